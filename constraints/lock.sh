@@ -1,0 +1,14 @@
+#!/bin/sh
+# Writes the pinned versions, with hashes and without addresses. Needs uv; run it after changing
+# the dependencies in pyproject.toml.
+set -eu
+cd "$(dirname "$0")/.."
+for name in run dev; do
+  extras="--extra local"
+  [ "$name" = dev ] && extras="$extras --extra dev"
+  # hatchling and editables build the package itself: pip then needs no isolated download.
+  # shellcheck disable=SC2086
+  printf "hatchling\neditables\n" | uv pip compile pyproject.toml - $extras --universal --python-version 3.11 \
+    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+    --quiet --output-file "constraints/$name.txt"
+done

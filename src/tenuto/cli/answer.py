@@ -1,0 +1,121 @@
+"""Runs one completion for the terminal, on the embedded engine or on a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenuto.cli.failure import Failure
+from tenuto.engine import registry
+from tenuto.engine.base import Engine, Job, ModelError
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.settings import EngineSettings, LocalSettings, client_key
+from tenuto.stream.pipe import collect, job_of, run
+from tenuto.wire.errors import ApiError, InvalidRequest
+from tenuto.wire.events import CompletionEvent, Event
+from tenuto.wire.ids import completion_id
+from tenuto.wire.request import CompletionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an answer is printed.
+
+    Attributes:
+        json: As one JSON object when it is whole, instead of as text when it comes.
+        trim: Without the first space.
+    """
+
+    json: bool
+    trim: bool
+
+    async def print_text(self, events: AsyncIterator[Event]) -> None:
+        """Prints the text as it comes, and a newline."""
+        first = True
+        async for event in events:
+            if isinstance(event, CompletionEvent) and event.completion:
+                text = event.completion
+                if first and self.trim:
+                    text = text.removeprefix(" ")
+                first = False
+                _write(text)
+        _write("\n")
+
+    def print_json(self, body: Mapping[str, object]) -> None:
+        """Prints the API's answer."""
+        _write(json.dumps(body, ensure_ascii=False, indent=2) + "\n")
+
+
+def ask_engine(
+    model: Path | None, request: CompletionRequest, answer: Answer, *, raw: bool, seed: int | None
+) -> None:
+    """Completes on the embedded engine, which is started for it and ended after it.
+
+    Raises:
+        Failure: The model cannot be loaded, the prompt is wrong, or the engine broke.
+    """
+    try:
+        engine = registry.create(EngineSettings(local=LocalSettings(model=model)))
+        prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
+        job = job_of(request, prompt, seed)
+        asyncio.run(_on_engine(engine, job, request.stop_sequences, answer))
+    except (ModelError, InvalidRequest) as error:
+        raise Failure(str(error), 2) from None
+    except ApiError as error:
+        raise Failure(error.message) from None
+
+
+def ask_server(base_url: str, request: CompletionRequest, answer: Answer) -> None:
+    """Completes on a server.
+
+    Raises:
+        Failure: The server cannot be reached, or answered with an error.
+    """
+    from tenuto.client import http
+
+    async def ask() -> None:
+        key = client_key()
+        if answer.json:
+            answer.print_json(await http.complete(base_url, key, request))
+            return
+        async with aclosing(http.stream(base_url, key, request)) as events:
+            await answer.print_text(events)
+
+    try:
+        asyncio.run(ask())
+    except InvalidRequest as error:
+        raise Failure(error.message, 2) from None
+    except ApiError as error:
+        raise Failure(f"{base_url}: {error.message}") from None
+    except http.Unreachable as error:
+        raise Failure(str(error)) from None
+
+
+async def _on_engine(engine: Engine, job: Job, stop_sequences: list[str], answer: Answer) -> None:
+    await engine.start()
+    try:
+        # Not within the request: a model that takes minutes to load is worth waiting for here.
+        model = await engine.ready()
+        async with aclosing(run(job, engine, stop_sequences)) as events:
+            if answer.json:
+                answer.print_json((await collect(events, completion_id(), model)).body())
+            else:
+                await answer.print_text(events)
+    finally:
+        await engine.aclose()
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). What Python would flush at exit has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise KeyboardInterrupt from None

@@ -1,0 +1,122 @@
+"""`tenuto complete`: one prompt, its completion on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenuto.cli.failure import Failure
+from tenuto.cli.ranges import between
+
+_OFFLINE_MODEL = "built-in"
+
+
+def complete(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(help="The text; - or nothing reads standard input.", show_default=False),
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Send the text as it is, without a Human turn around it.")
+    ] = False,
+    max_tokens: Annotated[
+        int, typer.Option(callback=between(1), help="Most tokens to write.")
+    ] = 256,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            callback=between(0, 1), help="0 to 1; 0: always the likeliest token, 1: as learned."
+        ),
+    ] = 0.7,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            callback=between(0), help="Sample from so many tokens only.", show_default="off"
+        ),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            callback=between(0, 1),
+            help="0 to 1; sample from this much probability only.",
+            show_default="off",
+        ),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End before this text. May be given several times.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            callback=between(0, 2**64 - 1),
+            help="Choose the tokens in a repeatable way.",
+            show_default="random",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the whole answer as one JSON object.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH.gguf",
+            help="Model file; with --base-url, the model's name.  [default: the built-in one]",
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Ask this server instead of the embedded engine, for example "
+            "http://127.0.0.1:8000. The key is taken from TENUTO_API_KEY or ANTHROPIC_API_KEY.",
+        ),
+    ] = None,
+) -> None:
+    r"""Complete a prompt, and print the completion as it comes.
+
+    A bare text is wrapped into one Human turn, "\n\nHuman: TEXT\n\nAssistant:", and the answer
+    to it is printed. With --raw the text is completed just as it stands.
+    """
+    from tenuto.cli.answer import Answer, ask_engine, ask_server
+    from tenuto.prompt.turns import human_turn
+    from tenuto.wire.errors import InvalidRequest
+    from tenuto.wire.request import check_request
+
+    text = _read(prompt)
+    fields: dict[str, object] = {
+        "model": (model if base_url else None) or _OFFLINE_MODEL,
+        "prompt": text if raw else human_turn(text.strip()),
+        "max_tokens_to_sample": max_tokens,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "stop_sequences": stop or [],
+    }
+    if base_url and seed is not None:
+        raise Failure("--seed: the API has no such field; leave out --base-url or --seed", 2)
+    try:
+        request = check_request(fields)
+    except InvalidRequest as error:
+        raise Failure(error.message, 2) from None
+    # The space that a completion begins with belongs to the prompt's format, not to the answer.
+    answer = Answer(json=json, trim=not raw)
+    if base_url:
+        ask_server(base_url, request, answer)
+    else:
+        ask_engine(Path(model) if model else None, request, answer, raw=raw, seed=seed)
+
+
+def _read(prompt: str | None) -> str:
+    if prompt not in (None, "-"):
+        text = prompt
+    elif prompt is None and sys.stdin.isatty():
+        raise Failure('no prompt: tenuto complete "Hello, world!", or pipe a text into it', 2)
+    else:
+        text = sys.stdin.read()
+    if not text or not text.strip():
+        raise Failure("the prompt is empty", 2)
+    return text

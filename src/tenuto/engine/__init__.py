@@ -1,0 +1,1 @@
+"""Who writes: the engines, each behind the protocol in `base`."""

@@ -1,0 +1,161 @@
+"""What an engine is: a job in, pieces of text out.
+
+An engine knows nothing of HTTP, of stop sequences' matching, or of API versions.
+
+    EngineError
+    ├── PromptTooLong     the prompt does not fit the model's context
+    ├── EngineOverloaded  no room to wait in; try again later
+    ├── EngineFailed      the engine broke while it worked; it restarts by itself
+    └── ModelError        the model cannot be loaded, and trying again will not help
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tenuto.prompt.turns import Prompt
+
+
+class EngineError(Exception):
+    """Why an engine cannot finish a job. The message is fit for the caller's eyes."""
+
+
+class PromptTooLong(EngineError):
+    """The prompt does not fit.
+
+    Args:
+        tokens: The prompt's length in tokens.
+        limit: The most tokens that a prompt may have.
+    """
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(f"prompt is too long: {tokens} tokens > {limit} maximum")
+        self.tokens = tokens
+        self.limit = limit
+
+
+class EngineOverloaded(EngineError):
+    """All places are taken, also those to wait in."""
+
+
+class EngineFailed(EngineError):
+    """The engine broke in the middle of its work."""
+
+
+class ModelError(EngineError):
+    """The model is missing, damaged or not supported."""
+
+
+class Finish(StrEnum):
+    """Why a model stopped writing."""
+
+    END = "end"
+    """It ended its text by itself."""
+    LENGTH = "length"
+    """It wrote as many tokens as it was allowed, or as its context holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One completion to write.
+
+    Attributes:
+        prompt: What to continue.
+        max_tokens: Most tokens to write, 1 or more. An engine caps it at what its context holds.
+        temperature: 0 (always the likeliest token) or more.
+        top_p: Above 0 and at most 1, or None for off.
+        top_k: 1 or more, or None for off.
+        seed: 0 to 2**64 - 1 for a repeatable choice of tokens, None for a random one.
+    """
+
+    prompt: Prompt
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text, whole characters only.
+
+    Attributes:
+        text: The text since the piece before. The first piece has none: it says that the job
+            is accepted.
+        tokens: How many tokens were written for this piece, those of held-back bytes included.
+        finish: Why the text ends here; None in all pieces but the last.
+    """
+
+    text: str
+    tokens: int = 0
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an engine is.
+
+    Attributes:
+        ready: Whether it answers without first having to load.
+        model: The name of the model that answers, or None while it is not known.
+        detail: One sentence for people.
+        context: The most tokens of prompt and completion together, 0 while not known.
+        running: Jobs being written at this moment.
+        waiting: Jobs accepted that wait for their place.
+        kv_blocks: Size of the KV cache in blocks.
+        kv_blocks_reserved: Blocks that the running jobs may come to need.
+        restarts: How often the engine broke and started again.
+    """
+
+    ready: bool
+    model: str | None
+    detail: str
+    context: int = 0
+    running: int = 0
+    waiting: int = 0
+    kv_blocks: int = 0
+    kv_blocks_reserved: int = 0
+    restarts: int = 0
+
+
+class Engine(Protocol):
+    """Writes completions. Made by `registry.create`; its methods share one event loop."""
+
+    async def start(self) -> None:
+        """Begins to load, and returns at once."""
+        ...
+
+    async def ready(self) -> str:
+        """Waits until the model is loaded.
+
+        Returns:
+            The model's name, as it stands in answers.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        ...
+
+    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """Writes a completion. Closing the generator cancels the job and frees its slot.
+
+        Yields:
+            First an empty piece, when the job is accepted; then the text as it comes; the last
+            piece carries `finish`.
+
+        Raises:
+            EngineError: The job was refused (before the first piece) or the engine broke.
+        """
+        ...
+
+    async def ping(self) -> Status:
+        """How the engine is, in well under a second, also while it is busy."""
+        ...
+
+    async def aclose(self) -> None:
+        """Ends the engine and everything that it started. Running jobs raise `EngineFailed`."""
+        ...

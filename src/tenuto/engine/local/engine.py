@@ -1,0 +1,269 @@
+"""The parent's side: starts the worker, hands jobs out, takes pieces in, starts it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from tenuto.engine.base import (
+    EngineError,
+    EngineFailed,
+    EngineOverloaded,
+    Finish,
+    Job,
+    ModelError,
+    Piece,
+    PromptTooLong,
+    Status,
+)
+from tenuto.engine.local import frames, gguf
+from tenuto.engine.local.mailbox import Mailbox
+from tenuto.engine.local.process import WorkerProcess
+from tenuto.settings import LocalSettings
+
+_log = logging.getLogger("tenuto.engine")
+
+BUILT_IN: Final = "tenuto-mini"
+
+# A worker that lived for this long has shown that it can: the next restart is immediate again.
+_STABLE_S: Final = 30.0
+_FIRST_DELAY_S: Final = 0.25
+_LONGEST_DELAY_S: Final = 30.0
+# A worker that dies so often in a row before the model is loaded will never load it.
+_MOST_LOAD_DEATHS: Final = 3
+
+_BROKE: Final = (
+    "The engine stopped unexpectedly while it worked on this request. It is starting again; "
+    "please send the request once more."
+)
+
+
+class LocalEngine:
+    """Open-weight models in a process of their own.
+
+    The model runs apart because its step keeps Python's lock, and because a damaged file or a
+    runtime's bug can end a process.
+
+    Args:
+        settings: The model and its limits.
+
+    Raises:
+        ModelError: The file is missing, or no sound GGUF file.
+    """
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self._path = settings.model or built_in_model()
+        self._name = _check(self._path) if settings.model else BUILT_IN
+        self._supervisor: asyncio.Task[None] | None = None
+        self._worker: WorkerProcess | None = None
+        self._loaded = asyncio.Event()
+        self._broken: ModelError | None = None
+        self._jobs: dict[int, Mailbox] = {}
+        self._keys = itertools.count()
+        self._status = Status(False, self._name, "The model is loading.")
+
+    async def start(self) -> None:
+        """See `Engine.start`."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
+
+    async def ready(self) -> str:
+        """See `Engine.ready`."""
+        await self._loaded.wait()
+        if self._broken is not None:
+            raise self._broken
+        return self._name
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """See `Engine.generate`."""
+        worker = await self._wait_for_worker()
+        key = next(self._keys)
+        mailbox = self._jobs[key] = Mailbox()
+        # The runtime's own default seed is 0: all would get the same "random" text.
+        seed = secrets.randbits(64) if job.seed is None else job.seed
+        worker.send(
+            frames.Submit(
+                key,
+                job.prompt.text,
+                job.max_tokens,
+                job.temperature,
+                job.top_p,
+                job.top_k,
+                seed,
+            )
+        )
+        finished = False
+        try:
+            while not finished:
+                piece = await mailbox.get()
+                finished = piece.finish is not None
+                yield piece
+        finally:
+            # Whoever closes the generator, or is cancelled while it waits, gives the slot back.
+            del self._jobs[key]
+            if not finished:
+                worker.send(frames.Cancel(key))
+
+    async def ping(self) -> Status:
+        """See `Engine.ping`. The counters are at most one step old."""
+        return self._status
+
+    async def aclose(self) -> None:
+        """See `Engine.aclose`."""
+        self._fail_all(EngineFailed("The engine is shutting down."))
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._supervisor
+        self._broken = self._broken or ModelError("The engine is closed.")
+        self._loaded.set()
+        self._status = replace(self._status, ready=False, detail="The engine is closed.")
+
+    async def _wait_for_worker(self) -> WorkerProcess:
+        if self._supervisor is None:
+            raise EngineFailed("The engine has not been started.")
+        try:
+            async with asyncio.timeout(self._settings.load_wait_s):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise EngineOverloaded("The model is still loading. Try again in a moment.") from None
+        if self._broken is not None:
+            raise self._broken
+        assert self._worker is not None
+        return self._worker
+
+    async def _supervise(self) -> None:
+        """Keeps a worker running until it is clear that none can."""
+        load_deaths = 0
+        delay = 0.0
+        while self._broken is None:
+            await asyncio.sleep(delay)
+            started = time.monotonic()
+            loaded = await self._run_worker()
+            if loaded:
+                load_deaths = 0
+            else:
+                load_deaths += 1
+            if load_deaths == _MOST_LOAD_DEATHS:
+                self._break(f"{self._path}: the runtime crashes when it loads this model")
+            stable = time.monotonic() - started >= _STABLE_S
+            delay = 0.0 if stable else min(max(_FIRST_DELAY_S, 2 * delay), _LONGEST_DELAY_S)
+            self._status = replace(self._status, restarts=self._status.restarts + 1)
+
+    async def _run_worker(self) -> bool:
+        """One worker's life. Returns whether it came to load the model."""
+        worker = await WorkerProcess.spawn()
+        settings = self._settings
+        worker.send(
+            frames.Load(
+                str(self._path.resolve()),
+                settings.max_running,
+                settings.max_waiting,
+                settings.kv_cache_mib,
+                settings.threads,
+            )
+        )
+        self._worker = worker
+        loaded = False
+        try:
+            async for frame in worker.frames():
+                self._handle(frame)
+                loaded = loaded or isinstance(frame, frames.Loaded)
+        finally:
+            ended = await worker.kill()
+            if self._broken is None:
+                self._loaded.clear()
+                self._status = replace(
+                    self._status,
+                    ready=False,
+                    detail="The engine is starting again.",
+                    running=0,
+                    waiting=0,
+                    kv_blocks_reserved=0,
+                )
+                self._fail_all(EngineFailed(_BROKE))
+        if self._broken is None:
+            _log.error("the engine's worker died (%s); starting it again", ended)
+        return loaded
+
+    def _handle(self, frame: frames.Frame) -> None:
+        match frame:
+            case frames.Wrote():
+                for key, text, tokens, finish in frame.pieces:
+                    # A job that was cancelled a moment ago may still be in the step's result.
+                    if mailbox := self._jobs.get(key):
+                        mailbox.put(text, tokens, Finish(finish) if finish else None)
+            case frames.Counters():
+                self._status = replace(
+                    self._status,
+                    running=frame.running,
+                    waiting=frame.waiting,
+                    kv_blocks_reserved=frame.kv_blocks_reserved,
+                )
+            case frames.Accepted():
+                if mailbox := self._jobs.get(frame.key):
+                    mailbox.accept()
+            case frames.TooLong():
+                self._fail(frame.key, PromptTooLong(frame.tokens, frame.limit))
+            case frames.Full():
+                self._fail(frame.key, EngineOverloaded("Overloaded"))
+            case frames.Broke():
+                _log.error("the runtime failed on one request: %s", frame.reason)
+                self._fail(frame.key, EngineFailed("The engine failed on this request."))
+            case frames.Loaded():
+                self._status = replace(
+                    self._status,
+                    ready=True,
+                    detail="Ready.",
+                    context=frame.context,
+                    kv_blocks=frame.kv_blocks,
+                )
+                self._loaded.set()
+            case frames.NotLoaded():
+                self._break(f"{self._path}: {frame.reason}")
+            case _:
+                raise TypeError(f"the worker sent {type(frame).__name__}")
+
+    def _break(self, reason: str) -> None:
+        """No worker can do it: everyone who waits, now or later, is told so."""
+        self._broken = ModelError(reason)
+        self._status = replace(self._status, ready=False, detail=reason)
+        self._loaded.set()
+        self._fail_all(self._broken)
+
+    def _fail(self, key: int, error: EngineError) -> None:
+        if mailbox := self._jobs.get(key):
+            mailbox.fail(error)
+
+    def _fail_all(self, error: EngineError) -> None:
+        for mailbox in self._jobs.values():
+            mailbox.fail(error)
+
+
+def built_in_model() -> Path:
+    """The model in the package."""
+    return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
+
+
+def _check(path: Path) -> str:
+    """Checks a model file, gives the model's name: the file's own, without its ending."""
+    try:
+        gguf.read(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ModelError(f"{path}: is a folder, not a GGUF file") from None
+    except (gguf.GgufError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ModelError(f"{path}: {reason}") from None
+    return path.stem

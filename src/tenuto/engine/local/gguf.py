@@ -1,0 +1,207 @@
+"""Checks a GGUF file before anyone loads it.
+
+A runtime that is given a damaged file may take its whole process down, or read beyond the file's
+end. So the header, all metadata and the place of every tensor are checked here first, in Python,
+against the file's real size. Source: the GGUF specification, versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+_MAGIC: Final = b"GGUF"
+_VERSIONS: Final = (2, 3)
+
+# Metadata types, by their number in the file.
+_SCALARS: Final = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+_STRING: Final = 8
+_ARRAY: Final = 9
+
+# Tensor types, by their number: (name, weights in a block, bytes of a block).
+TENSOR_TYPES: Final = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    9: ("Q8_1", 32, 40),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    15: ("Q8_K", 256, 292),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    25: ("I16", 1, 2),
+    26: ("I32", 1, 4),
+    27: ("I64", 1, 8),
+    28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56),
+    30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+}
+
+# No real file comes near these; a damaged one must not make us allocate.
+_MOST_ENTRIES: Final = 1_000_000
+_MOST_DIMENSIONS: Final = 4
+_DEEPEST_ARRAY: Final = 3
+
+
+class GgufError(ValueError):
+    """The file is no GGUF file, or a damaged one. The message does not name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gguf:
+    """What a GGUF file says of itself.
+
+    Attributes:
+        metadata: Its key-value pairs.
+        tensor_types: The names of the tensor types in it, for example `{"F32", "Q8_0"}`.
+    """
+
+    metadata: Mapping[str, Any]
+    tensor_types: frozenset[str]
+
+    @property
+    def architecture(self) -> str:
+        """For example `llama`."""
+        return str(self.metadata["general.architecture"])
+
+    def hyperparameter(self, name: str) -> int:
+        """A positive integer of the architecture, for example `block_count`.
+
+        Raises:
+            GgufError: It is missing or no positive integer.
+        """
+        key = f"{self.architecture}.{name}"
+        value = self.metadata.get(key)
+        if not isinstance(value, int) or value < 1:
+            raise GgufError(f"metadata {key} is {'missing' if value is None else 'wrong'}")
+        return value
+
+
+def read(path: Path) -> Gguf:
+    """Reads and checks everything but the weights themselves.
+
+    Raises:
+        GgufError: The file is no GGUF file, or what it says does not agree with its size.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return _Reader(file, size).read()
+
+
+class _Reader:
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def read(self) -> Gguf:
+        if self._file.read(4) != _MAGIC:
+            raise GgufError("not a GGUF file (it does not begin with GGUF)")
+        version = self._number(4)
+        if version not in _VERSIONS:
+            raise GgufError(f"GGUF version {version} is not supported, only 2 and 3")
+        tensors, entries = self._number(10), self._number(10)
+        if max(tensors, entries) > _MOST_ENTRIES:
+            raise GgufError("the header is damaged: it counts more entries than any model has")
+        metadata = {}
+        for _ in range(entries):
+            key = self._string()
+            metadata[key] = self._value(self._number(4), 0)
+        if not isinstance(metadata.get("general.architecture"), str):
+            raise GgufError("metadata general.architecture is missing")
+        places = [self._tensor() for _ in range(tensors)]
+        self._check_places(places, metadata.get("general.alignment", 32))
+        return Gguf(metadata, frozenset(TENSOR_TYPES[kind][0] for kind, _, _ in places))
+
+    def _bytes(self, count: int) -> bytes:
+        if count > self._size - self._file.tell():
+            raise GgufError("the file is truncated: it ends within its header")
+        return self._file.read(count)
+
+    def _number(self, kind: int) -> Any:
+        scalar = _SCALARS[kind]
+        return scalar.unpack(self._bytes(scalar.size))[0]
+
+    def _string(self) -> str:
+        # Some real files hold tokens that are not valid UTF-8.
+        return self._bytes(self._number(10)).decode("utf-8", "surrogateescape")
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if kind in _SCALARS:
+            return self._number(kind)
+        if kind == _STRING:
+            return self._string()
+        if kind != _ARRAY or depth == _DEEPEST_ARRAY:
+            raise GgufError(f"the header is damaged: metadata type {kind}")
+        inner, count = self._number(4), self._number(10)
+        if inner in _SCALARS:
+            scalar = _SCALARS[inner]
+            data = self._bytes(count * scalar.size)
+            return list(struct.unpack(f"<{count}{scalar.format[1:]}", data))
+        if count > self._size:
+            raise GgufError("the file is truncated: it ends within its header")
+        return [self._value(inner, depth + 1) for _ in range(count)]
+
+    def _tensor(self) -> tuple[int, int, int]:
+        name = self._string()
+        dimensions = self._number(4)
+        if not 1 <= dimensions <= _MOST_DIMENSIONS:
+            raise GgufError(f"tensor {name!r} has {dimensions} dimensions")
+        shape = [self._number(10) for _ in range(dimensions)]
+        kind, offset = self._number(4), self._number(10)
+        if kind not in TENSOR_TYPES:
+            raise GgufError(f"tensor {name!r} has the unknown type {kind}")
+        _, block, block_bytes = TENSOR_TYPES[kind]
+        if shape[0] % block:
+            raise GgufError(f"tensor {name!r} has rows that are no multiple of {block}")
+        weights = 1
+        for length in shape:
+            weights *= length
+        return kind, offset, weights // block * block_bytes
+
+    def _check_places(self, places: list[tuple[int, int, int]], alignment: object) -> None:
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise GgufError(f"metadata general.alignment is {alignment}, no power of two")
+        start = -(-self._file.tell() // alignment) * alignment
+        end = start
+        for _, offset, length in places:
+            if offset % alignment:
+                raise GgufError("the header is damaged: a tensor is not aligned")
+            end = max(end, start + offset + length)
+        if not places:
+            raise GgufError("the file holds no tensors")
+        if end > self._size:
+            raise GgufError(f"the file is truncated: {self._size} bytes of at least {end}")

@@ -1,0 +1,66 @@
+"""Where the pieces of one job wait for their reader."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tenuto.engine.base import EngineError, Finish, Piece
+
+
+class Mailbox:
+    """One writer, one reader, one event loop.
+
+    A reader that is slower than the model finds all that was written since in a single piece:
+    the more load there is, the fewer pieces, and nothing ever piles up but text.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._tokens = 0
+        self._finish: Finish | None = None
+        self._error: EngineError | None = None
+        self._accepted = False
+        self._reader: asyncio.Future[None] | None = None
+
+    def accept(self) -> None:
+        """The engine took the job."""
+        self._accepted = True
+        self._wake()
+
+    def put(self, text: str, tokens: int, finish: Finish | None) -> None:
+        """Adds what a step wrote."""
+        self._texts.append(text)
+        self._tokens += tokens
+        self._finish = finish
+        # Half a character is nothing to wake up for.
+        if text or finish is not None:
+            self._wake()
+
+    def fail(self, error: EngineError) -> None:
+        """Ends the job with an error, which the reader sees after the text before it."""
+        self._error = error
+        self._wake()
+
+    async def get(self) -> Piece:
+        """The next piece: an empty one first, when the job is accepted.
+
+        Raises:
+            EngineError: The job failed, and all its text has been read.
+        """
+        while True:
+            if self._accepted:
+                self._accepted = False
+                return Piece("")
+            if self._texts and (self._finish is not None or any(self._texts)):
+                piece = Piece("".join(self._texts), self._tokens, self._finish)
+                self._texts.clear()
+                self._tokens = 0
+                return piece
+            if self._error is not None:
+                raise self._error
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)

@@ -1,0 +1,72 @@
+"""What the worker needs of a library that runs models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+Ending: TypeAlias = Literal["end", "length", "broke"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose the tokens of one completion. See `tenuto.engine.base.Job`."""
+
+    temperature: float
+    top_p: float | None
+    top_k: int | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one step wrote for one completion.
+
+    Attributes:
+        key: The completion.
+        data: Its next bytes, which may end inside a character.
+        tokens: How many tokens they are.
+        ending: Why it ended, None while it goes on.
+    """
+
+    key: int
+    data: bytes
+    tokens: int
+    ending: Ending | None
+
+
+class Runtime(Protocol):
+    """A loaded model that writes many completions at once, a step at a time.
+
+    Attributes:
+        context: Most tokens of prompt and completion together.
+        kv_blocks: Size of the KV cache, in blocks.
+        block_tokens: Tokens that a block holds.
+        longest_token: Bytes of the longest token.
+    """
+
+    context: int
+    kv_blocks: int
+    block_tokens: int
+    longest_token: int
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> token ids, the one that begins a text included if the model wants it."""
+        ...
+
+    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+        """Lets a completion join the batch at the next step."""
+        ...
+
+    def cancel(self, key: int) -> None:
+        """Drops a completion; the next step frees what it holds."""
+        ...
+
+    def step(self) -> list[Delta]:
+        """Writes the next tokens of all completions. Those that ended are gone after it."""
+        ...
+
+
+class CannotLoad(Exception):
+    """The runtime is missing, or refuses the model. The message is one line."""

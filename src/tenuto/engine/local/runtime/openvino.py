@@ -1,0 +1,181 @@
+"""OpenVINO GenAI's continuous batching, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tenuto.engine.local import gguf
+from tenuto.engine.local.frames import Load
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
+from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
+
+# Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
+# for scale and zero point. Both as measured with the cache size that the pipeline reports.
+_BLOCK_TOKENS: Final = 32
+_HEAD_EXTRA_BYTES: Final = 12
+
+# Most tokens computed in one step: a longer prompt is split, so that running completions go on.
+_STEP_TOKENS: Final = 512
+
+# Blocks that are never promised to a completion, so that the scheduler always has room to move.
+_SPARE_BLOCKS: Final = 8
+
+
+class OpenVinoRuntime:
+    """A GGUF model in an `openvino_genai.ContinuousBatchingPipeline`.
+
+    Raises:
+        CannotLoad: The library is not installed, or it cannot read this model.
+    """
+
+    block_tokens = _BLOCK_TOKENS
+
+    def __init__(self, load: Load) -> None:
+        try:
+            import numpy as np
+            import openvino as ov
+            import openvino_genai as genai
+        except ImportError as error:
+            raise CannotLoad(
+                f"the embedded engine is not installed ({error.name} is missing): "
+                "pip install 'tenuto[local]'"
+            ) from None
+        self._ov, self._genai, self._np = ov, genai, np
+
+        file = gguf.read(Path(load.path))
+        self._table = _token_table(file)
+        self.longest_token = max(map(len, self._table))
+        self.context = file.hyperparameter("context_length")
+        self.kv_blocks = _kv_blocks(file, load, self.context)
+        self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
+        self._bos = _bos(file)
+        self._ends = _end_tokens(file)
+
+        scheduler = genai.SchedulerConfig()
+        scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
+        scheduler.enable_prefix_caching = True
+        scheduler.max_num_batched_tokens = _STEP_TOKENS
+        scheduler.max_num_seqs = load.max_running
+        properties = {} if load.threads is None else {"INFERENCE_NUM_THREADS": load.threads}
+        try:
+            self._pipeline = genai.ContinuousBatchingPipeline(
+                load.path, scheduler, "CPU", properties
+            )
+        except RuntimeError as error:
+            raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
+        self._tokenizer = self._pipeline.get_tokenizer()
+        self._handles: dict[int, Any] = {}
+
+    def encode(self, text: str) -> list[int]:
+        """See `Runtime.encode`. The library's own tokenizer leaves the first token out."""
+        ids: list[int] = (
+            self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
+        )
+        if self._bos is not None and ids[:1] != [self._bos]:
+            ids.insert(0, self._bos)
+        return ids
+
+    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+        """See `Runtime.begin`."""
+        config = self._genai.GenerationConfig()
+        config.max_new_tokens = max_tokens
+        config.stop_token_ids = self._ends
+        config.rng_seed = sampling.seed
+        # The library refuses 0 for either; both mean: always the likeliest token.
+        config.do_sample = sampling.temperature > 0 and sampling.top_p != 0
+        if config.do_sample:
+            config.temperature = sampling.temperature
+            if sampling.top_p is not None:
+                config.top_p = sampling.top_p
+            if sampling.top_k:
+                config.top_k = sampling.top_k
+        ids = self._ov.Tensor(self._np.array([prompt], dtype=self._np.int64))
+        self._handles[key] = self._pipeline.add_request(key, ids, config)
+
+    def cancel(self, key: int) -> None:
+        """See `Runtime.cancel`."""
+        self._handles.pop(key).cancel()
+
+    def step(self) -> list[Delta]:
+        """See `Runtime.step`."""
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+        genai, table = self._genai, self._table
+        running = genai.GenerationFinishReason.NONE
+        deltas = []
+        for key, handle in self._handles.items():
+            if handle.can_read():
+                # A handle gathers what it wrote since it was last read: ids, and a reason.
+                (output,) = handle.read().values()
+                ids = output.generated_ids
+                reason = output.finish_reason
+                data = b"".join([table[token] for token in ids])
+                ending: Ending | None = None
+                if reason != running:
+                    ended = reason == genai.GenerationFinishReason.STOP
+                    ending = "end" if ended else "length"
+                deltas.append(Delta(key, data, len(ids), ending))
+            elif handle.get_status() != genai.GenerationStatus.RUNNING:
+                # Out of cache memory, which the reservation at admission makes impossible.
+                deltas.append(Delta(key, b"", 0, "broke"))
+        for delta in deltas:
+            if delta.ending is not None:
+                del self._handles[delta.key]
+        return deltas
+
+
+def _token_table(file: gguf.Gguf) -> list[bytes]:
+    metadata = file.metadata
+    try:
+        return token_bytes(
+            metadata["tokenizer.ggml.model"],
+            metadata["tokenizer.ggml.tokens"],
+            metadata.get("tokenizer.ggml.token_type", ()),
+        )
+    except KeyError as error:
+        raise CannotLoad(f"the file has no vocabulary: metadata {error} is missing") from None
+    except UnknownVocabulary as error:
+        raise CannotLoad(str(error)) from None
+
+
+def _bos(file: gguf.Gguf) -> int | None:
+    """The token that begins every text, if the model was trained with one."""
+    if not file.metadata.get("tokenizer.ggml.add_bos_token", False):
+        return None
+    bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+    return bos
+
+
+def _end_tokens(file: gguf.Gguf) -> set[int]:
+    """The tokens that end a text or a turn."""
+    names = ("eos_token_id", "eot_token_id", "eom_token_id")
+    tokens = (file.metadata.get(f"tokenizer.ggml.{name}") for name in names)
+    return {token for token in tokens if token is not None}
+
+
+def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> int:
+    heads = file.hyperparameter("attention.head_count")
+    kv_heads = file.metadata.get(f"{file.architecture}.attention.head_count_kv", heads)
+    head = file.metadata.get(
+        f"{file.architecture}.attention.key_length",
+        file.hyperparameter("embedding_length") // heads,
+    )
+    layers = file.hyperparameter("block_count")
+    block = _BLOCK_TOKENS * layers * kv_heads * 2 * (head + _HEAD_EXTRA_BYTES)
+    if load.kv_cache_mib is not None:
+        budget = load.kv_cache_mib * 1024 * 1024
+    else:
+        budget = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    wanted = load.max_running * -(-context // _BLOCK_TOKENS)
+    blocks: int = min(budget // block, wanted)
+    if blocks < 1:
+        raise CannotLoad(f"kv_cache_mib is too small: one block takes {block} bytes")
+    return blocks
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,206 @@
+"""The child's side: the step loop.
+
+    python -m tenuto.engine.local.worker FD
+
+FD is this end of a socket pair. One thread does everything, in turns: take what has come in, let
+jobs join, write one step, send what it wrote. The runtime's step keeps Python's lock, so a
+second thread would only wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+from tenuto.engine.local import frames, gguf
+from tenuto.engine.local.admission import Admission, Waiting
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling
+from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+from tenuto.engine.local.vocabulary import CharacterStream
+
+_READ_BYTES = 1 << 18
+_PR_SET_PDEATHSIG = 1
+
+
+class ParentGone(Exception):
+    """The other end of the socket is closed: nobody is left to write for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that is tokenised and fits."""
+
+    tokens: list[int]
+    max_tokens: int
+    sampling: Sampling
+
+
+class Worker:
+    """Serves one parent with one loaded model."""
+
+    def __init__(
+        self, link: socket.socket, reader: frames.FrameReader, load: frames.Load, runtime: Runtime
+    ) -> None:
+        self._link = link
+        self._reader = reader
+        self._runtime = runtime
+        self._admission: Admission[Prepared] = Admission(
+            runtime.kv_blocks, load.max_running, load.max_waiting
+        )
+        self._streams: dict[int, CharacterStream] = {}
+        # Cancelled jobs keep their reservation until the runtime has taken a step without them.
+        self._leaving: list[int] = []
+        self._counters = frames.Counters(0, 0, 0)
+
+    def serve(self) -> None:
+        """Works until the parent is gone.
+
+        Raises:
+            ParentGone: It is.
+        """
+        while True:
+            self._take()
+            self._admit()
+            self._step()
+            self._report()
+
+    def _take(self) -> None:
+        """Handles all frames that are there; waits for one if there is nothing else to do."""
+        while True:
+            busy = bool(self._streams or self._leaving or self._admission.waiting)
+            self._link.setblocking(not busy)
+            try:
+                data = self._link.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            finally:
+                self._link.setblocking(True)
+            if not data:
+                raise ParentGone
+            for frame in self._reader.feed(data):
+                if isinstance(frame, frames.Submit):
+                    self._submit(frame)
+                elif isinstance(frame, frames.Cancel):
+                    self._cancel(frame.key)
+
+    def _submit(self, frame: frames.Submit) -> None:
+        runtime = self._runtime
+        # The last place of the context is for the first token of the completion.
+        limit = runtime.context - 1
+        least = len(frame.prompt.encode()) // runtime.longest_token
+        if least > limit:
+            # Hopeless, and tokenising it would keep all others waiting.
+            self._send(frames.TooLong(frame.key, least, limit))
+            return
+        tokens = runtime.encode(frame.prompt)
+        if len(tokens) > limit:
+            self._send(frames.TooLong(frame.key, len(tokens), limit))
+            return
+        max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
+        sampling = Sampling(frame.temperature, frame.top_p, frame.top_k, frame.seed)
+        blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
+        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling))
+        accepted = self._admission.offer(frame.key, job)
+        self._send(frames.Accepted(frame.key) if accepted else frames.Full(frame.key))
+
+    def _cancel(self, key: int) -> None:
+        if self._admission.withdraw(key) or key not in self._streams:
+            return
+        del self._streams[key]
+        self._runtime.cancel(key)
+        self._leaving.append(key)
+
+    def _admit(self) -> None:
+        for key, job in self._admission.admit():
+            try:
+                self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
+            except RuntimeError as error:
+                self._admission.release(key)
+                self._send(frames.Broke(key, str(error)))
+                continue
+            self._streams[key] = CharacterStream()
+
+    def _step(self) -> None:
+        if not (self._streams or self._leaving):
+            return
+        deltas = self._runtime.step()
+        for key in self._leaving:
+            self._admission.release(key)
+        self._leaving.clear()
+        pieces = [piece for piece in map(self._piece, deltas) if piece is not None]
+        if pieces:
+            self._send(frames.Wrote(pieces))
+
+    def _piece(self, delta: Delta) -> tuple[int, str, int, str | None] | None:
+        stream = self._streams[delta.key]
+        if delta.ending is not None:
+            del self._streams[delta.key]
+            self._admission.release(delta.key)
+            if delta.ending == "broke":
+                self._send(frames.Broke(delta.key, "the runtime dropped it"))
+                return None
+        return delta.key, stream.push(delta.data), delta.tokens, delta.ending
+
+    def _report(self) -> None:
+        admission = self._admission
+        now = frames.Counters(admission.running, admission.waiting, admission.reserved)
+        if now != self._counters:
+            self._counters = now
+            self._send(now)
+
+    def _send(self, frame: frames.Frame) -> None:
+        try:
+            self._link.sendall(frames.encode(frame))
+        except OSError:
+            raise ParentGone from None
+
+
+def main(descriptor: int) -> None:
+    """Loads the model that the parent names, and serves until the parent is gone."""
+    _follow_parent()
+    link = socket.socket(fileno=descriptor)
+    reader = frames.FrameReader()
+    load = _first(link, reader)
+    try:
+        runtime = OpenVinoRuntime(load)
+    except (CannotLoad, gguf.GgufError, OSError) as error:
+        link.sendall(frames.encode(frames.NotLoaded(str(error))))
+        return
+    link.sendall(frames.encode(frames.Loaded(runtime.context, runtime.kv_blocks)))
+    Worker(link, reader, load, runtime).serve()
+
+
+def _first(link: socket.socket, reader: frames.FrameReader) -> frames.Load:
+    while True:
+        data = link.recv(_READ_BYTES)
+        if not data:
+            raise ParentGone
+        for frame in reader.feed(data):
+            if not isinstance(frame, frames.Load):
+                raise TypeError(f"the first frame must be Load, not {type(frame).__name__}")
+            return frame
+
+
+def _follow_parent() -> None:
+    """Dies with the parent, however it dies, and leaves signals at the terminal to it."""
+    # A Ctrl-C, or a service manager's SIGTERM, reaches the whole process group; the parent
+    # decides what becomes of the running streams.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # The closed socket is noticed between two steps; this also ends a step that hangs.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ParentGone):
+        main(int(sys.argv[1]))
+    # Not a clean exit of the interpreter: with a request unfinished, a runtime's destructors
+    # print warnings or abort.
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,36 @@
+"""Name -> engine. An engine is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tenuto.engine.base import Engine
+from tenuto.settings import EngineSettings
+
+
+def create(settings: EngineSettings) -> Engine:
+    """Makes the engine that the settings name. It does not start it.
+
+    Raises:
+        ModelError: The model file is missing, or no model of this engine.
+        ValueError: There is no engine of that name.
+    """
+    factory = _FACTORIES.get(settings.name)
+    if factory is None:
+        raise ValueError(f"no engine `{settings.name}`; there are: {', '.join(sorted(_FACTORIES))}")
+    return factory(settings)
+
+
+def _local(settings: EngineSettings) -> Engine:
+    from tenuto.engine.local.engine import LocalEngine
+
+    return LocalEngine(settings.local)
+
+
+def _echo(settings: EngineSettings) -> Engine:
+    from tenuto.engine.echo import EchoEngine
+
+    return EchoEngine()
+
+
+_FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {"echo": _echo, "local": _local}

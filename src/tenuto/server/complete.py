@@ -1,0 +1,61 @@
+"""POST /v1/complete."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from tenuto.engine.base import Engine, Job
+from tenuto.prompt.turns import parse_prompt
+from tenuto.server.body import read_body
+from tenuto.server.client_gone import ClientGone, while_connected
+from tenuto.server.event_stream import send_events
+from tenuto.settings import ServerSettings
+from tenuto.stream.pipe import collect, job_of, run
+from tenuto.wire.ids import completion_id
+from tenuto.wire.request import CompletionRequest, parse_request
+from tenuto.wire.sse import EventEncoder
+from tenuto.wire.versions import parse_version
+
+_log = logging.getLogger("tenuto.server")
+
+
+class CompleteEndpoint:
+    """Answers one request, plain or streamed. The steps are those of `docs/journey.md`."""
+
+    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application of the route."""
+        request = Request(scope, receive)
+        parse_version(request.headers.get("anthropic-version"))
+        try:
+            asked = parse_request(await read_body(request, self._settings.max_body_bytes))
+            job = job_of(asked, parse_prompt(asked.prompt))
+            await while_connected(self._answer(asked, job, scope, receive, send), receive)
+        except (ClientDisconnect, ClientGone):
+            _log.info("request %s: the client left", scope["request_id"])
+
+    async def _answer(
+        self, asked: CompletionRequest, job: Job, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        model = (await self._engine.ping()).model or asked.model
+        name = completion_id()
+        async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
+            if not asked.stream:
+                completion = await collect(events, name, model)
+                await JSONResponse(completion.body())(scope, receive, send)
+                return
+            await send_events(
+                events,
+                EventEncoder(name, model),
+                send,
+                request_id=scope["request_id"],
+                ping_interval_s=self._settings.ping_interval_s,
+            )

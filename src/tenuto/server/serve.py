@@ -1,0 +1,115 @@
+"""Runs the application in uvicorn until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from tenuto.engine.base import Engine, ModelError
+from tenuto.server.app import create_app
+from tenuto.settings import ServerSettings, Settings
+
+# What connections get to send their last event, after the engine has been closed under them.
+_LAST_EVENT_S = 3
+_BACKLOG = 2048
+
+
+class PortInUse(Exception):
+    """The address cannot be listened on. The message says why."""
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """The fastest event loop that there is on this platform: uvicorn's choice."""
+    factory = uvicorn.Config("").get_loop_factory()
+    return factory() if factory is not None else asyncio.new_event_loop()
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        PortInUse: The port is taken, or the address is not this machine's.
+    """
+    try:
+        return socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PortInUse(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
+
+
+async def serve(
+    settings: Settings, engine: Engine, listener: socket.socket, on_ready: Callable[[str], None]
+) -> None:
+    """Serves until SIGTERM or SIGINT; running answers may end within the grace time.
+
+    Args:
+        settings: All settings.
+        engine: Who answers, not started yet.
+        listener: From `listen`.
+        on_ready: Called once with the model's name, when it is loaded.
+
+    Raises:
+        ModelError: The model cannot be loaded; the server has ended.
+    """
+    grace = settings.server.shutdown_grace_s
+    config = uvicorn.Config(
+        create_app(settings, engine),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(grace) + _LAST_EVENT_S,
+    )
+    server = _Server(config, engine, grace)
+    serving = asyncio.create_task(server.serve([listener]))
+    loading = asyncio.create_task(engine.ready())
+    await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+    failure: ModelError | None = None
+    if loading.done():
+        try:
+            on_ready(loading.result())
+        except ModelError as error:
+            failure = error
+            server.should_exit = True
+    loading.cancel()
+    await serving
+    if failure is not None:
+        raise failure
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, engine: Engine, grace_s: float) -> None:
+        super().__init__(config)
+        self._engine = engine
+        self._grace_s = grace_s
+        self._closing: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handles signals without raising them again at the end: to be told to stop is no error."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self._stop, name)
+        try:
+            yield
+        finally:
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
+
+    def _stop(self, name: signal.Signals) -> None:
+        self.handle_exit(name, None)
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_engine())
+
+    async def _close_engine(self) -> None:
+        """After the grace time the engine ends, and every running stream with an error event."""
+        await asyncio.sleep(self._grace_s)
+        await self._engine.aclose()

@@ -1,0 +1,128 @@
+"""Job -> events, and events -> completion.
+
+Stop matching stands here, above every engine, so that engines cannot disagree on where a text
+ends. Closing the events closes the engine's pieces, which cancels the job: a match, or a client
+that is gone, needs no other signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+
+from tenuto.engine.base import (
+    Engine,
+    EngineError,
+    EngineOverloaded,
+    Finish,
+    Job,
+    ModelError,
+    PromptTooLong,
+)
+from tenuto.prompt.turns import HUMAN, Prompt
+from tenuto.stream.stops import StopMatcher
+from tenuto.wire.errors import ApiError, InternalError, InvalidRequest, Overloaded
+from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping, StopReason
+from tenuto.wire.request import CompletionRequest
+from tenuto.wire.response import Completion
+
+# How long a client should wait before it sends a request again that found no place, in seconds.
+_RETRY_AFTER_S = 1.0
+
+
+def job_of(request: CompletionRequest, prompt: Prompt, seed: int | None = None) -> Job:
+    """What an engine is to do for a request, whose prompt is parsed already.
+
+    Args:
+        request: Who asks, and how the tokens are to be chosen.
+        prompt: What to continue.
+        seed: See `Job`; requests of the API have none.
+    """
+    return Job(
+        prompt=prompt,
+        max_tokens=request.max_tokens_to_sample,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k or None,
+        seed=seed,
+    )
+
+
+async def run(
+    job: Job, engine: Engine, stop_sequences: Iterable[str] = ()
+) -> AsyncGenerator[CompletionEvent | Ping, None]:
+    r"""Writes a completion.
+
+    Args:
+        job: What to write.
+        engine: Who writes it.
+        stop_sequences: What ends it, besides `\n\nHuman:`, which always does.
+
+    Yields:
+        First a ping, when the engine has accepted the job: from then on an error comes in the
+        middle of an answer. Then the text. The last event has no text, and alone
+        has a `stop_reason`.
+
+    Raises:
+        ApiError: The engine refused the job, or broke.
+    """
+    matcher = StopMatcher([HUMAN, *stop_sequences])
+    try:
+        async with aclosing(engine.generate(job)) as pieces:
+            async for piece in pieces:
+                text = matcher.push(piece.text)
+                if piece.finish is not None:
+                    text += matcher.flush()
+                if text:
+                    yield CompletionEvent(text)
+                elif not piece.tokens and piece.finish is None:
+                    yield Ping()
+                if matcher.stop is not None or piece.finish is not None:
+                    yield _last(matcher.stop, piece.finish)
+                    return
+    except EngineError as error:
+        raise _as_api_error(error) from error
+    raise InternalError("The engine ended without saying why.")
+
+
+async def collect(events: AsyncIterable[Event], completion_id: str, model: str) -> Completion:
+    """Folds a stream into one completion: not streaming is streaming, folded.
+
+    Raises:
+        ApiError: The stream ended in an error.
+    """
+    texts: list[str] = []
+    reason: StopReason | None = None
+    stop: str | None = None
+    async for event in events:
+        if isinstance(event, ErrorEvent):
+            raise event.error
+        if isinstance(event, CompletionEvent):
+            texts.append(event.completion)
+            reason, stop = event.stop_reason, event.stop
+    if reason is None:
+        raise InternalError("The stream ended without a reason.")
+    return Completion(completion_id, "".join(texts), reason, stop, model)
+
+
+def _last(stop: str | None, finish: Finish | None) -> CompletionEvent:
+    """The last event, without text, as the service sends it."""
+    if stop is None and finish is Finish.LENGTH:
+        return CompletionEvent("", "max_tokens")
+    # A model that ends its text by itself has ended its turn; the service says so with the
+    # sequence that would have followed.
+    return CompletionEvent("", "stop_sequence", stop or HUMAN)
+
+
+def _as_api_error(error: EngineError) -> ApiError:
+    message = str(error)
+    match error:
+        case PromptTooLong():
+            return InvalidRequest(message)
+        case EngineOverloaded():
+            return Overloaded(message, retry_after=_RETRY_AFTER_S)
+        case ModelError():
+            # The reason names a path on this machine, which is not the caller's business.
+            return InternalError("The model could not be loaded; the server's log says why.")
+        case _:
+            return InternalError(message)

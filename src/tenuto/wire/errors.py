@@ -1,0 +1,128 @@
+"""The errors that travel, and the one table of their types and statuses.
+
+    ApiError
+    ├── InvalidRequest      400 invalid_request_error   the request itself is wrong
+    ├── AuthenticationError 401 authentication_error
+    ├── PermissionDenied    403 permission_error
+    ├── NotFound            404 not_found_error         a route or a model that is not there
+    ├── MethodNotAllowed    405 invalid_request_error
+    ├── RequestTooLarge     413 request_too_large
+    ├── RateLimited         429 rate_limit_error
+    ├── InternalError       500 api_error               our fault
+    ├── GatewayTimeout      504 timeout_error
+    └── Overloaded          529 overloaded_error        our fault, for now: try again
+
+Before the first byte of an answer an error is a status, after it an `error` event. The body is
+the same in both: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """An error that a client sees.
+
+    Args:
+        message: One or two sentences for the person at the other end: what is wrong, then the
+            remedy. Never holds a secret.
+        retry_after: Seconds after which the same request may succeed, if that is known.
+    """
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+    def body(self, request_id: str | None = None) -> dict[str, object]:
+        """The documented envelope, ready for JSON."""
+        body: dict[str, object] = {
+            "type": "error",
+            "error": {"type": self.type, "message": self.message},
+        }
+        if request_id is not None:
+            body["request_id"] = request_id
+        return body
+
+
+class InvalidRequest(ApiError):
+    status, type = 400, "invalid_request_error"
+
+
+class AuthenticationError(ApiError):
+    status, type = 401, "authentication_error"
+
+
+class PermissionDenied(ApiError):
+    status, type = 403, "permission_error"
+
+
+class NotFound(ApiError):
+    status, type = 404, "not_found_error"
+
+
+class MethodNotAllowed(ApiError):
+    status, type = 405, "invalid_request_error"
+
+
+class RequestTooLarge(ApiError):
+    status, type = 413, "request_too_large"
+
+
+class RateLimited(ApiError):
+    status, type = 429, "rate_limit_error"
+
+
+class InternalError(ApiError):
+    status, type = 500, "api_error"
+
+
+class GatewayTimeout(ApiError):
+    status, type = 504, "timeout_error"
+
+
+class Overloaded(ApiError):
+    status, type = 529, "overloaded_error"
+
+
+_ERRORS: tuple[type[ApiError], ...] = (
+    InvalidRequest,
+    AuthenticationError,
+    PermissionDenied,
+    NotFound,
+    MethodNotAllowed,
+    RequestTooLarge,
+    RateLimited,
+    InternalError,
+    GatewayTimeout,
+    Overloaded,
+)
+
+
+def for_status(status: int) -> type[ApiError]:
+    """The error class of a status; other 4xx are `InvalidRequest`, other 5xx `InternalError`."""
+    for error in _ERRORS:
+        if error.status == status:
+            return error
+    return InvalidRequest if status < 500 else InternalError
+
+
+def error_of(status: int | None, body: object) -> ApiError:
+    """The error that a client was answered with.
+
+    Args:
+        status: The response's status; None for an `error` event of a stream.
+        body: The JSON of the response or of the event, whatever it is.
+    """
+    inner = body.get("error") if isinstance(body, dict) else None
+    fields = inner if isinstance(inner, dict) else {}
+    message = fields.get("message")
+    if status is not None:
+        error = for_status(status)
+        return error(message if isinstance(message, str) else f"the server answered {status}")
+    named = (error for error in _ERRORS if error.type == fields.get("type"))
+    return next(named, InternalError)(message if isinstance(message, str) else "unknown error")

@@ -1,0 +1,41 @@
+"""The events of one completion, the same for every version of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tenuto.wire.errors import ApiError
+
+StopReason: TypeAlias = Literal["stop_sequence", "max_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionEvent:
+    """A piece of the completion; the last one carries the reason why it ended.
+
+    Attributes:
+        completion: The text since the event before, possibly empty.
+        stop_reason: None until the last event.
+        stop: The stop sequence that ended the completion. None unless `stop_reason` is
+            `stop_sequence`.
+    """
+
+    completion: str
+    stop_reason: StopReason | None = None
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """A sign of life, which clients skip."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """The end of a stream that failed. Nothing comes after it."""
+
+    error: ApiError
+
+
+Event: TypeAlias = CompletionEvent | Ping | ErrorEvent

@@ -1,0 +1,142 @@
+"""JSON body -> `CompletionRequest`: every field's rule, in one place.
+
+The rules are those of the API reference of `POST /v1/complete`; the wording of the errors is
+that of the service (`field: reason`), with a remedy as a second sentence where one is known.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Annotated, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+
+from tenuto.wire.errors import InvalidRequest
+
+
+class Metadata(BaseModel):
+    """What the caller says of itself. Never interpreted; kept out of logs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    user_id: Annotated[StrictStr, Field(max_length=256)] | None = None
+
+
+class CompletionRequest(BaseModel):
+    """A checked request. Whoever holds one need not doubt it.
+
+    Attributes:
+        model: The name that was asked for, 1 character or more.
+        prompt: The prompt as sent, 1 character or more. Its turns are not checked here.
+        max_tokens_to_sample: Most tokens to generate, 1 or more. More than the model can give
+            is not an error: it is capped.
+        stop_sequences: Texts that end the completion, none of them empty. The built-in stop
+            sequence is not in it.
+        temperature: 0 (always the likeliest token) to 1. Absent: 1.
+        top_p: 0 to 1, the share of probability to sample from. Absent: off.
+        top_k: How many of the likeliest tokens to sample from. 0 or absent: off.
+        metadata: What the caller says of itself.
+        stream: Whether to answer with server-sent events.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: Annotated[StrictStr, Field(min_length=1)]
+    prompt: Annotated[StrictStr, Field(min_length=1)]
+    max_tokens_to_sample: Annotated[int, Field(ge=1)]
+    stop_sequences: list[Annotated[StrictStr, Field(min_length=1)]] = []
+    temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    metadata: Metadata | None = None
+    stream: bool = False
+
+
+_REQUIRED = frozenset({"model", "prompt", "max_tokens_to_sample"})
+
+# What people write who have another API in mind.
+_MEANT = {
+    "max_tokens": "max_tokens_to_sample",
+    "max_new_tokens": "max_tokens_to_sample",
+    "maxTokens": "max_tokens_to_sample",
+    "stop": "stop_sequences",
+    "user": "metadata",
+}
+_OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
+
+
+def parse_request(body: bytes) -> CompletionRequest:
+    """Reads a request body.
+
+    Raises:
+        InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
+            names the field.
+    """
+    return check_request(_read_object(body))
+
+
+def check_request(fields: Mapping[str, object]) -> CompletionRequest:
+    """Checks the fields of a request.
+
+    Raises:
+        InvalidRequest: A field breaks its rule. The message names the field.
+    """
+    # An explicit null says the same as leaving an optional field out.
+    given = {
+        name: value for name, value in fields.items() if value is not None or name in _REQUIRED
+    }
+    try:
+        return CompletionRequest.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequest(_explain(error, given)) from None
+
+
+def _read_object(body: bytes) -> Mapping[str, object]:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"The request body is not valid JSON: invalid UTF-8 at byte {error.start}"
+        ) from None
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise InvalidRequest("The request body is not valid JSON: nested too deeply") from None
+    except ValueError as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body must be a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _explain(error: ValidationError, given: Mapping[str, object]) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"]
+    message = f"{field}: {reason}" if field else reason
+    remedy = _remedy(first["type"], str(first["loc"][-1]) if first["loc"] else "", given)
+    return f"{message}. {remedy}" if remedy else message
+
+
+def _remedy(kind: str, field: str, given: Mapping[str, object]) -> str | None:
+    if kind == "missing":
+        slips = [name for name, meant in _MEANT.items() if meant == field and name in given]
+        if slips:
+            return f"`{slips[0]}` belongs to another API; this one calls it `{field}`."
+        if field == "prompt" and "messages" in given:
+            return "This is the Text Completions API; `messages` belongs to POST /v1/messages."
+        return None
+    if kind != "extra_forbidden":
+        return None
+    if field in _MEANT:
+        return f"This API calls it `{_MEANT[field]}`."
+    if field in _OF_MESSAGES:
+        return f"`{field}` belongs to POST /v1/messages; here it is part of the prompt."
+    near = difflib.get_close_matches(field, CompletionRequest.model_fields, n=1)
+    return f"Did you mean `{near[0]}`?" if near else None

@@ -1,0 +1,40 @@
+"""The answer to a request that does not stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenuto.wire.events import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole completion.
+
+    Attributes:
+        id: `compl_` and 24 letters and digits.
+        completion: The text up to the stop sequence. It usually begins with one space, since
+            the prompt ends without one; clients strip it themselves.
+        stop_reason: `stop_sequence` also when the model ended its turn by itself.
+        stop: The stop sequence that matched, None when the tokens ran out.
+        model: The model that answered.
+    """
+
+    id: str
+    completion: str
+    stop_reason: StopReason
+    stop: str | None
+    model: str
+
+    def body(self) -> dict[str, object]:
+        """The JSON object, in the order in which the service sends its fields."""
+        return {
+            "type": "completion",
+            "id": self.id,
+            "completion": self.completion,
+            "stop_reason": self.stop_reason,
+            "model": self.model,
+            "stop": self.stop,
+            # The service repeats the id under this name; old clients log it.
+            "log_id": self.id,
+        }
