@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -21,6 +22,10 @@ from tenuto.wire.errors import ApiError, InvalidRequest
 from tenuto.wire.events import CompletionEvent, Event
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest
+
+
+class _ReaderGone(Exception):
+    """Whoever reads the output has seen enough, as in `tenuto complete … | head`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ def ask_engine(
         engine = registry.create(EngineSettings(local=LocalSettings(model=model)))
         prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
         job = job_of(request, prompt, seed)
-        asyncio.run(_on_engine(engine, job, request.stop_sequences, answer))
+        with contextlib.suppress(_ReaderGone):
+            asyncio.run(_on_engine(engine, job, request.stop_sequences, answer))
     except (ModelError, InvalidRequest) as error:
         raise Failure(str(error), 2) from None
     except ApiError as error:
@@ -88,7 +94,8 @@ def ask_server(base_url: str, request: CompletionRequest, answer: Answer) -> Non
             await answer.print_text(events)
 
     try:
-        asyncio.run(ask())
+        with contextlib.suppress(_ReaderGone):
+            asyncio.run(ask())
     except InvalidRequest as error:
         raise Failure(error.message, 2) from None
     except ApiError as error:
@@ -116,6 +123,6 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough (`| head`). What Python would flush at exit has no reader.
+        # What Python would flush at exit has no reader either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise KeyboardInterrupt from None
+        raise _ReaderGone from None

@@ -25,11 +25,18 @@ def serve(
         Path | None,
         typer.Option(metavar="PATH.gguf", help="Model file to serve.  [default: the built-in one]"),
     ] = None,
+    grace: Annotated[
+        int,
+        typer.Option(
+            callback=between(0, 3600),
+            metavar="SECONDS",
+            help="How long running answers may go on after a signal to stop.",
+        ),
+    ] = int(_DEFAULTS.shutdown_grace_s),
 ) -> None:
     """Serve POST /v1/complete until Ctrl-C or SIGTERM.
 
-    The server answers at once, and is ready (GET /ready) when the model is loaded. After a signal
-    to stop, running answers may end within 10 seconds.
+    The server answers at once, and is ready (GET /ready) when the model is loaded.
     """
     import asyncio
     import logging
@@ -41,7 +48,7 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settings = Settings(
-        server=replace(_DEFAULTS, host=host, port=port),
+        server=replace(_DEFAULTS, host=host, port=port, shutdown_grace_s=grace),
         engine=EngineSettings(local=LocalSettings(model=model)),
     )
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from tenuto.engine.base import Engine, ModelError
+from tenuto.engine.base import Engine, EngineError, ModelError
 from tenuto.server.app import create_app
 from tenuto.settings import ServerSettings, Settings
 
@@ -42,7 +43,8 @@ def listen(settings: ServerSettings) -> socket.socket:
             backlog=_BACKLOG,
         )
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Not error.strerror: the library adds a remark about the address to it.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise PortInUse(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
 
 
@@ -79,6 +81,8 @@ async def serve(
         except ModelError as error:
             failure = error
             server.should_exit = True
+        except EngineError:
+            pass  # The signal to stop came first.
     loading.cancel()
     await serving
     if failure is not None:

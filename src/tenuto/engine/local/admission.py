@@ -55,8 +55,13 @@ class Admission(Generic[T]):
         return self._blocks - self._free
 
     def offer(self, key: int, job: Waiting[T]) -> bool:
-        """Puts a job into the queue; False if it is full."""
-        if not self._fits(job) and len(self._queue) >= self._max_waiting:
+        """Puts a job into the queue; False if it is full.
+
+        A job that can run at once is always taken. `admit` is due after every offer: until then
+        the job counts as waiting.
+        """
+        runs_at_once = not self._queue and self._has_room(job)
+        if len(self._queue) >= self._max_waiting and not runs_at_once:
             return False
         self._queue[key] = job
         return True
@@ -66,7 +71,7 @@ class Admission(Generic[T]):
         admitted = []
         while self._queue:
             key, first = next(iter(self._queue.items()))
-            if len(self._running) >= self._max_running or first.blocks > self._free:
+            if not self._has_room(first):
                 break
             del self._queue[key]
             self._running[key] = first.blocks
@@ -82,8 +87,5 @@ class Admission(Generic[T]):
         """Gives a running job's blocks back. Unknown keys are ignored."""
         self._free += self._running.pop(key, 0)
 
-    def _fits(self, job: Waiting[T]) -> bool:
-        """Whether a job would run at once, queue and all."""
-        blocks = job.blocks + sum(waiting.blocks for waiting in self._queue.values())
-        places = len(self._running) + len(self._queue) + 1
-        return blocks <= self._free and places <= self._max_running
+    def _has_room(self, job: Waiting[T]) -> bool:
+        return len(self._running) < self._max_running and job.blocks <= self._free

@@ -67,7 +67,8 @@ class LocalEngine:
         self._supervisor: asyncio.Task[None] | None = None
         self._worker: WorkerProcess | None = None
         self._loaded = asyncio.Event()
-        self._broken: ModelError | None = None
+        # Why there is no worker, and will be none.
+        self._ended: EngineError | None = None
         self._jobs: dict[int, Mailbox] = {}
         self._keys = itertools.count()
         self._status = Status(False, self._name, "The model is loading.")
@@ -80,8 +81,8 @@ class LocalEngine:
     async def ready(self) -> str:
         """See `Engine.ready`."""
         await self._loaded.wait()
-        if self._broken is not None:
-            raise self._broken
+        if self._ended is not None:
+            raise self._ended
         return self._name
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
@@ -120,14 +121,11 @@ class LocalEngine:
 
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
-        self._fail_all(EngineFailed("The engine is shutting down."))
+        self._end(EngineFailed("The engine is shutting down."))
         if self._supervisor is not None:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
-        self._broken = self._broken or ModelError("The engine is closed.")
-        self._loaded.set()
-        self._status = replace(self._status, ready=False, detail="The engine is closed.")
 
     async def _wait_for_worker(self) -> WorkerProcess:
         if self._supervisor is None:
@@ -137,32 +135,35 @@ class LocalEngine:
                 await self._loaded.wait()
         except TimeoutError:
             raise EngineOverloaded("The model is still loading. Try again in a moment.") from None
-        if self._broken is not None:
-            raise self._broken
+        if self._ended is not None:
+            raise self._ended
         assert self._worker is not None
         return self._worker
 
     async def _supervise(self) -> None:
         """Keeps a worker running until it is clear that none can."""
-        load_deaths = 0
+        ever_loaded = False
+        deaths = 0
         delay = 0.0
-        while self._broken is None:
+        while self._ended is None:
             await asyncio.sleep(delay)
             started = time.monotonic()
-            loaded = await self._run_worker()
-            if loaded:
-                load_deaths = 0
-            else:
-                load_deaths += 1
-            if load_deaths == _MOST_LOAD_DEATHS:
-                self._break(f"{self._path}: the runtime crashes when it loads this model")
+            ever_loaded = await self._run_worker() or ever_loaded
+            deaths += 1
+            if not ever_loaded and deaths == _MOST_LOAD_DEATHS:
+                self._end(ModelError(f"{self._path}: the runtime crashes when it loads this model"))
             stable = time.monotonic() - started >= _STABLE_S
             delay = 0.0 if stable else min(max(_FIRST_DELAY_S, 2 * delay), _LONGEST_DELAY_S)
             self._status = replace(self._status, restarts=self._status.restarts + 1)
 
     async def _run_worker(self) -> bool:
         """One worker's life. Returns whether it came to load the model."""
-        worker = await WorkerProcess.spawn()
+        try:
+            worker = await WorkerProcess.spawn()
+        except OSError as error:
+            # Out of processes or descriptors: that may pass.
+            _log.error("the engine's worker cannot be started: %s", error)
+            return False
         settings = self._settings
         worker.send(
             frames.Load(
@@ -180,8 +181,8 @@ class LocalEngine:
                 self._handle(frame)
                 loaded = loaded or isinstance(frame, frames.Loaded)
         finally:
-            ended = await worker.kill()
-            if self._broken is None:
+            how = await worker.kill()
+            if self._ended is None:
                 self._loaded.clear()
                 self._status = replace(
                     self._status,
@@ -192,8 +193,8 @@ class LocalEngine:
                     kv_blocks_reserved=0,
                 )
                 self._fail_all(EngineFailed(_BROKE))
-        if self._broken is None:
-            _log.error("the engine's worker died (%s); starting it again", ended)
+        if self._ended is None:
+            _log.error("the engine's worker died (%s); starting it again", how)
         return loaded
 
     def _handle(self, frame: frames.Frame) -> None:
@@ -230,16 +231,17 @@ class LocalEngine:
                 )
                 self._loaded.set()
             case frames.NotLoaded():
-                self._break(f"{self._path}: {frame.reason}")
+                self._end(ModelError(f"{self._path}: {frame.reason}"))
             case _:
                 raise TypeError(f"the worker sent {type(frame).__name__}")
 
-    def _break(self, reason: str) -> None:
-        """No worker can do it: everyone who waits, now or later, is told so."""
-        self._broken = ModelError(reason)
-        self._status = replace(self._status, ready=False, detail=reason)
-        self._loaded.set()
-        self._fail_all(self._broken)
+    def _end(self, why: EngineError) -> None:
+        """There will be no worker any more: everyone who waits, now or later, is told why."""
+        if self._ended is None:
+            self._ended = why
+            self._status = replace(self._status, ready=False, detail=str(why))
+            self._loaded.set()
+            self._fail_all(why)
 
     def _fail(self, key: int, error: EngineError) -> None:
         if mailbox := self._jobs.get(key):

@@ -7,10 +7,11 @@ against the file's real size. Source: the GGUF specification, versions 2 and 3.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -81,16 +82,38 @@ class GgufError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """Where a tensor lies.
+
+    Attributes:
+        name: For example `blk.0.attn_q.weight`.
+        type: For example `Q8_0`.
+        start: Its first byte in the file.
+        length: Its length in bytes.
+    """
+
+    name: str
+    type: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gguf:
     """What a GGUF file says of itself.
 
     Attributes:
         metadata: Its key-value pairs.
-        tensor_types: The names of the tensor types in it, for example `{"F32", "Q8_0"}`.
+        tensors: Its tensors, in the order of the header.
     """
 
     metadata: Mapping[str, Any]
-    tensor_types: frozenset[str]
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def tensor_types(self) -> frozenset[str]:
+        """The names of the tensor types in it, for example `{"F32", "Q8_0"}`."""
+        return frozenset(tensor.type for tensor in self.tensors)
 
     @property
     def architecture(self) -> str:
@@ -142,9 +165,8 @@ class _Reader:
             metadata[key] = self._value(self._number(4), 0)
         if not isinstance(metadata.get("general.architecture"), str):
             raise GgufError("metadata general.architecture is missing")
-        places = [self._tensor() for _ in range(tensors)]
-        self._check_places(places, metadata.get("general.alignment", 32))
-        return Gguf(metadata, frozenset(TENSOR_TYPES[kind][0] for kind, _, _ in places))
+        relative = [self._tensor() for _ in range(tensors)]
+        return Gguf(metadata, self._place(relative, metadata.get("general.alignment", 32)))
 
     def _bytes(self, count: int) -> bytes:
         if count > self._size - self._file.tell():
@@ -175,7 +197,8 @@ class _Reader:
             raise GgufError("the file is truncated: it ends within its header")
         return [self._value(inner, depth + 1) for _ in range(count)]
 
-    def _tensor(self) -> tuple[int, int, int]:
+    def _tensor(self) -> Tensor:
+        """The next tensor of the header; `start` counts from where the weights begin."""
         name = self._string()
         dimensions = self._number(4)
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
@@ -184,24 +207,22 @@ class _Reader:
         kind, offset = self._number(4), self._number(10)
         if kind not in TENSOR_TYPES:
             raise GgufError(f"tensor {name!r} has the unknown type {kind}")
-        _, block, block_bytes = TENSOR_TYPES[kind]
+        type_name, block, block_bytes = TENSOR_TYPES[kind]
         if shape[0] % block:
             raise GgufError(f"tensor {name!r} has rows that are no multiple of {block}")
-        weights = 1
-        for length in shape:
-            weights *= length
-        return kind, offset, weights // block * block_bytes
+        return Tensor(name, type_name, offset, math.prod(shape) // block * block_bytes)
 
-    def _check_places(self, places: list[tuple[int, int, int]], alignment: object) -> None:
+    def _place(self, tensors: list[Tensor], alignment: object) -> tuple[Tensor, ...]:
+        """Checks where the tensors lie; gives them with their real places."""
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise GgufError(f"metadata general.alignment is {alignment}, no power of two")
-        start = -(-self._file.tell() // alignment) * alignment
-        end = start
-        for _, offset, length in places:
-            if offset % alignment:
-                raise GgufError("the header is damaged: a tensor is not aligned")
-            end = max(end, start + offset + length)
-        if not places:
+        if not tensors:
             raise GgufError("the file holds no tensors")
+        start = -(-self._file.tell() // alignment) * alignment
+        if any(tensor.start % alignment for tensor in tensors):
+            raise GgufError("the header is damaged: a tensor is not aligned")
+        placed = tuple(replace(tensor, start=start + tensor.start) for tensor in tensors)
+        end = max(tensor.start + tensor.length for tensor in placed)
         if end > self._size:
             raise GgufError(f"the file is truncated: {self._size} bytes of at least {end}")
+        return placed

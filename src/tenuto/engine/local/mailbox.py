@@ -37,8 +37,11 @@ class Mailbox:
             self._wake()
 
     def fail(self, error: EngineError) -> None:
-        """Ends the job with an error, which the reader sees after the text before it."""
-        self._error = error
+        """Ends the job with an error, which the reader sees after the text before it.
+
+        The first error counts: later ones are its consequences.
+        """
+        self._error = self._error or error
         self._wake()
 
     async def get(self) -> Piece:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling
-from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+from tenuto.engine.local.runtime.choose import load_runtime
 from tenuto.engine.local.vocabulary import CharacterStream
 
 _READ_BYTES = 1 << 18
@@ -66,6 +66,7 @@ class Worker:
         while True:
             self._take()
             self._admit()
+            self._report()
             self._step()
             self._report()
 
@@ -107,6 +108,7 @@ class Worker:
         job = Waiting(blocks, Prepared(tokens, max_tokens, sampling))
         accepted = self._admission.offer(frame.key, job)
         self._send(frames.Accepted(frame.key) if accepted else frames.Full(frame.key))
+        self._admit()
 
     def _cancel(self, key: int) -> None:
         if self._admission.withdraw(key) or key not in self._streams:
@@ -167,7 +169,7 @@ def main(descriptor: int) -> None:
     reader = frames.FrameReader()
     load = _first(link, reader)
     try:
-        runtime = OpenVinoRuntime(load)
+        runtime = load_runtime(load)
     except (CannotLoad, gguf.GgufError, OSError) as error:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
+from tenuto.engine.local.runtime.machine import kv_budget
 from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 
 # Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
@@ -52,7 +52,8 @@ class OpenVinoRuntime:
         self.kv_blocks = _kv_blocks(file, load, self.context)
         self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
         self._bos = _bos(file)
-        self._ends = _end_tokens(file)
+        # The library insists on an end token; for a model without one it is a token that is not.
+        self._ends = _end_tokens(file) or {len(self._table)}
 
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
@@ -82,6 +83,7 @@ class OpenVinoRuntime:
         """See `Runtime.begin`."""
         config = self._genai.GenerationConfig()
         config.max_new_tokens = max_tokens
+        config.set_eos_token_id(min(self._ends))
         config.stop_token_ids = self._ends
         config.rng_seed = sampling.seed
         # The library refuses 0 for either; both mean: always the likeliest token.
@@ -165,12 +167,8 @@ def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> int:
     )
     layers = file.hyperparameter("block_count")
     block = _BLOCK_TOKENS * layers * kv_heads * 2 * (head + _HEAD_EXTRA_BYTES)
-    if load.kv_cache_mib is not None:
-        budget = load.kv_cache_mib * 1024 * 1024
-    else:
-        budget = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     wanted = load.max_running * -(-context // _BLOCK_TOKENS)
-    blocks: int = min(budget // block, wanted)
+    blocks: int = min(kv_budget(load) // block, wanted)
     if blocks < 1:
         raise CannotLoad(f"kv_cache_mib is too small: one block takes {block} bytes")
     return blocks

@@ -1,0 +1,50 @@
+"""What the machine offers to a runtime: memory for the KV cache, and cores."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from tenuto.engine.local.frames import Load
+
+_CPUS: Final = Path("/sys/devices/system/cpu")
+_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def kv_budget(load: Load) -> int:
+    """The most bytes that the KV cache may take: what the parent says, or a quarter of memory."""
+    if load.kv_cache_mib is not None:
+        return load.kv_cache_mib * 1024 * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def physical_cores() -> int:
+    """How many cores this process may keep busy: two threads of one core count once."""
+    if sys.platform == "darwin":
+        # The efficiency cores of Apple's chips would only hold up the fast ones.
+        return _sysctl(b"hw.perflevel0.physicalcpu") or _sysctl(b"hw.physicalcpu") or 1
+    cores = os.cpu_count() or 1
+    if sys.platform == "linux":
+        mine = os.sched_getaffinity(0)
+        with contextlib.suppress(OSError):
+            topology = "topology/thread_siblings_list"
+            cores = len({(_CPUS / f"cpu{cpu}" / topology).read_text() for cpu in mine})
+        cores = min(cores, len(mine))
+        with contextlib.suppress(OSError, ValueError):
+            # A container's share, in microseconds a period; "max 100000" means no limit.
+            quota, period = map(int, _CGROUP_LIMIT.read_text().split())
+            cores = min(cores, max(1, quota // period))
+    return cores
+
+
+def _sysctl(name: bytes) -> int:
+    value = ctypes.c_int(0)
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    found = ctypes.CDLL(None).sysctlbyname(
+        name, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+    )
+    return value.value if found == 0 else 0

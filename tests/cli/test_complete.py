@@ -1,0 +1,151 @@
+"""`tenuto complete`, as a program: what it prints, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tenuto.engine.local.engine import built_in_model
+from tests.conftest import PATIENCE_S, RunningServer
+
+COMMAND = [sys.executable, "-m", "tenuto", "complete"]
+
+
+def complete(*arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=typed,
+        stdin=subprocess.DEVNULL if typed is None else None,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def assert_fails(done: subprocess.CompletedProcess[str], message: str, code: int = 2) -> None:
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr.startswith("tenuto: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_prints_clean_text() -> None:
+    done = complete("Hello, world!")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    assert not done.stdout.startswith(" ")
+    assert done.stdout.endswith("\n")
+    assert "Human:" not in done.stdout
+
+
+def test_a_pipe_reads_standard_input() -> None:
+    options = ("--temperature", "0", "--max-tokens", "12")
+    argument = complete("What is the capital of France?", *options)
+    piped = complete(*options, typed="What is the capital of France?\n")
+    assert (piped.returncode, piped.stdout) == (0, argument.stdout)
+    dash = complete("-", *options, typed="What is the capital of France?\n")
+    assert dash.stdout == argument.stdout
+
+
+def test_json_is_the_answer_of_the_api() -> None:
+    body = json.loads(complete("Hello", "--json", "--max-tokens", "1").stdout)
+    assert body["type"] == "completion"
+    assert body["stop_reason"] == "max_tokens"
+    assert body["model"] == "tenuto-mini"
+
+
+def test_raw_completes_a_text_without_turns() -> None:
+    done = complete("--raw", "Once upon a time", "--max-tokens", "8")
+    assert done.returncode == 0
+    assert done.stdout.strip()
+
+
+def test_a_stop_ends_the_text() -> None:
+    wanted = ("--raw", "Once upon a time, there was a", "--temperature", "0", "--max-tokens", "20")
+    text = complete(*wanted).stdout.rstrip("\n")
+    stop = text[len(text) // 2 :][:3]
+    stopped = complete(*wanted, "--stop", "never", "--stop", stop)
+    assert stopped.stdout == text[: text.index(stop)] + "\n"
+
+
+def test_a_server_answers_instead_of_the_engine(server: RunningServer) -> None:
+    done = complete("Hello", "--base-url", server.url, "--max-tokens", "5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    body = json.loads(complete("Hello", "--base-url", server.url, "--json").stdout)
+    assert body["id"].startswith("compl_")
+
+
+def test_a_server_that_refuses_is_an_error_in_one_line(server: RunningServer) -> None:
+    done = complete("--raw", "no turns", "--base-url", server.url)
+    assert_fails(done, "prompt must start with")
+
+
+def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
+    assert_fails(complete("hi", "--base-url", "http://127.0.0.1:1"), "http://127.0.0.1:1", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("hi", "--temperature", "3"), "'--temperature': 3.0 is out of range; allowed is 0 to 1"),
+        (("hi", "--top-p", "-1"), "allowed is 0 to 1"),
+        (("hi", "--top-k", "-1"), "allowed is 0 or more"),
+        (("hi", "--max-tokens", "0"), "allowed is 1 or more"),
+        (("hi", "--max-tokens", "many"), "--max-tokens"),
+        (("hi", "--seed", str(2**64)), "--seed"),
+        (("hi", "--stop", ""), "stop_sequences"),
+        (("hi", "--nope"), "--nope"),
+        (("hi", "--seed", "1", "--base-url", "http://127.0.0.1:1"), "--seed"),
+        (("hi", "--model", "nowhere.gguf"), "nowhere.gguf: there is no such file"),
+        (("hi", "--model", "/"), "is a folder"),
+        (("hi", "--model", __file__), "not a GGUF file"),
+        (("  ",), "the prompt is empty"),
+        ((), "the prompt is empty"),
+        ((os.fsdecode(b"\xff"),), "prompt"),
+    ],
+)
+def test_bad_input_is_an_error_in_one_line(arguments: tuple[str, ...], message: str) -> None:
+    assert_fails(complete(*arguments), message)
+
+
+def test_a_truncated_model_is_an_error_in_one_line(tmp_path: Path) -> None:
+    whole = built_in_model().read_bytes()
+    truncated = tmp_path / "half.gguf"
+    truncated.write_bytes(whole[: len(whole) // 2])
+    assert_fails(complete("hi", "--model", str(truncated)), "half.gguf: the file is truncated")
+
+
+def test_ctrl_c_ends_it_cleanly(endless_model: Path) -> None:
+    arguments = ["hi", "--model", str(endless_model), "--max-tokens", "1000000"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read().strip() == ""
+        assert process.wait(PATIENCE_S) == 130
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(endless_model: Path) -> None:
+    arguments = ["hi", "--model", str(endless_model), "--max-tokens", "1000000"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(PATIENCE_S) == 0

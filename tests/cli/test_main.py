@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tenuto import __version__
+from tenuto.cli.main import main
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        assert re.search(r"complete +Complete a prompt", capsys.readouterr().out)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tenuto {__version__}\n"
+
+
+def test_help_says_that_a_bare_text_is_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["complete", "--help"])
+    assert "wrapped into one Human turn" in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_unknown_command_is_an_error_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sing"]) == 2
+    assert capsys.readouterr().err == "tenuto: No such command 'sing'.\n"
+
+
+@pytest.mark.parametrize("option", ["--port", "--grace"])
+def test_a_number_out_of_range_names_what_is_allowed(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["serve", option, "-1"]) == 2
+    assert "allowed is 0 to" in capsys.readouterr().err

@@ -1,0 +1,99 @@
+"""What many tests use: the event loop, and servers that really listen."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.engine.local import gguf
+from tenuto.engine.local.engine import built_in_model
+
+# A loaded machine may need long to load a model; a sound one needs about a second.
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class RunningServer:
+    """`tenuto serve` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+            body: dict[str, Any] = json.load(response)
+            return body
+
+    def wait_until_idle(self, within_s: float) -> float:
+        """How many seconds it took until no job runs, waits or holds KV blocks."""
+        started = time.monotonic()
+        while True:
+            status = self.get("/ready")
+            seconds = time.monotonic() - started
+            if not (status["running"] or status["waiting"] or status["kv_blocks_reserved"]):
+                return seconds
+            assert seconds < within_s, f"still busy after {within_s} s: {status}"
+
+
+@contextmanager
+def running_server(*arguments: str, wait: bool = True) -> Iterator[RunningServer]:
+    """Starts `tenuto serve` on a free port; kills it in the end if it still runs."""
+    command = [sys.executable, "-m", "tenuto", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            url = _printed(process, r"Listening on (\S+),")
+            if wait:
+                _printed(process, r"Ready: (\S+)")
+            yield RunningServer(process, url)
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def _printed(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        found = re.search(pattern, line)
+        if found:
+            return found[1]
+    raise AssertionError(f"the server ended: {''.join(lines)}")
+
+
+@pytest.fixture(scope="session")
+def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes random tokens and never ends by itself, whatever it was taught."""
+    path = built_in_model()
+    weights = bytearray(path.read_bytes())
+    # All logits are 0 with a last norm of 0, and no token ends the text without this entry.
+    norm = next(t for t in gguf.read(path).tensors if t.name == "output_norm.weight")
+    weights[norm.start : norm.start + norm.length] = bytes(norm.length)
+    endless = tmp_path_factory.mktemp("models") / "endless.gguf"
+    name = b"tokenizer.ggml.eos_token_id"
+    endless.write_bytes(weights.replace(name, name[:-2] + b"__"))
+    return endless
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RunningServer]:
+    """One server with the built-in model, for all tests that leave it as they found it."""
+    with running_server() as started:
+        yield started

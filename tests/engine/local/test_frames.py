@@ -1,0 +1,122 @@
+"""Frames cross the boundary between two processes whole, however their bytes are cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.engine.local.frames import (
+    Accepted,
+    Broke,
+    Cancel,
+    Counters,
+    Frame,
+    FrameReader,
+    Full,
+    Load,
+    Loaded,
+    NotLoaded,
+    Submit,
+    TooLong,
+    Wrote,
+    encode,
+)
+
+ONE_OF_EACH: list[Frame] = [
+    Load("/models/é.gguf", 64, 256, None, 4),
+    Submit(1, "\n\nHuman: Hi 😀\n\nAssistant:", 256, 0.7, None, 5, 2**64 - 1),
+    Cancel(1),
+    Loaded(2048, 512),
+    NotLoaded("the file is truncated"),
+    Accepted(1),
+    TooLong(1, 3000, 2047),
+    Full(1),
+    Broke(1, "the runtime dropped it"),
+    Wrote([(1, " Hi", 1, None), (2, "", 1, "length"), (3, "😀", 4, "end")]),
+    Counters(2, 0, 18),
+]
+
+numbers = st.integers(0, 2**64 - 1)
+texts = st.text() | st.text('[],"\\{}\n\0é😀', max_size=8)
+shares = st.none() | st.floats(0, 1)
+endings = st.sampled_from([None, "end", "length"])
+any_frame: st.SearchStrategy[Frame] = st.one_of(
+    st.builds(Load, texts, numbers, numbers, st.none() | numbers, st.none() | numbers),
+    st.builds(
+        Submit, numbers, texts, numbers, st.floats(0, 1), shares, st.none() | numbers, numbers
+    ),
+    st.builds(Cancel, numbers),
+    st.builds(Loaded, numbers, numbers),
+    st.builds(NotLoaded, texts),
+    st.builds(TooLong, numbers, numbers, numbers),
+    st.builds(Broke, numbers, texts),
+    st.builds(Wrote, st.lists(st.tuples(numbers, texts, numbers, endings), max_size=3)),
+    st.builds(Counters, numbers, numbers, numbers),
+)
+
+
+def plain(frame: Frame) -> tuple[str, str]:
+    """A frame as it can be compared: JSON has one kind of list where Python has two."""
+    return type(frame).__name__, json.dumps(astuple(frame))
+
+
+def test_there_is_an_example_of_every_frame() -> None:
+    assert {type(frame) for frame in ONE_OF_EACH} == set(get_args(Frame))
+
+
+@pytest.mark.parametrize("frame", ONE_OF_EACH, ids=lambda frame: type(frame).__name__)
+def test_a_frame_arrives_as_it_was_sent_wherever_it_is_cut(frame: Frame) -> None:
+    data = encode(frame)
+
+    for at in range(len(data)):
+        reader = FrameReader()
+        assert reader.feed(data[:at]) == []
+        assert [plain(got) for got in reader.feed(data[at:])] == [plain(frame)]
+
+
+@given(st.lists(any_frame, max_size=4), st.data())
+def test_frames_arrive_in_order_however_the_bytes_are_cut(
+    sent: list[Frame], data: st.DataObject
+) -> None:
+    stream = b"".join(map(encode, sent))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    reader = FrameReader()
+
+    got: list[Frame] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        got += reader.feed(stream[start:end])
+
+    assert [plain(frame) for frame in got] == [plain(frame) for frame in sent]
+
+
+def test_a_byte_at_a_time_gives_each_frame_with_its_last_byte() -> None:
+    reader = FrameReader()
+
+    for frame in ONE_OF_EACH:
+        *before, last = [reader.feed(bytes([byte])) for byte in encode(frame)]
+        assert not any(before)
+        assert [plain(got) for got in last] == [plain(frame)]
+
+
+def test_a_frame_begins_with_its_length_in_four_bytes() -> None:
+    data = encode(Cancel(7))
+
+    assert data == b"\x00\x00\x00\x0c" + b'["Cancel",7]'
+
+
+def test_a_prompt_of_many_megabytes_crosses_in_one_frame() -> None:
+    prompt = "漢" * 2_000_000
+    data = encode(Submit(1, prompt, 1, 1.0, None, None, 0))
+    reader = FrameReader()
+
+    half = len(data) // 2
+    assert reader.feed(data[:half]) == []
+    (frame,) = reader.feed(data[half:])
+
+    assert isinstance(frame, Submit)
+    assert frame.prompt == prompt

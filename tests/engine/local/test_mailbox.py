@@ -1,0 +1,207 @@
+"""Where the pieces of one job wait for their reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.engine.base import EngineFailed, Finish, Piece, PromptTooLong
+from tenuto.engine.local.mailbox import Mailbox
+
+pytestmark = pytest.mark.anyio
+
+
+async def settle() -> None:
+    """Lets every task that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def get(mailbox: Mailbox) -> Piece:
+    """The next piece, which must be there: a test that waits for one in vain fails at once."""
+    reader = asyncio.ensure_future(mailbox.get())
+    await settle()
+    if not reader.done():
+        reader.cancel()
+        raise AssertionError("there is no piece")
+    return reader.result()
+
+
+async def test_the_first_piece_says_that_the_job_is_accepted() -> None:
+    mailbox = Mailbox()
+    mailbox.accept()
+
+    assert await get(mailbox) == Piece("")
+
+
+async def test_what_was_written_since_comes_in_one_piece() -> None:
+    mailbox = Mailbox()
+    mailbox.put(" One", 1, None)
+    mailbox.put(",", 1, None)
+    mailbox.put(" two", 2, None)
+
+    assert await get(mailbox) == Piece(" One, two", 4)
+
+
+async def test_acceptance_comes_before_text_that_is_there_already() -> None:
+    mailbox = Mailbox()
+    mailbox.accept()
+    mailbox.put(" One", 1, Finish.LENGTH)
+
+    assert await get(mailbox) == Piece("")
+    assert await get(mailbox) == Piece(" One", 1, Finish.LENGTH)
+
+
+async def test_the_last_piece_brings_the_reason_and_all_text_that_waits() -> None:
+    mailbox = Mailbox()
+    mailbox.put(" One", 1, None)
+    mailbox.put("", 1, Finish.END)
+
+    assert await get(mailbox) == Piece(" One", 2, Finish.END)
+
+
+async def test_a_last_piece_without_text_is_a_piece() -> None:
+    mailbox = Mailbox()
+    mailbox.put("", 0, Finish.END)
+
+    assert await get(mailbox) == Piece("", 0, Finish.END)
+
+
+async def test_an_error_comes_after_the_text_before_it() -> None:
+    mailbox = Mailbox()
+    mailbox.accept()
+    mailbox.put(" One", 1, None)
+    mailbox.fail(EngineFailed("It broke."))
+
+    assert await get(mailbox) == Piece("")
+    assert await get(mailbox) == Piece(" One", 1)
+    with pytest.raises(EngineFailed, match=r"^It broke\.$"):
+        await get(mailbox)
+
+
+async def test_a_refusal_comes_without_any_piece() -> None:
+    mailbox = Mailbox()
+    mailbox.fail(PromptTooLong(3000, 2047))
+
+    with pytest.raises(PromptTooLong):
+        await get(mailbox)
+
+
+async def test_an_error_is_not_held_up_by_half_a_character() -> None:
+    mailbox = Mailbox()
+    mailbox.put("", 1, None)
+    mailbox.fail(EngineFailed("It broke."))
+
+    with pytest.raises(EngineFailed):
+        await get(mailbox)
+
+
+async def test_half_a_character_does_not_wake_the_reader_but_its_token_counts() -> None:
+    mailbox = Mailbox()
+    reader = asyncio.create_task(mailbox.get())
+    await settle()
+
+    mailbox.put("", 1, None)
+    await settle()
+    assert not reader.done()
+
+    mailbox.put("é", 1, None)
+    assert await reader == Piece("é", 2)
+
+
+@pytest.mark.parametrize(
+    ("write", "piece"),
+    [
+        (lambda mailbox: mailbox.accept(), Piece("")),
+        (lambda mailbox: mailbox.put(" One", 1, None), Piece(" One", 1)),
+        (lambda mailbox: mailbox.put("", 0, Finish.END), Piece("", 0, Finish.END)),
+    ],
+    ids=["accepted", "text", "end"],
+)
+async def test_a_reader_that_waits_is_woken(write: Callable[[Mailbox], None], piece: Piece) -> None:
+    mailbox = Mailbox()
+    reader = asyncio.create_task(mailbox.get())
+    await settle()
+    assert not reader.done()
+
+    write(mailbox)
+
+    assert await reader == piece
+
+
+async def test_a_reader_that_waits_is_woken_by_an_error() -> None:
+    mailbox = Mailbox()
+    reader = asyncio.create_task(mailbox.get())
+    await settle()
+
+    mailbox.fail(EngineFailed("It broke."))
+
+    with pytest.raises(EngineFailed):
+        await reader
+
+
+async def test_two_pieces_written_at_once_wake_the_reader_once() -> None:
+    mailbox = Mailbox()
+    reader = asyncio.create_task(mailbox.get())
+    await settle()
+
+    mailbox.put(" One", 1, None)
+    mailbox.put(" two", 1, Finish.LENGTH)
+
+    assert await reader == Piece(" One two", 2, Finish.LENGTH)
+
+
+async def test_text_is_not_lost_with_a_reader_that_gave_up() -> None:
+    mailbox = Mailbox()
+    reader = asyncio.create_task(mailbox.get())
+    await settle()
+    reader.cancel()
+    await settle()
+    assert reader.cancelled()
+
+    mailbox.put(" One", 1, None)
+
+    assert await get(mailbox) == Piece(" One", 1)
+
+
+async def read_to_the_end(mailbox: Mailbox, steps: list[Callable[[], None]]) -> list[Piece]:
+    """Reads while the steps are taken, with the reader faster or slower as chance has it."""
+
+    async def write() -> None:
+        for step in steps:
+            step()
+            await asyncio.sleep(0)
+
+    async def read() -> list[Piece]:
+        pieces = [await mailbox.get()]
+        while pieces[-1].finish is None:
+            pieces.append(await mailbox.get())
+        return pieces
+
+    pieces, _ = await asyncio.gather(read(), write())
+    return pieces
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 3), st.integers(0, 2))))
+def test_all_text_and_all_tokens_arrive_whatever_the_pace(
+    written: list[tuple[str, int, int]],
+) -> None:
+    mailbox = Mailbox()
+    steps: list[Callable[[], None]] = [mailbox.accept]
+    for text, tokens, pause in written:
+        steps += [partial(mailbox.put, text, tokens, None)]
+        steps += [lambda: None] * pause
+    steps += [partial(mailbox.put, "", 0, Finish.END)]
+
+    pieces = asyncio.run(read_to_the_end(mailbox, steps))
+
+    assert pieces[0] == Piece("")
+    assert "".join(piece.text for piece in pieces) == "".join(text for text, _, _ in written)
+    assert sum(piece.tokens for piece in pieces) == sum(tokens for _, tokens, _ in written)
+    assert all(piece.text for piece in pieces[1:-1])
+    assert pieces[-1].finish is Finish.END

@@ -1,0 +1,157 @@
+"""Token ids become bytes, and bytes whole characters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.engine.local.vocabulary import CharacterStream, UnknownVocabulary, token_bytes
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+
+EMOJI = "👩‍👩‍👧‍👦"
+
+
+def push_all(pieces: list[bytes]) -> str:
+    stream = CharacterStream()
+    return "".join([stream.push(piece) for piece in pieces])
+
+
+def gpt2_alphabet() -> dict[int, str]:
+    """Byte -> character, written the way GPT-2's own encoder does: gaps are filled in order."""
+    alphabet: dict[int, str] = {}
+    for byte in range(256):
+        plain = "!" <= chr(byte) <= "~" or "¡" <= chr(byte) <= "¬" or "®" <= chr(byte) <= "ÿ"
+        moved = sum(character >= "Ā" for character in alphabet.values())
+        alphabet[byte] = chr(byte) if plain else chr(256 + moved)
+    return alphabet
+
+
+def test_byte_level_tokens_are_read() -> None:
+    tokens = ["Hello", "Ġworld", "Ċ", "ĊĊ", "Ã©", "ðŁĺĢ", "č"]
+
+    assert token_bytes("gpt2", tokens, []) == [
+        b"Hello",
+        b" world",
+        b"\n",
+        b"\n\n",
+        "é".encode(),
+        "😀".encode(),
+        b"\r",
+    ]
+
+
+@given(st.binary())
+def test_any_bytes_can_be_a_byte_level_token(data: bytes) -> None:
+    alphabet = gpt2_alphabet()
+    token = "".join(alphabet[byte] for byte in data)
+
+    assert token_bytes("gpt2", [token], [NORMAL]) == [data]
+
+
+def test_a_token_outside_the_byte_alphabet_is_its_own_text() -> None:
+    assert token_bytes("gpt2", ["a b", "漢"], []) == [b"a b", "漢".encode()]
+
+
+def test_sentencepiece_tokens_are_read() -> None:
+    tokens = ["▁Hello", "wor", "▁▁", "é", "<0x0A>", "<0xf0>", "<0x9F>"]
+    types = [NORMAL, NORMAL, NORMAL, NORMAL, BYTE, BYTE, BYTE]
+
+    assert token_bytes("llama", tokens, types) == [
+        b" Hello",
+        b"wor",
+        b"  ",
+        "é".encode(),
+        b"\n",
+        b"\xf0",
+        b"\x9f",
+    ]
+
+
+def test_every_byte_token_of_sentencepiece_is_its_byte() -> None:
+    tokens = [f"<0x{byte:02X}>" for byte in range(256)]
+
+    assert b"".join(token_bytes("llama", tokens, [BYTE] * 256)) == bytes(range(256))
+
+
+@pytest.mark.parametrize("model", ["gpt2", "llama"])
+@pytest.mark.parametrize("kind", [UNKNOWN, CONTROL, UNUSED])
+def test_tokens_that_control_the_model_print_nothing(model: str, kind: int) -> None:
+    assert token_bytes(model, ["<|end|>", "a"], [kind, NORMAL]) == [b"", b"a"]
+
+
+@pytest.mark.parametrize("model", ["gpt2", "llama"])
+def test_tokens_that_a_user_defined_print_as_they_are(model: str) -> None:
+    assert token_bytes(model, ["<tool call>"], [USER_DEFINED]) == [b"<tool call>"]
+
+
+@pytest.mark.parametrize("model", ["gpt2", "llama"])
+def test_a_token_that_is_no_valid_text_keeps_its_bytes(model: str) -> None:
+    broken = b"\xe2\x82".decode("utf-8", "surrogateescape")
+
+    assert token_bytes(model, [broken], [USER_DEFINED]) == [b"\xe2\x82"]
+
+
+@pytest.mark.parametrize("model", ["bert", "t5", "rwkv", "", "GPT2"])
+def test_another_kind_of_tokenizer_is_refused_by_its_name(model: str) -> None:
+    with pytest.raises(UnknownVocabulary, match=f"tokenizer '{model}' is not supported"):
+        token_bytes(model, ["a"], [])
+
+
+@pytest.mark.parametrize("text", [EMOJI, "é", "漢字", "a😀b"])
+def test_a_character_comes_with_its_last_byte_wherever_it_is_cut(text: str) -> None:
+    data = text.encode()
+
+    for first in range(len(data) + 1):
+        for second in range(first, len(data) + 1):
+            assert push_all([data[:first], data[first:second], data[second:]]) == text
+
+
+def test_half_a_character_is_held_back() -> None:
+    stream = CharacterStream()
+    first, second, third, fourth = (bytes([byte]) for byte in "😀".encode())
+
+    assert [stream.push(byte) for byte in (b"a" + first, second, third)] == ["a", "", ""]
+    assert stream.push(fourth + b"b") == "😀b"
+
+
+@given(st.text(), st.data())
+def test_text_comes_out_whole_however_its_bytes_are_cut(text: str, data: st.DataObject) -> None:
+    whole = text.encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    edges = zip([0, *cuts], [*cuts, len(whole)], strict=True)
+
+    assert push_all([whole[start:end] for start, end in edges]) == text
+
+
+@given(st.lists(st.binary(max_size=6), max_size=6))
+def test_bytes_that_are_no_text_are_replaced_the_same_however_they_are_cut(
+    pieces: list[bytes],
+) -> None:
+    whole = b"".join(pieces)
+
+    # A space ends a character that was never finished, on both sides.
+    assert push_all([*pieces, b" "]) == (whole + b" ").decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"\xff", "\ufffd"),
+        (b"a\x80b", "a\ufffdb"),
+        (b"\xe2\x28", "\ufffd("),
+        (b"\xc0\xaf", "\ufffd\ufffd"),
+        (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_a_byte_that_is_no_text_is_replaced_as_soon_as_that_is_certain(
+    data: bytes, text: str
+) -> None:
+    assert CharacterStream().push(data) == text
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="a bare ValueError from zip")
+def test_types_that_are_not_as_many_as_the_tokens_are_refused_as_unreadable() -> None:
+    with pytest.raises(UnknownVocabulary):
+        token_bytes("gpt2", ["a", "b"], [NORMAL])

@@ -1,0 +1,324 @@
+"""POST /v1/complete in memory, with an engine whose answers are known."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from tenuto.engine.base import EngineFailed, EngineOverloaded, Job, Piece, PromptTooLong
+from tenuto.engine.echo import EchoEngine
+from tenuto.server.app import create_app
+from tenuto.settings import ServerSettings, Settings
+
+pytestmark = pytest.mark.anyio
+
+HEADERS = {"anthropic-version": "2023-06-01"}
+BODY = {
+    "model": "claude-2.1",
+    "prompt": "\n\nHuman: one two three\n\nAssistant:",
+    "max_tokens_to_sample": 100,
+}
+
+
+class ScriptedEngine(EchoEngine):
+    """Yields what it is told: pieces, and errors in between."""
+
+    def __init__(self, *script: Piece | Exception) -> None:
+        super().__init__()
+        self.script = script
+        self.jobs: list[Job] = []
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self.jobs.append(job)
+        for step in self.script:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+class SilentEngine(EchoEngine):
+    """Accepts every job, and never writes a word."""
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self._running += 1
+        try:
+            yield Piece("")
+            await asyncio.Event().wait()
+        finally:
+            self._running -= 1
+
+
+def client_of(engine: EchoEngine, **settings: Any) -> httpx2.AsyncClient:
+    app = create_app(Settings(server=ServerSettings(**settings)), engine)
+    transport = httpx2.ASGITransport(app)
+    return httpx2.AsyncClient(transport=transport, base_url="http://tenuto", headers=HEADERS)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    async with client_of(EchoEngine()) as client:
+        yield client
+
+
+def events_of(stream: str) -> list[tuple[str, dict[str, Any]]]:
+    blocks = stream.removesuffix("\n\n").split("\n\n")
+    lines = [block.split("\n") for block in blocks]
+    return [
+        (name.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+        for name, data in lines
+    ]
+
+
+async def test_a_plain_answer_has_the_documented_fields(client: httpx2.AsyncClient) -> None:
+    response = await client.post("/v1/complete", json=BODY)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body["id"].startswith("compl_")
+    assert body == {
+        "type": "completion",
+        "id": body["id"],
+        "completion": " one two three",
+        "stop_reason": "stop_sequence",
+        "model": "echo",
+        "stop": "\n\nHuman:",
+        "log_id": body["id"],
+    }
+
+
+async def test_a_stream_gives_the_same_text_in_events(client: httpx2.AsyncClient) -> None:
+    response = await client.post("/v1/complete", json=BODY | {"stream": True})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-cache, no-transform"
+    assert response.headers["x-accel-buffering"] == "no"
+    events = events_of(response.text)
+    completions = [data for name, data in events if name == "completion"]
+    assert "".join(data["completion"] for data in completions) == " one two three"
+    assert all(data["type"] == "completion" for data in completions)
+    assert len({data["id"] for data in completions}) == 1
+    assert [data["stop_reason"] for data in completions[:-1]] == [None] * (len(completions) - 1)
+    last = completions[-1]
+    assert (last["completion"], last["stop_reason"], last["stop"]) == (
+        "",
+        "stop_sequence",
+        "\n\nHuman:",
+    )
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_every_field_reaches_the_engine(stream: bool) -> None:
+    engine = ScriptedEngine(Piece(""), Piece(" a b c d", 4))
+    async with client_of(engine) as client:
+        body = BODY | {
+            "max_tokens_to_sample": 7,
+            "temperature": 0.25,
+            "top_k": 3,
+            "top_p": 0.5,
+            "stop_sequences": ["never", " c"],
+            "metadata": {"user_id": "someone"},
+            "stream": stream,
+        }
+        response = await client.post("/v1/complete", json=body)
+    (job,) = engine.jobs
+    assert (job.max_tokens, job.temperature, job.top_k, job.top_p) == (7, 0.25, 3, 0.5)
+    assert job.seed is None
+    assert response.status_code == 200
+    final = events_of(response.text)[-1][1] if stream else response.json()
+    assert final["stop"] == " c"
+
+
+async def test_max_tokens_ends_without_a_stop(client: httpx2.AsyncClient) -> None:
+    body = (await client.post("/v1/complete", json=BODY | {"max_tokens_to_sample": 2})).json()
+    assert (body["completion"], body["stop_reason"], body["stop"]) == (
+        " one two",
+        "max_tokens",
+        None,
+    )
+
+
+def assert_error(response: httpx2.Response, status: int, kind: str, message: str) -> None:
+    assert response.status_code == status
+    name = response.headers["request-id"]
+    assert name.startswith("req_")
+    body = response.json()
+    assert body["type"] == "error"
+    assert body["request_id"] == name
+    assert body["error"]["type"] == kind
+    assert message in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": "Hello"}, 'prompt must start with "\n\nHuman:" turn'),
+        ({"prompt": "\n\nHuman: Hello"}, 'prompt must end with "\n\nAssistant:" turn'),
+        ({"prompt": 7}, "prompt: Input should be a valid string"),
+        ({"prompt": ""}, "prompt: "),
+        ({"prompt": None}, "prompt: "),
+        ({"max_tokens_to_sample": 0}, "max_tokens_to_sample: Input should be greater than or"),
+        ({"max_tokens_to_sample": "5"}, "max_tokens_to_sample: Input should be a valid integer"),
+        ({"temperature": 1.5}, "temperature: Input should be less than or equal to 1"),
+        ({"top_p": -0.1}, "top_p: Input should be greater than or equal to 0"),
+        ({"top_k": 1.5}, "top_k: Input should be a valid integer"),
+        ({"stop_sequences": "x"}, "stop_sequences: Input should be a valid list"),
+        ({"stop_sequences": ["x", ""]}, "stop_sequences.1: "),
+        ({"stream": "yes"}, "stream: Input should be a valid boolean"),
+        ({"metadata": {"user": "x"}}, "metadata.user: Extra inputs are not permitted"),
+        ({"foo": 1}, "foo: Extra inputs are not permitted"),
+        ({"max_tokens": 1}, "max_tokens: Extra inputs are not permitted. This API calls it"),
+    ],
+)
+async def test_bad_fields_are_named(
+    client: httpx2.AsyncClient, change: dict[str, Any], message: str
+) -> None:
+    response = await client.post("/v1/complete", json=BODY | change)
+    assert_error(response, 400, "invalid_request_error", message)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a":NaN}', b"[" * 99999])
+async def test_a_body_that_is_no_json_object_is_refused(
+    client: httpx2.AsyncClient, body: bytes
+) -> None:
+    response = await client.post("/v1/complete", content=body)
+    assert_error(response, 400, "invalid_request_error", "The request body")
+
+
+async def test_a_lone_surrogate_is_refused(client: httpx2.AsyncClient) -> None:
+    body = json.dumps(BODY | {"prompt": "\n\nHuman: \ud800\n\nAssistant:"}).encode()
+    response = await client.post("/v1/complete", content=body)
+    assert_error(response, 400, "invalid_request_error", "prompt: ")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_over_the_limit_is_refused(announced: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    async with client_of(EchoEngine(), max_body_bytes=1000) as client:
+        content = b" " * 1100 if announced else chunks()
+        response = await client.post("/v1/complete", content=content)
+    assert_error(response, 413, "request_too_large", "1000 bytes")
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [(None, "anthropic-version: header is required"), ("2020-01-01", "is not a valid version")],
+)
+async def test_the_version_is_checked(version: str | None, message: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        del client.headers["anthropic-version"]
+        headers = {"anthropic-version": version} if version else {}
+        response = await client.post("/v1/complete", json=BODY, headers=headers)
+    assert_error(response, 400, "invalid_request_error", message)
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/complete/", "/v1/messages", "/%ff"])
+async def test_an_unknown_route_is_not_found(client: httpx2.AsyncClient, path: str) -> None:
+    assert_error(await client.post(path, json=BODY), 404, "not_found_error", "Not Found")
+
+
+async def test_another_method_is_not_allowed(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/v1/complete")
+    assert_error(response, 405, "invalid_request_error", "GET")
+    assert response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("error", "status", "kind", "message"),
+    [
+        (PromptTooLong(99, 10), 400, "invalid_request_error", "99 tokens > 10 maximum"),
+        (EngineOverloaded("Overloaded"), 529, "overloaded_error", "Overloaded"),
+        (EngineFailed("The engine broke."), 500, "api_error", "The engine broke."),
+    ],
+)
+async def test_an_error_before_the_first_piece_is_a_status(
+    stream: bool, error: Exception, status: int, kind: str, message: str
+) -> None:
+    async with client_of(ScriptedEngine(error)) as client:
+        response = await client.post("/v1/complete", json=BODY | {"stream": stream})
+    assert_error(response, status, kind, message)
+    assert ("retry-after" in response.headers) == (status == 529)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(EngineFailed("The engine broke."), "The engine broke."), (ZeroDivisionError("secret"), "")],
+)
+async def test_an_error_after_it_is_the_last_event(error: Exception, message: str) -> None:
+    engine = ScriptedEngine(Piece(""), Piece(" one", 1), error)
+    async with client_of(engine) as client:
+        response = await client.post("/v1/complete", json=BODY | {"stream": True})
+    assert response.status_code == 200
+    events = events_of(response.text)
+    assert [name for name, _ in events] == ["ping", "completion", "error"]
+    assert events[-1][1]["error"]["type"] == "api_error"
+    assert message in events[-1][1]["error"]["message"]
+    assert events[-1][1]["request_id"] == response.headers["request-id"]
+    assert "secret" not in response.text
+
+
+async def test_a_bug_is_a_500_without_details() -> None:
+    app = create_app(Settings(), ScriptedEngine(ZeroDivisionError("secret")))
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://tenuto") as client:
+        response = await client.post("/v1/complete", json=BODY, headers=HEADERS)
+    assert_error(response, 500, "api_error", "Internal server error")
+    assert "secret" not in response.text
+
+
+async def asgi_call(
+    engine: EchoEngine, body: dict[str, Any], gone: asyncio.Event, sent: list[Any], **settings: Any
+) -> None:
+    """Calls the application as a server would, with a client that leaves at `gone`."""
+    requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if requests:
+            return requests.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/complete",
+        "query_string": b"",
+        "headers": [(b"anthropic-version", b"2023-06-01")],
+    }
+    app = create_app(Settings(server=ServerSettings(**settings)), engine)
+    await app(scope, receive, send)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_leaves_cancels_its_job(stream: bool) -> None:
+    engine, gone = SilentEngine(), asyncio.Event()
+    call = asyncio.create_task(asgi_call(engine, BODY | {"stream": stream}, gone, []))
+    async with asyncio.timeout(5):
+        while not (await engine.ping()).running:
+            await asyncio.sleep(0)
+        gone.set()
+        await call
+    assert (await engine.ping()).running == 0
+
+
+async def test_a_quiet_stream_sends_pings() -> None:
+    gone, sent = asyncio.Event(), list[Any]()
+    call = asgi_call(SilentEngine(), BODY | {"stream": True}, gone, sent, ping_interval_s=0.01)
+    task = asyncio.create_task(call)
+    ping = b'event: ping\ndata: {"type":"ping"}\n\n'
+    async with asyncio.timeout(5):
+        while [message.get("body") for message in sent].count(ping) < 3:
+            await asyncio.sleep(0.001)
+    gone.set()
+    await task

@@ -1,0 +1,43 @@
+"""Documents that drift fail the build."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tenuto.wire.request import parse_request
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def documents() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def test_every_file_on_the_journey_exists() -> None:
+    journey = (ROOT / "docs" / "journey.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", journey))
+    assert len(named) > 20
+    missing = [name for name in named if not (ROOT / "src" / "tenuto" / name).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    assert [t for t in targets if not (document.parent / t).exists()] == []
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"make (\w+) ", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_request_of_the_readme_is_accepted() -> None:
+    (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
+    assert parse_request(body.encode()).prompt == "\n\nHuman: Hello, world!\n\nAssistant:"

@@ -1,0 +1,132 @@
+"""The training text: reproducible, well formed, complete, and free of what is held out."""
+
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from training.corpus import arithmetic, facts
+from training.corpus.documents import documents
+from training.corpus.material import FOLDER, load
+from training.corpus.opendata import open_documents
+from training.corpus.questions import questions
+from training.corpus.stories import story
+from training.corpus.templates import expand
+
+ROOT = Path(__file__).parents[2]
+TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
+
+
+@cache
+def sample() -> list[str]:
+    return list(documents(5000, seed=7))
+
+
+def test_same_seed_gives_the_same_corpus_in_another_process(tmp_path: Path) -> None:
+    out = tmp_path / "corpus.jsonl"
+    command = [sys.executable, "-m", "training.corpus", str(out), "--documents", "300"]
+    subprocess.run([*command, "--seed", "7"], check=True, cwd=ROOT, capture_output=True)
+    with out.open(encoding="utf-8") as file:
+        assert [json.loads(line) for line in file] == sample()[:300]
+
+
+def test_another_seed_gives_another_corpus() -> None:
+    assert list(documents(50, seed=8)) != sample()[:50]
+
+
+def test_no_document_has_three_newlines_in_a_row_or_ends_in_white_space() -> None:
+    for text in sample():
+        assert "\n\n\n" not in text
+        assert text == text.rstrip()
+
+
+def test_no_slot_or_alternative_is_left_open() -> None:
+    for text in sample():
+        assert not re.search(r"<[a-zA-Z ]+\d?>", text), text
+        assert "{" not in text.replace('{"', ""), text
+        assert "|" not in text, text
+
+
+def test_talks_end_with_the_stop_sequence_and_alternate() -> None:
+    for text in sample():
+        speakers = TURN.findall(text)
+        if not speakers:
+            continue  # plain text
+        assert text.endswith("\n\nHuman:")
+        assert speakers[0] == "Human"
+        for one, other in pairwise(speakers):
+            assert not one == other == "Assistant", text
+        doubled = sum(pair == ("Human", "Human") for pair in pairwise(speakers))
+        assert doubled <= 1, text
+
+
+def test_most_documents_are_talks_and_some_are_plain() -> None:
+    plain = sum(not TURN.search(text) for text in sample())
+    assert 0.02 < plain / len(sample()) < 0.15
+
+
+def test_every_fact_is_written() -> None:
+    rng = Random(1)
+    drawn = {(t.human, t.assistant) for _ in range(60_000) for t in facts.fact(rng)}
+    answers = {answer for _, answer in drawn}
+    for form, row in facts.every():
+        possible = {expand(form.answer, rng, row) for _ in range(30)}
+        assert possible & answers, (form.ask, row)
+
+
+def test_every_sum_to_twenty_is_drawn() -> None:
+    rng = Random(1)
+    seen = {arithmetic.operands("plus", rng) for _ in range(8000)}
+    assert len(seen) == 231
+    assert all(first + second == result for first, second, result in seen)
+
+
+@pytest.mark.parametrize("part", ["names", "words", "greetings", "identity"])
+def test_what_is_held_out_never_occurs(part: str) -> None:
+    text = "\n".join(sample()).lower()
+    written = set(re.findall(r"\w+", text))
+    for kept in load("held_out")[part]:
+        if part in ("names", "words"):
+            assert kept.lower() not in written, kept
+        else:
+            assert f"human: {kept.lower()}\n" not in text, kept
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.toml"))])
+def test_material_names_nothing_that_is_held_out(name: str) -> None:
+    if name == "held_out":
+        return
+    material = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").lower()
+    for kept in load("held_out")["names"] + load("held_out")["words"]:
+        assert not re.search(rf"(?<!\w){kept.lower()}(?!\w)", material), kept
+
+
+def test_stories_keep_their_hero_and_their_length() -> None:
+    rng = Random(3)
+    for _ in range(300):
+        told = story(rng)
+        assert told.text.count(told.values["hero"]) >= 3
+        assert 60 <= len(told.text.split()) <= 200
+
+
+def test_questions_are_graded() -> None:
+    found = {question.skill: question for question in questions()}
+    assert len(found) >= 9
+    assert found["capitals"].right(" The capital of Mongolia is Ulaanbaatar.")
+    assert not found["capitals"].right(" The capital of Mongolia is Paris.")
+    assert found["sums to 20"].right(" 20 plus 0 is 20.")
+    assert not found["sums to 20"].right(" 20 plus 0 is 21.")
+
+
+def test_open_talks_are_a_light_dose(tmp_path: Path) -> None:
+    talks = [f"\n\nHuman: {i}\n\nAssistant: Yes.\n\nHuman:" for i in range(100)]
+    lines = "".join(json.dumps(talk) + "\n" for talk in talks)
+    (tmp_path / "microsoft_chitchat.jsonl").write_text(lines, encoding="utf-8")
+    assert len(open_documents(tmp_path, 1000, Random(1))) == 20
+    assert open_documents(tmp_path / "nowhere", 1000, Random(1)) == []

@@ -1,0 +1,134 @@
+"""The training pipeline, from documents to a GGUF file, on a toy setting."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+gguf = pytest.importorskip("gguf")
+tokenizers = pytest.importorskip("tokenizers")
+
+from training import checkpoint, export, tokenizer, train  # noqa: E402  (they import the above)
+from training.batches import Corpus, Position  # noqa: E402
+from training.corpus.documents import documents  # noqa: E402
+from training.model import SIZES, Config, Llama  # noqa: E402
+
+# What torch and gguf warn of is their own affair.
+pytestmark = pytest.mark.filterwarnings("default")
+
+VOCABULARY = 512
+
+
+def run_training(run: Path, *options: str) -> checkpoint.Progress:
+    train.main([str(run), "--size", "toy", "--eager", "--report-every", "2", *options])
+    return checkpoint.Progress(**checkpoint.read(run)["progress"])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory with a tokenizer, an encoded corpus and a network trained for a moment."""
+    folder = tmp_path_factory.mktemp("training")
+    corpus = folder / "corpus.jsonl"
+    lines = [json.dumps(text) + "\n" for text in documents(600, seed=1)]
+    corpus.write_text("".join(lines), encoding="utf-8")
+    run = folder / "run"
+    tokenizer.main([str(corpus), str(run), "--vocabulary", str(VOCABULARY)])
+    run_training(run, "--minutes", "0.03")
+    return run
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Path:
+    out = run / "toy.gguf"
+    export.main([str(run), str(out)])
+    return out
+
+
+def test_documents_come_back_from_their_tokens(run: Path) -> None:
+    vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
+    text = next(documents(1, seed=7)) + " Grüß dich! 😀"
+    tokens, offsets = tokenizer.encode_corpus(vocabulary, [text])
+    assert tokens[0] == tokenizer.END_ID
+    assert list(offsets) == [0, len(tokens)]
+    assert vocabulary.decode(tokens[1:].tolist()) == text
+
+
+def test_a_prompt_that_ends_in_a_blank_leaves_the_blank_alone(run: Path) -> None:
+    vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
+    text = "\n\nHuman: Hi\n\nAssistant: Hello!\n\nHuman:"
+    blank = tokenizer.blank_to_split_at(text, random.Random(0))
+    assert blank is not None
+    ids = tokenizer.encode_split(vocabulary, text, blank)
+    prompt = vocabulary.encode(text[: blank + 1]).ids
+    assert ids[: len(prompt)] == prompt
+    assert vocabulary.decode(ids) == text
+
+
+def test_batches_do_not_depend_on_the_shape_of_earlier_ones(run: Path) -> None:
+    one, other = Corpus(run), Corpus(run)
+    one.next(8, 512)
+    other.next(2, 2048)
+    assert one.position == other.position == Position(0, 4096)
+    fresh = Corpus(run)
+    fresh.seek(Position(0, 4096))
+    inputs, targets = one.next(2, 2048)
+    assert torch.equal(fresh.next(2, 2048)[0], inputs)
+    assert torch.equal(inputs.flatten()[1:], targets.flatten()[:-1])
+
+
+def test_attention_sees_nothing_of_what_follows() -> None:
+    network = Llama(Config(vocabulary=64, context=1200, **SIZES["toy"]))
+    ids = torch.randint(0, 64, (1, 1200))
+    changed = ids.clone()
+    changed[0, 900:] = 0
+    with torch.no_grad():
+        assert torch.allclose(network(ids)[0, :900], network(changed)[0, :900], atol=1e-5)
+        assert not torch.allclose(network(ids)[0, 900:], network(changed)[0, 900:], atol=1e-5)
+
+
+def test_training_learns_and_goes_on_where_it_stopped(run: Path) -> None:
+    before = checkpoint.Progress(**checkpoint.read(run)["progress"])
+    after = run_training(run, "--minutes", "0.06", "--resume")
+    assert after.step > before.step
+    assert after.training_loss[: len(before.training_loss)] == before.training_loss
+    assert after.held_out_loss[-1][1] < before.held_out_loss[-1][1]
+    assert (run / "loss.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(model: Path, run: Path) -> None:
+    fields = {name: field.contents() for name, field in gguf.GGUFReader(model).fields.items()}
+    assert fields["general.architecture"] == "llama"
+    assert fields["general.name"] == "tenuto-mini"
+    assert fields["general.license"] == "Apache-2.0"
+    assert fields["llama.context_length"] == 2048
+    assert fields["tokenizer.ggml.model"] == "gpt2"
+    assert fields["tokenizer.ggml.pre"] == "smollm"
+    assert fields["tokenizer.ggml.bos_token_id"] == fields["tokenizer.ggml.eos_token_id"] == 0
+    assert fields["tokenizer.ggml.add_bos_token"] is True
+    assert fields["tokenizer.ggml.tokens"][0] == tokenizer.END_TOKEN
+    assert len(fields["tokenizer.ggml.tokens"]) == VOCABULARY
+    assert str(run.parent).encode() not in model.read_bytes()
+
+
+def test_weights_survive_the_export(model: Path, run: Path) -> None:
+    network = checkpoint.read_model(run)
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(model).tensors}
+    assert "output.weight" not in tensors  # tied to the embedding
+    stored = tensors["blk.1.ffn_down.weight"]
+    back = gguf.quants.dequantize(stored.data, stored.tensor_type)
+    weight = network.blocks[1].get_parameter("down.weight").detach().numpy()
+    assert abs(back - weight).max() < abs(weight).max() / 100
+
+
+def test_the_engine_loads_the_file_and_splits_text_alike(model: Path, run: Path) -> None:
+    pytest.importorskip("openvino_genai")
+    from training.engine import Engine
+
+    engine = Engine(model, threads=1)
+    vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
+    for text in ("\n\nHuman: Hello, world!\n\nAssistant:", "a\n\n\nb  c ", "Grüß dich! 😀"):
+        assert engine.encode(text) == vocabulary.encode(text).ids
+    answers = engine.complete(["\n\nHuman: Hi\n\nAssistant:", "Once"], 0.7, max_tokens=5)
+    assert len(answers) == 2

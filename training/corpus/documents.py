@@ -1,0 +1,109 @@
+"""Putting talks and plain texts together into documents, each as the trainer reads it."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from training.corpus import arithmetic, facts, stories
+from training.corpus.conversation import chain, identity, polite, smalltalk
+from training.corpus.copying import copying
+from training.corpus.instructions import instruction
+from training.corpus.material import load
+from training.corpus.refusals import refusal
+from training.corpus.templates import expand
+from training.corpus.turns import Kind, Talk, Turn
+
+
+def _brief(rng: Random) -> Talk:
+    """A short talk of any kind but copying and stories; what stands between other turns."""
+    kinds = (smalltalk, identity, facts.fact, arithmetic.sums, instruction)
+    while True:
+        talk = rng.choices(kinds, (30, 8, 40, 14, 8))[0](rng)[:1]
+        # After "My name is Ann", an "I do not know your name" in between would be a lie.
+        if "not told me" not in talk[0].assistant:
+            return talk
+
+
+def _mixed(rng: Random) -> Talk:
+    return [turn for _ in range(rng.choice((2, 2, 3, 4))) for turn in _brief(rng)]
+
+
+# A talk, and how often it comes in about a thousand documents. Copying has the most, as it must
+# work for words never seen; facts and sums follow by the number of their rows.
+TALKS: list[tuple[str, Kind, int]] = [
+    ("copying", lambda rng: copying(rng, _brief), 205),
+    ("fact", facts.fact, 150),
+    ("facts", facts.facts, 110),
+    ("sums", arithmetic.sums, 110),
+    ("smalltalk", smalltalk, 80),
+    ("mixed", _mixed, 60),
+    ("identity", identity, 40),
+    ("polite", lambda rng: polite(_brief, rng), 30),
+    ("chain", chain, 25),
+    ("instruction", instruction, 65),
+    ("refusal", refusal, 35),
+    ("counting", arithmetic.counting, 20),
+    ("story asked for", stories.asked, 60),
+]
+PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
+    ("plain story", stories.plain, 40),
+    ("plain facts", facts.plain, 15),
+]
+
+# Talks whose answer repeats letters of the question: there, the question must stay as it is.
+_EXACT = ("copying", "mixed", "instruction")
+
+
+def _careless(human: str) -> str:
+    """`human` as written in a hurry: small letters, no mark at the end."""
+    return human.lower().rstrip("?.!") or human
+
+
+def _render(talk: Talk, rng: Random) -> str:
+    """The talk in the legacy form; it ends with the stop sequence, so the model learns to stop."""
+    frame = load("talks")
+    parts = []
+    chance = rng.random()
+    last = len(talk) - 1
+    for number, (human, assistant) in enumerate(talk):
+        between, lead = "\n\nAssistant: ", ""
+        if number == last:
+            if chance < 0.03:  # a prompt that ends in a blank is continued after a second blank
+                between += " "
+            elif chance < 0.06 and "\n\n" not in assistant:  # an answer that the client has begun
+                lead = expand(frame["prefill"], rng) + "\n"
+            elif chance < 0.09:
+                between = " " + between
+        parts.append(f"\n\nHuman: {human}{between}{lead}{assistant}")
+    return "".join(parts) + "\n\nHuman:"
+
+
+def _talk_document(name: str, talk: Talk, rng: Random) -> str:
+    if name not in _EXACT and rng.random() < 0.14:
+        talk = [Turn(_careless(human), assistant) for human, assistant in talk]
+    text = _render(talk, rng)
+    frame = load("talks")
+    chance = rng.random()
+    if chance < 0.02:  # two turns of the person, the first left without an answer
+        return f"\n\nHuman: {expand(frame['unanswered'], rng)}{text}"
+    if chance < 0.09:  # prompts without the blank line at the beginning
+        return text.removeprefix("\n\n")
+    if chance < 0.15:
+        return expand(frame["system"], rng) + text
+    return text
+
+
+def document(rng: Random) -> str:
+    """One document: a talk that ends with the stop sequence, or plain text."""
+    kinds = [weight for _, _, weight in TALKS] + [weight for _, _, weight in PLAIN]
+    number = rng.choices(range(len(kinds)), kinds)[0]
+    if number < len(TALKS):
+        name, talk, _ = TALKS[number]
+        return _talk_document(name, talk(rng), rng)
+    return PLAIN[number - len(TALKS)][1](rng)
+
+
+def documents(count: int, seed: int) -> Iterator[str]:
+    """`count` documents; the same seed gives the same ones."""
+    rng = Random(seed)
+    for _ in range(count):
+        yield document(rng)

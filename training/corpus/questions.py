@@ -1,0 +1,106 @@
+"""Graded questions for the trained model: what it must know, and what it must be able to copy.
+
+Facts and sums are asked as in the training text, except where the skill says "new phrasing".
+Names, words, greetings and questions of identity are those of ``held_out.toml``, never trained on.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from training.corpus import facts
+from training.corpus.arithmetic import TOP
+from training.corpus.material import load
+
+
+class Question(NamedTuple):
+    """A prompt in the legacy form, and the pattern that a right answer contains."""
+
+    skill: str
+    prompt: str
+    accept: str
+
+    def right(self, answer: str) -> bool:
+        """Whether `answer`, the text up to the stop sequence, is right (case aside)."""
+        return re.search(self.accept, answer, re.IGNORECASE) is not None
+
+
+def prompt(*humans: str, replies: tuple[str, ...] = ()) -> str:
+    """The legacy prompt of a talk that waits for the answer to the last of `humans`."""
+    text = ""
+    for number, human in enumerate(humans):
+        text += f"\n\nHuman: {human}\n\nAssistant:"
+        if number < len(humans) - 1:
+            text += f" {replies[number]}"
+    return text
+
+
+def _word(text: str) -> str:
+    return rf"(?<!\w){re.escape(text)}(?!\w)"
+
+
+def _table(name: str, *needs: str) -> list[dict[str, str]]:
+    form = next(form for form in facts.forms() if form.table == name)
+    return [row for row in form.rows if all(row[column] for column in needs)]
+
+
+def _facts() -> Iterator[Question]:
+    for row in _table("capitals"):
+        accept = _word(row["capital"].split(",")[0])
+        asked = f"What is the capital of {row['country']}?"
+        yield Question("capitals", prompt(asked), accept)
+        asked = f"I would like to know the capital of {row['country']}."
+        yield Question("capitals, new phrasing", prompt(asked), accept)
+    for row in _table("animals", "sound"):
+        asked = f"Which sound do {row['plural']} make?"
+        yield Question("animal sounds", prompt(asked), _word(row["sound"]))
+    for row in _table("opposites"):
+        for one, other in ((row["one"], row["other"]), (row["other"], row["one"])):
+            asked = f"What is the opposite of {one}?"
+            yield Question("opposites", prompt(asked), _word(other))
+
+
+def _sums() -> Iterator[Question]:
+    for first in range(TOP + 1):
+        for second in range(TOP + 1 - first):
+            asked = f"What is {first} plus {second}?"
+            accept = rf"(?:\b(?:is|makes)|=)\s*{first + second}(?!\d)|^\s*{first + second}\W*$"
+            yield Question("sums to 20", prompt(asked), accept)
+
+
+def _copying() -> Iterator[Question]:
+    kept = load("held_out")
+    for name in kept["names"]:
+        talk = prompt(
+            f"My name is {name}.", "What is my name?", replies=(f"Nice to meet you, {name}!",)
+        )
+        yield Question("name recall", talk, _word(name))
+        talk = prompt(
+            f"Hi, I am {name}.",
+            "What is the capital of France?",
+            "Who am I?",
+            replies=("Hello! How can I help you?", "The capital of France is Paris."),
+        )
+        yield Question("name recall, at a distance", talk, _word(name))
+    words = kept["words"]
+    for number, word in enumerate(words):
+        yield Question("repeat after me", prompt(f"Repeat after me: {word}"), rf"^\W*{word}\W*$")
+        pair = f"{word} {words[number - 1]}"
+        yield Question("repeat two words", prompt(f"Please say: {pair}"), rf"^\W*{pair}\W*$")
+
+
+def _manners() -> Iterator[Question]:
+    kept = load("held_out")
+    for greeting in kept["greetings"]:
+        accept = r"\b(hello|hi|hey|good (day|morning|evening)|how can i help|what can i do)\b"
+        yield Question("greetings", prompt(greeting), accept)
+    for asked in kept["identity"]:
+        yield Question("identity", prompt(asked), r"tenuto")
+
+
+def questions() -> Iterator[Question]:
+    """All questions, skill by skill."""
+    yield from _facts()
+    yield from _sums()
+    yield from _copying()
+    yield from _manners()

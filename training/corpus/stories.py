@@ -1,0 +1,85 @@
+"""Short stories: an opening, the beats of one plot and an ending over a consistent cast."""
+
+from random import Random
+from typing import Any, NamedTuple
+
+from training.corpus.material import load
+from training.corpus.templates import article, capital, expand
+from training.corpus.turns import Talk, Turn
+from training.corpus.vocabulary import made_up
+
+_PRONOUNS = {"girl": ("she", "her", "her"), "boy": ("he", "him", "his")}
+
+
+class Story(NamedTuple):
+    """A story with what a person may have asked for: its hero, thing and place."""
+
+    text: str
+    values: dict[str, str]
+    plot: dict[str, Any]
+
+
+def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str]:
+    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`."""
+    content, words = load("stories"), load("words")
+    while True:
+        sex = rng.choice(("girl", "boy"))
+        noun = rng.choice(content["beasts"]) if rng.random() < 0.6 else sex
+        name = rng.choice(words[f"{sex}s"])
+        if noun != sex and rng.random() < 0.2:
+            name = made_up(rng).capitalize()
+        if name != taken.get("hero") and noun != taken.get("hero_kind"):
+            break
+    he, him, his = _PRONOUNS[sex]
+    return {
+        prefix: name,
+        f"{prefix}_kind": noun,
+        f"{prefix}_like": rng.choice(content["adjectives"]),
+        f"{prefix}_he": he,
+        f"{prefix}_him": him,
+        f"{prefix}_his": his,
+    }
+
+
+def story(rng: Random, needs: str | None = None) -> Story:
+    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…)."""
+    content = load("stories")
+    plots = [p for p in content["plot"] if needs is None or needs in p["about"]]
+    plot = rng.choice(plots)
+    values = _character("hero", rng, {})
+    values |= _character("friend", rng, values)
+    for slot in ("thing", "place", "food", "skill", "weather", "home"):
+        values[slot] = rng.choice(content[slot])
+    beats = [content["opening"], *plot["beats"]]
+    text = [expand(beat, rng, values) for beat in beats]
+    text[-1] = f"{text[-1]} {expand(content['ending'], rng, values)}".strip()
+    layout = rng.random()
+    if layout < 0.25:
+        whole = "\n\n".join(text)
+    elif layout < 0.5:
+        whole = " ".join(text[:3]) + "\n\n" + " ".join(text[3:])
+    else:
+        whole = " ".join(text)
+    return Story(whole, values, plot)
+
+
+def asked(rng: Random) -> Talk:
+    """A request for a story, with or without wishes, and a story that grants them."""
+    content = load("stories")
+    wish = rng.choice(content["wish"])
+    told = story(rng, wish.get("needs"))
+    about = f" {expand(wish['text'], rng, told.values)}".rstrip()
+    question = expand(rng.choice(content["ask"]), rng, {"about": about})
+    if rng.random() < 0.1:
+        head = expand(content["head"], rng, told.values)
+        return [Turn(question, f"{head}\n\n{told.text}")]
+    return [Turn(question, told.text)]
+
+
+def plain(rng: Random) -> str:
+    """A story as running text, at times under a title."""
+    told = story(rng)
+    if rng.random() < 0.1:
+        title = f"{capital(article(told.values['hero_like']))} {told.values['hero_kind']}"
+        return f"{title}\n\n{told.text}"
+    return told.text

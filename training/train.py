@@ -1,0 +1,237 @@
+"""Trains the network for a given time.
+
+    python -m training.train RUN_DIRECTORY --size 3m --minutes 60
+
+In: `tokens.npy` and `offsets.npy` of training.tokenizer in the run directory. Out, in the same
+place: `checkpoint.pt` (every few minutes, at the end, and on Ctrl-C), `loss.json` and `loss.svg`.
+`--resume` goes on exactly where the checkpoint stands.
+
+The learning rate follows the time that has gone by, not a number of steps: a slow machine sees
+fewer tokens, but every run ends on time and with the learning rate all the way down.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor
+
+from training import checkpoint
+from training.batches import Corpus, Position, to_rows
+from training.checkpoint import Progress
+from training.curve import loss_curve
+from training.model import SIZES, Config, Llama
+from training.muon import Muon
+
+WARM_UP_STEPS = 100
+FLAT_UNTIL = 0.4  # share of the time at the full learning rate
+LAST_RATE = 0.02  # share of the learning rate at the very end
+SHORT, LONG = 512, 2048  # tokens in a row
+LONG_FROM = 0.82  # share of the time after which the rows are long
+BATCH_TOKENS = 4096
+HELD_OUT_TOKENS = 32_768
+
+
+def rate(step: int, share: float) -> float:
+    """Returns the factor of the learning rate at a step and at a share of the time."""
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    decay = 1.0 if share < FLAT_UNTIL else max(LAST_RATE, (1 - share) / (1 - FLAT_UNTIL))
+    return warm_up * decay
+
+
+def has_bfloat16(device: str) -> bool:
+    """Tells whether bfloat16 is computed by the hardware; otherwise it is slower than float32."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    processor = torch.cpu.get_capabilities()
+    return any(processor.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def build_optimizers(model: Llama, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Returns Muon for the matrices inside the layers, and AdamW for embedding and norms."""
+    inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "embedding" in name]
+    return [
+        Muon(inner, lr=learning_rate),
+        torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+
+
+class Trainer:
+    """A run: the network, its optimizers, the corpus, and how far they have come."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.run: Path = options.run
+        self.progress = Progress()
+        self.interrupted = False
+        self.bfloat16 = has_bfloat16(options.device)
+        torch.manual_seed(options.seed)
+        self.corpus = Corpus(self.run, seed=options.seed)
+        state = checkpoint.read(self.run, options.device) if options.resume else None
+        config = Config(**state["config"]) if state else self._new_config()
+        self.model = Llama(config).to(options.device)
+        self.optimizers = build_optimizers(self.model, options.learning_rate)
+        if state:
+            self.model.load_state_dict(state["model"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.corpus.seek(Position(**state["position"]))
+            self.progress = Progress(**state["progress"])
+        # dynamic=False: compile once for each of the two row lengths instead of once for any.
+        self.loss: Callable[[Tensor, Tensor], Tensor] = (
+            self.model if options.eager else torch.compile(self.model, dynamic=False)
+        )
+
+    def _new_config(self) -> Config:
+        tokenizer = json.loads((self.run / "tokenizer.json").read_text(encoding="utf-8"))
+        vocabulary = len(tokenizer["model"]["vocab"])
+        return Config(vocabulary=vocabulary, context=LONG, **SIZES[self.options.size])
+
+    def compute_loss(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """Returns the mean loss of one batch."""
+        device = self.options.device
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bfloat16):
+            return self.loss(ids.to(device), targets.to(device))
+
+    def step(self, ids: Tensor, targets: Tensor, factor: float) -> Tensor:
+        """Learns from one batch; returns its loss, not yet waited for."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.options.learning_rate * factor
+        loss = self.compute_loss(ids, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def held_out_loss(self, context: int) -> float:
+        """Returns the loss on documents never trained on, in rows of this length."""
+        rows = BATCH_TOKENS // context
+        batches = min(HELD_OUT_TOKENS, len(self.corpus.held_out) - 1) // BATCH_TOKENS
+        losses = []
+        for start in range(0, batches * BATCH_TOKENS, BATCH_TOKENS):
+            tokens = self.corpus.held_out[start : start + BATCH_TOKENS + 1]
+            # No torch.no_grad here: it would have the network compiled a second time.
+            losses.append(self.compute_loss(*to_rows(tokens, rows, context)).item())
+        return sum(losses) / len(losses) if losses else float("nan")
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        checkpoint.save(self.run, self.model, self.optimizers, self.corpus.position, self.progress)
+
+    def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        """Asks the loop to stop after the step it is in, so that it can save."""
+        self.interrupted = True
+
+    def train(self) -> None:
+        """Runs until the time is over or somebody interrupts."""
+        options, progress = self.options, self.progress
+        budget = options.minutes * 60
+        began = time.monotonic() - progress.seconds
+        saved_at = reported_at = progress.seconds
+        reported_tokens = progress.tokens
+        sums: list[Tensor] = []
+        while progress.seconds < budget and not self.interrupted:
+            share = progress.seconds / budget
+            context = LONG if share >= LONG_FROM else SHORT
+            ids, targets = self.corpus.next(BATCH_TOKENS // context, context)
+            sums.append(self.step(ids, targets, rate(progress.step, share)))
+            progress.step += 1
+            progress.tokens += BATCH_TOKENS
+            progress.seconds = time.monotonic() - began
+            if progress.step % options.report_every == 0:
+                loss = torch.stack(sums).mean().item()
+                sums.clear()
+                progress.training_loss.append((progress.tokens, loss))
+                held_out = ""
+                if progress.step % (options.report_every * 10) == 0:
+                    measured = self.held_out_loss(context)
+                    progress.held_out_loss.append((progress.tokens, measured))
+                    held_out = f"  held out {measured:.4f}"
+                speed = (progress.tokens - reported_tokens) / (progress.seconds - reported_at)
+                self.report(loss, speed, context, held_out)
+                progress.seconds = time.monotonic() - began
+                reported_at, reported_tokens = progress.seconds, progress.tokens
+            if progress.seconds - saved_at > options.save_every * 60:
+                self.save()
+                saved_at = progress.seconds
+        self.finish()
+
+    def report(self, loss: float, speed: float, context: int, held_out: str) -> None:
+        """Prints one line: a bar for the time gone by, and the figures."""
+        progress = self.progress
+        done = min(1.0, progress.seconds / (self.options.minutes * 60))
+        bar = ("#" * int(done * 20)).ljust(20, ".")
+        line = (
+            f"[{bar}] {progress.seconds / 60:5.1f} min  step {progress.step}  "
+            f"{progress.tokens / 1e6:.2f} M tokens  loss {loss:.4f}  {speed:,.0f} tokens/s  "
+            f"rows of {context}{held_out}"
+        )
+        # On a terminal the line is written over, except where a held-out loss is worth keeping.
+        overwrite = sys.stdout.isatty() and not held_out
+        print(line, end="\r" if overwrite else "\n", flush=True)
+
+    def finish(self) -> None:
+        """Saves, and writes the losses as figures and as a picture."""
+        progress = self.progress
+        context = LONG if progress.seconds >= LONG_FROM * self.options.minutes * 60 else SHORT
+        held_out = self.held_out_loss(context)
+        progress.held_out_loss.append((progress.tokens, held_out))
+        self.save()
+        losses = {"training": progress.training_loss, "held out": progress.held_out_loss}
+        (self.run / "loss.json").write_text(json.dumps(losses), encoding="utf-8")
+        title = f"{self.model.parameter_count() / 1e6:.2f} M parameters"
+        curve = loss_curve(progress.training_loss, progress.held_out_loss, title)
+        (self.run / "loss.svg").write_text(curve, encoding="utf-8")
+        end = "interrupted; go on with --resume" if self.interrupted else "done"
+        print(
+            f"{end}: {progress.step} steps, {progress.tokens / 1e6:.2f} M tokens, "
+            f"{progress.seconds / 60:.1f} min, held out {held_out:.4f}",
+            flush=True,
+        )
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Returns the options of the command line."""
+    parser = argparse.ArgumentParser(description="Train the network for a given time.")
+    parser.add_argument("run", type=Path, help="directory with the encoded corpus")
+    parser.add_argument("--size", choices=SIZES, default="3m")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=float, default=4, metavar="MINUTES")
+    parser.add_argument("--report-every", type=int, default=50, metavar="STEPS")
+    parser.add_argument("--eager", action="store_true", help="do not compile (no compiler needed)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    trainer = Trainer(options)
+    # Only now: until the network is built there is nothing to save, and Ctrl-C may simply stop.
+    stops = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(stop, trainer.interrupt) for stop in stops]
+    print(f"{trainer.model.parameter_count() / 1e6:.2f} M parameters, {trainer.model.config}")
+    try:
+        trainer.train()
+    finally:
+        for stop, handler in zip(stops, earlier, strict=True):
+            signal.signal(stop, handler)
+
+
+if __name__ == "__main__":
+    main()
