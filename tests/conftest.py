@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
+
+# A deadline for an example would test how busy the machine is.
+hypothesis.settings.register_profile("tenuto", deadline=None)
+hypothesis.settings.load_profile("tenuto")
 
 # A loaded machine may need long to load a model; a sound one needs about a second.
 PATIENCE_S = 60.0

@@ -158,9 +158,8 @@ class StopMatcher:
         return text[: self._match_start]
 
     def _hold(self, text: str, node: int) -> str:
-        keep = len(text) - self._automaton.depth[node]
-        if self._match is not None:
-            keep = min(keep, self._match_start)
-            self._match_start -= keep
-        self._held, self._node = text[keep:], node
-        return text[:keep]
+        # A match that is not final begins no earlier than what is held: see `_is_final`.
+        free = len(text) - self._automaton.depth[node]
+        self._match_start -= free
+        self._held, self._node = text[free:], node
+        return text[:free]

@@ -7,12 +7,24 @@ without which the official Python client in strict mode and the Java client refu
 from __future__ import annotations
 
 import json
+import re
 from json.encoder import encode_basestring
 
 from tenuto.wire.errors import error_of
 from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+# Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
+# there are some, would see an event broken in two; as JSON escapes they are safe with all.
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
+def _quote(text: str) -> str:
+    quoted = encode_basestring(text)
+    if quoted.isascii():
+        return quoted
+    return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", quoted)
 
 
 class EventEncoder:
@@ -38,10 +50,10 @@ class EventEncoder:
     def encode(self, event: Event, request_id: str | None = None) -> bytes:
         """One event, ending in its blank line. `request_id` goes into error events."""
         if isinstance(event, CompletionEvent):
-            text = encode_basestring(event.completion)
+            text = _quote(event.completion)
             if event.stop_reason is None:
                 return (self._head + text + self._running).encode()
-            stop = "null" if event.stop is None else encode_basestring(event.stop)
+            stop = "null" if event.stop is None else _quote(event.stop)
             reason = f',"stop_reason":"{event.stop_reason}"'
             return (self._head + text + reason + self._model + stop + self._tail).encode()
         if isinstance(event, Ping):
@@ -66,7 +78,9 @@ def decode(name: str, data: str) -> Event | None:
         raise ValueError(f"an event {name!r} must hold a JSON object")
     if name == "error":
         return ErrorEvent(error_of(None, body))
-    text = body.get("completion")
-    if not isinstance(text, str):
+    text, reason, stop = (body.get(key) for key in ("completion", "stop_reason", "stop"))
+    if not isinstance(text, str) or not isinstance(stop, str | None):
         raise ValueError("an event 'completion' must hold a text")
-    return CompletionEvent(text, body.get("stop_reason"), body.get("stop"))
+    if reason not in (None, "stop_sequence", "max_tokens"):
+        raise ValueError(f"unknown stop_reason {reason!r}")
+    return CompletionEvent(text, reason, stop)

@@ -86,6 +86,15 @@ async def test_the_narrowest_sampling_is_greedy(
     assert text_of(await write(engine, narrow)) == text_of(await write(engine, wanted))
 
 
+@pytest.mark.parametrize(
+    "fields", [{"top_k": 2**64}, {"top_k": 10**30}, {"temperature": 1e-300}, {"top_p": 1e-300}]
+)
+async def test_no_sampling_value_is_too_odd(engine: LocalEngine, fields: dict[str, float]) -> None:
+    odd = Job(PROMPT, 4, **fields)  # type: ignore[arg-type]
+    assert (await write(engine, odd))[-1].finish is not None
+    assert (await engine.ping()).restarts == 0
+
+
 async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
     engine: LocalEngine,
 ) -> None:

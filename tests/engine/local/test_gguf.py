@@ -368,3 +368,15 @@ def test_lists_are_read_as_they_were_written(
     assert metadata["integers"] == integers
     assert metadata["floats"] == floats
     assert metadata["texts"] == texts
+
+
+def test_a_count_without_end_is_refused_before_memory_is(tmp_path: Path) -> None:
+    count = 50_000_000
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1)
+    head += struct.pack("<Q", 1) + b"x" + struct.pack("<IIQ", 9, 0, count)
+    path = tmp_path / "sparse.gguf"
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + count)
+    with pytest.raises(GgufError, match="an array is longer"):
+        gguf.read(path)

@@ -92,6 +92,15 @@ async def test_a_refusal_comes_without_any_piece() -> None:
         await get(mailbox)
 
 
+async def test_of_several_errors_the_first_counts() -> None:
+    mailbox = Mailbox()
+    mailbox.fail(PromptTooLong(3000, 2047))
+    mailbox.fail(EngineFailed("The engine is shutting down."))
+
+    with pytest.raises(PromptTooLong):
+        await get(mailbox)
+
+
 async def test_an_error_is_not_held_up_by_half_a_character() -> None:
     mailbox = Mailbox()
     mailbox.put("", 1, None)

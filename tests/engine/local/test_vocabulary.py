@@ -151,7 +151,6 @@ def test_a_byte_that_is_no_text_is_replaced_as_soon_as_that_is_certain(
     assert CharacterStream().push(data) == text
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="a bare ValueError from zip")
 def test_types_that_are_not_as_many_as_the_tokens_are_refused_as_unreadable() -> None:
     with pytest.raises(UnknownVocabulary):
         token_bytes("gpt2", ["a", "b"], [NORMAL])

@@ -94,7 +94,8 @@ class Broke:
 class Wrote:
     """From the worker: what one step wrote, for all jobs at once.
 
-    `pieces` holds `[key, text, tokens, finish]`, where finish is "end", "length" or null.
+    `pieces` holds (key, text, tokens, finish), where finish is "end", "length" or None; having
+    crossed, each is a list.
     """
 
     pieces: list[tuple[int, str, int, str | None]]

@@ -75,6 +75,7 @@ TENSOR_TYPES: Final = {
 _MOST_ENTRIES: Final = 1_000_000
 _MOST_DIMENSIONS: Final = 4
 _DEEPEST_ARRAY: Final = 3
+_LONGEST_ARRAY: Final = 4_000_000
 
 
 class GgufError(ValueError):
@@ -128,7 +129,7 @@ class Gguf:
         """
         key = f"{self.architecture}.{name}"
         value = self.metadata.get(key)
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise GgufError(f"metadata {key} is {'missing' if value is None else 'wrong'}")
         return value
 
@@ -189,12 +190,12 @@ class _Reader:
         if kind != _ARRAY or depth == _DEEPEST_ARRAY:
             raise GgufError(f"the header is damaged: metadata type {kind}")
         inner, count = self._number(4), self._number(10)
+        if count > _LONGEST_ARRAY:
+            raise GgufError("the header is damaged: an array is longer than any model has")
         if inner in _SCALARS:
             scalar = _SCALARS[inner]
             data = self._bytes(count * scalar.size)
             return list(struct.unpack(f"<{count}{scalar.format[1:]}", data))
-        if count > self._size:
-            raise GgufError("the file is truncated: it ends within its header")
         return [self._value(inner, depth + 1) for _ in range(count)]
 
     def _tensor(self) -> Tensor:

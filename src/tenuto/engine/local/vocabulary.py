@@ -33,7 +33,7 @@ def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list
         types: The type of each token; may be empty, then all are normal.
 
     Raises:
-        UnknownVocabulary: The model is another.
+        UnknownVocabulary: The model is another, or the types are not as many as the tokens.
     """
     if model == "gpt2":
         decode = _byte_level
@@ -42,6 +42,10 @@ def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list
     else:
         raise UnknownVocabulary(f"tokenizer {model!r} is not supported, only gpt2 and llama")
     kinds = types or [_NORMAL] * len(tokens)
+    if len(kinds) != len(tokens):
+        raise UnknownVocabulary(
+            f"the vocabulary is damaged: {len(tokens)} tokens, {len(kinds)} types"
+        )
     return [
         decode(token)
         if kind in (_NORMAL, _BYTE)

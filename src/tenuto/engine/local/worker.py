@@ -98,7 +98,11 @@ class Worker:
             # Hopeless, and tokenising it would keep all others waiting.
             self._send(frames.TooLong(frame.key, least, limit))
             return
-        tokens = runtime.encode(frame.prompt)
+        try:
+            tokens = runtime.encode(frame.prompt)
+        except Exception as error:
+            self._send(frames.Broke(frame.key, f"{type(error).__name__}: cannot tokenise"))
+            return
         if len(tokens) > limit:
             self._send(frames.TooLong(frame.key, len(tokens), limit))
             return
@@ -121,9 +125,10 @@ class Worker:
         for key, job in self._admission.admit():
             try:
                 self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
-            except RuntimeError as error:
+            except Exception as error:
+                # Whatever a library has against one job must not end those of all others.
                 self._admission.release(key)
-                self._send(frames.Broke(key, str(error)))
+                self._send(frames.Broke(key, f"{type(error).__name__}: {error}"))
                 continue
             self._streams[key] = CharacterStream()
 

@@ -20,6 +20,8 @@ _HEAD_EXTRA_BYTES: Final = 12
 # Most tokens computed in one step: a longer prompt is split, so that running completions go on.
 _STEP_TOKENS: Final = 512
 
+_GREEDY_BELOW: Final = 1e-6
+
 # Blocks that are never promised to a completion, so that the scheduler always has room to move.
 _SPARE_BLOCKS: Final = 8
 
@@ -86,14 +88,15 @@ class OpenVinoRuntime:
         config.set_eos_token_id(min(self._ends))
         config.stop_token_ids = self._ends
         config.rng_seed = sampling.seed
-        # The library refuses 0 for either; both mean: always the likeliest token.
-        config.do_sample = sampling.temperature > 0 and sampling.top_p != 0
+        # The library refuses 0 for either, and computes in single precision, where less than
+        # this is as good as 0: always the likeliest token.
+        top_p = 1.0 if sampling.top_p is None else sampling.top_p
+        config.do_sample = min(sampling.temperature, top_p) >= _GREEDY_BELOW
         if config.do_sample:
             config.temperature = sampling.temperature
-            if sampling.top_p is not None:
-                config.top_p = sampling.top_p
-            if sampling.top_k:
-                config.top_k = sampling.top_k
+            config.top_p = top_p
+            if sampling.top_k is not None:
+                config.top_k = min(sampling.top_k, len(self._table))
         ids = self._ov.Tensor(self._np.array([prompt], dtype=self._np.int64))
         self._handles[key] = self._pipeline.add_request(key, ids, config)
 

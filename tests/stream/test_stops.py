@@ -1,0 +1,250 @@
+"""The laws of stop matching, against the five-line reference and against brute force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tenuto.prompt.turns import HUMAN
+from tenuto.stream.stops import StopMatcher
+
+# Few characters, so that stop sequences overlap, nest and nearly match all the time.
+alphabets = st.sampled_from(["ab", "ab\n", "a", "\n\nHuman:", "]^-\\&~|[.é😀"])
+stop_lists = alphabets.flatmap(
+    lambda alphabet: st.tuples(
+        st.lists(st.text(alphabet, max_size=8), max_size=8),
+        st.lists(st.text(alphabet, min_size=1, max_size=5), max_size=5),
+    )
+)
+
+
+def cut(text: str, stops: Iterable[str]) -> tuple[str, str | None]:
+    """The reference: what is left of a whole text, and the stop sequence that ended it."""
+    found = [(text.find(stop), -len(stop), stop) for stop in stops if stop in text]
+    if not found:
+        return text, None
+    at, _, stop = min(found)
+    return text[:at], stop
+
+
+def futures(text: str, stops: Sequence[str]) -> list[tuple[str, str | None]]:
+    """What may become of a text that goes on, as far as stop sequences are concerned.
+
+    A continuation matters only if it completes a stop sequence that the text has begun: one
+    outcome for each rest of each stop sequence, and one for a text that ends here.
+    """
+    rests = {stop[at:] for stop in stops for at in range(1, len(stop) + 1)}
+    return [cut(text, stops), *(cut(text + rest, stops) for rest in sorted(rests))]
+
+
+def feed(pieces: Iterable[str], stops: Iterable[str]) -> tuple[str, str | None]:
+    matcher = StopMatcher(stops)
+    text = "".join([matcher.push(piece) for piece in pieces])
+    return text + matcher.flush(), matcher.stop
+
+
+@settings(max_examples=200)
+@given(stop_lists)
+@example((["aabc", "d"], ["abcd", "bc"]))
+@example((["aabc", "x"], ["abcd", "bc"]))
+@example((["aba", "b", "ac"], ["ababc", "bab", "ba"]))
+def test_text_and_stop_are_those_of_the_reference_however_the_text_is_cut(
+    case: tuple[list[str], list[str]],
+) -> None:
+    pieces, stops = case
+
+    assert feed(pieces, stops) == cut("".join(pieces), stops)
+
+
+@settings(max_examples=150)
+@given(stop_lists)
+def test_no_character_of_the_match_ever_leaves(case: tuple[list[str], list[str]]) -> None:
+    pieces, stops = case
+    before, _ = cut("".join(pieces), stops)
+    matcher = StopMatcher(stops)
+
+    left = ""
+    for piece in pieces:
+        left += matcher.push(piece)
+        assert before.startswith(left)
+
+
+@settings(max_examples=200)
+@given(stop_lists)
+@example((["a\n", "\nHum", "a"], ["\n\nHuman:"]))
+@example((["aab", "c"], ["abcd", "bc"]))
+@example((["ab", "c", "c"], ["abcd", "bc", "cccc"]))
+def test_a_character_leaves_as_soon_as_no_future_can_take_it_back(
+    case: tuple[list[str], list[str]],
+) -> None:
+    pieces, stops = case
+    matcher = StopMatcher(stops)
+
+    so_far, left = "", ""
+    for piece in pieces:
+        so_far += piece
+        left += matcher.push(piece)
+        outcomes = futures(so_far, stops)
+        assert left == min((text for text, _ in outcomes), key=len)
+        if matcher.stop is not None:
+            break
+
+
+@settings(max_examples=200)
+@given(stop_lists)
+@example((["ab"], ["ab", "abb"]))
+@example((["aab", "c"], ["abcd", "bc"]))
+def test_a_stop_is_announced_as_soon_as_every_future_agrees_on_it(
+    case: tuple[list[str], list[str]],
+) -> None:
+    pieces, stops = case
+    matcher = StopMatcher(stops)
+
+    so_far = ""
+    for piece in pieces:
+        so_far += piece
+        matcher.push(piece)
+        outcomes = set(futures(so_far, stops))
+        decided = outcomes.pop() if len(outcomes) == 1 else ("", None)
+        assert matcher.stop == decided[1]
+        if matcher.stop is not None:
+            break
+
+
+@settings(max_examples=200)
+@given(stop_lists)
+def test_neither_order_nor_repetition_in_the_list_matters(
+    case: tuple[list[str], list[str]],
+) -> None:
+    pieces, stops = case
+    backwards = stops[::-1]
+
+    assert feed(pieces, stops) == feed(pieces, backwards) == feed(pieces, [*stops, *backwards])
+
+
+@given(stop_lists, st.text("ab\n", min_size=1))
+def test_nothing_leaves_after_a_match(case: tuple[list[str], list[str]], more: str) -> None:
+    pieces, stops = case
+    matcher = StopMatcher([*stops, "END"])
+    for piece in [*pieces, "END"]:
+        matcher.push(piece)
+    matcher.flush()
+    stop = matcher.stop
+
+    assert stop is not None
+    assert matcher.push(more) == ""
+    assert matcher.flush() == ""
+    assert matcher.stop == stop
+
+
+@pytest.mark.parametrize("at", range(1, len(HUMAN)))
+def test_the_next_turn_ends_the_text_wherever_it_is_cut(at: int) -> None:
+    matcher = StopMatcher([HUMAN])
+
+    assert matcher.push(" Seven." + HUMAN[:at]) == " Seven."
+    assert matcher.stop is None
+    assert matcher.push(HUMAN[at:] + " And") == ""
+    assert matcher.stop == HUMAN
+
+
+def test_the_next_turn_ends_the_text_when_it_comes_a_character_at_a_time() -> None:
+    matcher = StopMatcher([HUMAN])
+
+    assert [matcher.push(character) for character in "Hi" + HUMAN] == ["H", "i", *[""] * 8]
+    assert matcher.stop == HUMAN
+
+
+def test_text_that_only_looked_like_a_stop_comes_out_whole() -> None:
+    matcher = StopMatcher([HUMAN])
+
+    assert matcher.push("One\n\nHum") == "One"
+    assert matcher.push("ming birds") == "\n\nHumming birds"
+    assert matcher.stop is None
+
+
+def test_a_blank_line_more_does_not_hide_the_next_turn() -> None:
+    matcher = StopMatcher([HUMAN])
+
+    assert matcher.push("One\n\n\n") == "One\n"
+    assert matcher.push("Human:") == ""
+    assert matcher.stop == HUMAN
+
+
+def test_of_stops_that_begin_at_the_same_place_the_longest_wins() -> None:
+    matcher = StopMatcher(["</a", "</answer>", "</answ"])
+
+    assert matcher.push("7</a") == "7"
+    assert matcher.stop is None
+    assert matcher.push("nswer>") == ""
+    assert matcher.stop == "</answer>"
+
+
+def test_a_shorter_stop_wins_once_the_longer_one_cannot_come() -> None:
+    matcher = StopMatcher(["</a", "</answer>"])
+
+    assert matcher.push("7</a") == "7"
+    assert matcher.push("b") == ""
+    assert matcher.stop == "</a"
+
+
+def test_a_stop_waits_for_a_longer_one_that_began_before_it() -> None:
+    matcher = StopMatcher(["bc", "abcd"])
+
+    assert matcher.push("xabc") == "x"
+    assert matcher.stop is None
+    assert matcher.push("d") == ""
+    assert matcher.stop == "abcd"
+
+
+def test_a_stop_within_another_that_fails_still_ends_the_text() -> None:
+    matcher = StopMatcher(["bc", "abcd"])
+
+    assert matcher.push("xabc") == "x"
+    assert matcher.push("e") == "a"
+    assert matcher.stop == "bc"
+
+
+def test_a_stop_that_still_waits_is_taken_when_the_text_ends() -> None:
+    matcher = StopMatcher(["bc", "abcd"])
+    matcher.push("xabc")
+
+    assert matcher.flush() == "a"
+    assert matcher.stop == "bc"
+
+
+def test_held_back_text_comes_out_when_the_text_ends() -> None:
+    matcher = StopMatcher([HUMAN])
+
+    assert matcher.push("One\n\nHuman") == "One"
+    assert matcher.flush() == "\n\nHuman"
+    assert matcher.flush() == ""
+    assert matcher.stop is None
+
+
+def test_without_stops_all_text_leaves_at_once() -> None:
+    matcher = StopMatcher([])
+
+    assert matcher.push(HUMAN) == HUMAN
+    assert matcher.stop is None
+
+
+def test_a_stop_of_white_space_is_a_stop_like_any_other() -> None:
+    assert feed(["one", " ", "two"], [" "]) == ("one", " ")
+
+
+@pytest.mark.parametrize("stops", [[""], ["a", ""]])
+def test_an_empty_stop_is_refused(stops: list[str]) -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        StopMatcher(stops)
+
+
+def test_texts_that_are_watched_for_the_same_stops_do_not_disturb_each_other() -> None:
+    first, second = StopMatcher(["ab"]), StopMatcher(["ab"])
+
+    assert first.push("a") == ""
+    assert second.push("b") == "b"
+    assert first.push("b") == ""
+    assert (first.stop, second.stop) == ("ab", None)

@@ -1,0 +1,250 @@
+"""Each room imports only what it may. The table is the architecture.
+
+All imports count: at the top, inside functions, and those for type checkers alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "tenuto"
+
+
+@dataclass(frozen=True)
+class May:
+    """What the modules of a room may import, besides the standard library.
+
+    Attributes:
+        rooms: Rooms of ours, each with all that is in it. "" is the package itself, which holds
+            the version and no more.
+        libraries: Libraries of others.
+    """
+
+    rooms: frozenset[str]
+    libraries: frozenset[str]
+
+
+def may(*rooms: str, libraries: str = "") -> May:
+    return May(frozenset(rooms), frozenset(libraries.split()))
+
+
+# The most specific row decides. A new engine falls under `engine`, until it needs a library.
+TABLE: Mapping[str, May] = {
+    "": may(),
+    "__main__": may("cli"),
+    "settings": may(),
+    "wire": may("wire", libraries="pydantic"),
+    "prompt": may("prompt", "wire.errors"),
+    "engine": may("engine.base", "prompt"),
+    "engine.base": may("prompt"),
+    "engine.registry": may("engine", "settings"),
+    "engine.local": may("engine.base", "engine.local", "prompt"),
+    "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings"),
+    # What runs in the worker's process.
+    "engine.local.worker": may("engine.local"),
+    "engine.local.admission": may("engine.local"),
+    "engine.local.frames": may("engine.local"),
+    "engine.local.gguf": may("engine.local"),
+    "engine.local.vocabulary": may("engine.local"),
+    "engine.local.runtime": may(
+        "engine.local", libraries="numpy openvino openvino_genai xllamacpp"
+    ),
+    "stream": may("engine.base", "prompt", "stream", "wire"),
+    "server": may(
+        *("", "engine.base", "engine.registry", "prompt", "server", "settings", "stream", "wire"),
+        libraries="starlette uvicorn",
+    ),
+    "client": may("", "client", "wire", libraries="httpx2"),
+    "cli": may(
+        *("", "cli", "client", "engine.base", "engine.registry", "prompt", "server", "settings"),
+        *("stream", "wire"),
+        libraries="typer",
+    ),
+}
+
+# Rooms that neither read nor write anything, and have no clock.
+PURE = ("wire", "prompt", "stream.stops")
+IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {
+    *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib")
+}
+
+
+def module_name(path: Path) -> str:
+    """`wire/sse.py` -> `wire.sse`; a package is named like its folder, ours itself ""."""
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def is_in(module: str, room: str) -> bool:
+    return module == room or (room != "" and module.startswith(f"{room}."))
+
+
+def row_of(module: str) -> str:
+    return max((room for room in TABLE if is_in(module, room)), key=len)
+
+
+def imports(module: str, source: str, *, package: bool = False) -> Iterator[str]:
+    """The full name of everything that a module imports, wherever in it the import stands."""
+    here = f"tenuto.{module}".rstrip(".").split(".")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            up = node.level - package
+            base = ".".join(here[: len(here) - up]) if node.level else ""
+            start = ".".join(filter(None, [base, node.module]))
+            for alias in node.names:
+                # A name from a package of ours may be a module of its own.
+                inner = f"{start}.{alias.name}"
+                yield inner if inner.removeprefix("tenuto.") in FILES else start
+
+
+def ours(name: str) -> str | None:
+    """`tenuto.wire.sse` -> `wire.sse`; None for what is not of ours."""
+    return name.removeprefix("tenuto").removeprefix(".") if is_in(name, "tenuto") else None
+
+
+def breaches(module: str, source: str, *, package: bool = False) -> list[str]:
+    """All imports that the table does not allow."""
+    row = row_of(module)
+    found = []
+    for name in imports(module, source, package=package):
+        target, library = ours(name), name.partition(".")[0]
+        if target is not None:
+            allowed = any(is_in(target, room) for room in TABLE[row].rooms)
+        elif library in sys.stdlib_module_names:
+            pure = any(is_in(module, room) for room in PURE)
+            allowed = not (pure and library in IMPURE)
+        else:
+            allowed = library in TABLE[row].libraries
+        if not allowed:
+            found.append(f"tenuto.{module} imports {name}, which `{row}` may not")
+    return found
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_only_what_its_room_may(module: str) -> None:
+    path = FILES[module]
+
+    assert breaches(module, path.read_text("utf-8"), package=path.name == "__init__.py") == []
+
+
+def test_every_room_has_a_row_and_every_row_a_room() -> None:
+    assert {module.partition(".")[0] for module in FILES} <= TABLE.keys()
+    assert {row_of(module) for module in FILES} == set(TABLE)
+
+
+def test_imports_form_a_tree_without_cycles() -> None:
+    graph = TopologicalSorter[str]()
+    for module, path in FILES.items():
+        package = path.name == "__init__.py"
+        targets = map(ours, imports(module, path.read_text("utf-8"), package=package))
+        graph.add(module, *(target for target in targets if target is not None))
+
+    graph.prepare()  # raises CycleError, which names the cycle
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "name"),
+    [
+        ("wire.sse", "import tenuto.server.app", "tenuto.server.app"),
+        ("wire.sse", "import json, os", "os"),
+        ("wire.sse", "from starlette.responses import JSONResponse", "starlette.responses"),
+        ("prompt.turns", "from tenuto.wire import sse", "tenuto.wire.sse"),
+        ("prompt.turns", "from tenuto.wire.sse import decode as read", "tenuto.wire.sse"),
+        ("prompt.turns", "from pydantic import BaseModel", "pydantic"),
+        ("prompt.turns", "from ..stream import pipe", "tenuto.stream.pipe"),
+        ("prompt.turns", "from .. import server", "tenuto.server"),
+        ("engine.base", "from tenuto.wire.errors import ApiError", "tenuto.wire.errors"),
+        ("engine.echo", "from tenuto.engine.local import gguf", "tenuto.engine.local.gguf"),
+        ("engine.new", "from tenuto.engine import echo", "tenuto.engine.echo"),
+        ("engine.new", "import torch", "torch"),
+        ("engine.local.worker", "from ...prompt.turns import HUMAN", "tenuto.prompt.turns"),
+        ("engine.local.worker", "from tenuto.engine.base import Job", "tenuto.engine.base"),
+        ("engine.local.gguf", "import numpy as np", "numpy"),
+        ("stream.pipe", "from tenuto.engine.registry import create", "tenuto.engine.registry"),
+        ("stream.stops", "import time", "time"),
+        ("settings", "from tenuto.wire.versions import Version", "tenuto.wire.versions"),
+        ("server.app", "from tenuto.engine.echo import EchoEngine", "tenuto.engine.echo"),
+        ("server.app", "from tenuto.cli import main", "tenuto.cli.main"),
+        ("client.http", "from tenuto.settings import Settings", "tenuto.settings"),
+        ("cli.main", "from tenuto.engine.local.engine import x", "tenuto.engine.local.engine"),
+        ("cli.main", "import uvicorn", "uvicorn"),
+        ("", "from tenuto.wire.errors import ApiError", "tenuto.wire.errors"),
+    ],
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{}",
+        "def late():\n    {}",
+        "class Room:\n    async def late(self):\n        if self:\n            {}",
+        "if TYPE_CHECKING:\n    {}",
+        "try:\n    {}\nexcept ImportError:\n    pass",
+    ],
+    ids=["top", "function", "method", "type checking", "try"],
+)
+def test_a_breach_is_caught_wherever_it_stands(
+    module: str, source: str, name: str, place: str
+) -> None:
+    (breach,) = breaches(module, place.format(source))
+
+    assert breach.startswith(f"tenuto.{module} imports {name},")
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("wire.request", "from pydantic import BaseModel\nimport json"),
+        ("wire.request", "from .errors import InvalidRequest"),
+        ("prompt.turns", "from tenuto.wire import errors"),
+        ("engine.new", "from tenuto.engine.base import Engine"),
+        ("engine.registry", "def late():\n    from tenuto.engine.echo import EchoEngine"),
+        ("engine.local.runtime.openvino", "import numpy as np, openvino as ov"),
+        ("server.app", "from starlette.applications import Starlette\nimport asyncio"),
+        ("cli.main", "from tenuto import __version__"),
+    ],
+)
+def test_an_import_that_is_allowed_is_no_breach(module: str, source: str) -> None:
+    assert breaches(module, source) == []
+
+
+def test_an_import_relative_to_a_package_starts_in_it() -> None:
+    assert breaches("prompt", "from .turns import HUMAN", package=True) == []
+    assert breaches("prompt", "from ..server import app", package=True) != []
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that are loaded after a statement, in a fresh interpreter."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", program]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_loads_no_server_no_engine_and_no_library() -> None:
+    loaded = loaded_by("import tenuto")
+
+    assert {name for name in loaded if is_in(name, "tenuto")} == {"tenuto"}
+    assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "openvino"}
+
+
+def test_the_workers_process_loads_nothing_but_the_embedded_engine() -> None:
+    loaded = loaded_by("import tenuto.engine.local.worker")
+
+    of_ours = {name for name in loaded if is_in(name, "tenuto")}
+    assert {name for name in of_ours if not is_in(name, "tenuto.engine.local")} == {
+        "tenuto",
+        "tenuto.engine",
+    }
+    assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "asyncio"}

@@ -1,0 +1,265 @@
+"""JSON body -> checked request: what is accepted, what is refused and in which words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.request import CompletionRequest, check_request, parse_request
+
+SMALLEST: dict[str, Any] = {
+    "model": "claude-2.1",
+    "prompt": "\n\nHuman: Hello, world!\n\nAssistant:",
+    "max_tokens_to_sample": 256,
+}
+
+# The body that the test suites of the official clients send.
+WHOLE: dict[str, Any] = SMALLEST | {
+    "metadata": {"user_id": "13803d75-b4b5-4c3e-b2a2-6f21399b021b"},
+    "stop_sequences": ["string"],
+    "stream": False,
+    "temperature": 1,
+    "top_k": 5,
+    "top_p": 0.7,
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+requests = st.builds(
+    CompletionRequest,
+    model=st.text(min_size=1),
+    prompt=st.text(min_size=1),
+    max_tokens_to_sample=st.integers(min_value=1),
+    stop_sequences=st.lists(st.text(min_size=1), max_size=3),
+    temperature=st.floats(0, 1),
+    top_p=st.none() | st.floats(0, 1),
+    top_k=st.none() | st.integers(min_value=0, max_value=2**32),
+    stream=st.booleans(),
+)
+
+
+def parse(**fields: object) -> CompletionRequest:
+    return parse_request(json.dumps(SMALLEST | fields).encode())
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(InvalidRequest) as raised:
+        parse_request(body)
+    return raised.value.message
+
+
+def refusal_of(**fields: object) -> str:
+    return refusal(json.dumps(SMALLEST | fields).encode())
+
+
+def test_the_three_required_fields_are_enough() -> None:
+    request = parse()
+
+    assert request == CompletionRequest(**SMALLEST)
+    assert (request.temperature, request.top_p, request.top_k) == (1.0, None, None)
+    assert (request.stop_sequences, request.stream, request.metadata) == ([], False, None)
+
+
+def test_every_documented_field_reaches_the_other_side() -> None:
+    assert parse(**WHOLE).model_dump() == WHOLE
+
+
+@given(requests)
+def test_a_request_survives_its_own_json(request: CompletionRequest) -> None:
+    assert parse_request(request.model_dump_json().encode()) == request
+
+
+@pytest.mark.parametrize("field", sorted(WHOLE.keys() - SMALLEST.keys()))
+def test_an_explicit_null_is_like_leaving_an_optional_field_out(field: str) -> None:
+    assert parse(**{field: None}) == parse()
+
+
+def test_a_metadata_without_a_user_is_accepted() -> None:
+    metadata = parse(metadata={"user_id": None}).metadata
+
+    assert metadata is not None
+    assert metadata.user_id is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", 0),
+        ("temperature", 1),
+        ("temperature", 0.5),
+        ("top_p", 0),
+        ("top_p", 1),
+        ("top_k", 0),
+        ("max_tokens_to_sample", 1),
+        ("max_tokens_to_sample", 1_000_000),
+        ("stop_sequences", []),
+        ("stop_sequences", ["\n", " ", "\n\nHuman:"]),
+        ("metadata", {"user_id": "x" * 256}),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(field: str, value: object) -> None:
+    assert parse(**{field: value}).model_dump()[field] == value
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model", 3, "model: Input should be a valid string"),
+        ("model", "", "model: String should have at least 1 character"),
+        ("prompt", None, "prompt: Input should be a valid string"),
+        ("prompt", ["\n\nHuman:"], "prompt: Input should be a valid string"),
+        ("prompt", "", "prompt: String should have at least 1 character"),
+        (
+            "max_tokens_to_sample",
+            0,
+            "max_tokens_to_sample: Input should be greater than or equal to 1",
+        ),
+        ("max_tokens_to_sample", 1.5, "max_tokens_to_sample: Input should be a valid integer"),
+        ("max_tokens_to_sample", "9", "max_tokens_to_sample: Input should be a valid integer"),
+        ("max_tokens_to_sample", True, "max_tokens_to_sample: Input should be a valid integer"),
+        ("max_tokens_to_sample", None, "max_tokens_to_sample: Input should be a valid integer"),
+        ("temperature", -1, "temperature: Input should be greater than or equal to 0"),
+        ("temperature", 1.01, "temperature: Input should be less than or equal to 1"),
+        ("temperature", "1", "temperature: Input should be a valid number"),
+        ("temperature", True, "temperature: Input should be a valid number"),
+        ("top_p", -0.1, "top_p: Input should be greater than or equal to 0"),
+        ("top_p", 2, "top_p: Input should be less than or equal to 1"),
+        ("top_k", -1, "top_k: Input should be greater than or equal to 0"),
+        ("top_k", 0.5, "top_k: Input should be a valid integer"),
+        ("stream", "true", "stream: Input should be a valid boolean"),
+        ("stream", 1, "stream: Input should be a valid boolean"),
+        ("stop_sequences", "\n", "stop_sequences: Input should be a valid list"),
+        ("stop_sequences", ["a", ""], "stop_sequences.1: String should have at least 1 character"),
+        ("stop_sequences", [1], "stop_sequences.0: Input should be a valid string"),
+        ("metadata", "me", "metadata: "),
+        ("metadata", {"name": "me"}, "metadata.name: Extra inputs are not permitted"),
+        (
+            "metadata",
+            {"user_id": "x" * 257},
+            "metadata.user_id: String should have at most 256 characters",
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_field(
+    field: str, value: object, message: str
+) -> None:
+    assert refusal_of(**{field: value}).startswith(message)
+
+
+@pytest.mark.parametrize("field", sorted(SMALLEST))
+def test_a_missing_field_is_named(field: str) -> None:
+    body = {name: value for name, value in SMALLEST.items() if name != field}
+
+    assert refusal(json.dumps(body).encode()) == f"{field}: Field required"
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("foo", "foo: Extra inputs are not permitted"),
+        (
+            "temprature",
+            "temprature: Extra inputs are not permitted. Did you mean `temperature`?",
+        ),
+        ("stop", "stop: Extra inputs are not permitted. This API calls it `stop_sequences`."),
+        (
+            "system",
+            (
+                "system: Extra inputs are not permitted. "
+                "`system` belongs to POST /v1/messages; here it is part of the prompt."
+            ),
+        ),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_way_out(field: str, message: str) -> None:
+    assert refusal_of(**{field: 1}) == message
+
+
+@pytest.mark.parametrize("slip", ["max_tokens", "max_new_tokens", "maxTokens"])
+def test_another_apis_name_for_the_length_is_recognised(slip: str) -> None:
+    body = {"model": "claude-2.1", "prompt": "Hi", slip: 5}
+
+    assert refusal(json.dumps(body).encode()) == (
+        "max_tokens_to_sample: Field required. "
+        f"`{slip}` belongs to another API; this one calls it `max_tokens_to_sample`."
+    )
+
+
+def test_a_request_meant_for_messages_is_told_where_it_belongs() -> None:
+    body = {"model": "claude-2.1", "max_tokens_to_sample": 5, "messages": []}
+
+    assert "POST /v1/messages" in refusal(json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "The request body is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
+        (b'{"model":', "The request body is not valid JSON: Expecting value"),
+        (b'{"prompt": "a\nb"}', "The request body is not valid JSON: Invalid control character"),
+        (b'{"model": "\xff"}', "The request body is not valid JSON: invalid UTF-8 at byte 11"),
+        (b'{"temperature": NaN}', "The request body is not valid JSON: NaN is not a JSON number"),
+        (
+            b'{"top_p": -Infinity}',
+            "The request body is not valid JSON: -Infinity is not a JSON number",
+        ),
+        (b"[" * 100_000, "The request body is not valid JSON: nested too deeply"),
+        (b"[]", "The request body must be a JSON object"),
+        (b'"prompt"', "The request body must be a JSON object"),
+        (b"null", "The request body must be a JSON object"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_body_that_is_no_json_object_is_refused(body: bytes, message: str) -> None:
+    assert refusal(body).startswith(message)
+
+
+@pytest.mark.parametrize("field", ["model", "prompt"])
+def test_half_a_surrogate_pair_is_refused_since_it_is_no_text(field: str) -> None:
+    assert refusal_of(**{field: "\ud83d"}).startswith(f"{field}: Input should be a valid string")
+
+
+def test_half_a_surrogate_pair_in_a_name_is_refused_in_words_that_can_be_sent() -> None:
+    message = refusal_of(**{"\ud83d": 1})
+
+    assert message.encode()
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000])
+def test_a_number_beyond_all_bounds_is_refused(number: bytes) -> None:
+    body = json.dumps(SMALLEST).encode()[:-1] + b', "temperature": ' + number + b"}"
+
+    assert "temperature" in refusal(body) or "not valid JSON" in refusal(body)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_no_body_at_all_raises_anything_but_invalid_request(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_request(body)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(WHOLE)) | st.text(), json_values))
+def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
+    fields: dict[str, object],
+) -> None:
+    try:
+        request = check_request(SMALLEST | fields)
+    except InvalidRequest as error:
+        sound = error.message.startswith(tuple(SMALLEST | fields))
+    else:
+        sound = request.model_dump().keys() == WHOLE.keys()
+
+    assert sound
+
+
+def test_a_checked_request_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse().model = "another"

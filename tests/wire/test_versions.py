@@ -1,0 +1,33 @@
+"""The `anthropic-version` header."""
+
+from __future__ import annotations
+
+import pytest
+
+from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.versions import Version, parse_version
+
+
+@pytest.mark.parametrize("header", ["2023-06-01", " 2023-06-01 ", "2023-06-01\t"])
+def test_the_version_of_the_official_clients_is_spoken(header: str) -> None:
+    assert parse_version(header) is Version.V2023_06_01
+
+
+def test_the_version_after_the_last_client_is_answered_alike() -> None:
+    assert parse_version("2026-10-21") is Version.V2023_06_01
+
+
+def test_a_missing_version_is_asked_for() -> None:
+    with pytest.raises(InvalidRequest, match=r"^anthropic-version: header is required"):
+        parse_version(None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "1", "2022-01-01", "2023-10-01", "2023-06-01, 2023-06-01", "v2023-06-01", "latest"],
+)
+def test_another_version_is_refused_by_its_name(header: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        parse_version(header)
+
+    assert raised.value.message.startswith(f'anthropic-version: "{header}" is not a valid version')
