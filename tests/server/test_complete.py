@@ -322,3 +322,20 @@ async def test_a_quiet_stream_sends_pings() -> None:
             await asyncio.sleep(0.001)
     gone.set()
     await task
+
+
+async def test_2023_01_01_streams_the_whole_text_in_each_event(client: httpx2.AsyncClient) -> None:
+    headers = {"anthropic-version": "2023-01-01"}
+    response = await client.post("/v1/complete", json=BODY | {"stream": True}, headers=headers)
+    blocks = response.text.removesuffix("\n\n").split("\n\n")
+    assert blocks[0] == "event: ping\ndata: {}"
+    assert blocks[-1] == "data: [DONE]"
+    texts = [json.loads(block.removeprefix("data: "))["completion"] for block in blocks[1:-1]]
+    assert texts == [" one", " one two", " one two three", " one two three"]
+
+
+async def test_2023_01_01_answers_with_its_two_fields_more(client: httpx2.AsyncClient) -> None:
+    headers = {"anthropic-version": "2023-01-01"}
+    body = (await client.post("/v1/complete", json=BODY, headers=headers)).json()
+    assert (body["truncated"], body["exception"]) == (False, None)
+    assert len(body["log_id"]) == 64

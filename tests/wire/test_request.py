@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tenuto.wire.errors import InvalidRequest
 from tenuto.wire.request import CompletionRequest, check_request, parse_request
+from tenuto.wire.versions import Version
 
 SMALLEST: dict[str, Any] = {
     "model": "claude-2.1",
@@ -126,13 +127,13 @@ def test_the_ends_of_a_range_belong_to_it(field: str, value: object) -> None:
         ("max_tokens_to_sample", "9", "max_tokens_to_sample: Input should be a valid integer"),
         ("max_tokens_to_sample", True, "max_tokens_to_sample: Input should be a valid integer"),
         ("max_tokens_to_sample", None, "max_tokens_to_sample: Input should be a valid integer"),
-        ("temperature", -1, "temperature: Input should be greater than or equal to 0"),
+        ("temperature", -0.5, "temperature: Input should be greater than or equal to 0"),
         ("temperature", 1.01, "temperature: Input should be less than or equal to 1"),
         ("temperature", "1", "temperature: Input should be a valid number"),
         ("temperature", True, "temperature: Input should be a valid number"),
         ("top_p", -0.1, "top_p: Input should be greater than or equal to 0"),
         ("top_p", 2, "top_p: Input should be less than or equal to 1"),
-        ("top_k", -1, "top_k: Input should be greater than or equal to 0"),
+        ("top_k", -2, "top_k: Input should be greater than or equal to 0"),
         ("top_k", 0.5, "top_k: Input should be a valid integer"),
         ("stream", "true", "stream: Input should be a valid boolean"),
         ("stream", 1, "stream: Input should be a valid boolean"),
@@ -263,3 +264,20 @@ def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
 def test_a_checked_request_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse().model = "another"
+
+
+@pytest.mark.parametrize("off", [-1, -1.0])
+def test_minus_one_leaves_a_sampling_field_off_as_it_once_did(off: float) -> None:
+    fields = SMALLEST | {"temperature": off, "top_p": off, "top_k": off}
+    assert parse_request(json.dumps(fields).encode()) == parse_request(
+        json.dumps(SMALLEST).encode()
+    )
+
+
+def test_tags_belong_to_2023_01_01_alone() -> None:
+    body = json.dumps(SMALLEST | {"tags": {"a": "b"}}).encode()
+    assert parse_request(body, Version.V2023_01_01) == parse_request(json.dumps(SMALLEST).encode())
+    with pytest.raises(InvalidRequest, match="tags: Extra inputs are not permitted"):
+        parse_request(body)
+    with pytest.raises(InvalidRequest, match="tags: Input should be an object of texts"):
+        parse_request(json.dumps(SMALLEST | {"tags": ["a"]}).encode(), Version.V2023_01_01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -18,10 +19,19 @@ from tenuto.settings import ServerSettings
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
-from tenuto.wire.sse import EventEncoder
-from tenuto.wire.versions import parse_version
+from tenuto.wire.sse import encoder_of
+from tenuto.wire.versions import Version, parse_version
 
 _log = logging.getLogger("tenuto.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One request, as ASGI gives it."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
 
 
 class CompleteEndpoint:
@@ -34,28 +44,30 @@ class CompleteEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
         request = Request(scope, receive)
-        parse_version(request.headers.get("anthropic-version"))
+        version = parse_version(request.headers.get("anthropic-version"))
         try:
-            asked = parse_request(await read_body(request, self._settings.max_body_bytes))
+            asked = parse_request(await read_body(request, self._settings.max_body_bytes), version)
             job = job_of(asked, parse_prompt(asked.prompt))
-            await while_connected(self._answer(asked, job, scope, receive, send), receive)
+            answer = self._answer(asked, job, version, Channel(scope, receive, send))
+            await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
             _log.info("request %s: the client left", scope["request_id"])
 
     async def _answer(
-        self, asked: CompletionRequest, job: Job, scope: Scope, receive: Receive, send: Send
+        self, asked: CompletionRequest, job: Job, version: Version, channel: Channel
     ) -> None:
         model = (await self._engine.ping()).model or asked.model
         name = completion_id()
         async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
             if not asked.stream:
                 completion = await collect(events, name, model)
-                await JSONResponse(completion.body())(scope, receive, send)
+                response = JSONResponse(completion.body(version))
+                await response(channel.scope, channel.receive, channel.send)
                 return
             await send_events(
                 events,
-                EventEncoder(name, model),
-                send,
-                request_id=scope["request_id"],
+                encoder_of(version, name, model),
+                channel.send,
+                request_id=channel.scope["request_id"],
                 ping_interval_s=self._settings.ping_interval_s,
             )

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from starlette.types import Send
 
 from tenuto.wire.errors import ApiError, InternalError
-from tenuto.wire.events import ErrorEvent, Event
-from tenuto.wire.sse import PING, EventEncoder
+from tenuto.wire.events import ErrorEvent, Event, Ping
+from tenuto.wire.sse import Encoder
 
 _log = logging.getLogger("tenuto.server")
 
@@ -25,7 +25,7 @@ _HEADERS = [
 
 async def send_events(
     events: AsyncIterator[Event],
-    encoder: EventEncoder,
+    encoder: Encoder,
     send: Send,
     *,
     request_id: str,
@@ -50,7 +50,7 @@ async def send_events(
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     sender = _Sender(send)
     await sender.send(encoder.encode(first))
-    pinger = asyncio.create_task(sender.keep_alive(ping_interval_s))
+    pinger = asyncio.create_task(sender.keep_alive(encoder.encode(Ping()), ping_interval_s))
     try:
         async for event in events:
             await sender.send(encoder.encode(event))
@@ -81,10 +81,10 @@ class _Sender:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
             self._last = self._clock()
 
-    async def keep_alive(self, interval_s: float) -> None:
+    async def keep_alive(self, ping: bytes, interval_s: float) -> None:
         while True:
             wait = self._last + interval_s - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)
             else:
-                await self.send(PING)
+                await self.send(ping)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
+
+from tenuto.wire.versions import Version
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -15,6 +18,13 @@ def completion_id() -> str:
 def request_id() -> str:
     """A fresh `req_…`, as it stands in the `request-id` header."""
     return "req_" + _tail()
+
+
+def log_id(completion: str, version: Version) -> str:
+    """The `log_id` of a completion: the id once more, or 64 hex digits of it in 2023-01-01."""
+    if version is Version.V2023_01_01:
+        return hashlib.sha256(completion.encode()).hexdigest()
+    return completion
 
 
 def _tail() -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.versions import Version
 
 
 class Metadata(BaseModel):
@@ -34,9 +35,9 @@ class CompletionRequest(BaseModel):
             is not an error: it is capped.
         stop_sequences: Texts that end the completion, none of them empty. The built-in stop
             sequence is not in it.
-        temperature: 0 (always the likeliest token) to 1. Absent: 1.
-        top_p: 0 to 1, the share of probability to sample from. Absent: off.
-        top_k: How many of the likeliest tokens to sample from. 0 or absent: off.
+        temperature: 0 (always the likeliest token) to 1. Absent or -1: 1.
+        top_p: 0 to 1, the share of probability to sample from. Absent or -1: off.
+        top_k: How many of the likeliest tokens to sample from. 0, -1 or absent: off.
         metadata: What the caller says of itself.
         stream: Whether to answer with server-sent events.
     """
@@ -56,6 +57,8 @@ class CompletionRequest(BaseModel):
 
 _REQUIRED = frozenset({"model", "prompt", "max_tokens_to_sample"})
 
+_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+
 # What people write who have another API in mind.
 _MEANT = {
     "max_tokens": "max_tokens_to_sample",
@@ -67,14 +70,22 @@ _MEANT = {
 _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 
 
-def parse_request(body: bytes) -> CompletionRequest:
+def parse_request(body: bytes, version: Version = Version.V2023_06_01) -> CompletionRequest:
     """Reads a request body.
+
+    Args:
+        body: The body's bytes.
+        version: The version of the request. In 2023-01-01 it may have `tags`, which were for the
+            service's own statistics and change nothing.
 
     Raises:
         InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
             names the field.
     """
-    return check_request(_read_object(body))
+    fields = dict(_read_object(body))
+    if version is Version.V2023_01_01:
+        _check_tags(fields.pop("tags", None))
+    return check_request(fields)
 
 
 def check_request(fields: Mapping[str, object]) -> CompletionRequest:
@@ -83,14 +94,24 @@ def check_request(fields: Mapping[str, object]) -> CompletionRequest:
     Raises:
         InvalidRequest: A field breaks its rule. The message names the field.
     """
-    # An explicit null says the same as leaving an optional field out.
-    given = {
-        name: value for name, value in fields.items() if value is not None or name in _REQUIRED
-    }
+    given = {name: value for name, value in fields.items() if not _says_nothing(name, value)}
     try:
         return CompletionRequest.model_validate(given)
     except ValidationError as error:
         raise InvalidRequest(_explain(error, given)) from None
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    """Whether a field says the same as leaving it out: null, and -1 where that once meant off."""
+    if value is None:
+        return name not in _REQUIRED
+    return name in _SAMPLING and value == -1
+
+
+def _check_tags(tags: object) -> None:
+    texts = [*tags.keys(), *tags.values()] if isinstance(tags, dict) else [tags]
+    if tags is not None and not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest("tags: Input should be an object of texts")
 
 
 def _read_object(body: bytes) -> Mapping[str, object]:

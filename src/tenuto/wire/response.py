@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tenuto.wire.events import StopReason
+from tenuto.wire.ids import log_id
+from tenuto.wire.versions import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,17 @@ class Completion:
     stop: str | None
     model: str
 
-    def body(self) -> dict[str, object]:
+    def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
         """The JSON object, in the order in which the service sends its fields."""
-        return {
+        body: dict[str, object] = {
             "type": "completion",
             "id": self.id,
             "completion": self.completion,
             "stop_reason": self.stop_reason,
             "model": self.model,
             "stop": self.stop,
-            # The service repeats the id under this name; old clients log it.
-            "log_id": self.id,
+            "log_id": log_id(self.id, version),
         }
+        if version is Version.V2023_01_01:
+            body |= {"truncated": False, "exception": None}
+        return body

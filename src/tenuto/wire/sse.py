@@ -1,19 +1,21 @@
-"""Event -> bytes of a server-sent event stream, and back; version 2023-06-01.
+"""Event -> bytes of a server-sent event stream, in both dialects, and back.
 
-A client concatenates the `completion` texts; every `completion` event carries `type` and `id`,
-without which the official Python client in strict mode and the Java client refuse it.
+Every `completion` event carries `type` and `id`, without which the official Python client in
+strict mode and the Java client refuse it. The clients of 2023-01-01 read them without harm.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from json.encoder import encode_basestring
+from typing import Protocol
 
 from tenuto.wire.errors import error_of
 from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
-
-PING = b'event: ping\ndata: {"type":"ping"}\n\n'
+from tenuto.wire.ids import log_id
+from tenuto.wire.versions import Version
 
 # Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
 # there are some, would see an event broken in two; as JSON escapes they are safe with all.
@@ -27,15 +29,32 @@ def _quote(text: str) -> str:
     return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", quoted)
 
 
+class Encoder(Protocol):
+    """Writes the events of one completion."""
+
+    def encode(self, event: Event, request_id: str | None = None) -> bytes:
+        """One event, ending in its blank line. `request_id` goes into error events."""
+        ...
+
+
+def encoder_of(version: Version, completion_id: str, model: str) -> Encoder:
+    """The encoder of a version.
+
+    Args:
+        version: The version of the request.
+        completion_id: The `compl_…` of the completion.
+        model: The model that answers.
+    """
+    if version is Version.V2023_01_01:
+        return CumulativeEncoder(completion_id, model)
+    return EventEncoder(completion_id, model)
+
+
 class EventEncoder:
-    """Writes the events of one completion.
+    """2023-06-01: named events; a client concatenates the `completion` texts.
 
     All that does not change from one event to the next is put together once, so that an event
     costs one JSON string and a concatenation.
-
-    Args:
-        completion_id: The `compl_…` of the completion.
-        model: The model that answers.
     """
 
     def __init__(self, completion_id: str, model: str) -> None:
@@ -48,7 +67,7 @@ class EventEncoder:
         self._running = f',"stop_reason":null{self._model}null{self._tail}'
 
     def encode(self, event: Event, request_id: str | None = None) -> bytes:
-        """One event, ending in its blank line. `request_id` goes into error events."""
+        """See `Encoder.encode`."""
         if isinstance(event, CompletionEvent):
             text = _quote(event.completion)
             if event.stop_reason is None:
@@ -57,14 +76,53 @@ class EventEncoder:
             reason = f',"stop_reason":"{event.stop_reason}"'
             return (self._head + text + reason + self._model + stop + self._tail).encode()
         if isinstance(event, Ping):
-            return PING
+            return b'event: ping\ndata: {"type":"ping"}\n\n'
         assert isinstance(event, ErrorEvent)
         body = json.dumps(event.error.body(request_id), separators=(",", ":"))
         return f"event: error\ndata: {body}\n\n".encode()
 
 
+class CumulativeEncoder:
+    """2023-01-01: each event holds the whole text so far, and has no name.
+
+    A named event, other than a ping, breaks the clients of that time.
+    """
+
+    def __init__(self, completion_id: str, model: str) -> None:
+        self._fields: dict[str, object] = {"type": "completion", "id": completion_id}
+        self._model = model
+        self._log_id = log_id(completion_id, Version.V2023_01_01)
+        self._text = ""
+
+    def encode(self, event: Event, request_id: str | None = None) -> bytes:
+        """See `Encoder.encode`. The last completion is followed by `[DONE]`."""
+        if isinstance(event, Ping):
+            return b"event: ping\ndata: {}\n\n"
+        if isinstance(event, ErrorEvent):
+            return _data(event.error.body(request_id))
+        self._text += event.completion
+        data = _data(
+            {
+                **self._fields,
+                "completion": self._text,
+                "stop_reason": event.stop_reason,
+                "model": self._model,
+                "stop": event.stop,
+                "log_id": self._log_id,
+                "truncated": False,
+                "exception": None,
+            }
+        )
+        return data if event.stop_reason is None else data + b"data: [DONE]\n\n"
+
+
+def _data(body: Mapping[str, object]) -> bytes:
+    # ASCII only: what clients of that time make of the rest is not known.
+    return f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode()
+
+
 def decode(name: str, data: str) -> Event | None:
-    """An event as a client reads it: None for one whose name is not known, which is skipped.
+    """An event of 2023-06-01 as a client reads it: None for an unknown one, which is skipped.
 
     Raises:
         ValueError: The data is not what an event of this name holds.

@@ -1,7 +1,16 @@
-"""The values of the `anthropic-version` header.
+"""The values of the `anthropic-version` header, and what differs between them.
 
-`2023-06-01` is the version of every client that has a completions resource. `2026-10-21` came
-after those clients; nothing in it concerns this endpoint, so it is answered alike.
+| | 2023-01-01 | 2023-06-01 |
+|---|---|---|
+| streamed text | all text so far, in each event | what is new |
+| events | unnamed, but for pings | named |
+| end of a stream | `data: [DONE]` | the connection's |
+| in the answer | `truncated` and `exception` too | |
+| in the request | `tags` too | |
+
+The differences are written out in `request`, `response` and `sse` of this room and nowhere else.
+`2026-10-21` came after the last client with a completions resource; nothing in it concerns this
+endpoint, so it is answered as 2023-06-01.
 """
 
 from __future__ import annotations
@@ -14,10 +23,15 @@ from tenuto.wire.errors import InvalidRequest
 class Version(StrEnum):
     """A dialect of the API."""
 
+    V2023_01_01 = "2023-01-01"
     V2023_06_01 = "2023-06-01"
 
 
-_SPOKEN = {"2023-06-01": Version.V2023_06_01, "2026-10-21": Version.V2023_06_01}
+_SPOKEN = {
+    "2023-01-01": Version.V2023_01_01,
+    "2023-06-01": Version.V2023_06_01,
+    "2026-10-21": Version.V2023_06_01,
+}
 
 
 def parse_version(header: str | None) -> Version:
