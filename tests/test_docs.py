@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from tenuto.settings import Settings
 from tenuto.wire.request import parse_request
 
 ROOT = Path(__file__).parent.parent
@@ -34,10 +37,33 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"make (\w+) ", README):
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
 def test_the_request_of_the_readme_is_accepted() -> None:
     (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
     assert parse_request(body.encode()).prompt == "\n\nHuman: Hello, world!\n\nAssistant:"
+
+
+def settings_of(section: object, name: str) -> list[tuple[str, str, str]]:
+    """Section, key and default of every setting, as the page writes them."""
+    rows = []
+    for entry in dataclasses.fields(section):  # type: ignore[arg-type]
+        value = getattr(section, entry.name)
+        if dataclasses.is_dataclass(value):
+            rows += settings_of(value, f"{name}.{entry.name}" if name else entry.name)
+        else:
+            rows.append(
+                (name, entry.name, "not set" if value is None else f"`{json.dumps(value)}`")
+            )
+    return rows
+
+
+def test_every_setting_is_on_its_page_with_its_default() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    documented = []
+    for section, table in re.findall(r"## `\[(.+?)\]`\n\n(.*?)(?=\n##|\Z)", page, re.DOTALL):
+        for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE):
+            documented.append((section, key, default))
+    assert sorted(documented) == sorted(settings_of(Settings(), ""))

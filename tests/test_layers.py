@@ -40,7 +40,7 @@ def may(*rooms: str, libraries: str = "") -> May:
 TABLE: Mapping[str, May] = {
     "": may(),
     "__main__": may("cli"),
-    "settings": may(),
+    "settings": may(libraries="annotated_types pydantic"),
     "wire": may("wire", libraries="pydantic"),
     "prompt": may("prompt", "wire.errors"),
     "engine": may("engine.base", "prompt"),

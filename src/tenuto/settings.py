@@ -1,18 +1,43 @@
-"""The settings, one frozen tree. Every default stands here and nowhere else."""
+"""The settings, one frozen tree, and where they come from.
+
+    built-in defaults  <  tenuto.toml  <  environment  <  command line
+
+A key of the file is the name of an attribute in the section of its class; the variable in the
+environment is `TENUTO_`, section and key, joined with underscores and in capitals: `port` of
+`[server]` is `TENUTO_SERVER_PORT`. The environment and the file are read here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import os
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+from annotated_types import Ge, Gt, Le
+
+DEFAULT_FILE = Path("tenuto.toml")
+
+Positive = Annotated[float, Gt(0)]
+Seconds = Annotated[float, Ge(0)]
+Count = Annotated[int, Ge(1)]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or wrong. The message is one line and names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """The embedded engine.
+    """`[engine.local]`: the embedded engine.
 
     Attributes:
-        model: A GGUF file, or None for the built-in model.
+        model: A GGUF file, or none for the built-in model. In a settings file it counts from the
+            file's folder.
         max_running: Most completions written at the same time.
         max_waiting: Most accepted jobs that wait for a place; more are refused as overloaded.
         kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
@@ -22,39 +47,87 @@ class LocalSettings:
     """
 
     model: Path | None = None
-    max_running: int = 64
-    max_waiting: int = 256
-    kv_cache_mib: int | None = None
-    threads: int | None = None
-    load_wait_s: float = 30.0
+    max_running: Count = 64
+    max_waiting: Annotated[int, Ge(0)] = 256
+    kv_cache_mib: Count | None = None
+    threads: Count | None = None
+    load_wait_s: Seconds = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Which engine answers: `local`, or `echo`, which repeats the question, for tests."""
+    """`[engine]`: which engine answers.
 
-    name: str = "local"
+    Attributes:
+        name: `local`, or `echo`, which repeats the question, for tests.
+        local: The embedded engine.
+    """
+
+    name: Literal["local", "echo"] = "local"
     local: LocalSettings = field(default_factory=LocalSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The HTTP server.
+    """`[server]`: who may connect, and how.
 
     Attributes:
         host: Address to listen on.
         port: Port to listen on; 0 for any that is free.
-        max_body_bytes: Largest request body; the service's own limit is 32 MB.
+        api_keys: Who may ask: hashes of keys, from `tenuto keys hash`; in the environment also
+            the keys themselves, separated by commas. Without any, everyone may who can connect.
+        allowed_hosts: Names that the `host` header may have, besides those of this machine,
+            while the server listens on a loopback address.
+        cors_origins: Web pages from these origins may ask; `*` for all.
         ping_interval_s: A stream that is quiet for so long sends a ping. Below the 15 s that
             the strictest common proxies allow.
         shutdown_grace_s: How long running streams may go on after a signal to stop.
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
-    max_body_bytes: int = 32 * 1024 * 1024
-    ping_interval_s: float = 10.0
-    shutdown_grace_s: float = 10.0
+    port: Annotated[int, Ge(0), Le(65535)] = 8000
+    api_keys: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    ping_interval_s: Positive = 10.0
+    shutdown_grace_s: Seconds = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """`[limits]`: what one client may ask of the server.
+
+    Attributes:
+        max_body_bytes: Largest request body; the service's own limit is 32 MB.
+        max_header_bytes: Largest head of a request: its first line and all headers.
+        max_json_depth: Deepest nesting of a body; the API itself needs 3.
+        max_stop_sequences: Most stop sequences of a request.
+        max_stop_sequence_chars: Longest stop sequence, in characters.
+        head_timeout_s: How long the head of a request may take to arrive.
+        body_timeout_s: How long the body may take after it.
+        max_connections: Most open connections; more are closed after an error.
+    """
+
+    max_body_bytes: Count = 32 * 1024 * 1024
+    max_header_bytes: Annotated[int, Ge(1024)] = 64 * 1024
+    max_json_depth: Count = 32
+    max_stop_sequences: Annotated[int, Ge(0)] = 1024
+    max_stop_sequence_chars: Count = 4096
+    head_timeout_s: Positive = 30.0
+    body_timeout_s: Positive = 60.0
+    max_connections: Count = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`[api]`: how strictly the API's rules are taken.
+
+    Attributes:
+        lenient_prompts: Complete prompts without turns as they are, as base models are used,
+            instead of refusing them.
+    """
+
+    lenient_prompts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +135,91 @@ class Settings:
     """All settings."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
 
 
-def client_key() -> str | None:
+def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The effective settings, before the command line.
+
+    Args:
+        file: A TOML file that must exist; None for `tenuto.toml` in this folder, if it is there.
+        environment: Where `TENUTO_…` variables are looked up.
+
+    Raises:
+        SettingsError: A key is unknown, or a value is wrong.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    values: dict[str, Any] = _read(path) if path is not None else {}
+    for name, keys, parse_list in _variables(Settings, ()):
+        text = environment.get(name)
+        if text is None:
+            continue
+        section: dict[str, Any] = values
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        section[keys[-1]] = items if parse_list else text
+    try:
+        return TypeAdapter(Settings).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        *parts, key = [str(part) for part in first["loc"] if not str(part).isdigit()]
+        raise SettingsError(f"[{'.'.join(parts)}] {key}: {first['msg']}") from None
+
+
+def client_key(environment: Mapping[str, str] = os.environ) -> str | None:
     """The API key that a client sends, from TENUTO_API_KEY or else ANTHROPIC_API_KEY."""
-    return os.environ.get("TENUTO_API_KEY") or os.environ.get("ANTHROPIC_API_KEY")
+    return environment.get("TENUTO_API_KEY") or environment.get("ANTHROPIC_API_KEY")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    _check_keys(path, Settings, values, "")
+    keys = values.get("server", {}).get("api_keys", [])
+    if isinstance(keys, list) and not all(str(key).startswith("sha256:") for key in keys):
+        raise SettingsError(
+            f"{path}: [server] api_keys: a file holds hashes only; make one with `tenuto keys hash`"
+        )
+    local = values.get("engine", {}).get("local", {})
+    if isinstance(local.get("model"), str):
+        local["model"] = str(path.parent / local["model"])
+    return values
+
+
+def _check_keys(path: Path, section: type, values: Mapping[str, Any], name: str) -> None:
+    hints = get_type_hints(section)
+    known = {entry.name: hints[entry.name] for entry in dataclasses.fields(section)}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+            raise SettingsError(f"{path}: [{name}] has no key `{key}`; {hint}")
+        inner = known[key]
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            below = f"{name}.{key}" if name else key
+            if not isinstance(value, dict):
+                raise SettingsError(f"{path}: `{below}` is a section: write [{below}]")
+            _check_keys(path, inner, value, below)
+
+
+def _variables(
+    section: type, above: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Every setting: its variable, its keys from the top, and whether it is a list."""
+    hints = get_type_hints(section)
+    for entry in dataclasses.fields(section):
+        keys = (*above, entry.name)
+        kind = hints[entry.name]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            yield from _variables(kind, keys)
+        else:
+            yield "TENUTO_" + "_".join(keys).upper(), keys, kind == tuple[str, ...]

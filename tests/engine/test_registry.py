@@ -8,4 +8,4 @@ from tenuto.settings import EngineSettings
 
 def test_a_wrong_name_lists_the_right_ones() -> None:
     with pytest.raises(ValueError, match="no engine `ehco`; there are: echo, local"):
-        create(EngineSettings("ehco"))
+        create(EngineSettings("ehco"))  # type: ignore[arg-type]

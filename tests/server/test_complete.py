@@ -13,10 +13,11 @@ import pytest
 from tenuto.engine.base import EngineFailed, EngineOverloaded, Job, Piece, PromptTooLong
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
-from tenuto.settings import ServerSettings, Settings
+from tenuto.settings import LimitSettings, ServerSettings, Settings
 
 pytestmark = pytest.mark.anyio
 
+DEFAULTS = Settings()
 HEADERS = {"anthropic-version": "2023-06-01"}
 BODY = {
     "model": "claude-2.1",
@@ -53,10 +54,10 @@ class SilentEngine(EchoEngine):
             self._running -= 1
 
 
-def client_of(engine: EchoEngine, **settings: Any) -> httpx2.AsyncClient:
-    app = create_app(Settings(server=ServerSettings(**settings)), engine)
+def client_of(engine: EchoEngine, settings: Settings = DEFAULTS) -> httpx2.AsyncClient:
+    app = create_app(settings, engine)
     transport = httpx2.ASGITransport(app)
-    return httpx2.AsyncClient(transport=transport, base_url="http://tenuto", headers=HEADERS)
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=HEADERS)
 
 
 @pytest.fixture
@@ -201,7 +202,8 @@ async def test_a_body_over_the_limit_is_refused(announced: bool) -> None:
         for _ in range(11):
             yield b" " * 100
 
-    async with client_of(EchoEngine(), max_body_bytes=1000) as client:
+    settings = Settings(limits=LimitSettings(max_body_bytes=1000))
+    async with client_of(EchoEngine(), settings) as client:
         content = b" " * 1100 if announced else chunks()
         response = await client.post("/v1/complete", content=content)
     assert_error(response, 413, "request_too_large", "1000 bytes")
@@ -268,7 +270,7 @@ async def test_an_error_after_it_is_the_last_event(error: Exception, message: st
 async def test_a_bug_is_a_500_without_details() -> None:
     app = create_app(Settings(), ScriptedEngine(ZeroDivisionError("secret")))
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://tenuto") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.post("/v1/complete", json=BODY, headers=HEADERS)
     assert_error(response, 500, "api_error", "Internal server error")
     assert "secret" not in response.text

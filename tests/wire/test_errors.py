@@ -13,6 +13,7 @@ from tenuto.wire.errors import (
     ApiError,
     AuthenticationError,
     GatewayTimeout,
+    HeadTooLarge,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
@@ -20,6 +21,7 @@ from tenuto.wire.errors import (
     Overloaded,
     PermissionDenied,
     RateLimited,
+    RequestTimeout,
     RequestTooLarge,
     error_of,
     for_status,
@@ -31,8 +33,10 @@ TABLE: list[tuple[type[ApiError], int, str]] = [
     (PermissionDenied, 403, "permission_error"),
     (NotFound, 404, "not_found_error"),
     (MethodNotAllowed, 405, "invalid_request_error"),
+    (RequestTimeout, 408, "invalid_request_error"),
     (RequestTooLarge, 413, "request_too_large"),
     (RateLimited, 429, "rate_limit_error"),
+    (HeadTooLarge, 431, "invalid_request_error"),
     (InternalError, 500, "api_error"),
     (GatewayTimeout, 504, "timeout_error"),
     (Overloaded, 529, "overloaded_error"),
@@ -103,7 +107,9 @@ def test_a_client_reads_the_error_that_the_server_raised(error: type[ApiError]) 
     assert read.message == "What is wrong."
 
 
-@pytest.mark.parametrize("error", [error for error, _, _ in TABLE if error is not MethodNotAllowed])
+@pytest.mark.parametrize(
+    "error", [error for error, status, _ in TABLE if status not in (405, 408, 431)]
+)
 def test_a_client_tells_errors_inside_a_stream_by_their_type(error: type[ApiError]) -> None:
     assert type(error_of(None, error("Gone.").body())) is error
 

@@ -12,7 +12,9 @@ import typer
 
 from tenuto import __version__
 from tenuto.cli.complete import complete
+from tenuto.cli.config import config
 from tenuto.cli.failure import Failure
+from tenuto.cli.keys import keys
 from tenuto.cli.serve import serve
 
 _INTERRUPTED = 130
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 app.command()(complete)
 app.command()(serve)
+app.command()(config)
+app.add_typer(keys, name="keys")
 
 
 def _print_version(wanted: bool) -> None:

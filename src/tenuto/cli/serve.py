@@ -8,53 +8,62 @@ from typing import Annotated
 
 import typer
 
+from tenuto.cli.config import ConfigOption
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
-from tenuto.settings import EngineSettings, LocalSettings, ServerSettings, Settings
-
-_DEFAULTS = ServerSettings()
+from tenuto.settings import Settings, SettingsError, load
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = _DEFAULTS.host,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
     port: Annotated[
-        int,
-        typer.Option(callback=between(0, 65535), help="Port to listen on; 0 takes any free one."),
-    ] = _DEFAULTS.port,
+        int | None,
+        typer.Option(
+            callback=between(0, 65535),
+            help="Port to listen on; 0 takes any free one.",
+            show_default="8000",
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(metavar="PATH.gguf", help="Model file to serve.  [default: the built-in one]"),
     ] = None,
     grace: Annotated[
-        int,
+        float | None,
         typer.Option(
             callback=between(0, 3600),
             metavar="SECONDS",
             help="How long running answers may go on after a signal to stop.",
+            show_default="10",
         ),
-    ] = int(_DEFAULTS.shutdown_grace_s),
+    ] = None,
+    config: ConfigOption = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow a public address without API keys.")
+    ] = False,
 ) -> None:
     """Serve POST /v1/complete until Ctrl-C or SIGTERM.
 
-    The server answers at once, and is ready (GET /ready) when the model is loaded.
+    The server answers at once, and is ready (GET /ready) when the model is loaded. Options win
+    over the environment (TENUTO_SERVER_PORT, ...), which wins over the settings file; `tenuto
+    config` prints what results.
     """
     import asyncio
     import logging
 
     from tenuto.engine.base import ModelError
     from tenuto.engine.registry import create
-    from tenuto.server.serve import PortInUse, listen, new_event_loop
+    from tenuto.server.serve import CannotListen, listen, new_event_loop
     from tenuto.server.serve import serve as run_server
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    settings = Settings(
-        server=replace(_DEFAULTS, host=host, port=port, shutdown_grace_s=grace),
-        engine=EngineSettings(local=LocalSettings(model=model)),
-    )
     try:
+        settings = _with_options(load(config), host, port, model, grace)
         engine = create(settings.engine)
-        listener = listen(settings.server)
-        address = f"http://{host}:{listener.getsockname()[1]}"
+        listener = listen(settings.server, insecure=insecure)
+        address = f"http://{settings.server.host}:{listener.getsockname()[1]}"
         typer.echo(f"Listening on {address}, loading the model.", err=True)
 
         def on_ready(name: str) -> None:
@@ -62,5 +71,28 @@ def serve(
 
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(run_server(settings, engine, listener, on_ready))
-    except (ModelError, PortInUse) as error:
+    except (SettingsError, ModelError, CannotListen) as error:
         raise Failure(str(error), 2) from None
+
+
+def _with_options(
+    settings: Settings,
+    host: str | None,
+    port: int | None,
+    model: Path | None,
+    grace: float | None,
+) -> Settings:
+    server, engine = settings.server, settings.engine
+    return replace(
+        settings,
+        server=replace(
+            server,
+            host=server.host if host is None else host,
+            port=server.port if port is None else port,
+            shutdown_grace_s=server.shutdown_grace_s if grace is None else grace,
+        ),
+        engine=replace(
+            engine,
+            local=replace(engine.local, model=engine.local.model if model is None else model),
+        ),
+    )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tenuto.engine.base import Engine
+from tenuto.server.auth import Keys
 from tenuto.server.complete import CompleteEndpoint
 from tenuto.server.errors import on_api_error, on_bug, on_http_exception
 from tenuto.server.health import HealthEndpoints
+from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.request_id import RequestIdMiddleware
 from tenuto.settings import Settings
 from tenuto.wire.errors import ApiError
@@ -36,9 +40,10 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
             await engine.aclose()
 
     health = HealthEndpoints(engine)
+    keys = Keys(settings.server.api_keys)
     app = Starlette(
         routes=[
-            Route("/v1/complete", CompleteEndpoint(engine, settings.server), methods=["POST"]),
+            Route("/v1/complete", CompleteEndpoint(engine, settings, keys), methods=["POST"]),
             Route("/health", health.health, methods=["GET"]),
             Route("/ready", health.ready, methods=["GET"]),
         ],
@@ -50,5 +55,24 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    # Outermost, so that answers to bugs are named too.
-    return RequestIdMiddleware(app)
+    guarded: ASGIApp = app
+    if settings.server.cors_origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=settings.server.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["request-id"],
+        )
+    if is_loopback(settings.server.host):
+        guarded = HostMiddleware(guarded, settings.server.allowed_hosts)
+    # Outermost, so that all answers are named, those to bugs too.
+    return RequestIdMiddleware(guarded)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

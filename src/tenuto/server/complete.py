@@ -11,12 +11,14 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.base import Engine, Job
-from tenuto.prompt.turns import parse_prompt
-from tenuto.server.body import read_body
+from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
+from tenuto.server.auth import Keys
+from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
-from tenuto.settings import ServerSettings
+from tenuto.settings import LimitSettings, Settings
 from tenuto.stream.pipe import collect, job_of, run
+from tenuto.wire.errors import InvalidRequest
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
 from tenuto.wire.sse import encoder_of
@@ -37,21 +39,35 @@ class Channel:
 class CompleteEndpoint:
     """Answers one request, plain or streamed. The steps are those of `docs/journey.md`."""
 
-    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+    def __init__(self, engine: Engine, settings: Settings, keys: Keys) -> None:
         self._engine = engine
         self._settings = settings
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
         request = Request(scope, receive)
+        limits = self._settings.limits
+        check_announced_size(request.headers, limits)
+        self._keys.check(request.headers)
         version = parse_version(request.headers.get("anthropic-version"))
         try:
-            asked = parse_request(await read_body(request, self._settings.max_body_bytes), version)
-            job = job_of(asked, parse_prompt(asked.prompt))
+            body = await read_body(request, limits)
+            asked = parse_request(body, version, limits.max_json_depth)
+            _check_stop_sequences(asked.stop_sequences, limits)
+            job = job_of(asked, self._prompt(asked.prompt))
             answer = self._answer(asked, job, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
             _log.info("request %s: the client left", scope["request_id"])
+
+    def _prompt(self, text: str) -> Prompt:
+        try:
+            return parse_prompt(text)
+        except InvalidRequest:
+            if not self._settings.api.lenient_prompts:
+                raise
+            return raw_prompt(text)
 
     async def _answer(
         self, asked: CompletionRequest, job: Job, version: Version, channel: Channel
@@ -69,5 +85,19 @@ class CompleteEndpoint:
                 encoder_of(version, name, model),
                 channel.send,
                 request_id=channel.scope["request_id"],
-                ping_interval_s=self._settings.ping_interval_s,
+                ping_interval_s=self._settings.server.ping_interval_s,
+            )
+
+
+def _check_stop_sequences(stops: list[str], limits: LimitSettings) -> None:
+    if len(stops) > limits.max_stop_sequences:
+        raise InvalidRequest(
+            f"stop_sequences: List should have at most {limits.max_stop_sequences} items, "
+            f"not {len(stops)}"
+        )
+    for index, stop in enumerate(stops):
+        if len(stop) > limits.max_stop_sequence_chars:
+            raise InvalidRequest(
+                f"stop_sequences.{index}: String should have at most "
+                f"{limits.max_stop_sequence_chars} characters"
             )

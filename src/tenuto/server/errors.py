@@ -9,16 +9,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tenuto.wire.errors import ApiError, InternalError, for_status
+from tenuto.wire.errors import ApiError, InternalError, RequestTimeout, for_status
 
 _log = logging.getLogger("tenuto.server")
 
 
 def error_response(error: ApiError, request_id: str) -> Response:
-    """The response of an error."""
+    """The response of an error.
+
+    `x-should-retry` tells the official clients what their own rule, by status, would not: a
+    request that timed out would do so again.
+    """
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
+    if isinstance(error, RequestTimeout):
+        headers["x-should-retry"] = "false"
+        headers["connection"] = "close"
     return JSONResponse(error.body(request_id), error.status, headers)
 
 

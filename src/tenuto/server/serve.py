@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from tenuto.engine.base import Engine, EngineError, ModelError
-from tenuto.server.app import create_app
+from tenuto.server.app import create_app, is_loopback
+from tenuto.server.protocol import bounded_protocol
 from tenuto.settings import ServerSettings, Settings
 
 # What connections get to send their last event, after the engine has been closed under them.
@@ -20,8 +21,8 @@ _LAST_EVENT_S = 3
 _BACKLOG = 2048
 
 
-class PortInUse(Exception):
-    """The address cannot be listened on. The message says why."""
+class CannotListen(Exception):
+    """The address cannot or should not be listened on. The message says why."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -30,12 +31,22 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return factory() if factory is not None else asyncio.new_event_loop()
 
 
-def listen(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket:
     """A socket that listens.
 
+    Args:
+        settings: Where.
+        insecure: Allow a public address without keys.
+
     Raises:
-        PortInUse: The port is taken, or the address is not this machine's.
+        CannotListen: The port is taken, the address is not this machine's, or everyone in the
+            network could use the server.
     """
+    if not (insecure or settings.api_keys or is_loopback(settings.host)):
+        raise CannotListen(
+            f"{settings.host} can be reached from other machines, and no API keys are set: add "
+            "`api_keys` to [server] in tenuto.toml (`tenuto keys new` makes one), or say --insecure"
+        )
     try:
         return socket.create_server(
             (settings.host, settings.port),
@@ -45,7 +56,7 @@ def listen(settings: ServerSettings) -> socket.socket:
     except OSError as error:
         # Not error.strerror: the library adds a remark about the address to it.
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise PortInUse(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
+        raise CannotListen(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
 
 
 async def serve(
@@ -62,15 +73,7 @@ async def serve(
     Raises:
         ModelError: The model cannot be loaded; the server has ended.
     """
-    grace = settings.server.shutdown_grace_s
-    config = uvicorn.Config(
-        create_app(settings, engine),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(grace) + _LAST_EVENT_S,
-    )
-    server = _Server(config, engine, grace)
+    server = build_server(settings, engine)
     serving = asyncio.create_task(server.serve([listener]))
     loading = asyncio.create_task(engine.ready())
     await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
@@ -87,6 +90,21 @@ async def serve(
     await serving
     if failure is not None:
         raise failure
+
+
+def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
+    """The server with its application, not started yet."""
+    grace = settings.server.shutdown_grace_s
+    config = uvicorn.Config(
+        create_app(settings, engine),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http=bounded_protocol(settings.limits),
+        ws="none",
+        timeout_graceful_shutdown=int(grace) + _LAST_EVENT_S,
+    )
+    return _Server(config, engine, grace)
 
 
 class _Server(uvicorn.Server):

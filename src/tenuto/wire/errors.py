@@ -6,8 +6,10 @@
     ├── PermissionDenied    403 permission_error
     ├── NotFound            404 not_found_error         a route or a model that is not there
     ├── MethodNotAllowed    405 invalid_request_error
+    ├── RequestTimeout      408 invalid_request_error   the request came too slowly
     ├── RequestTooLarge     413 request_too_large
     ├── RateLimited         429 rate_limit_error
+    ├── HeadTooLarge        431 invalid_request_error   too many headers, or too long ones
     ├── InternalError       500 api_error               our fault
     ├── GatewayTimeout      504 timeout_error
     └── Overloaded          529 overloaded_error        our fault, for now: try again
@@ -69,8 +71,16 @@ class MethodNotAllowed(ApiError):
     status, type = 405, "invalid_request_error"
 
 
+class RequestTimeout(ApiError):
+    status, type = 408, "invalid_request_error"
+
+
 class RequestTooLarge(ApiError):
     status, type = 413, "request_too_large"
+
+
+class HeadTooLarge(ApiError):
+    status, type = 431, "invalid_request_error"
 
 
 class RateLimited(ApiError):
@@ -95,8 +105,10 @@ _ERRORS: tuple[type[ApiError], ...] = (
     PermissionDenied,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
     RequestTooLarge,
     RateLimited,
+    HeadTooLarge,
     InternalError,
     GatewayTimeout,
     Overloaded,

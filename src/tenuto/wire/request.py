@@ -70,19 +70,24 @@ _MEANT = {
 _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 
 
-def parse_request(body: bytes, version: Version = Version.V2023_06_01) -> CompletionRequest:
+def parse_request(
+    body: bytes, version: Version = Version.V2023_06_01, max_depth: int = 32
+) -> CompletionRequest:
     """Reads a request body.
 
     Args:
         body: The body's bytes.
         version: The version of the request. In 2023-01-01 it may have `tags`, which were for the
             service's own statistics and change nothing.
+        max_depth: Deepest nesting that is read on.
 
     Raises:
         InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
             names the field.
     """
-    fields = dict(_read_object(body))
+    fields = _read_object(body)
+    if _deeper_than(max_depth, fields):
+        raise InvalidRequest(f"The request body is nested more than {max_depth} levels deep")
     if version is Version.V2023_01_01:
         _check_tags(fields.pop("tags", None))
     return check_request(fields)
@@ -108,13 +113,28 @@ def _says_nothing(name: str, value: object) -> bool:
     return name in _SAMPLING and value == -1
 
 
+def _deeper_than(levels: int, value: object) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
+
+
 def _check_tags(tags: object) -> None:
     texts = [*tags.keys(), *tags.values()] if isinstance(tags, dict) else [tags]
     if tags is not None and not all(isinstance(text, str) for text in texts):
         raise InvalidRequest("tags: Input should be an object of texts")
 
 
-def _read_object(body: bytes) -> Mapping[str, object]:
+def _read_object(body: bytes) -> dict[str, object]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:

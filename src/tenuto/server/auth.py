@@ -1,0 +1,56 @@
+"""Who may ask: API keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+
+from tenuto.wire.errors import AuthenticationError
+
+PREFIX = "sha256:"
+
+
+def hash_key(key: str) -> str:
+    """The hash of a key, as settings hold it.
+
+    A plain SHA-256 is enough for keys, which are long and random, unlike passwords.
+    """
+    return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class Keys:
+    """The keys that are allowed.
+
+    Args:
+        entries: Hashes from `hash_key`, or keys as they are. None at all allows everyone.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]
+
+    def check(self, headers: Headers) -> None:
+        """Lets a request pass that has a key. `x-api-key` counts where both headers are there.
+
+        Raises:
+            AuthenticationError: There is no key, or a wrong one.
+        """
+        if not self._hashes:
+            return
+        key = headers.get("x-api-key")
+        if key is not None:
+            if not self._knows(key):
+                raise AuthenticationError("invalid x-api-key")
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthenticationError("x-api-key header is required")
+        if not self._knows(token.strip()):
+            raise AuthenticationError("Invalid bearer token")
+
+    def _knows(self, key: str) -> bool:
+        # All are compared, each in constant time: how long it takes tells nothing.
+        given = hash_key(key)
+        return sum(hmac.compare_digest(given, known) for known in self._hashes) > 0

@@ -1,0 +1,44 @@
+"""Refuses web pages that reach a local server under a name of their own (DNS rebinding)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tenuto.server.errors import error_response
+from tenuto.wire.errors import PermissionDenied
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class HostMiddleware:
+    """Passes only requests whose `host` header names this machine, or an allowed name.
+
+    Args:
+        app: What to pass them to.
+        allowed: Further names, without a port.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
+        self._app = app
+        self._allowed = _THIS_MACHINE | {name.lower() for name in allowed}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or answers 403."""
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host", "localhost")
+            if _without_port(host) not in self._allowed:
+                error = PermissionDenied(
+                    f"host: {host!r} is not a name of this server. Add it to `allowed_hosts` of "
+                    "[server] in the settings if it should be."
+                )
+                await error_response(error, scope["request_id"])(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() else host.lower()

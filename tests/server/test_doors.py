@@ -1,0 +1,83 @@
+"""Names, origins, limits: what keeps strangers and accidents out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tenuto.engine.echo import EchoEngine
+from tenuto.server.serve import CannotListen, listen
+from tenuto.settings import ApiSettings, LimitSettings, ServerSettings, Settings
+from tests.server.test_complete import BODY, assert_error, client_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "[::1]", "LOCALHOST"]
+)
+async def test_names_of_this_machine_are_answered(host: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        response = await client.post("/v1/complete", json=BODY, headers={"host": host})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io:80"])
+async def test_a_web_page_under_a_name_of_its_own_is_refused(host: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        response = await client.post("/v1/complete", json=BODY, headers={"host": host})
+    assert_error(response, 403, "permission_error", "allowed_hosts")
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        ServerSettings(allowed_hosts=("llm.internal",)),
+        ServerSettings(host="0.0.0.0", api_keys=("k",)),
+    ],
+)
+async def test_an_allowed_name_and_a_public_address_are_answered(server: ServerSettings) -> None:
+    async with client_of(EchoEngine(), Settings(server=server)) as client:
+        headers = {"host": "llm.internal:8000", "x-api-key": "k"}
+        response = await client.post("/v1/complete", json=BODY, headers=headers)
+    assert response.status_code == 200
+
+
+async def test_pages_of_other_origins_are_allowed_only_when_configured() -> None:
+    headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    async with client_of(EchoEngine()) as client:
+        closed = await client.options("/v1/complete", headers=headers)
+    assert "access-control-allow-origin" not in closed.headers
+    server = ServerSettings(cors_origins=("https://app.example",))
+    async with client_of(EchoEngine(), Settings(server=server)) as client:
+        opened = await client.options("/v1/complete", headers=headers)
+    assert opened.headers["access-control-allow-origin"] == "https://app.example"
+
+
+async def test_a_public_address_needs_keys() -> None:
+    with pytest.raises(CannotListen, match="--insecure"):
+        listen(ServerSettings(host="0.0.0.0", port=0))
+    listen(ServerSettings(host="0.0.0.0", port=0, api_keys=("k",))).close()
+    listen(ServerSettings(host="0.0.0.0", port=0), insecure=True).close()
+    listen(ServerSettings(host="localhost", port=0)).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stop_sequences": ["a"] * 4}, "stop_sequences: List should have at most 3 items, not 4"),
+        ({"stop_sequences": ["a", "b" * 6]}, "stop_sequences.1: String should have at most 5"),
+        ({"metadata": {"user_id": [[[["deep"]]]]}}, "nested more than 4 levels"),
+    ],
+)
+async def test_each_limit_is_a_setting(change: dict[str, object], message: str) -> None:
+    limits = LimitSettings(max_stop_sequences=3, max_stop_sequence_chars=5, max_json_depth=4)
+    async with client_of(EchoEngine(), Settings(limits=limits)) as client:
+        response = await client.post("/v1/complete", json=BODY | change)
+    assert_error(response, 400, "invalid_request_error", message)
+
+
+async def test_lenient_prompts_are_completed_as_they_are() -> None:
+    settings = Settings(api=ApiSettings(lenient_prompts=True))
+    async with client_of(EchoEngine(), settings) as client:
+        response = await client.post("/v1/complete", json=BODY | {"prompt": "Once upon"})
+    assert response.json()["completion"] == "Once upon"

@@ -1,0 +1,152 @@
+"""What comes through a socket before there is a request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tenuto.engine.echo import EchoEngine
+from tenuto.server.serve import build_server, listen
+from tenuto.settings import LimitSettings, ServerSettings, Settings
+from tests.server.test_complete import BODY
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = LimitSettings(
+    max_header_bytes=2048, head_timeout_s=0.2, body_timeout_s=0.2, max_connections=8
+)
+
+
+@asynccontextmanager
+async def listening(limits: LimitSettings = LIMITS) -> AsyncGenerator[int]:
+    """A server with an echo behind it; gives its port."""
+    settings = Settings(server=ServerSettings(port=0), limits=limits)
+    listener = listen(settings.server)
+    server = build_server(settings, EchoEngine())
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def exchange(port: int, data: bytes) -> bytes:
+    """Sends bytes, and reads until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(10):
+        try:
+            answer = await reader.read(-1)
+        except ConnectionResetError:
+            answer = b""
+    writer.close()
+    return answer
+
+
+def request(body: bytes, length: int | None = None) -> bytes:
+    return (
+        b"POST /v1/complete HTTP/1.1\r\nhost: localhost\r\nanthropic-version: 2023-06-01\r\n"
+        b"connection: close\r\ncontent-length: %d\r\n\r\n" % (length or len(body))
+    ) + body
+
+
+def parts(answer: bytes) -> tuple[int, dict[str, Any]]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body)
+
+
+def assert_refused(answer: bytes, status: int, message: str) -> None:
+    got, body = parts(answer)
+    assert got == status
+    assert body["type"] == "error"
+    assert message in body["error"]["message"]
+    assert f"request-id: {body['request_id']}\r\n".encode() in answer
+
+
+async def test_what_is_not_http_is_refused_in_the_envelope() -> None:
+    async with listening() as port:
+        assert_refused(await exchange(port, b"HELLO\r\n\r\n"), 400, "Invalid HTTP request")
+
+
+async def test_a_head_without_end_is_refused() -> None:
+    async with listening() as port:
+        endless = b"GET /health HTTP/1.1\r\nx: " + b"a" * 100_000
+        assert_refused(await exchange(port, endless), 431, "2048 bytes")
+
+
+async def test_a_head_that_does_not_come_is_given_up() -> None:
+    async with listening() as port:
+        assert_refused(await exchange(port, b"POST /v1/com"), 408, "head did not arrive")
+
+
+async def test_the_head_of_a_further_request_has_its_time_too() -> None:
+    async with listening() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(json.dumps(BODY).encode()).replace(b"connection: close", b"x: y"))
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"}")
+            writer.write(b"POST /v1")
+            assert_refused(await reader.read(-1), 408, "head did not arrive")
+        writer.close()
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    async with listening() as port:
+        assert_refused(await exchange(port, request(b"{", 100)), 408, "body did not arrive")
+
+
+async def test_connections_beyond_the_limit_are_told_so() -> None:
+    limits = LimitSettings(max_connections=2, head_timeout_s=5)
+    async with listening(limits) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        assert_refused(await exchange(port, b""), 529, "Too many connections")
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_a_second_request_on_a_connection_may_have_a_head_of_its_own() -> None:
+    # Both heads together are over the limit, neither is alone.
+    body = json.dumps(BODY).encode()
+    padded = request(body).replace(b"connection: close", b"x: " + b"a" * 1500)
+    async with listening(LimitSettings(max_header_bytes=2048)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(padded)
+            async with asyncio.timeout(10):
+                await reader.readuntil(b"\r\n\r\n")
+                await reader.readuntil(b"}")
+        writer.close()
+
+
+async def test_slow_and_idle_clients_do_not_hold_up_others() -> None:
+    limits = LimitSettings(head_timeout_s=30, body_timeout_s=30)
+    async with listening(limits) as port:
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        for _, writer in idle[:100]:
+            writer.write(request(b"{", 1000))
+        status, body = parts(await exchange(port, request(json.dumps(BODY).encode())))
+        assert (status, body["completion"]) == (200, " one two three")
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_random_bytes_leave_the_server_answering() -> None:
+    rng = random.Random(1)
+    whole = request(json.dumps(BODY).encode())
+    async with listening(LimitSettings(head_timeout_s=0.05, body_timeout_s=0.05)) as port:
+        for _ in range(200):
+            broken = bytearray(whole)
+            for _ in range(rng.randint(1, 6)):
+                at = rng.randrange(len(broken))
+                broken[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
+            answer = await exchange(port, bytes(broken))
+            assert not answer or not answer.startswith(b"HTTP/1.1 5")
+        status, _ = parts(await exchange(port, whole))
+        assert status == 200

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tenuto.cli.main import main
+from tenuto.settings import Settings, SettingsError, client_key, load
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "tenuto.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_anything_the_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(environment={}) == Settings()
+
+
+def test_the_file_of_this_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "[server]\nport = 9000\n[engine.local]\nmax_running = 2\n")
+    settings = load(environment={})
+    assert settings.server.port == 9000
+    assert settings.engine.local.max_running == 2
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "[server]\nport = 9000\n")
+    environment = {
+        "TENUTO_SERVER_PORT": "9001",
+        "TENUTO_SERVER_API_KEYS": "one, two",
+        "TENUTO_API_LENIENT_PROMPTS": "true",
+        "TENUTO_ENGINE_LOCAL_KV_CACHE_MIB": "64",
+    }
+    settings = load(path, environment)
+    assert settings.server.port == 9001
+    assert settings.server.api_keys == ("one", "two")
+    assert settings.api.lenient_prompts
+    assert settings.engine.local.kv_cache_mib == 64
+
+
+def test_a_model_in_the_file_counts_from_its_folder(tmp_path: Path) -> None:
+    path = write(tmp_path, '[engine.local]\nmodel = "a/b.gguf"\n')
+    assert load(path, {}).engine.local.model == tmp_path / "a" / "b.gguf"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[server]\nprot = 1\n", r"\[server\] has no key `prot`; did you mean `port`\?"),
+        ("[sever]\nport = 1\n", r"has no key `sever`; did you mean `server`\?"),
+        ("[engine.local]\nqqqqq = 1\n", r"\[engine.local\] has no key `qqqqq`; there are: model,"),
+        ("server = 1\n", r"`server` is a section: write \[server\]"),
+        ("[server]\nport = 70000\n", r"\[server\] port: .*65535"),
+        ('[server]\nport = "x"\n', r"\[server\] port: "),
+        ("[engine.local]\nmax_running = 0\n", r"\[engine.local\] max_running: .*1"),
+        ('[engine]\nname = "ehco"\n', r"\[engine\] name: .*'local' or 'echo'"),
+        ('[server]\napi_keys = ["plain"]\n', "a file holds hashes only"),
+        ("[server\n", "tenuto.toml: "),
+    ],
+)
+def test_a_wrong_file_is_an_error_that_names_the_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(write(tmp_path, text), {})
+
+
+def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: No such file"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_a_wrong_variable_is_an_error_that_names_the_key() -> None:
+    with pytest.raises(SettingsError, match=r"\[server\] port: "):
+        load(environment={"TENUTO_SERVER_PORT": "many"})
+
+
+def test_config_prints_settings_that_can_be_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, '[server]\nhost = "::1"\ncors_origins = ["*"]\n')
+    assert main(["config", "--config", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert load(write(tmp_path, printed), {}) == load(path, {})
+
+
+def test_config_does_not_print_keys(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENUTO_SERVER_API_KEYS", "sk-very-secret")
+    assert main(["config"]) == 0
+    printed = capsys.readouterr().out
+    assert "sk-very-secret" not in printed
+    assert tomllib.loads(printed)["server"]["api_keys"] == ["sha256:(hidden)"]
+
+
+def test_a_hashed_key_is_one_that_the_file_may_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["keys", "hash", "sk-one"]) == 0
+    hashed = capsys.readouterr().out.strip()
+    path = write(tmp_path, f'[server]\napi_keys = ["{hashed}"]\n')
+    assert load(path, {}).server.api_keys == (hashed,)
+
+
+def test_the_clients_key_is_tenutos_before_that_of_the_service() -> None:
+    assert client_key({}) is None
+    assert client_key({"ANTHROPIC_API_KEY": "a"}) == "a"
+    assert client_key({"ANTHROPIC_API_KEY": "a", "TENUTO_API_KEY": "t"}) == "t"
