@@ -123,10 +123,15 @@ class ApiSettings:
     """`[api]`: how strictly the API's rules are taken.
 
     Attributes:
+        strict_models: Refuse models that the service never offered for Text Completions, unless
+            it is the one that answers.
+        strict_betas: Refuse names in `anthropic-beta` that were never published.
         lenient_prompts: Complete prompts without turns as they are, as base models are used,
             instead of refusing them.
     """
 
+    strict_models: bool = False
+    strict_betas: bool = False
     lenient_prompts: bool = False
 
 

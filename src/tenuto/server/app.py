@@ -19,6 +19,7 @@ from tenuto.server.errors import on_api_error, on_bug, on_http_exception
 from tenuto.server.health import HealthEndpoints
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.request_id import RequestIdMiddleware
+from tenuto.server.models import ModelEndpoints
 from tenuto.settings import Settings
 from tenuto.wire.errors import ApiError
 
@@ -41,9 +42,12 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
 
     health = HealthEndpoints(engine)
     keys = Keys(settings.server.api_keys)
+    models = ModelEndpoints(engine, keys, strict=settings.api.strict_models)
     app = Starlette(
         routes=[
             Route("/v1/complete", CompleteEndpoint(engine, settings, keys), methods=["POST"]),
+            Route("/v1/models", models.list, methods=["GET"]),
+            Route("/v1/models/{model_id:path}", models.retrieve, methods=["GET"]),
             Route("/health", health.health, methods=["GET"]),
             Route("/ready", health.ready, methods=["GET"]),
         ],

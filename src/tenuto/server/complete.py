@@ -12,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.base import Engine, Job
 from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
+from tenuto.server.accepted import RetirementNotices, check_betas, check_model
 from tenuto.server.auth import Keys
 from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
+from tenuto.server.response_headers import with_header
 from tenuto.settings import LimitSettings, Settings
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import InvalidRequest
@@ -43,6 +45,7 @@ class CompleteEndpoint:
         self._engine = engine
         self._settings = settings
         self._keys = keys
+        self._notices = RetirementNotices()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
@@ -51,12 +54,18 @@ class CompleteEndpoint:
         check_announced_size(request.headers, limits)
         self._keys.check(request.headers)
         version = parse_version(request.headers.get("anthropic-version"))
+        check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
         try:
             body = await read_body(request, limits)
             asked = parse_request(body, version, limits.max_json_depth)
             _check_stop_sequences(asked.stop_sequences, limits)
+            model = (await self._engine.ping()).model or asked.model
+            check_model(asked.model, model, self._settings.api)
+            warning = self._notices.notice(asked.model, model)
+            if warning is not None:
+                send = with_header(send, "warning", warning)
             job = job_of(asked, self._prompt(asked.prompt))
-            answer = self._answer(asked, job, version, Channel(scope, receive, send))
+            answer = self._answer(asked, job, model, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
             _log.info("request %s: the client left", scope["request_id"])
@@ -70,9 +79,8 @@ class CompleteEndpoint:
             return raw_prompt(text)
 
     async def _answer(
-        self, asked: CompletionRequest, job: Job, version: Version, channel: Channel
+        self, asked: CompletionRequest, job: Job, model: str, version: Version, channel: Channel
     ) -> None:
-        model = (await self._engine.ping()).model or asked.model
         name = completion_id()
         async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
             if not asked.stream:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenuto.server.response_headers import with_header
 from tenuto.wire.ids import request_id
 
 
@@ -21,10 +21,4 @@ class RequestIdMiddleware:
             return
         name = request_id()
         scope["request_id"] = name
-
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["request-id"] = name
-            await send(message)
-
-        await self._app(scope, receive, send_named)
+        await self._app(scope, receive, with_header(send, "request-id", name))

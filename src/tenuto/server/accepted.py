@@ -1,0 +1,73 @@
+"""Which names a request may use: of models and of beta features."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, date, datetime
+
+from tenuto.settings import ApiSettings
+from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS, resolve, retired_on
+
+_log = logging.getLogger("tenuto.server")
+
+
+def check_betas(headers: list[str], settings: ApiSettings) -> None:
+    """Checks the values of the `anthropic-beta` headers, each a list with commas.
+
+    Raises:
+        InvalidRequest: With `strict_betas`, a name was never published, or is empty.
+    """
+    if not settings.strict_betas:
+        return
+    names = [name.strip() for header in headers for name in header.split(",")]
+    unknown = [name for name in names if name not in BETAS]
+    if unknown:
+        listed = ", ".join(f"`{name}`" for name in unknown)
+        raise InvalidRequest(
+            f"Unexpected value(s) {listed} for the `anthropic-beta` header. Please consult our "
+            "documentation at docs.claude.com or try again without the header."
+        )
+
+
+def check_model(name: str, served: str, settings: ApiSettings) -> None:
+    """Checks the model that a request names.
+
+    Args:
+        name: The name in the request.
+        served: The name of the model that answers.
+        settings: Without `strict_models`, every name is right.
+
+    Raises:
+        NotFound: There is no such model.
+        InvalidRequest: It is a model of the Messages API.
+    """
+    if not settings.strict_models or name == served or name in TEXT_MODELS:
+        return
+    if name in MESSAGES_MODELS:
+        raise InvalidRequest(
+            f'"{name}" is not supported on this API. Please use the Messages API instead.'
+        )
+    raise NotFound(f"model: {name}")
+
+
+class RetirementNotices:
+    """Tells who still asks for a model that the service has retired."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, date] = {}
+
+    def notice(self, name: str, served: str) -> str | None:
+        """The value of a `warning` header for a request, None if there is nothing to say.
+
+        The log gets the same, once a day for each name.
+        """
+        today = datetime.now(UTC).date()
+        end = retired_on(resolve(name))
+        if end is None or end > today:
+            return None
+        text = f"{name} was retired on {end:%B} {end.day}, {end.year}; {served} answers instead"
+        if self._logged.get(name) != today:
+            self._logged[name] = today
+            _log.warning("%s", text)
+        return f'299 - "{text}"'

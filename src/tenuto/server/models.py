@@ -1,0 +1,88 @@
+"""GET /v1/models and GET /v1/models/{id}."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tenuto.engine.base import Engine
+from tenuto.server.auth import Keys
+from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.names import TEXT_MODELS
+
+_MOST = 1000
+_DEFAULT = 20
+
+# What the service gives where a release date is not known.
+_EPOCH = "1970-01-01T00:00:00Z"
+
+
+class ModelEndpoints:
+    """The model that answers, and the names under which Text Completions clients ask for one."""
+
+    def __init__(self, engine: Engine, keys: Keys, *, strict: bool) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._strict = strict
+
+    async def list(self, request: Request) -> Response:
+        """One page: `limit` (1 to 1000, default 20), `after_id` or `before_id`."""
+        self._keys.check(request.headers)
+        query = request.query_params
+        served = await self._served()
+        names = [served, *(name for name in TEXT_MODELS if name != served)]
+        limit = _limit(query.get("limit"))
+        start, end = 0, len(names)
+        if after := query.get("after_id"):
+            start = _position(names, after, "after_id") + 1
+        if before := query.get("before_id"):
+            end = _position(names, before, "before_id")
+        # Backwards, a page is the one that ends just before `before_id`.
+        page = names[start:end][-limit:] if before else names[start:end][:limit]
+        more = len(names[start:end]) > len(page)
+        return JSONResponse(
+            {
+                "data": [_body(name, served) for name in page],
+                "has_more": more,
+                "first_id": page[0] if page else None,
+                "last_id": page[-1] if page else None,
+            }
+        )
+
+    async def retrieve(self, request: Request) -> Response:
+        """One model. As with completions, any name is known unless `strict_models` is set."""
+        self._keys.check(request.headers)
+        name = request.path_params["model_id"]
+        served = await self._served()
+        if self._strict and name != served and name not in TEXT_MODELS:
+            raise NotFound(f"model: {name}")
+        return JSONResponse(_body(name, served))
+
+    async def _served(self) -> str:
+        return (await self._engine.ping()).model or "unknown"
+
+
+def _body(name: str, served: str) -> dict[str, object]:
+    answered = "" if name == served else f" (answered by {served})"
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name + answered,
+        "created_at": _EPOCH,
+    }
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT
+    # The digits are counted first: a number may be too long even to read.
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST)) else 0
+    if not 1 <= limit <= _MOST:
+        raise InvalidRequest(f"limit: Input should be a number from 1 to {_MOST}")
+    return limit
+
+
+def _position(names: list[str], name: str, field: str) -> int:
+    if name not in names:
+        raise InvalidRequest(f"{field}: there is no model {name!r} in this list")
+    return names.index(name)

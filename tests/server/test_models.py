@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anthropic
+import httpx
+import httpx2
+import pytest
+
+from tenuto.engine.echo import EchoEngine
+from tenuto.server.app import create_app
+from tenuto.settings import ApiSettings, Settings
+from tenuto.wire.names import TEXT_MODELS
+from tests.server.test_complete import BODY, assert_error, client_of
+
+pytestmark = pytest.mark.anyio
+
+STRICT = Settings(api=ApiSettings(strict_models=True, strict_betas=True))
+ALL = ["echo", *TEXT_MODELS]
+
+
+async def get(path: str, settings: Settings = STRICT) -> httpx2.Response:
+    async with client_of(EchoEngine(), settings) as client:
+        return await client.get(path)
+
+
+async def complete(settings: Settings, headers: dict[str, str], **fields: Any) -> httpx2.Response:
+    async with client_of(EchoEngine(), settings) as client:
+        return await client.post("/v1/complete", json=BODY | fields, headers=headers)
+
+
+async def test_the_model_that_answers_comes_first() -> None:
+    page = (await get("/v1/models")).json()
+    assert [model["id"] for model in page["data"]] == ALL[:20]
+    assert page["data"][0] == {
+        "type": "model",
+        "id": "echo",
+        "display_name": "echo",
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+    assert (page["has_more"], page["first_id"], page["last_id"]) == (True, "echo", ALL[19])
+
+
+@pytest.mark.parametrize("limit", [1, 7, 23, 1000])
+async def test_pages_forwards_and_backwards_hold_every_model_once(limit: int) -> None:
+    for parameter, edge in (("after_id", "last_id"), ("before_id", "first_id")):
+        seen: list[str] = []
+        query = ""
+        while True:
+            page = (await get(f"/v1/models?limit={limit}{query}")).json()
+            names = [model["id"] for model in page["data"]]
+            if parameter == "before_id" and not query:
+                # Backwards one begins at the end.
+                query = f"&before_id={ALL[-1]}"
+                seen = [ALL[-1]]
+                continue
+            seen = names + seen if parameter == "before_id" else seen + names
+            if not page["has_more"]:
+                break
+            query = f"&{parameter}={page[edge]}"
+        assert seen == ALL
+
+
+async def test_the_official_client_pages_through_the_list() -> None:
+    app = create_app(Settings(), EchoEngine())
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(app))
+    async with anthropic.AsyncAnthropic(
+        api_key="any", base_url="http://localhost", http_client=http
+    ) as client:
+        assert [model.id async for model in client.models.list(limit=5)] == ALL
+        assert (await client.models.retrieve("claude-2.1")).id == "claude-2.1"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "after_id=no"])
+async def test_a_wrong_page_is_refused_by_its_field(query: str) -> None:
+    response = await get(f"/v1/models?{query}")
+    assert_error(response, 400, "invalid_request_error", query.split("=")[0])
+
+
+async def test_strict_models_are_those_of_the_list() -> None:
+    for name in ("echo", "claude-2.1", "claude-instant-v1"):
+        assert (await complete(STRICT, {}, model=name)).status_code == 200
+        assert (await get(f"/v1/models/{name}")).json()["id"] == name
+    assert_error(
+        await complete(STRICT, {}, model="claude-9"), 404, "not_found_error", "model: claude-9"
+    )
+    assert_error(await get("/v1/models/claude-9"), 404, "not_found_error", "model: claude-9")
+    assert_error(
+        await complete(STRICT, {}, model="claude-3-haiku-20240307"),
+        400,
+        "invalid_request_error",
+        '"claude-3-haiku-20240307" is not supported on this API. Please use the Messages API',
+    )
+
+
+@pytest.mark.parametrize("name", ["claude-9", "claude-opus-5-5", "gpt-2", "ü/x"])
+async def test_by_default_any_model_is_accepted(name: str) -> None:
+    response = await complete(Settings(), {}, model=name)
+    assert (response.status_code, response.json()["model"]) == (200, "echo")
+
+
+async def test_by_default_any_beta_is_accepted() -> None:
+    response = await complete(Settings(), {"anthropic-beta": "string, other"})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("betas", ["string", "", "pdfs-2024-09-25, string"])
+async def test_strict_betas_are_the_published_ones(betas: str) -> None:
+    known = await complete(STRICT, {"anthropic-beta": "pdfs-2024-09-25,compact-2026-01-12"})
+    assert known.status_code == 200
+    unknown = "" if not betas else "string"
+    message = f"Unexpected value(s) `{unknown}` for the `anthropic-beta` header."
+    response = await complete(STRICT, {"anthropic-beta": betas})
+    assert_error(response, 400, "invalid_request_error", message)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_retired_model_is_answered_with_a_warning(
+    stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(EchoEngine()) as client:
+        with caplog.at_level(logging.WARNING, "tenuto"):
+            for _ in range(3):
+                response = await client.post(
+                    "/v1/complete", json=BODY | {"model": "claude-2", "stream": stream}
+                )
+        other = await client.post("/v1/complete", json=BODY | {"model": "claude-haiku-4-5"})
+    text = "claude-2 was retired on July 21, 2025; echo answers instead"
+    assert response.headers["warning"] == f'299 - "{text}"'
+    assert [record.getMessage() for record in caplog.records] == [text]
+    assert "warning" not in other.headers

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from tenuto.wire.names import (
+    ALIASES,
+    BETAS,
+    MESSAGES_MODELS,
+    TEXT_MODELS,
+    resolve,
+    retired_on,
+)
+
+
+def test_no_model_is_in_both_lists() -> None:
+    assert set(TEXT_MODELS).isdisjoint(MESSAGES_MODELS)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_leads_to_a_known_model_in_one_step(alias: str) -> None:
+    assert alias in TEXT_MODELS
+    assert resolve(alias) in TEXT_MODELS
+    assert resolve(resolve(alias)) == resolve(alias)
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("claude-2.1", date(2025, 7, 21)),
+        ("claude-instant-1.2", date(2024, 11, 6)),
+        ("claude-3-haiku-20240307", date(2026, 4, 20)),
+        ("claude-haiku-4-5", None),
+        ("tenuto-mini", None),
+    ],
+)
+def test_retirement_dates(name: str, end: date | None) -> None:
+    assert retired_on(name) == end
+
+
+def test_every_beta_ends_in_its_date() -> None:
+    assert len(BETAS) == 61
+    assert [name for name in BETAS if not re.fullmatch(r"[a-z0-9-]+-20\d\d-\d\d-\d\d", name)] == []
