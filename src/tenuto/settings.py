@@ -128,11 +128,13 @@ class ApiSettings:
         strict_betas: Refuse names in `anthropic-beta` that were never published.
         lenient_prompts: Complete prompts without turns as they are, as base models are used,
             instead of refusing them.
+        organization_id: Sent as `anthropic-organization-id`, as the service does.
     """
 
     strict_models: bool = False
     strict_betas: bool = False
     lenient_prompts: bool = False
+    organization_id: str = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True)

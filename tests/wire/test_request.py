@@ -279,5 +279,7 @@ def test_tags_belong_to_2023_01_01_alone() -> None:
     assert parse_request(body, Version.V2023_01_01) == parse_request(json.dumps(SMALLEST).encode())
     with pytest.raises(InvalidRequest, match="tags: Extra inputs are not permitted"):
         parse_request(body)
-    with pytest.raises(InvalidRequest, match="tags: Input should be an object of texts"):
-        parse_request(json.dumps(SMALLEST | {"tags": ["a"]}).encode(), Version.V2023_01_01)
+    for wrong in ("a", ["a"], {"a": 1}, 1):
+        body = json.dumps(SMALLEST | {"tags": wrong}).encode()
+        with pytest.raises(InvalidRequest, match="tags: Input should be an object of texts"):
+            parse_request(body, Version.V2023_01_01)

@@ -20,6 +20,7 @@ from tenuto.server.health import HealthEndpoints
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.request_id import RequestIdMiddleware
 from tenuto.server.models import ModelEndpoints
+from tenuto.server.openapi import openapi
 from tenuto.settings import Settings
 from tenuto.wire.errors import ApiError
 
@@ -48,6 +49,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
             Route("/v1/complete", CompleteEndpoint(engine, settings, keys), methods=["POST"]),
             Route("/v1/models", models.list, methods=["GET"]),
             Route("/v1/models/{model_id:path}", models.retrieve, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
             Route("/health", health.health, methods=["GET"]),
             Route("/ready", health.ready, methods=["GET"]),
         ],
@@ -71,7 +73,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
     if is_loopback(settings.server.host):
         guarded = HostMiddleware(guarded, settings.server.allowed_hosts)
     # Outermost, so that all answers are named, those to bugs too.
-    return RequestIdMiddleware(guarded)
+    return RequestIdMiddleware(guarded, settings.api.organization_id)
 
 
 def is_loopback(host: str) -> bool:

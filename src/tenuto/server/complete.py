@@ -17,7 +17,7 @@ from tenuto.server.auth import Keys
 from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
-from tenuto.server.response_headers import with_header
+from tenuto.server.response_headers import with_headers
 from tenuto.settings import LimitSettings, Settings
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import InvalidRequest
@@ -63,7 +63,7 @@ class CompleteEndpoint:
             check_model(asked.model, model, self._settings.api)
             warning = self._notices.notice(asked.model, model)
             if warning is not None:
-                send = with_header(send, "warning", warning)
+                send = with_headers(send, {"warning": warning})
             job = job_of(asked, self._prompt(asked.prompt))
             answer = self._answer(asked, job, model, version, Channel(scope, receive, send))
             await while_connected(answer, receive)

@@ -1,17 +1,19 @@
-"""Adds a header to whatever response comes."""
+"""Adds headers to whatever response comes."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 
-def with_header(send: Send, name: str, value: str) -> Send:
-    """The same channel, on which every response has one header more."""
+def with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    """The same channel, on which every response has these headers too."""
 
-    async def send_with_header(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)[name] = value
+            MutableHeaders(scope=message).update(headers)
         await send(message)
 
-    return send_with_header
+    return send_with_headers

@@ -115,6 +115,11 @@ _ERRORS: tuple[type[ApiError], ...] = (
 )
 
 
+def all_errors() -> tuple[type[ApiError], ...]:
+    """Every error that a client may see."""
+    return _ERRORS
+
+
 def for_status(status: int) -> type[ApiError]:
     """The error class of a status; other 4xx are `InvalidRequest`, other 5xx `InternalError`."""
     for error in _ERRORS:

@@ -57,7 +57,7 @@ class CompletionRequest(BaseModel):
 
 _REQUIRED = frozenset({"model", "prompt", "max_tokens_to_sample"})
 
-_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
+SAMPLING_FIELDS = frozenset({"temperature", "top_p", "top_k"})
 
 # What people write who have another API in mind.
 _MEANT = {
@@ -110,7 +110,7 @@ def _says_nothing(name: str, value: object) -> bool:
     """Whether a field says the same as leaving it out: null, and -1 where that once meant off."""
     if value is None:
         return name not in _REQUIRED
-    return name in _SAMPLING and value == -1
+    return name in SAMPLING_FIELDS and value == -1
 
 
 def _deeper_than(levels: int, value: object) -> bool:
@@ -129,8 +129,10 @@ def _deeper_than(levels: int, value: object) -> bool:
 
 
 def _check_tags(tags: object) -> None:
-    texts = [*tags.keys(), *tags.values()] if isinstance(tags, dict) else [tags]
-    if tags is not None and not all(isinstance(text, str) for text in texts):
+    if tags is None:
+        return
+    # The keys of a JSON object are texts anyway.
+    if not isinstance(tags, dict) or not all(isinstance(text, str) for text in tags.values()):
         raise InvalidRequest("tags: Input should be an object of texts")
 
 

@@ -34,6 +34,11 @@ _SPOKEN = {
 }
 
 
+def spoken_versions() -> list[str]:
+    """The values of the header that are answered."""
+    return list(_SPOKEN)
+
+
 def parse_version(header: str | None) -> Version:
     """Reads the `anthropic-version` header.
 
