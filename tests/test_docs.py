@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.server.openapi import document
 from tenuto.settings import Settings
+from tenuto.wire.errors import all_errors
 from tenuto.wire.request import parse_request
+from tenuto.wire.versions import spoken_versions
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,3 +70,18 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE):
             documented.append((section, key, default))
     assert sorted(documented) == sorted(settings_of(Settings(), ""))
+
+
+def test_every_field_route_version_and_error_is_on_the_page_of_the_api() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    api = document()
+    for field in api["components"]["schemas"]["CompletionRequest"]["properties"]:
+        assert re.search(rf"^\| `{field}` \|", page, re.MULTILINE)
+    for field in api["components"]["schemas"]["Completion"]["properties"]:
+        assert f"`{field}`" in page
+    for path in set(api["paths"]) - {"/v1/complete"}:
+        assert f"`GET {path.replace('model_id', 'id')}`" in page
+    for version in spoken_versions():
+        assert f"`{version}`" in page
+    for error in all_errors():
+        assert f"| {error.status} | `{error.type}` |" in page
