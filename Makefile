@@ -7,7 +7,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench clean
+.PHONY: help demo serve test check format bench fuzz clean
 
 help: ## Print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ format: $(DEV) ## Put the code into its form
 
 bench: $(RUN) ## Measure this machine (a few minutes)
 	$(BIN)/python -m benchmarks
+
+fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones to the server
+	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build

@@ -1,0 +1,1 @@
+"""Fuzzing of the server: `make fuzz`. The tests have short runs of the same."""
