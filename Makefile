@@ -6,8 +6,13 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
+TRAIN := training/.venv/bin/python -m training
+DOCUMENTS ?= 300000
+MINUTES ?= 95
+SIZE ?= 3m
+
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench fuzz clean
+.PHONY: help demo serve test check format bench fuzz model clean
 
 help: ## Print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +43,14 @@ bench: $(RUN) ## Measure this machine (a few minutes)
 fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones to the server
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
 
+model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTES and SIZE set how far
+	mkdir -p training/run
+	$(TRAIN).corpus training/run/corpus.jsonl --documents $(DOCUMENTS)
+	$(TRAIN).tokenizer training/run/corpus.jsonl training/run
+	$(TRAIN).train training/run --size $(SIZE) --minutes $(MINUTES)
+	$(TRAIN).export training/run training/run/tenuto-mini.gguf --type q8_0
+	$(TRAIN).evaluate training/run/tenuto-mini.gguf training/run/REPORT.md
+
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
 
@@ -54,4 +67,10 @@ $(RUN): $(BIN)/python pyproject.toml constraints/run.txt
 
 $(DEV): $(RUN) constraints/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/dev.txt
+	@touch $@
+
+# The trainer's libraries are large, so they have an environment of their own.
+training/.venv/.done: training/requirements.txt
+	$(PYTHON) -m venv training/.venv
+	training/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

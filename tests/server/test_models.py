@@ -130,3 +130,7 @@ async def test_a_retired_model_is_answered_with_a_warning(
     assert response.headers["warning"] == f'299 - "{text}"'
     assert [record.getMessage() for record in caplog.records] == [text]
     assert "warning" not in other.headers
+
+
+async def test_no_name_is_no_model() -> None:
+    assert_error(await get("/v1/models/", Settings()), 404, "not_found_error", "model: ")

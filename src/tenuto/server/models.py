@@ -54,7 +54,7 @@ class ModelEndpoints:
         self._keys.check(request.headers)
         name = request.path_params["model_id"]
         served = await self._served()
-        if self._strict and name != served and name not in TEXT_MODELS:
+        if not name or (self._strict and name != served and name not in TEXT_MODELS):
             raise NotFound(f"model: {name}")
         return JSONResponse(_body(name, served))
 

@@ -239,7 +239,12 @@ class LocalEngine:
         """There will be no worker any more: everyone who waits, now or later, is told why."""
         if self._ended is None:
             self._ended = why
-            self._status = replace(self._status, ready=False, detail=str(why))
+            # The reason names a path on this machine; the status is for everyone.
+            broken = isinstance(why, ModelError)
+            detail = "The model cannot be loaded; the log says why." if broken else str(why)
+            self._status = replace(self._status, ready=False, detail=detail)
+            if broken:
+                _log.error("%s", why)
             self._loaded.set()
             self._fail_all(why)
 
