@@ -148,7 +148,9 @@ def _token_table(file: gguf.Gguf) -> list[bytes]:
 
 def _bos(file: gguf.Gguf) -> int | None:
     """The token that begins every text, if the model was trained with one."""
-    if not file.metadata.get("tokenizer.ggml.add_bos_token", False):
+    # Files of SentencePiece models leave the entry out, and mean yes.
+    by_default = file.metadata.get("tokenizer.ggml.model") == "llama"
+    if not file.metadata.get("tokenizer.ggml.add_bos_token", by_default):
         return None
     bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
     return bos

@@ -1,0 +1,238 @@
+"""llama.cpp's server core, in this process, through xllamacpp.
+
+It batches in a thread of its own. Each completion has a Python thread that waits in the library
+and puts what it is called back with on one queue, which `step` reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from tenuto.engine.local import gguf
+from tenuto.engine.local.frames import Load
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
+from tenuto.engine.local.runtime.llamaserver import LlamaServer
+from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
+from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
+
+# The library counts the cells of its cache, one a token, in steps of this, and numbers at most
+# so many sequences.
+_CELL_STEP: Final = 256
+_MOST_SLOTS: Final = 256
+
+# Tokens in a block of a pool. The library has no such blocks: it is fine enough to waste little.
+_BLOCK_TOKENS: Final = 32
+
+# Most tokens computed at once: between two batches of a long prompt, it can be cancelled.
+_BATCH_TOKENS: Final = 512
+
+# How long a step waits for news: a cancellation that comes meanwhile waits as long.
+_PATIENCE_S: Final = 0.05
+
+# OpenVINO's order. All others are off: penalties, min-p, typical, XTC, DRY.
+_SAMPLERS: Final = ("temperature", "top_p", "top_k")
+
+# The library's seeds have 32 bits, and this one stands for a random one.
+_ANY_SEED: Final = 2**32 - 1
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A completion; `cancelled` is the only thing that its thread and `step` both use."""
+
+    key: int
+    body: dict[str, Any]
+    cancelled: bool = False
+
+
+class LlamaCppRuntime:
+    """A GGUF model in an `xllamacpp.Server`.
+
+    Where memory allows, each of its slots has cells for a whole context, and a slot is a block.
+    With a model of long context it does not: there all slots share one pool of cells. Attention
+    then also reads past the cells of others, but few jobs need a whole context, and many run.
+
+    Raises:
+        CannotLoad: The library is not installed, or it cannot read this model.
+    """
+
+    def __init__(self, load: Load) -> None:
+        try:
+            import xllamacpp  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise CannotLoad(
+                f"the embedded engine is not installed ({error.name} is missing): "
+                "pip install 'tenuto[local]'"
+            ) from None
+        file = gguf.read(Path(load.path))
+        self.longest_token = _longest_token(file)
+        self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+
+        params = xllamacpp.CommonParams()
+        params.model.path = load.path
+        params.verbosity = 1  # errors only
+        # Its threads wait for each other in a busy loop: one without a core holds up all.
+        cores = physical_cores()
+        threads = load.threads or (cores - 1 if cores > 2 else cores)
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.n_batch = _BATCH_TOKENS
+        params.cache_ram_mib = 0  # a second cache, outside the budget
+        params.chat_template = "chatml"  # never used, but a model's own might not parse
+        context = self._allot(params, file, load)
+        self._server = LlamaServer(xllamacpp, params)
+        # What it grants may be less than what it was asked for.
+        granted: int = self._server.ask("/props")["default_generation_settings"]["n_ctx"]
+        self.context = min(context, granted)
+
+        self._jobs: dict[int, _Job] = {}
+        self._waiting: deque[_Job] = deque()
+        self._leaving = 0
+        # What the jobs' threads have to tell: a delta, or None when the thread is done.
+        self._news: SimpleQueue[tuple[_Job, Delta | None]] = SimpleQueue()
+
+    def _allot(self, params: Any, file: gguf.Gguf, load: Load) -> int:
+        """Decides on slots, blocks and, which it returns, the context."""
+        trained = file.hyperparameter("context_length")
+        cell = _cell_bytes(file)
+        cells = kv_budget(load) // cell // _CELL_STEP * _CELL_STEP
+        if cells == 0:
+            raise CannotLoad(
+                f"kv_cache_mib is too small: {_CELL_STEP} tokens take {_CELL_STEP * cell} bytes"
+            )
+        slots = min(load.max_running, _MOST_SLOTS)
+        slot_cells = -(-trained // _CELL_STEP) * _CELL_STEP
+        pooled = cells < slots * slot_cells
+        if pooled:
+            # Where more jobs are asked for than there can be slots, the blocks are as few as those.
+            most = slots if load.max_running > slots else cells
+            self.block_tokens = max(_BLOCK_TOKENS, -(-cells // most))
+            self.kv_blocks = cells // self.block_tokens
+        else:
+            cells = slots * slot_cells
+            self.block_tokens, self.kv_blocks = trained, slots
+        params.n_ctx, params.n_parallel, params.kv_unified = cells, slots, pooled
+        return min(trained, self.kv_blocks * self.block_tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """See `Runtime.encode`."""
+        asked = {"content": text, "add_special": True, "parse_special": True}
+        ids: list[int] = self._server.ask("/tokenize", asked)["tokens"]
+        # The library adds the first token even to a text that spells it out.
+        return ids[1:] if ids[:2] == [self._bos] * 2 else ids
+
+    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+        """See `Runtime.begin`."""
+        body = {
+            "prompt": list(prompt),
+            "max_tokens": max_tokens,
+            "seed": sampling.seed % _ANY_SEED,
+            "samplers": _SAMPLERS,
+            "temperature": sampling.temperature,
+            "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
+            "top_k": sampling.top_k or 0,
+            "stream": True,
+            "timings_per_token": True,  # they count the tokens
+            "return_progress": True,  # calls back between two batches of a prompt too
+        }
+        job = self._jobs[key] = _Job(key, body)
+        self._waiting.append(job)
+        self._start_waiting()
+
+    def cancel(self, key: int) -> None:
+        """See `Runtime.cancel`. A prompt is given up at the end of its batch."""
+        job = self._jobs.pop(key)
+        if job in self._waiting:
+            self._waiting.remove(job)
+        else:
+            job.cancelled = True
+            self._leaving += 1
+
+    def step(self) -> list[Delta]:
+        """See `Runtime.step`. Returns none when there is no news for a while."""
+        deltas = []
+        with contextlib.suppress(Empty):
+            job, delta = self._news.get(timeout=_PATIENCE_S)
+            while True:
+                running = self._jobs.get(job.key) is job
+                if delta is None and job.cancelled:
+                    self._leaving -= 1
+                    self._start_waiting()
+                elif running:
+                    delta = delta or Delta(job.key, b"", 0, "broke")
+                    deltas.append(delta)
+                    if delta.ending is not None:
+                        del self._jobs[job.key]
+                job, delta = self._news.get_nowait()
+        return deltas
+
+    def _start_waiting(self) -> None:
+        """Hands jobs over, unless a cancelled one still holds what they were promised."""
+        while self._waiting and not self._leaving:
+            job = self._waiting.popleft()
+            threading.Thread(target=self._run, args=(job,), daemon=True).start()
+
+    def _run(self, job: _Job) -> None:
+        """A job's thread: waits in the library until the job has ended."""
+        written = 0
+
+        def hear(chunk: dict[str, Any]) -> bool:
+            """Takes the next piece; True ends the job."""
+            nonlocal written
+            if not job.cancelled and "choices" in chunk and "prompt_progress" not in chunk:
+                (choice,) = chunk["choices"]
+                so_far = chunk["timings"]["predicted_n"]
+                ending = _ending(choice["finish_reason"], so_far, job.body["max_tokens"])
+                data = choice["text"].encode()
+                self._news.put((job, Delta(job.key, data, so_far - written, ending)))
+                written = so_far
+            return job.cancelled
+
+        try:
+            # An error counts as what it leads to: the thread is done, the job has no ending.
+            with contextlib.suppress(RuntimeError):
+                self._server.complete(job.body, hear)
+        finally:
+            self._news.put((job, None))
+
+
+def _ending(reason: str | None, tokens: int, max_tokens: int) -> Ending | None:
+    if reason is None:
+        return None
+    if reason == "stop":
+        return "end"
+    # With fewer tokens it ran into the end of its context, which admission makes impossible.
+    return "length" if tokens >= max_tokens else "broke"
+
+
+def _longest_token(file: gguf.Gguf) -> int:
+    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
+    if not tokens:
+        raise CannotLoad("the file has no vocabulary")
+    model = file.metadata.get("tokenizer.ggml.model", "")
+    try:
+        table = token_bytes(model, tokens, file.metadata.get("tokenizer.ggml.token_type", ()))
+    except UnknownVocabulary:
+        # As the file spells them, they are hardly shorter than what they stand for.
+        table = [token.encode("utf-8", "surrogateescape") for token in tokens]
+    return max(map(len, table))
+
+
+def _cell_bytes(file: gguf.Gguf) -> int:
+    """The bytes that a token takes in the cache, whose numbers have 16 bits; at least 1."""
+
+    def most(name: str, default: int) -> int:
+        # Some architectures have a number for each layer.
+        value = file.metadata.get(f"{file.architecture}.attention.{name}", default)
+        return max(value) if isinstance(value, list) else int(value)
+
+    heads = most("head_count", 0)
+    width = file.hyperparameter("embedding_length") // max(heads, 1)
+    widths = most("key_length", width) + most("value_length", width)
+    return max(1, file.hyperparameter("block_count") * most("head_count_kv", heads) * widths * 2)

@@ -1,0 +1,153 @@
+"""What every runtime must do. A test module subclasses `RuntimeContract` and says which one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.frames import Load
+from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling
+from tests.conftest import PATIENCE_S
+
+ANY = Sampling(1.0, None, None, seed=1)
+GREEDY = Sampling(0.0, None, None, seed=1)
+TEXT = "\n\nHuman: Tell me a story about a fox who lost a red hat.\n\nAssistant:"
+
+
+def load(model: Path | None = None, kv_cache_mib: int | None = None, max_running: int = 8) -> Load:
+    return Load(str(model or built_in_model()), max_running, 8, kv_cache_mib, threads=1)
+
+
+def run(runtime: Runtime, keys: set[int]) -> dict[int, list[Delta]]:
+    """Steps until these jobs have ended; gives what each wrote."""
+    wrote: dict[int, list[Delta]] = {key: [] for key in keys}
+    until = time.monotonic() + PATIENCE_S
+    while not all(deltas and deltas[-1].ending for deltas in wrote.values()):
+        assert time.monotonic() < until
+        for delta in runtime.step():
+            wrote[delta.key].append(delta)
+    return wrote
+
+
+def write(
+    runtime: Runtime, prompt: list[int], most: int, sampling: Sampling = ANY
+) -> tuple[bytes, int, str | None]:
+    """What a job alone writes: its bytes, how many tokens they are, and why they end."""
+    runtime.begin(0, prompt, most, sampling)
+    deltas = run(runtime, {0})[0]
+    text = b"".join(delta.data for delta in deltas)
+    return text, sum(delta.tokens for delta in deltas), deltas[-1].ending
+
+
+class RuntimeContract:
+    """Tests that any runtime passes. Subclasses give a way to make one."""
+
+    @staticmethod
+    def make(wanted: Load) -> Runtime:
+        raise NotImplementedError
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runtime(cls) -> Runtime:
+        """With the built-in model."""
+        return cls.make(load())
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def endless(cls, endless_model: Path) -> Runtime:
+        """With a model that writes random tokens and never ends."""
+        return cls.make(load(endless_model))
+
+    def test_a_token_begins_every_text_once(self, runtime: Runtime) -> None:
+        (first,) = runtime.encode("")
+        assert runtime.encode(TEXT)[0] == first
+        assert runtime.encode(TEXT).count(first) == 1
+
+    def test_no_text_has_more_bytes_than_its_tokens_can_stand_for(self, runtime: Runtime) -> None:
+        for text in (TEXT, " " * 100, "\N{GRINNING FACE}\0é\n\n\n1234567890"):
+            assert len(text.encode()) <= len(runtime.encode(text)) * runtime.longest_token
+
+    def test_max_tokens_are_written_and_not_one_more(self, endless: Runtime) -> None:
+        prompt = endless.encode(TEXT)
+        for most in (1, 2, 5, 40):
+            assert write(endless, prompt, most)[1:] == (most, "length")
+
+    def test_a_completion_may_fill_the_context_to_its_last_token(self, endless: Runtime) -> None:
+        token = endless.encode("a")[-1]
+        for most in (1, 20):
+            prompt = [token] * (endless.context - most)
+            assert write(endless, prompt, most)[1:] == (most, "length")
+
+    def test_jobs_that_run_at_once_all_write_their_whole_text(self, endless: Runtime) -> None:
+        prompt = endless.encode(TEXT)
+        for key in range(8):
+            endless.begin(key, prompt, 40, Sampling(1.0, None, None, seed=key))
+        for deltas in run(endless, set(range(8))).values():
+            assert sum(delta.tokens for delta in deltas) == 40
+            assert deltas[-1].ending == "length"
+
+    @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**63, 2**64 - 1])
+    def test_one_seed_gives_one_text(self, endless: Runtime, seed: int) -> None:
+        prompt, sampling = endless.encode(TEXT), Sampling(1.0, None, None, seed)
+        write(endless, prompt, 1)  # a cached prompt may differ from a new one in the last bits
+        assert write(endless, prompt, 20, sampling) == write(endless, prompt, 20, sampling)
+
+    def test_another_seed_gives_another_text(self, endless: Runtime) -> None:
+        prompt = endless.encode(TEXT)
+        texts = {write(endless, prompt, 20, Sampling(1.0, None, None, seed)) for seed in range(4)}
+        assert len(texts) == 4
+
+    @pytest.mark.parametrize(
+        "sampling",
+        [
+            Sampling(0.0, None, None, seed=2),
+            Sampling(1.0, 1e-6, None, seed=2),
+            Sampling(1.0, None, 1, seed=2),
+        ],
+        ids=["temperature 0", "least top_p", "top_k 1"],
+    )
+    def test_the_likeliest_token_needs_no_luck(self, runtime: Runtime, sampling: Sampling) -> None:
+        for text in (TEXT, "Once upon", "2 + 2 =", "The colour of the sky is"):
+            prompt = runtime.encode(text)
+            first = write(runtime, prompt, 1, GREEDY)
+            assert {write(runtime, prompt, 1, sampling) for _ in range(3)} == {first}
+
+    def test_all_tokens_stay_possible_without_limits(self, endless: Runtime) -> None:
+        # Of thousands of equally likely tokens, 200 draws seldom take one twice; a filter that is
+        # on by the library's default would leave a few.
+        text, _, _ = write(endless, endless.encode(TEXT), 200)
+        assert len(set(text)) > 50
+
+    def test_a_cancelled_job_writes_no_more_and_the_others_go_on(self, endless: Runtime) -> None:
+        prompt = endless.encode(TEXT)
+        endless.begin(1, prompt, 100, ANY)
+        endless.begin(2, prompt, 100, ANY)
+        while {delta.key for delta in endless.step()} != {1, 2}:
+            pass
+        endless.cancel(1)
+        deltas = run(endless, {2})[2]  # it would fail on a delta of another key
+        assert deltas[-1].ending == "length"
+
+    def test_what_a_cancelled_job_held_is_free_after_a_step(self, endless: Runtime) -> None:
+        token = endless.encode("a")[-1]
+        prompt = [token] * (endless.context - 30)
+        for _ in range(3):
+            keys = range(endless.kv_blocks * endless.block_tokens // endless.context)
+            for key in keys:
+                endless.begin(key, prompt, 30, ANY)
+            endless.step()
+            for key in keys:
+                endless.cancel(key)
+            endless.step()
+        assert write(endless, prompt, 30)[1:] == (30, "length")
+
+    def test_a_job_may_be_cancelled_before_its_first_step(self, endless: Runtime) -> None:
+        endless.begin(1, endless.encode(TEXT), 100, ANY)
+        endless.cancel(1)
+        assert endless.step() == []
+
+    def test_a_step_without_jobs_comes_back(self, runtime: Runtime) -> None:
+        assert runtime.step() == []

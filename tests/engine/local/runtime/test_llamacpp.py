@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import http.client
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.frames import Load
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime
+from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+from tests.engine.local.runtime.contract import (
+    ANY,
+    TEXT,
+    RuntimeContract,
+    load,
+    run,
+    write,
+)
+
+pytest.importorskip("xllamacpp")
+
+
+def make(wanted: Load) -> LlamaCppRuntime:
+    runtime = LlamaCppRuntime(wanted)
+    if wanted.path.endswith("endless.gguf"):
+        # For a model that names no end token, the library takes token 11 for one.
+        complete = runtime._server.complete
+        runtime._server.complete = lambda body, hear: complete(body | {"ignore_eos": True}, hear)  # type: ignore[method-assign]
+    return runtime
+
+
+class TestLlamaCppKeepsTheContract(RuntimeContract):
+    """With a slot for each completion."""
+
+    @staticmethod
+    def make(wanted: Load) -> Runtime:
+        runtime = make(wanted)
+        assert runtime.kv_blocks == wanted.max_running
+        return runtime
+
+
+class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
+    """With cells for about two contexts, which eight slots share."""
+
+    @staticmethod
+    def make(wanted: Load) -> Runtime:
+        runtime = make(load(Path(wanted.path), kv_cache_mib=pool_mib()))
+        assert runtime.kv_blocks > wanted.max_running
+        return runtime
+
+
+def pool_mib() -> int:
+    """The least memory that holds two whole contexts of the built-in model."""
+    mib = 1
+    while True:
+        runtime = LlamaCppRuntime(load(kv_cache_mib=mib, max_running=2))
+        if runtime.kv_blocks == 2:
+            return mib
+        mib += 1
+
+
+def test_a_small_budget_leaves_a_small_context() -> None:
+    message = r"kv_cache_mib is too small: 256 tokens take (\d+) bytes"
+    with pytest.raises(CannotLoad, match=message) as refusal:
+        LlamaCppRuntime(load(kv_cache_mib=0))
+    found = re.search(message, str(refusal.value))
+    assert found is not None
+    cells = 1024 * 1024 * 256 // int(found[1])
+
+    runtime = LlamaCppRuntime(load(kv_cache_mib=1))
+
+    assert runtime.context <= runtime.kv_blocks * runtime.block_tokens <= cells
+
+
+def test_there_are_never_more_jobs_than_slots() -> None:
+    many = load(kv_cache_mib=16, max_running=1000)
+    runtime = LlamaCppRuntime(many)
+    assert runtime.kv_blocks <= 256
+    assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
+
+
+def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
+    runtime = make(load(endless_model, kv_cache_mib=1))
+    prompt = runtime.encode(TEXT)
+    for round_ in range(4):
+        # Other texts each time: what the slots remember of earlier ones has to make room.
+        begun = [prompt[0], *runtime.encode(f"round {round_}")[1:], *prompt[1:]]
+        share = runtime.kv_blocks // 4 * runtime.block_tokens
+        most = min(share, runtime.context) - len(begun)
+        for key in range(4):
+            runtime.begin(key, begun, most, ANY)
+        for deltas in run(runtime, set(range(4))).values():
+            assert sum(delta.tokens for delta in deltas) == most
+            assert deltas[-1].ending == "length"
+
+
+def test_a_prompt_that_the_library_refuses_breaks_only_its_job() -> None:
+    runtime = LlamaCppRuntime(load())
+    runtime.begin(1, [10**8], 5, ANY)
+    (delta,) = run(runtime, {1})[1]
+    assert (delta.data, delta.tokens, delta.ending) == (b"", 0, "broke")
+    assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
+
+
+def test_a_model_of_an_unknown_kind_is_refused_with_the_librarys_reason(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.gguf"
+    strange.write_bytes(built_in_model().read_bytes().replace(b"llama", b"ouija"))
+    with pytest.raises(CannotLoad, match=r"^llama\.cpp cannot load this model: .*'ouija'$"):
+        LlamaCppRuntime(load(strange))
+
+
+def test_its_port_is_on_loopback_and_says_nothing_without_the_key() -> None:
+    script = (
+        "import sys; from tests.engine.local.runtime.contract import load;"
+        "from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime;"
+        "runtime = LlamaCppRuntime(load());"
+        "print(runtime._server._server.listening_address, runtime._server._prefix, flush=True);"
+        "sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        address, prefix = process.stdout.readline().split()
+        port = int(address.removeprefix("http://127.0.0.1:"))
+        for path in ("/health", "/v1/models", "/props", "/slots", "/tokenize", "/"):
+            for start in ("", prefix):
+                for method in ("GET", "POST"):
+                    for headers in ({}, {"Authorization": "Bearer guess"}):
+                        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                        connection.request(method, start + path, headers=headers)
+                        assert connection.getresponse().status in (401, 404)
+                        connection.close()
+        process.kill()
+
+
+def test_nothing_but_loopback_listens(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    before = listeners()
+    runtime = LlamaCppRuntime(load())
+    after = listeners() - before
+    assert runtime.context > 0
+    assert len(after) == 1
+    assert all(address.startswith("0100007F:") for address in after)
+
+
+def listeners() -> set[str]:
+    """The local addresses on which this process's network namespace listens."""
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                addresses.add(fields[1])
+    return addresses
