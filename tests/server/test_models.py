@@ -121,13 +121,15 @@ async def test_a_retired_model_is_answered_with_a_warning(
 ) -> None:
     async with client_of(EchoEngine()) as client:
         with caplog.at_level(logging.WARNING, "tenuto"):
-            for _ in range(3):
-                response = await client.post(
+            answers = [
+                await client.post(
                     "/v1/complete", json=BODY | {"model": "claude-2", "stream": stream}
                 )
+                for _ in range(3)
+            ]
         other = await client.post("/v1/complete", json=BODY | {"model": "claude-haiku-4-5"})
     text = "claude-2 was retired on July 21, 2025; echo answers instead"
-    assert response.headers["warning"] == f'299 - "{text}"'
+    assert [answer.headers["warning"] for answer in answers] == [f'299 - "{text}"'] * 3
     assert [record.getMessage() for record in caplog.records] == [text]
     assert "warning" not in other.headers
 
