@@ -23,7 +23,7 @@ from pathlib import Path
 from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
 
-TOKENS = 200
+TOKENS = 300
 ROUNDS = 3
 PROMPT = "\n\nHuman: Tell me a story about a fox.\n\nAssistant:"
 
@@ -48,8 +48,10 @@ def server(model: Path) -> Iterator[int]:
         assert process.stderr is not None
         port = int(process.stderr.readline().split(",")[0].rsplit(":", 1)[1])
         process.stderr.readline()
-        yield port
-        process.terminate()
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 async def one_stream(port: int) -> float:
@@ -66,7 +68,12 @@ async def one_stream(port: int) -> float:
     writer.write(head + body)
     await reader.readuntil(b"event: completion")
     first = time.perf_counter() - started
-    await reader.readuntil(b'"stop_reason":"max_tokens"')
+    end = b""
+    while b'"stop_reason":"max_tokens"' not in end:
+        chunk = await reader.read(65536)
+        if not chunk:
+            raise RuntimeError("the stream broke off")
+        end = end[-64:] + chunk
     writer.close()
     return first
 

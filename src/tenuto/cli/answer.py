@@ -17,11 +17,9 @@ from tenuto.engine import registry
 from tenuto.engine.base import Engine, Job, ModelError
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings import EngineSettings, LocalSettings, client_key
-from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import ApiError, InvalidRequest
 from tenuto.wire.events import CompletionEvent, Event
 from tenuto.wire.ids import completion_id
-from tenuto.wire.request import CompletionRequest
 
 
 class _ReaderGone(Exception):
@@ -58,34 +56,46 @@ class Answer:
 
 
 def ask_engine(
-    model: Path | None, request: CompletionRequest, answer: Answer, *, raw: bool, seed: int | None
+    model: Path | None,
+    fields: Mapping[str, object],
+    answer: Answer,
+    *,
+    raw: bool,
+    seed: int | None,
 ) -> None:
     """Completes on the embedded engine, which is started for it and ended after it.
 
+    Args:
+        model: A model file, None for the built-in model.
+        fields: The request's, not checked yet.
+        answer: How to print what comes.
+        raw: Whether to complete the prompt as it is, without turns.
+        seed: See `Job`.
+
     Raises:
-        Failure: The model cannot be loaded, the prompt is wrong, or the engine broke.
+        Failure: The model cannot be loaded, a field or the prompt is wrong, or the engine broke.
     """
     try:
         engine = registry.create(EngineSettings(local=LocalSettings(model=model)))
-        prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
-        job = job_of(request, prompt, seed)
         with contextlib.suppress(_ReaderGone):
-            asyncio.run(_on_engine(engine, job, request.stop_sequences, answer))
+            asyncio.run(_on_engine(engine, fields, answer, raw=raw, seed=seed))
     except (ModelError, InvalidRequest) as error:
         raise Failure(str(error), 2) from None
     except ApiError as error:
         raise Failure(error.message) from None
 
 
-def ask_server(base_url: str, request: CompletionRequest, answer: Answer) -> None:
+def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> None:
     """Completes on a server.
 
     Raises:
-        Failure: The server cannot be reached, or answered with an error.
+        Failure: A field is wrong, the server cannot be reached, or it answered with an error.
     """
     from tenuto.client import http
+    from tenuto.wire.request import check_request
 
     async def ask() -> None:
+        request = check_request(fields)
         key = client_key()
         if answer.json:
             answer.print_json(await http.complete(base_url, key, request))
@@ -104,9 +114,15 @@ def ask_server(base_url: str, request: CompletionRequest, answer: Answer) -> Non
         raise Failure(str(error)) from None
 
 
-async def _on_engine(engine: Engine, job: Job, stop_sequences: list[str], answer: Answer) -> None:
+async def _on_engine(
+    engine: Engine, fields: Mapping[str, object], answer: Answer, *, raw: bool, seed: int | None
+) -> None:
     await engine.start()
     try:
+        # In a thread, because it imports much: the engine's worker is started meanwhile.
+        job, stop_sequences = await asyncio.to_thread(_job, fields, raw, seed)
+        from tenuto.stream.pipe import collect, run
+
         # Not within the request: a model that takes minutes to load is worth waiting for here.
         model = await engine.ready()
         async with aclosing(run(job, engine, stop_sequences)) as events:
@@ -116,6 +132,16 @@ async def _on_engine(engine: Engine, job: Job, stop_sequences: list[str], answer
                 await answer.print_text(events)
     finally:
         await engine.aclose()
+
+
+def _job(fields: Mapping[str, object], raw: bool, seed: int | None) -> tuple[Job, list[str]]:
+    """What the engine is to do, and the stop sequences."""
+    from tenuto.stream.pipe import job_of
+    from tenuto.wire.request import check_request
+
+    request = check_request(fields)
+    prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
+    return job_of(request, prompt, seed), request.stop_sequences
 
 
 def _write(text: str) -> None:

@@ -83,8 +83,6 @@ def complete(
     """
     from tenuto.cli.answer import Answer, ask_engine, ask_server
     from tenuto.prompt.turns import human_turn
-    from tenuto.wire.errors import InvalidRequest
-    from tenuto.wire.request import check_request
 
     text = _read(prompt)
     fields: dict[str, object] = {
@@ -98,16 +96,12 @@ def complete(
     }
     if base_url and seed is not None:
         raise Failure("--seed: the API has no such field; leave out --base-url or --seed", 2)
-    try:
-        request = check_request(fields)
-    except InvalidRequest as error:
-        raise Failure(error.message, 2) from None
     # The space that a completion begins with belongs to the prompt's format, not to the answer.
     answer = Answer(json=json, trim=not raw)
     if base_url:
-        ask_server(base_url, request, answer)
+        ask_server(base_url, fields, answer)
     else:
-        ask_engine(Path(model) if model else None, request, answer, raw=raw, seed=seed)
+        ask_engine(Path(model) if model else None, fields, answer, raw=raw, seed=seed)
 
 
 def _read(prompt: str | None) -> str:
