@@ -134,3 +134,27 @@ async def test_slow_and_idle_clients_do_not_hold_up_others() -> None:
         assert (status, body["completion"]) == (200, " one two three")
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_client_that_is_still_sending_can_read_why_it_is_refused() -> None:
+    limits = LimitSettings(max_body_bytes=100_000)
+    async with listening(limits) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(b"", 150_000))
+        for _ in range(15):
+            await asyncio.sleep(0)  # The answer is ready from the first packet on.
+            writer.write(b" " * 10_000)
+            await writer.drain()
+        async with asyncio.timeout(10):
+            assert_refused(await reader.read(-1), 413, "100000 bytes")
+        writer.close()
+
+
+async def test_a_client_that_waits_for_permission_to_send_is_refused_at_once() -> None:
+    async with listening(LimitSettings(max_body_bytes=1000, body_timeout_s=60)) as port:
+        head = request(b"", 5000).replace(b"connection: close", b"expect: 100-continue")
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()

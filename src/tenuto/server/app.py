@@ -19,6 +19,7 @@ from tenuto.server.errors import on_api_error, on_bug, on_http_exception
 from tenuto.server.health import HealthEndpoints
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.request_id import RequestIdMiddleware
+from tenuto.server.middleware.whole_body import WholeBodyMiddleware
 from tenuto.server.models import ModelEndpoints
 from tenuto.server.openapi import openapi
 from tenuto.settings import Settings
@@ -72,6 +73,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
         )
     if is_loopback(settings.server.host):
         guarded = HostMiddleware(guarded, settings.server.allowed_hosts)
+    guarded = WholeBodyMiddleware(guarded, settings.limits)
     # Outermost, so that all answers are named, those to bugs too.
     return RequestIdMiddleware(guarded, settings.api.organization_id)
 
