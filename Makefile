@@ -12,7 +12,7 @@ MINUTES ?= 95
 SIZE ?= 3m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench fuzz model clean
+.PHONY: help demo serve test check format bench fuzz model compat clean
 
 help: ## Print this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -51,8 +51,11 @@ model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTE
 	$(TRAIN).export training/run training/run/tenuto-mini.gguf --type q8_0
 	$(TRAIN).evaluate training/run/tenuto-mini.gguf training/run/REPORT.md
 
+compat: $(DEV) ## Run old clients against the server (installs them; up to ten minutes)
+	$(BIN)/python -m pytest compat
+
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
+	rm -rf $(VENV) .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,1 @@
+"""The compatibility suite: old clients, unchanged, against a server that listens."""
