@@ -64,6 +64,7 @@ $(BIN)/python:
 
 # Pinned versions with hashes; the package itself is built with the pinned hatchling among them.
 $(RUN): $(BIN)/python pyproject.toml constraints/run.txt
+	@echo "Setting up $(VENV): about 400 MB, once"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -43,7 +43,7 @@ def test_a_completion(client: Client, echo: RunningServer, strict: bool) -> None
 
 @pytest.mark.feature("plain")
 def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
-    completion = client.run("plain", built_in.url, strict=True, **ASK)
+    completion = client.run("plain", built_in.url, strict=True, **ASK, temperature=0)
     assert completion["completion"].strip()
     assert completion["model"] == "tenuto-mini"
 
@@ -56,7 +56,7 @@ def test_a_stream(client: Client, echo: RunningServer, strict: bool) -> None:
 
 @pytest.mark.feature("stream")
 def test_the_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
-    events = client.run("stream", built_in.url, strict=True, **ASK)["events"]
+    events = client.run("stream", built_in.url, strict=True, **ASK, temperature=0)["events"]
     assert "".join(event["completion"] for event in events).strip()
     assert events[-1]["stop_reason"] in ("stop_sequence", "max_tokens")
 

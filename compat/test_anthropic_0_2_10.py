@@ -36,7 +36,7 @@ def test_a_completion(client: Client, echo: RunningServer) -> None:
 
 @pytest.mark.feature("plain")
 def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
-    assert client.run("plain", built_in.url, **ASK)["completion"].strip()
+    assert client.run("plain", built_in.url, **ASK, temperature=0)["completion"].strip()
 
 
 @pytest.mark.feature("stream")
@@ -46,7 +46,7 @@ def test_a_stream(client: Client, echo: RunningServer) -> None:
 
 @pytest.mark.feature("stream")
 def test_the_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
-    events = client.run("stream", built_in.url, **ASK)["events"]
+    events = client.run("stream", built_in.url, **ASK, temperature=0)["events"]
     texts = [event["completion"] for event in events]
     assert all(after.startswith(before) for before, after in pairwise(texts))
     assert events[-1]["stop_reason"] in ("stop_sequence", "max_tokens")

@@ -40,7 +40,7 @@ def test_a_completion(client: Client, echo: RunningServer) -> None:
 
 @pytest.mark.feature("plain")
 def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
-    assert client.run("plain", built_in.url, **ASK)["completion"].strip()
+    assert client.run("plain", built_in.url, **ASK, temperature=0)["completion"].strip()
 
 
 @pytest.mark.feature("stream")

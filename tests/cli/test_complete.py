@@ -38,7 +38,7 @@ def assert_fails(done: subprocess.CompletedProcess[str], message: str, code: int
 
 
 def test_it_prints_clean_text() -> None:
-    done = complete("Hello, world!")
+    done = complete("Hello, world!", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
     assert not done.stdout.startswith(" ")
@@ -63,7 +63,7 @@ def test_json_is_the_answer_of_the_api() -> None:
 
 
 def test_raw_completes_a_text_without_turns() -> None:
-    done = complete("--raw", "Once upon a time", "--max-tokens", "8")
+    done = complete("--raw", "Once upon a time", "--max-tokens", "8", "--temperature", "0")
     assert done.returncode == 0
     assert done.stdout.strip()
 
@@ -77,7 +77,7 @@ def test_a_stop_ends_the_text() -> None:
 
 
 def test_a_server_answers_instead_of_the_engine(server: RunningServer) -> None:
-    done = complete("Hello", "--base-url", server.url, "--max-tokens", "5")
+    done = complete("Hello", "--base-url", server.url, "--max-tokens", "5", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
     body = json.loads(complete("Hello", "--base-url", server.url, "--json").stdout)

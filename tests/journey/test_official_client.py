@@ -13,7 +13,7 @@ QUESTION = f"{anthropic.HUMAN_PROMPT} Hello, world!{anthropic.AI_PROMPT}"
 def test_a_plain_completion(server: RunningServer) -> None:
     with anthropic.Anthropic(api_key="any", base_url=server.url) as client:
         completion = client.completions.create(
-            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64
+            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0
         )
     assert completion.completion.strip()
     assert completion.stop_reason in ("stop_sequence", "max_tokens")
@@ -28,7 +28,7 @@ def test_a_streamed_completion(server: RunningServer) -> None:
         api_key="any", base_url=server.url, _strict_response_validation=True
     ) as client:
         stream = client.completions.create(
-            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, stream=True
+            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0, stream=True
         )
         events = list(stream)
     assert "".join(event.completion for event in events).strip()
@@ -51,7 +51,7 @@ async def test_the_async_client(server: RunningServer) -> None:
         )
         assert "!" not in plain.completion
         stream = await client.completions.create(
-            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, stream=True
+            model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0, stream=True
         )
         text = "".join([event.completion async for event in stream])
     assert text.strip()

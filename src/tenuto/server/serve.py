@@ -97,7 +97,8 @@ def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
     grace = settings.server.shutdown_grace_s
     config = uvicorn.Config(
         create_app(settings, engine),
-        log_level="warning",
+        # Its warnings are about single requests: whoever sends garbage must not fill the log.
+        log_level="error",
         access_log=False,
         server_header=False,
         http=bounded_protocol(settings.limits),
