@@ -14,6 +14,7 @@ from tenuto.engine.base import EngineFailed, EngineOverloaded, Job, Piece, Promp
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import LimitSettings, ServerSettings, Settings
+from tenuto.wire.errors import ApiError, all_errors
 
 pytestmark = pytest.mark.anyio
 
@@ -265,6 +266,30 @@ async def test_an_error_after_it_is_the_last_event(error: Exception, message: st
     assert message in events[-1][1]["error"]["message"]
     assert events[-1][1]["request_id"] == response.headers["request-id"]
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", all_errors())
+async def test_every_error_of_the_table_is_sent_as_a_status(
+    kind: type[ApiError], stream: bool
+) -> None:
+    async with client_of(ScriptedEngine(kind("What is wrong."))) as client:
+        response = await client.post("/v1/complete", json=BODY | {"stream": stream})
+    assert_error(response, kind.status, kind.type, "What is wrong.")
+
+
+@pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
+@pytest.mark.parametrize("kind", all_errors())
+async def test_every_error_of_the_table_is_sent_in_the_middle_of_a_stream(
+    kind: type[ApiError], version: str
+) -> None:
+    engine = ScriptedEngine(Piece(""), Piece(" one", 1), kind("What is wrong."))
+    async with client_of(engine) as client:
+        headers = {"anthropic-version": version}
+        response = await client.post("/v1/complete", json=BODY | {"stream": True}, headers=headers)
+    assert response.status_code == 200
+    last = json.loads(response.text.rstrip().rpartition("data: ")[2])
+    assert last == kind("What is wrong.").body(response.headers["request-id"])
 
 
 async def test_a_bug_is_a_500_without_details() -> None:

@@ -12,6 +12,8 @@ from tenuto.wire import errors
 from tenuto.wire.errors import (
     ApiError,
     AuthenticationError,
+    BillingError,
+    Conflict,
     GatewayTimeout,
     HeadTooLarge,
     InternalError,
@@ -30,10 +32,12 @@ from tenuto.wire.errors import (
 TABLE: list[tuple[type[ApiError], int, str]] = [
     (InvalidRequest, 400, "invalid_request_error"),
     (AuthenticationError, 401, "authentication_error"),
+    (BillingError, 402, "billing_error"),
     (PermissionDenied, 403, "permission_error"),
     (NotFound, 404, "not_found_error"),
     (MethodNotAllowed, 405, "invalid_request_error"),
     (RequestTimeout, 408, "invalid_request_error"),
+    (Conflict, 409, "conflict_error"),
     (RequestTooLarge, 413, "request_too_large"),
     (RateLimited, 429, "rate_limit_error"),
     (HeadTooLarge, 431, "invalid_request_error"),
@@ -64,7 +68,7 @@ def test_the_tree_at_the_top_of_the_file_is_the_real_one() -> None:
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (402, InvalidRequest),
+        (406, InvalidRequest),
         (418, InvalidRequest),
         (499, InvalidRequest),
         (502, InternalError),

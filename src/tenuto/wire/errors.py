@@ -3,10 +3,12 @@
     ApiError
     ├── InvalidRequest      400 invalid_request_error   the request itself is wrong
     ├── AuthenticationError 401 authentication_error
+    ├── BillingError        402 billing_error
     ├── PermissionDenied    403 permission_error
     ├── NotFound            404 not_found_error         a route or a model that is not there
     ├── MethodNotAllowed    405 invalid_request_error
     ├── RequestTimeout      408 invalid_request_error   the request came too slowly
+    ├── Conflict            409 conflict_error
     ├── RequestTooLarge     413 request_too_large
     ├── RateLimited         429 rate_limit_error
     ├── HeadTooLarge        431 invalid_request_error   too many headers, or too long ones
@@ -59,6 +61,10 @@ class AuthenticationError(ApiError):
     status, type = 401, "authentication_error"
 
 
+class BillingError(ApiError):
+    status, type = 402, "billing_error"
+
+
 class PermissionDenied(ApiError):
     status, type = 403, "permission_error"
 
@@ -73,6 +79,10 @@ class MethodNotAllowed(ApiError):
 
 class RequestTimeout(ApiError):
     status, type = 408, "invalid_request_error"
+
+
+class Conflict(ApiError):
+    status, type = 409, "conflict_error"
 
 
 class RequestTooLarge(ApiError):
@@ -102,10 +112,12 @@ class Overloaded(ApiError):
 _ERRORS: tuple[type[ApiError], ...] = (
     InvalidRequest,
     AuthenticationError,
+    BillingError,
     PermissionDenied,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
+    Conflict,
     RequestTooLarge,
     RateLimited,
     HeadTooLarge,
