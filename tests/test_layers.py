@@ -23,8 +23,8 @@ class May:
     """What the modules of a room may import, besides the standard library.
 
     Attributes:
-        rooms: Rooms of ours, each with all that is in it. "" is the package itself, which holds
-            the version and no more.
+        rooms: Rooms of ours, each with all that is in it. "" is the package itself, which names
+            the client's parts and holds none.
         libraries: Libraries of others.
     """
 
@@ -38,7 +38,9 @@ def may(*rooms: str, libraries: str = "") -> May:
 
 # The most specific row decides. A new engine falls under `engine`, until it needs a library.
 TABLE: Mapping[str, May] = {
-    "": may(),
+    "": may("client", "prompt.turns", "version"),
+    "version": may(),
+    "types": may("client"),
     "__main__": may("cli"),
     "settings": may(libraries="annotated_types pydantic"),
     "wire": may("wire", libraries="pydantic"),
@@ -59,12 +61,29 @@ TABLE: Mapping[str, May] = {
     ),
     "stream": may("engine.base", "prompt", "stream", "wire"),
     "server": may(
-        *("", "engine.base", "engine.registry", "prompt", "server", "settings", "stream", "wire"),
+        *("engine.base", "engine.registry", "prompt", "server", "settings", "stream", "version"),
+        "wire",
         libraries="starlette uvicorn",
     ),
-    "client": may("", "client", "wire", libraries="httpx2"),
+    "client": may(
+        *("client", "prompt.turns", "settings", "version", "wire"), libraries="httpx2 pydantic"
+    ),
+    # The one door from the client to a server: in memory, for a client with an engine.
+    "client.embedded": may(
+        *("client", "engine.base", "engine.registry", "server.app", "settings", "wire"),
+        libraries="httpx2",
+    ),
     "cli": may(
-        *("", "cli", "client", "engine.base", "engine.registry", "prompt", "server", "settings"),
+        *(
+            "version",
+            "cli",
+            "client",
+            "engine.base",
+            "engine.registry",
+            "prompt",
+            "server",
+            "settings",
+        ),
         *("stream", "wire"),
         libraries="typer",
     ),
@@ -178,7 +197,8 @@ def test_imports_form_a_tree_without_cycles() -> None:
         ("settings", "from tenuto.wire.versions import Version", "tenuto.wire.versions"),
         ("server.app", "from tenuto.engine.echo import EchoEngine", "tenuto.engine.echo"),
         ("server.app", "from tenuto.cli import main", "tenuto.cli.main"),
-        ("client.http", "from tenuto.settings import Settings", "tenuto.settings"),
+        ("client.base", "from tenuto.server.app import create_app", "tenuto.server.app"),
+        ("client.embedded", "from tenuto.server import auth", "tenuto.server.auth"),
         ("cli.main", "from tenuto.engine.local.engine import x", "tenuto.engine.local.engine"),
         ("cli.main", "import uvicorn", "uvicorn"),
         ("", "from tenuto.wire.errors import ApiError", "tenuto.wire.errors"),
@@ -213,7 +233,7 @@ def test_a_breach_is_caught_wherever_it_stands(
         ("engine.registry", "def late():\n    from tenuto.engine.echo import EchoEngine"),
         ("engine.local.runtime.openvino", "import numpy as np, openvino as ov"),
         ("server.app", "from starlette.applications import Starlette\nimport asyncio"),
-        ("cli.main", "from tenuto import __version__"),
+        ("cli.main", "from tenuto.version import __version__"),
     ],
 )
 def test_an_import_that_is_allowed_is_no_breach(module: str, source: str) -> None:
@@ -235,7 +255,7 @@ def loaded_by(statement: str) -> set[str]:
 def test_importing_the_package_loads_no_server_no_engine_and_no_library() -> None:
     loaded = loaded_by("import tenuto")
 
-    assert {name for name in loaded if is_in(name, "tenuto")} == {"tenuto"}
+    assert {name for name in loaded if is_in(name, "tenuto")} == {"tenuto", "tenuto.version"}
     assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "openvino"}
 
 
@@ -246,5 +266,6 @@ def test_the_workers_process_loads_nothing_but_the_embedded_engine() -> None:
     assert {name for name in of_ours if not is_in(name, "tenuto.engine.local")} == {
         "tenuto",
         "tenuto.engine",
+        "tenuto.version",
     }
     assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "asyncio"}

@@ -178,9 +178,38 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
         raise SettingsError(f"[{'.'.join(parts)}] {key}: {first['msg']}") from None
 
 
-def client_key(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The API key that a client sends, from TENUTO_API_KEY or else ANTHROPIC_API_KEY."""
-    return environment.get("TENUTO_API_KEY") or environment.get("ANTHROPIC_API_KEY")
+@dataclass(frozen=True, slots=True)
+class ClientEnvironment:
+    """What the environment tells a client: `TENUTO_…`, or else the official client's variables.
+
+    Attributes:
+        api_key: From TENUTO_API_KEY or ANTHROPIC_API_KEY.
+        auth_token: From TENUTO_AUTH_TOKEN or ANTHROPIC_AUTH_TOKEN.
+        base_url: From TENUTO_BASE_URL or ANTHROPIC_BASE_URL.
+        headers: From TENUTO_CUSTOM_HEADERS or ANTHROPIC_CUSTOM_HEADERS: a line each,
+            `name: value`.
+    """
+
+    api_key: str | None
+    auth_token: str | None
+    base_url: str | None
+    headers: dict[str, str]
+
+
+def client_environment(environment: Mapping[str, str] = os.environ) -> ClientEnvironment:
+    """What the environment tells a client. An empty variable is none."""
+
+    def either(name: str) -> str | None:
+        return environment.get(f"TENUTO_{name}") or environment.get(f"ANTHROPIC_{name}") or None
+
+    lines = (either("CUSTOM_HEADERS") or "").splitlines()
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return ClientEnvironment(
+        either("API_KEY"),
+        either("AUTH_TOKEN"),
+        either("BASE_URL"),
+        {name.strip(): value.strip() for name, _, value in pairs},
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,18 +7,20 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tenuto.cli.failure import Failure
 from tenuto.engine import registry
 from tenuto.engine.base import Engine, Job, ModelError
 from tenuto.prompt.turns import parse_prompt, raw_prompt
-from tenuto.settings import EngineSettings, LocalSettings, client_key
-from tenuto.wire.errors import ApiError, InvalidRequest
-from tenuto.wire.events import CompletionEvent, Event
+from tenuto.settings import EngineSettings, LocalSettings
+from tenuto.wire.errors import ApiError, InvalidRequest, error_of
+from tenuto.wire.events import CompletionEvent
 from tenuto.wire.ids import completion_id
 
 
@@ -38,21 +40,28 @@ class Answer:
     json: bool
     trim: bool
 
-    async def print_text(self, events: AsyncIterator[Event]) -> None:
-        """Prints the text as it comes, and a newline."""
-        first = True
-        async for event in events:
-            if isinstance(event, CompletionEvent) and event.completion:
-                text = event.completion
-                if first and self.trim:
-                    text = text.removeprefix(" ")
-                first = False
-                _write(text)
-        _write("\n")
+    def text(self) -> _Text:
+        """Prints a text as it comes."""
+        return _Text(trim=self.trim)
 
     def print_json(self, body: Mapping[str, object]) -> None:
         """Prints the API's answer."""
         _write(json.dumps(body, ensure_ascii=False, indent=2) + "\n")
+
+
+class _Text:
+    """A text that is printed as it comes, and ended with a newline."""
+
+    def __init__(self, *, trim: bool) -> None:
+        self._trim = trim
+
+    def add(self, piece: str) -> None:
+        if piece:
+            _write(piece.removeprefix(" ") if self._trim else piece)
+            self._trim = False
+
+    def end(self) -> None:
+        _write("\n")
 
 
 def ask_engine(
@@ -91,27 +100,37 @@ def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> N
     Raises:
         Failure: A field is wrong, the server cannot be reached, or it answered with an error.
     """
-    from tenuto.client import http
+    from tenuto.client.client import Client
+    from tenuto.client.errors import APIError, APIStatusError
     from tenuto.wire.request import check_request
 
-    async def ask() -> None:
-        request = check_request(fields)
-        key = client_key()
-        if answer.json:
-            answer.print_json(await http.complete(base_url, key, request))
-            return
-        async with aclosing(http.stream(base_url, key, request)) as events:
-            await answer.print_text(events)
-
     try:
-        with contextlib.suppress(_ReaderGone):
-            asyncio.run(ask())
+        # Checked here already: a slip on the command line is not worth a request.
+        params: Any = check_request(fields).model_dump(exclude_unset=True)
+        # A person who waits sees a failure sooner than a program needs to.
+        with Client(base_url=base_url, max_retries=0) as client, _quiet():
+            if answer.json:
+                answer.print_json(client.completions.create(**params).to_dict())
+            else:
+                text = answer.text()
+                with client.completions.create(**params, stream=True) as stream:
+                    for piece in stream.text:
+                        text.add(piece)
+                text.end()
     except InvalidRequest as error:
         raise Failure(error.message, 2) from None
-    except ApiError as error:
-        raise Failure(f"{base_url}: {error.message}") from None
-    except http.Unreachable as error:
-        raise Failure(str(error)) from None
+    except APIStatusError as error:
+        raise Failure(f"{base_url}: {error_of(error.status_code, error.body).message}") from None
+    except APIError as error:
+        raise Failure(error.message) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings about old names of models, and with an end when nobody reads on."""
+    with warnings.catch_warnings(), contextlib.suppress(_ReaderGone):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 async def _on_engine(
@@ -129,7 +148,11 @@ async def _on_engine(
             if answer.json:
                 answer.print_json((await collect(events, completion_id(), model)).body())
             else:
-                await answer.print_text(events)
+                text = answer.text()
+                async for event in events:
+                    if isinstance(event, CompletionEvent):
+                        text.add(event.completion)
+                text.end()
     finally:
         await engine.aclose()
 

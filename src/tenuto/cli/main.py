@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from tenuto import __version__
 from tenuto.cli.complete import complete
 from tenuto.cli.config import config
 from tenuto.cli.failure import Failure
 from tenuto.cli.keys import keys
 from tenuto.cli.serve import serve
+from tenuto.version import __version__
 
 _INTERRUPTED = 130
 

@@ -1,1 +1,1 @@
-"""The other end: talks to a server of this API. Imports `wire` only."""
+"""The Python client: `client.completions.create`, as the official package had it until 1.0.0."""

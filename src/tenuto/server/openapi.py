@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tenuto import __version__
+from tenuto.version import __version__
 from tenuto.wire.errors import all_errors
 from tenuto.wire.request import SAMPLING_FIELDS, CompletionRequest
 from tenuto.wire.versions import spoken_versions

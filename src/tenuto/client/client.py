@@ -1,0 +1,125 @@
+"""The two clients, with what they can be asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from tenuto.client.completions import (
+    AsyncCompletions,
+    AsyncCompletionsWithRawResponse,
+    AsyncCompletionsWithStreamingResponse,
+    Completions,
+    CompletionsWithRawResponse,
+    CompletionsWithStreamingResponse,
+)
+from tenuto.client.models import (
+    AsyncModels,
+    AsyncModelsWithRawResponse,
+    AsyncModelsWithStreamingResponse,
+    Models,
+    ModelsWithRawResponse,
+    ModelsWithStreamingResponse,
+)
+from tenuto.client.senders import AsyncSender, SyncSender
+
+
+class Client(SyncSender):
+    """A client of the Text Completions API; also called `Anthropic`.
+
+    Many threads may use it at once. `close()`, or the end of a `with` block, ends its
+    connections, and its engine if it has one.
+
+    Args:
+        http_client: An `httpx2.Client` with proxies, certificates or hooks of its own.
+        options: See `tenuto.client.base.ClientOptions`.
+
+    Raises:
+        ValueError: Options contradict each other, or there is no such engine or model.
+    """
+
+    @cached_property
+    def completions(self) -> Completions:
+        """`POST /v1/complete`."""
+        return Completions(self)
+
+    @cached_property
+    def models(self) -> Models:
+        """`GET /v1/models`."""
+        return Models(self)
+
+    @cached_property
+    def with_raw_response(self) -> ClientWithRawResponse:
+        """The same, with calls that return the response."""
+        return ClientWithRawResponse(self)
+
+    @cached_property
+    def with_streaming_response(self) -> ClientWithStreamingResponse:
+        """The same, with calls that return the response before its body is read."""
+        return ClientWithStreamingResponse(self)
+
+
+class ClientWithRawResponse:
+    """`client.with_raw_response`."""
+
+    def __init__(self, client: Client) -> None:
+        self.completions = CompletionsWithRawResponse(client)
+        self.models = ModelsWithRawResponse(client)
+
+
+class ClientWithStreamingResponse:
+    """`client.with_streaming_response`."""
+
+    def __init__(self, client: Client) -> None:
+        self.completions = CompletionsWithStreamingResponse(client)
+        self.models = ModelsWithStreamingResponse(client)
+
+
+class AsyncClient(AsyncSender):
+    """As `Client`, for asyncio; also called `AsyncAnthropic`.
+
+    One event loop may use it. Cancelling a task that waits for a call closes the connection, and
+    the server stops writing.
+
+    Args:
+        http_client: An `httpx2.AsyncClient` with proxies, certificates or hooks of its own.
+        options: See `tenuto.client.base.ClientOptions`.
+
+    Raises:
+        ValueError: Options contradict each other, or there is no such engine or model.
+    """
+
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        """`POST /v1/complete`."""
+        return AsyncCompletions(self)
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        """`GET /v1/models`."""
+        return AsyncModels(self)
+
+    @cached_property
+    def with_raw_response(self) -> AsyncClientWithRawResponse:
+        """The same, with calls that return the response."""
+        return AsyncClientWithRawResponse(self)
+
+    @cached_property
+    def with_streaming_response(self) -> AsyncClientWithStreamingResponse:
+        """The same, with calls that return the response before its body is read."""
+        return AsyncClientWithStreamingResponse(self)
+
+
+class AsyncClientWithRawResponse:
+    """`client.with_raw_response`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.completions = AsyncCompletionsWithRawResponse(client)
+        self.models = AsyncModelsWithRawResponse(client)
+
+
+class AsyncClientWithStreamingResponse:
+    """`client.with_streaming_response`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.completions = AsyncCompletionsWithStreamingResponse(client)
+        self.models = AsyncModelsWithStreamingResponse(client)

@@ -1,0 +1,312 @@
+"""What goes into a call and what comes back, as types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal, Required, TypeAlias, TypedDict
+
+import httpx2
+from pydantic import BaseModel as PydanticModel
+from pydantic import ConfigDict
+
+from tenuto.client.given import NotGiven, Omit
+
+TimeoutSpec: TypeAlias = float | httpx2.Timeout | None
+
+# The names of `tenuto.wire.names`, for editors; a test compares them. Any other name will do.
+ModelName: TypeAlias = Literal[
+    "claude-2.1",
+    "claude-2.0",
+    "claude-2",
+    "claude-instant-1.2",
+    "claude-instant-1.1",
+    "claude-instant-1.1-100k",
+    "claude-instant-1",
+    "claude-instant-v1",
+    "claude-instant-v1-100k",
+    "claude-instant-v1.0",
+    "claude-instant-v1.1",
+    "claude-instant-v1.1-100k",
+    "claude-1.3",
+    "claude-1.3-100k",
+    "claude-1",
+    "claude-1-100k",
+    "claude-v1",
+    "claude-v1-100k",
+    "claude-v1.0",
+    "claude-v1.2",
+    "claude-v1.3",
+    "claude-v1.3-100k",
+    "claude-3-haiku-20240307",
+    "claude-3-sonnet-20240229",
+    "claude-3-opus-20240229",
+    "claude-3-opus-latest",
+    "claude-3-5-haiku-20241022",
+    "claude-3-5-haiku-latest",
+    "claude-3-7-sonnet-20250219",
+    "claude-3-7-sonnet-latest",
+    "claude-opus-4-0",
+    "claude-opus-4-20250514",
+    "claude-4-opus-20250514",
+    "claude-sonnet-4-0",
+    "claude-sonnet-4-20250514",
+    "claude-4-sonnet-20250514",
+    "claude-mythos-preview",
+    "claude-sonnet-4-5",
+    "claude-sonnet-4-5-20250929",
+    "claude-opus-4-1",
+    "claude-opus-4-1-20250805",
+    "claude-opus-4-5",
+    "claude-opus-4-5-20251101",
+    "claude-haiku-4-5",
+    "claude-haiku-4-5-20251001",
+    "claude-opus-4-6",
+    "claude-sonnet-4-6",
+    "claude-opus-4-7",
+    "claude-opus-4-8",
+    "claude-opus-5",
+    "claude-opus-5-5",
+    "claude-sonnet-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "claude-fable-5",
+    "claude-fable-5-1",
+    "claude-fable-5-2",
+    "claude-mythos-5",
+    "claude-mythos-5-1",
+    "claude-mythos-5-2",
+]
+Model: TypeAlias = ModelName | str
+
+BetaName: TypeAlias = Literal[
+    "admin-user-sign-out-2026-10-08",
+    "advisor-tool-2026-03-01",
+    "agent-memory-2026-07-22",
+    "analytics-usage-cost-2026-08-24",
+    "cache-diagnosis-2026-04-07",
+    "ce-claude-code-managed-settings-2026-10-06",
+    "ce-plugins-2026-09-01",
+    "ce-user-management-2026-07-13",
+    "code-execution-2025-05-22",
+    "compact-2026-01-12",
+    "compact-2026-09-04",
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dev-full-thinking-2025-05-14",
+    "dreaming-2026-04-21",
+    "effort-2025-11-24",
+    "experimental-claude-tag-2026-10-21",
+    "extended-cache-ttl-2025-04-11",
+    "fallback-credit-2026-06-01",
+    "fallback-credit-2026-07-01",
+    "fast-mode-2026-02-01",
+    "files-api-2025-04-14",
+    "inline-tools-2026-09-15",
+    "interleaved-thinking-2025-05-14",
+    "managed-agents-2026-04-01",
+    "mcp-client-2025-04-04",
+    "mcp-client-2025-11-20",
+    "mcp-client-2026-09-15",
+    "mcp-tunnels-2026-06-22",
+    "message-batches-2024-09-24",
+    "message-threads-2026-08-12",
+    "messages-2023-12-15",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-system-clear-at-2026-08-21",
+    "mid-conversation-tool-changes-2026-07-01",
+    "model-context-window-exceeded-2025-08-26",
+    "oauth-2025-04-20",
+    "output-128k-2025-02-19",
+    "output-300k-2026-03-24",
+    "pdfs-2024-09-25",
+    "prompt-caching-2024-07-31",
+    "server-side-fallback-2026-06-01",
+    "server-side-fallback-2026-07-01",
+    "skills-2025-10-02",
+    "spend-limit-reads-2026-09-26",
+    "structured-outputs-2025-11-13",
+    "task-budgets-2026-03-13",
+    "telemetry-destinations-2026-08-11",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "thinking-token-count-2026-05-13",
+    "token-counting-2024-11-01",
+    "token-efficient-tools-2025-02-19",
+    "user-profiles-2026-03-24",
+    "user-profiles-2026-08-18",
+    "user-profiles-2026-09-04",
+    "user-profiles-billing-2026-10-01",
+    "webhooks-2026-10-07",
+]
+AnthropicBeta: TypeAlias = BetaName | str
+
+
+class MetadataParam(TypedDict, total=False):
+    """Who asks.
+
+    Attributes:
+        user_id: An opaque name of the user, at most 256 characters; no name, address or number
+            of a person.
+    """
+
+    user_id: str | None
+
+
+class RequestOptions(TypedDict, total=False):
+    """What every call takes besides its own fields.
+
+    Attributes:
+        betas: Names for the header `anthropic-beta`.
+        extra_headers: Headers on top of the client's; `omit` takes one away.
+        extra_query: Parameters for the URL.
+        extra_body: Fields for the JSON body; they win over the arguments.
+        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+    """
+
+    betas: list[AnthropicBeta] | Omit | NotGiven
+    extra_headers: Mapping[str, str | Omit] | None
+    extra_query: Mapping[str, object] | None
+    extra_body: Mapping[str, object] | None
+    timeout: TimeoutSpec | NotGiven
+
+
+class CompletionParams(RequestOptions, total=False):
+    r"""The arguments of `completions.create`, besides `stream`.
+
+    Attributes:
+        model: Who completes the prompt.
+        prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
+        max_tokens_to_sample: Most tokens to write, 1 or more.
+        stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
+        temperature: 0 (the likeliest tokens) to 1, the default.
+        top_k: Sample from so many tokens only, 0 or more.
+        top_p: Sample from this much probability only, 0 to 1.
+        metadata: Who asks.
+    """
+
+    model: Required[Model]
+    prompt: Required[str]
+    max_tokens_to_sample: Required[int]
+    stop_sequences: Iterable[str] | Omit | NotGiven
+    temperature: float | Omit | NotGiven
+    top_k: int | Omit | NotGiven
+    top_p: float | Omit | NotGiven
+    metadata: MetadataParam | Omit | NotGiven
+
+
+class CompletionCreateParamsNonStreaming(CompletionParams, total=False):
+    """All arguments of a call that does not stream."""
+
+    stream: Literal[False] | Omit | NotGiven
+
+
+class CompletionCreateParamsStreaming(CompletionParams, total=False):
+    """All arguments of a call that streams."""
+
+    stream: Required[Literal[True]]
+
+
+CompletionCreateParams: TypeAlias = (
+    CompletionCreateParamsNonStreaming | CompletionCreateParamsStreaming
+)
+
+
+class BaseModel(PydanticModel):
+    """An object of the API. Fields that are not known here are kept, as attributes too."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    @property
+    def _request_id(self) -> str | None:
+        """What the server calls the request that this came from, for its log.
+
+        Set on what a call returns; None on the items of a stream.
+        """
+        return (self.__pydantic_private__ or {}).get("_request_id")
+
+    def to_dict(
+        self,
+        *,
+        mode: Literal["json", "python"] = "python",
+        use_api_names: bool = True,
+        exclude_unset: bool = True,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        warnings: bool = True,
+    ) -> dict[str, object]:
+        """The fields that the server sent. The arguments are those of `model_dump`."""
+        return self.model_dump(
+            mode=mode,
+            by_alias=use_api_names,
+            exclude_unset=exclude_unset,
+            exclude_defaults=exclude_defaults,
+            exclude_none=exclude_none,
+            warnings=warnings,
+        )
+
+    def to_json(
+        self,
+        *,
+        indent: int | None = 2,
+        use_api_names: bool = True,
+        exclude_unset: bool = True,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        warnings: bool = True,
+    ) -> str:
+        """The same as JSON text. The arguments are those of `model_dump_json`."""
+        return self.model_dump_json(
+            indent=indent,
+            by_alias=use_api_names,
+            exclude_unset=exclude_unset,
+            exclude_defaults=exclude_defaults,
+            exclude_none=exclude_none,
+            warnings=warnings,
+        )
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class Completion(BaseModel):
+    r"""A completion, or in a stream a piece of one.
+
+    Attributes:
+        id: Of the completion, the same in all its pieces.
+        completion: The text up to the stop sequence, which it does not hold; it usually begins
+            with a space. In a stream, what is new since the piece before.
+        model: Who wrote it.
+        stop_reason: `stop_sequence`, also when the model ended its turn by itself, or
+            `max_tokens`; None in all pieces of a stream but the last.
+        type: Always `completion`.
+        stop: The stop sequence that ended the text, `\n\nHuman:` at the end of a turn.
+        log_id: The same as `id`.
+    """
+
+    id: str
+    completion: str
+    model: str
+    stop_reason: str | None = None
+    type: Literal["completion"]
+    stop: str | None = None
+    log_id: str | None = None
+
+
+class ModelInfo(BaseModel):
+    """A model that the server has.
+
+    Attributes:
+        id: Its name in requests.
+        display_name: Its name for people.
+        created_at: When it was published.
+        type: Always `model`.
+    """
+
+    id: str
+    display_name: str
+    created_at: datetime
+    type: Literal["model"]

@@ -1,0 +1,26 @@
+"""The types of the Python client, in the place where the official package had them."""
+
+from tenuto.client.pages import AsyncPage, SyncPage
+from tenuto.client.types import (
+    AnthropicBeta,
+    Completion,
+    CompletionCreateParams,
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+    MetadataParam,
+    Model,
+    ModelInfo,
+)
+
+__all__ = [
+    "AnthropicBeta",
+    "AsyncPage",
+    "Completion",
+    "CompletionCreateParams",
+    "CompletionCreateParamsNonStreaming",
+    "CompletionCreateParamsStreaming",
+    "MetadataParam",
+    "Model",
+    "ModelInfo",
+    "SyncPage",
+]
