@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from importlib import resources
 from pathlib import Path
-from types import ModuleType
+
+import pytest
 
 import tenuto
 
@@ -17,20 +19,29 @@ def test_the_version_is_that_of_the_distribution() -> None:
         assert tomllib.load(file)["project"]["version"] == tenuto.__version__
 
 
-def test_every_public_name_is_there_and_listed_in_order() -> None:
-    assert tenuto.__all__ == sorted(tenuto.__all__)
+def test_every_public_name_is_there_and_listed_once() -> None:
+    assert len(set(tenuto.__all__)) == len(tenuto.__all__)
     for name in tenuto.__all__:
         assert hasattr(tenuto, name), name
+    assert dir(tenuto) == sorted(tenuto.__all__)
 
 
-def test_no_public_name_is_missing_from_the_list() -> None:
-    public = {
-        name
-        for name, value in vars(tenuto).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    source = ast.parse(Path(tenuto.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in source.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    } | {ast.unparse(node.targets[0]) for node in block.body if isinstance(node, ast.Assign)}
 
-    assert public <= set(tenuto.__all__)
+    assert seen | {"__version__"} == set(tenuto.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        tenuto.nonsense  # noqa: B018
 
 
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:

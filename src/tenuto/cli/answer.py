@@ -120,7 +120,9 @@ def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> N
     except InvalidRequest as error:
         raise Failure(error.message, 2) from None
     except APIStatusError as error:
-        raise Failure(f"{base_url}: {error_of(error.status_code, error.body).message}") from None
+        refusal = error_of(error.status_code, error.body)
+        code = 2 if isinstance(refusal, InvalidRequest) else 1
+        raise Failure(f"{base_url}: {refusal.message}", code) from None
     except APIError as error:
         raise Failure(error.message) from None
 

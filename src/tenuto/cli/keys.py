@@ -10,7 +10,7 @@ import typer
 
 from tenuto.cli.failure import Failure
 
-keys = typer.Typer(
+keys: typer.Typer = typer.Typer(
     help="Make API keys, and the hashes that the settings hold.", rich_markup_mode=None
 )
 

@@ -19,7 +19,7 @@ from tenuto.version import __version__
 
 _INTERRUPTED = 130
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="tenuto",
     help="Keeps the Text Completions API alive: POST /v1/complete, with a model in the box.",
     add_completion=False,

@@ -31,6 +31,7 @@ DEFAULT_CONNECTION_LIMITS: Final = httpx2.Limits(
 )
 
 _API_VERSION = "2023-06-01"
+_MAX_KEPT_URLS = 16
 EMBEDDED_URL: Final = "http://localhost"
 
 
@@ -145,6 +146,7 @@ class BaseClient:
 
     api_key: str | None
     auth_token: str | None
+    timeout: TimeoutSpec
     max_retries: int
     engine: str | None
 
@@ -188,12 +190,16 @@ class BaseClient:
 
     @property
     def base_url(self) -> httpx2.URL:
-        """The server, ending in a slash. It may be set to a text."""
+        """The server; its path ends in a slash. It may be set to a text."""
         return self._base_url
 
     @base_url.setter
     def base_url(self, url: str | httpx2.URL) -> None:
-        self._base_url = httpx2.URL(str(url).rstrip("/") + "/")
+        parsed = httpx2.URL(url)
+        if not parsed.path.endswith("/"):
+            parsed = parsed.copy_with(path=parsed.path + "/")
+        self._base_url = parsed
+        self._urls: dict[str, httpx2.URL] = {}
 
     @property
     def auth_headers(self) -> dict[str, str]:
@@ -222,6 +228,15 @@ class BaseClient:
         """The parameters of every URL."""
         return dict(self._custom_query)
 
+    def _url(self, path: str) -> httpx2.URL:
+        """Where a path is. Kept, since parsing a URL costs as much as reading an answer."""
+        url = self._urls.get(path)
+        if url is None:
+            url = self._base_url.copy_with(path=self._base_url.path.rstrip("/") + path)
+            if len(self._urls) < _MAX_KEPT_URLS:
+                self._urls[path] = url
+        return url
+
     def _parts(self, call: Call[Any]) -> dict[str, Any]:
         """The arguments of httpx2's `build_request`."""
         headers = self.default_headers
@@ -230,11 +245,14 @@ class BaseClient:
                 headers.pop(name.lower(), None)
             else:
                 headers[name.lower()] = value
+        content = call.content
+        if content is None:
+            headers.pop("content-type", None)
         return {
             "method": call.method,
-            "url": self._base_url.copy_with(path=self._base_url.path.rstrip("/") + call.path),
+            "url": self._url(call.path),
             "headers": headers,
-            "content": call.content,
+            "content": content,
             "params": (self._custom_query | dict(call.query or {})) or None,
             "timeout": as_timeout(
                 self.timeout if isinstance(call.timeout, NotGiven) else call.timeout

@@ -244,7 +244,9 @@ def error_of_event(response: httpx2.Response, data: str) -> APIStatusError:
     return APIStatusError(message, response=response, body=body)
 
 
-def error_of_transport(error: httpx2.HTTPError, request: httpx2.Request) -> APIConnectionError:
+def error_of_transport(
+    error: httpx2.HTTPError | httpx2.StreamError, request: httpx2.Request
+) -> APIConnectionError:
     """The error for a request that got no answer, or not all of it."""
     if isinstance(error, httpx2.TimeoutException):
         return APITimeoutError(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -68,8 +67,8 @@ class StreamReader:
             "the server or something before it closed the connection. The text may lack its end."
         )
 
-    def broken(self, error: httpx2.HTTPError) -> APIError:
-        """The error for a connection that broke."""
+    def broken(self, error: httpx2.HTTPError | httpx2.StreamError) -> APIError:
+        """The error for a connection that broke, or a response that somebody else has read."""
         return error_of_transport(error, self._response.request)
 
     def final(self) -> Completion:
@@ -103,6 +102,7 @@ class Stream(Generic[ItemT]):
         self.response = response
         self._reader = StreamReader(response, strict=strict)
         self._iterator = self._items()
+        self._closed = False
 
     def __iter__(self) -> Iterator[ItemT]:
         return self._iterator
@@ -126,9 +126,11 @@ class Stream(Generic[ItemT]):
         return self._reader.final()  # type: ignore[return-value]
 
     def close(self) -> None:
-        """Cancels what is left. May be called again, and from another thread."""
-        with contextlib.suppress(ValueError):  # It is being read at this moment.
-            self._iterator.close()
+        """Cancels what is left: iterating ends. May be called again, and from another thread.
+
+        A thread that waits for the next piece at this moment notices when it comes.
+        """
+        self._closed = True
         self.response.close()
 
     def __enter__(self) -> Self:
@@ -149,10 +151,14 @@ class Stream(Generic[ItemT]):
                 for item in reader.push(data):
                     if isinstance(item, APIError):
                         raise item
+                    if self._closed:
+                        return
                     yield item  # type: ignore[misc]
-            reader.end()
-        except httpx2.HTTPError as error:
-            raise reader.broken(error) from error
+            if not self._closed:
+                reader.end()
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            if not self._closed:
+                raise reader.broken(error) from error
         finally:
             self.response.close()
 
@@ -166,6 +172,7 @@ class AsyncStream(Generic[ItemT]):
         self.response = response
         self._reader = StreamReader(response, strict=strict)
         self._iterator = self._items()
+        self._closed = False
 
     def __aiter__(self) -> AsyncIterator[ItemT]:
         return self._iterator
@@ -185,9 +192,8 @@ class AsyncStream(Generic[ItemT]):
         return self._reader.final()  # type: ignore[return-value]
 
     async def close(self) -> None:
-        """Cancels what is left. May be called again, and while another task reads."""
-        with contextlib.suppress(RuntimeError):  # It is being read at this moment.
-            await self._iterator.aclose()
+        """Cancels what is left: iterating ends. May be called again."""
+        self._closed = True
         await self.response.aclose()
 
     async def __aenter__(self) -> Self:
@@ -208,9 +214,13 @@ class AsyncStream(Generic[ItemT]):
                 for item in reader.push(data):
                     if isinstance(item, APIError):
                         raise item
+                    if self._closed:
+                        return
                     yield item  # type: ignore[misc]
-            reader.end()
-        except httpx2.HTTPError as error:
-            raise reader.broken(error) from error
+            if not self._closed:
+                reader.end()
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            if not self._closed:
+                raise reader.broken(error) from error
         finally:
             await self.response.aclose()

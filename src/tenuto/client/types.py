@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal, Required, TypeAlias, TypedDict
+from typing import ClassVar, Literal, Required, TypeAlias, TypedDict
 
 import httpx2
 from pydantic import BaseModel as PydanticModel
@@ -218,7 +218,7 @@ CompletionCreateParams: TypeAlias = (
 class BaseModel(PydanticModel):
     """An object of the API. Fields that are not known here are kept, as attributes too."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=())
 
     @property
     def _request_id(self) -> str | None:

@@ -54,59 +54,73 @@ class ApiError(Exception):
 
 
 class InvalidRequest(ApiError):
-    status, type = 400, "invalid_request_error"
+    status: ClassVar[int] = 400
+    type: ClassVar[str] = "invalid_request_error"
 
 
 class AuthenticationError(ApiError):
-    status, type = 401, "authentication_error"
+    status: ClassVar[int] = 401
+    type: ClassVar[str] = "authentication_error"
 
 
 class BillingError(ApiError):
-    status, type = 402, "billing_error"
+    status: ClassVar[int] = 402
+    type: ClassVar[str] = "billing_error"
 
 
 class PermissionDenied(ApiError):
-    status, type = 403, "permission_error"
+    status: ClassVar[int] = 403
+    type: ClassVar[str] = "permission_error"
 
 
 class NotFound(ApiError):
-    status, type = 404, "not_found_error"
+    status: ClassVar[int] = 404
+    type: ClassVar[str] = "not_found_error"
 
 
 class MethodNotAllowed(ApiError):
-    status, type = 405, "invalid_request_error"
+    status: ClassVar[int] = 405
+    type: ClassVar[str] = "invalid_request_error"
 
 
 class RequestTimeout(ApiError):
-    status, type = 408, "invalid_request_error"
+    status: ClassVar[int] = 408
+    type: ClassVar[str] = "invalid_request_error"
 
 
 class Conflict(ApiError):
-    status, type = 409, "conflict_error"
+    status: ClassVar[int] = 409
+    type: ClassVar[str] = "conflict_error"
 
 
 class RequestTooLarge(ApiError):
-    status, type = 413, "request_too_large"
+    status: ClassVar[int] = 413
+    type: ClassVar[str] = "request_too_large"
 
 
 class HeadTooLarge(ApiError):
-    status, type = 431, "invalid_request_error"
+    status: ClassVar[int] = 431
+    type: ClassVar[str] = "invalid_request_error"
 
 
 class RateLimited(ApiError):
-    status, type = 429, "rate_limit_error"
+    status: ClassVar[int] = 429
+    type: ClassVar[str] = "rate_limit_error"
 
 
 class InternalError(ApiError):
-    status, type = 500, "api_error"
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "api_error"
 
 
 class GatewayTimeout(ApiError):
-    status, type = 504, "timeout_error"
+    status: ClassVar[int] = 504
+    type: ClassVar[str] = "timeout_error"
 
 
 class Overloaded(ApiError):
-    status, type = 529, "overloaded_error"
+    status: ClassVar[int] = 529
+    type: ClassVar[str] = "overloaded_error"
 
 
 _ERRORS: tuple[type[ApiError], ...] = (

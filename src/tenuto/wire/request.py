@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
@@ -20,7 +20,7 @@ from tenuto.wire.versions import Version
 class Metadata(BaseModel):
     """What the caller says of itself. Never interpreted; kept out of logs."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     user_id: Annotated[StrictStr, Field(max_length=256)] | None = None
 
@@ -42,7 +42,7 @@ class CompletionRequest(BaseModel):
         stream: Whether to answer with server-sent events.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: Annotated[StrictStr, Field(min_length=1)]
     prompt: Annotated[StrictStr, Field(min_length=1)]

@@ -1,0 +1,180 @@
+"""No server at all: an engine behind the same client."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tenuto
+from tenuto import AsyncClient, Client
+from tenuto.engine.local.engine import built_in_model
+from tests.client.libraries import ASK, OURS, Dual
+from tests.conftest import PATIENCE_S
+
+pytestmark = pytest.mark.anyio
+
+CYCLES = 1000
+HELLO = ASK | {"prompt": "\n\nHuman: one two three\n\nAssistant:", "temperature": 0}
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def dual(request: pytest.FixtureRequest) -> Dual:
+    return Dual(OURS, awaited=request.param)
+
+
+def embedded(dual: Dual, engine: str, **options: Any) -> Any:
+    return (AsyncClient if dual.awaited else Client)(engine=engine, **options)
+
+
+def left_open() -> tuple[int, int, int]:
+    """How many descriptors, threads and child processes this process has."""
+    gc.collect()
+    for thread in threading.enumerate():
+        # Python's own, one for each child process that has just ended.
+        if thread.name.startswith("waitpid-"):
+            thread.join(PATIENCE_S)
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), len(children)
+
+
+async def test_an_engine_answers_without_a_server(dual: Dual) -> None:
+    async def ask(client: Any) -> None:
+        plain = await dual.create(client, **HELLO)
+        assert plain.completion == " one two three"
+        assert plain._request_id.startswith("req_")
+        stream = await dual.create(client, **HELLO, stream=True)
+        assert await dual.items(stream.text) == [" one", " two", " three"]
+        with pytest.raises(tenuto.BadRequestError, match="must start with"):
+            await dual.create(client, prompt="hi")
+        models = await dual.items(client.models.list())
+        assert models[0].id == "echo"
+
+    await dual.inside(embedded(dual, "echo"), ask)
+
+
+async def test_the_built_in_model_answers(dual: Dual) -> None:
+    async def ask(client: Any) -> None:
+        answer = await dual.create(
+            client,
+            prompt="\n\nHuman: What is the capital of France?\n\nAssistant:",
+            temperature=0,
+            max_tokens_to_sample=30,
+        )
+        assert "Paris" in answer.completion
+        stream = await dual.create(client, max_tokens_to_sample=2000, stream=True)
+        await dual.got(anext(stream) if dual.awaited else next(stream))
+        await dual.close(stream)
+        assert (await dual.create(client)).completion
+
+    before = left_open()
+    await dual.inside(embedded(dual, f"local:{built_in_model()}"), ask)
+    if not dual.awaited:  # The event loop of the test keeps a thread for what it waits for.
+        assert left_open() == before
+
+
+async def test_a_blocking_client_may_be_used_inside_a_running_loop() -> None:
+    # As in a notebook, whose cells run on a loop.
+    assert asyncio.get_running_loop().is_running()
+    with Client(engine="local") as client:
+        assert client.completions.create(**HELLO).completion
+
+
+def test_an_awaited_client_may_be_used_from_one_loop_after_another() -> None:
+    client = AsyncClient(engine="echo")
+
+    async def ask() -> str:
+        answer: str = (await client.completions.create(**HELLO)).completion
+        return answer
+
+    assert [asyncio.run(ask()) for _ in range(3)] == [" one two three"] * 3
+    asyncio.run(client.close())
+
+
+def test_many_clients_one_after_another_leave_nothing_behind() -> None:
+    def cycle(ask: bool) -> None:
+        with Client(engine="echo" if ask else "local") as client:
+            if ask:
+                client.completions.create(**HELLO)
+
+    cycle(ask=True)
+    cycle(ask=False)
+    before = left_open()
+    for number in range(CYCLES):
+        cycle(ask=number % 2 == 0)
+    assert left_open() == before
+
+
+def test_engines_that_answered_leave_nothing_behind() -> None:
+    with Client(engine="local") as client:
+        client.completions.create(**HELLO)
+    before = left_open()
+    for _ in range(3):
+        with Client(engine="local") as client:
+            client.completions.create(**HELLO)
+    assert left_open() == before
+
+
+def test_a_client_that_is_forgotten_ends_its_engine() -> None:
+    before = left_open()
+    client = Client(engine="echo")
+    client.completions.create(**HELLO)
+    assert left_open() != before
+    del client
+    assert left_open() == before
+
+
+async def test_closing_ends_what_still_runs(dual: Dual, endless_model: Path) -> None:
+    client = embedded(dual, f"local:{endless_model}")
+    stream = await dual.create(client, max_tokens_to_sample=2000, stream=True)
+    await dual.got(anext(stream) if dual.awaited else next(stream))
+    await dual.close(client)
+    with pytest.raises(tenuto.APIError):
+        await dual.items(stream)
+    with pytest.raises(RuntimeError, match="closed"):
+        await dual.create(client)
+
+
+async def test_a_timeout_holds_for_an_engine_too(dual: Dual, endless_model: Path) -> None:
+    async def ask(client: Any) -> None:
+        await dual.create(client, max_tokens_to_sample=1)
+        with pytest.raises(tenuto.APITimeoutError):
+            await dual.create(client, max_tokens_to_sample=2000, timeout=0.05)
+        assert (await dual.create(client, max_tokens_to_sample=1)).stop_reason == "max_tokens"
+
+    await dual.inside(embedded(dual, f"local:{endless_model}", max_retries=0), ask)
+
+
+def test_copies_share_the_engine() -> None:
+    with Client(engine="echo") as client:
+        copy = client.with_options(max_retries=0)
+        assert copy.completions.create(**HELLO).completion == " one two three"
+        assert copy._pool is client._pool
+    assert copy.is_closed()
+
+
+SCRIPT = """
+from tenuto import Client
+client = Client(engine="local")
+stream = client.completions.create(
+    model="m", prompt="\\n\\nHuman: Hello\\n\\nAssistant:", max_tokens_to_sample=100, stream=True
+)
+print(next(stream).type)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    "end", ["", "raise SystemExit(0)", "import asyncio; asyncio.run(asyncio.sleep(0))"]
+)
+def test_a_script_that_closes_nothing_ends_cleanly(end: str) -> None:
+    command = [sys.executable, "-W", "default", "-c", SCRIPT.format(end=end)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "completion\n", "")

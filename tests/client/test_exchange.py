@@ -1,0 +1,127 @@
+"""The steps of an exchange, taken by hand: nothing is sent, and nobody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import httpx2
+import pytest
+
+from tenuto.client.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    OverloadedError,
+    RateLimitError,
+)
+from tenuto.client.exchange import Answer, Close, Outcome, Read, Send, Step, Wait, exchange
+
+REQUEST = httpx2.Request("POST", "http://api.test/v1/complete", content=b"{}")
+
+
+def begin(retries: int = 2, *, stream: bool = False) -> Generator[Step, Outcome, Answer]:
+    return exchange(
+        REQUEST, max_retries=retries, stream=stream, clock=lambda: 0.0, chance=lambda: 0.0
+    )
+
+
+def answer(status: int, **headers: str) -> httpx2.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"error": {"type": "overloaded_error", "message": "Overloaded"}}
+    return httpx2.Response(status, headers=named, json=body, request=REQUEST)
+
+
+def result(steps: Generator[Step, Outcome, Answer], outcome: Outcome) -> Answer:
+    with pytest.raises(StopIteration) as done:
+        steps.send(outcome)
+    ended: Answer = done.value.value
+    return ended
+
+
+def test_a_success_is_read_whole() -> None:
+    steps, good = begin(), answer(200)
+    assert next(steps) == Send(REQUEST)
+    assert steps.send(good) == Read(good)
+    assert result(steps, None) == Answer(good, 0)
+
+
+def test_a_stream_is_left_to_the_caller() -> None:
+    steps, good = begin(stream=True), answer(200)
+    next(steps)
+    assert result(steps, good) == Answer(good, 0)
+
+
+def test_every_retry_closes_waits_and_sends_the_same() -> None:
+    steps = begin()
+    next(steps)
+    for wait, failure in ((0.5, answer(529)), (7.0, answer(429, retry_after="7"))):
+        assert steps.send(failure) == Close(failure)
+        assert steps.send(None) == Wait(wait)
+        assert steps.send(None) == Send(REQUEST)
+    good = answer(200)
+    steps.send(good)
+    assert result(steps, None) == Answer(good, 2)
+
+
+def test_the_last_failure_is_read_and_raised() -> None:
+    steps, failure = begin(0), answer(529, request_id="req_1")
+    next(steps)
+    assert steps.send(failure) == Read(failure)
+    with pytest.raises(OverloadedError) as caught:
+        steps.send(None)
+    assert (caught.value.request_id, caught.value.type) == ("req_1", "overloaded_error")
+
+
+def test_a_failure_after_retries_is_the_last_one() -> None:
+    steps = begin(1)
+    next(steps)
+    steps.send(answer(500))
+    steps.send(None)
+    steps.send(None)
+    steps.send(answer(429))
+    with pytest.raises(RateLimitError):
+        steps.send(None)
+
+
+def test_no_connection_is_tried_again() -> None:
+    steps = begin(1)
+    next(steps)
+    assert steps.send(httpx2.ConnectError("refused")) == Wait(0.5)
+    assert steps.send(None) == Send(REQUEST)
+    with pytest.raises(APIConnectionError, match=r"refused.*`tenuto serve`") as caught:
+        steps.send(httpx2.ConnectError("refused"))
+    assert isinstance(caught.value.__cause__, httpx2.ConnectError)
+
+
+def test_a_timeout_is_tried_again() -> None:
+    steps = begin(1)
+    next(steps)
+    assert steps.send(httpx2.ReadTimeout("slow")) == Wait(0.5)
+    steps.send(None)
+    with pytest.raises(APITimeoutError):
+        steps.send(httpx2.ConnectTimeout("slow"))
+
+
+@pytest.mark.parametrize(
+    "error", [httpx2.UnsupportedProtocol("ftp"), httpx2.LocalProtocolError("bad header")]
+)
+def test_what_would_fail_again_is_not_tried_again(error: httpx2.HTTPError) -> None:
+    steps = begin(5)
+    next(steps)
+    with pytest.raises(APIConnectionError):
+        steps.send(error)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    steps = begin(1)
+    next(steps)
+    steps.send(answer(200))
+    assert steps.send(httpx2.ReadError("reset")) == Wait(0.5)
+    assert steps.send(None) == Send(REQUEST)
+
+
+def test_an_error_that_breaks_off_is_a_connection_error() -> None:
+    steps = begin(0)
+    next(steps)
+    steps.send(answer(400))
+    with pytest.raises(APIConnectionError, match="reset"):
+        steps.send(httpx2.ReadError("reset"))

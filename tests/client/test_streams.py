@@ -1,0 +1,146 @@
+"""Streams, where ours does more than the official one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+import httpx2
+import pytest
+
+from tenuto import AsyncClient, Client, IncompleteStreamError
+from tenuto.client.errors import APIConnectionError, APIResponseValidationError, APITimeoutError
+from tests.client.libraries import ASK, LAST, OURS, PING, Dual, event, piece
+from tests.conftest import RunningServer, running_server
+
+pytestmark = pytest.mark.anyio
+
+LONG: dict[str, Any] = ASK | {"max_tokens_to_sample": 2000, "stream": True}
+
+
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
+def dual(request: pytest.FixtureRequest) -> Dual:
+    return Dual(OURS, awaited=request.param)
+
+
+async def stream_of(dual: Dual, *chunks: bytes | Exception, **options: Any) -> Any:
+    response = dual.library.stream(*chunks)
+    client = dual.client(lambda _: response, **options)
+    return await dual.create(client, stream=True)
+
+
+async def test_only_the_text(dual: Dual) -> None:
+    stream = await stream_of(dual, PING, piece(" Hel"), piece(""), piece("lo!"), LAST)
+    assert await dual.items(stream.text) == [" Hel", "lo!"]
+
+
+async def test_the_final_completion(dual: Dual) -> None:
+    stream = await stream_of(dual, piece(" Hel"), piece("lo"), piece("!", "max_tokens"))
+    assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
+    final = await dual.got(stream.get_final_completion())
+    assert (final.completion, final.stop_reason, final.id) == (" Hello!", "max_tokens", "compl_1")
+    assert await dual.got(stream.get_final_completion()) == final
+
+
+@pytest.mark.parametrize("chunks", [(), (PING,), (piece(" Hel"), piece("lo")), (LAST[:-1],)])
+async def test_a_stream_without_its_end_is_an_error(dual: Dual, chunks: tuple[bytes, ...]) -> None:
+    stream = await stream_of(dual, *chunks)
+    with pytest.raises(IncompleteStreamError, match="before its final event") as caught:
+        await dual.items(stream)
+    assert caught.value.text == (" Hello" if len(chunks) == 2 else "")
+    assert isinstance(caught.value, APIConnectionError)
+    assert stream.response.body.closed
+
+
+async def test_an_answer_that_is_no_stream_is_named(dual: Dual) -> None:
+    response = httpx2.Response(200, json={"completion": " Hi"})
+    stream = await dual.create(dual.client(lambda _: response), stream=True)
+    with pytest.raises(IncompleteStreamError, match="application/json"):
+        await dual.items(stream)
+
+
+async def test_a_connection_that_breaks(dual: Dual) -> None:
+    stream = await stream_of(dual, piece(" Hel"), httpx2.ReadError("reset by peer"))
+    with pytest.raises(APIConnectionError, match="reset by peer"):
+        await dual.items(stream)
+    stream = await stream_of(dual, piece(" Hel"), httpx2.ReadTimeout("slow"))
+    with pytest.raises(APITimeoutError):
+        await dual.items(stream)
+
+
+async def test_what_came_before_an_error_in_the_same_bytes_is_given_first(dual: Dual) -> None:
+    error = event("error", {"type": "error", "error": {"type": "api_error", "message": "Broke."}})
+    stream = await stream_of(dual, piece(" Hel") + error)
+    assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
+    with pytest.raises(dual.library.module.APIStatusError, match="Broke"):
+        await dual.items(stream)
+
+
+async def test_a_piece_that_is_none_is_named(dual: Dual) -> None:
+    stream = await stream_of(dual, event("completion", [1]), LAST)
+    with pytest.raises(APIResponseValidationError):
+        await dual.items(stream)
+
+
+async def test_a_closed_stream_is_at_its_end(dual: Dual) -> None:
+    stream = await stream_of(dual, piece(" Hel"), LAST)
+    await dual.close(stream)
+    await dual.close(stream)
+    assert await dual.items(stream) == []
+
+
+@pytest.fixture(scope="module")
+def endless(endless_model: Any) -> Any:
+    with running_server("--model", str(endless_model)) as server:
+        yield server
+
+
+def test_leaving_a_stream_frees_the_servers_slot(endless: RunningServer) -> None:
+    with Client(base_url=endless.url) as client:
+        with client.completions.create(**LONG) as stream:
+            next(stream)
+            assert endless.get("/ready")["running"] == 1
+        endless.wait_until_idle(10)
+        # Forgotten, not closed.
+        next(client.completions.create(**LONG))
+        gc.collect()
+        endless.wait_until_idle(10)
+
+
+def test_another_thread_may_close_a_stream(endless: RunningServer) -> None:
+    with Client(base_url=endless.url) as client:
+        stream = client.completions.create(**LONG)
+        next(stream)
+        closer = threading.Thread(target=stream.close)
+        for number, _ in enumerate(stream):
+            if number == 3:
+                closer.start()
+        closer.join()
+        endless.wait_until_idle(10)
+
+
+async def test_cancelling_a_task_frees_the_servers_slot(endless: RunningServer) -> None:
+    async def read(client: AsyncClient, seen: asyncio.Event, stream: bool) -> None:
+        if not stream:
+            fields: dict[str, Any] = {**LONG, "stream": False}
+            await client.completions.create(**fields)
+        async for _ in await client.completions.create(**LONG):
+            seen.set()
+
+    async with AsyncClient(base_url=endless.url) as client:
+        seen = asyncio.Event()
+        task = asyncio.create_task(read(client, seen, stream=True))
+        await seen.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(endless.wait_until_idle, 10)
+        task = asyncio.create_task(read(client, seen, stream=False))
+        while not (await asyncio.to_thread(endless.get, "/ready"))["running"]:
+            assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(endless.wait_until_idle, 10)

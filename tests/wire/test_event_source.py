@@ -1,0 +1,95 @@
+"""Reading server-sent events: each case whole, cut at every byte, and byte by byte."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.wire import event_source
+from tenuto.wire.event_source import EventSource, ServerSentEvent
+
+CASES: dict[str, tuple[bytes, list[tuple[str, str]]]] = {
+    "one event": (b'event: ping\ndata: {"type": "ping"}\n\n', [("ping", '{"type": "ping"}')]),
+    "two events": (b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n", [("a", "1"), ("b", "2")]),
+    "CRLF": (b"event: a\r\ndata: 1\r\n\r\nevent: b\r\ndata: 2\r\n\r\n", [("a", "1"), ("b", "2")]),
+    "CR": (b"event: a\rdata: 1\r\revent: b\rdata: 2\r\r", [("a", "1"), ("b", "2")]),
+    "line ends mixed": (
+        b"event: a\r\ndata: 1\n\revent: b\rdata: 2\r\n\n",
+        [("a", "1"), ("b", "2")],
+    ),
+    "byte order mark": (b"\xef\xbb\xbfevent: a\ndata: 1\n\n", [("a", "1")]),
+    "byte order mark later": (b"event: a\ndata: \xef\xbb\xbf\n\n", [("a", "\ufeff")]),
+    "comments": (b": hello\n\n:\nevent: a\n: in between\ndata: 1\n\n: bye\n\n", [("a", "1")]),
+    "no name": (b"data: [DONE]\n\n", [("", "[DONE]")]),
+    "no blank after the colon": (b"event:a\ndata:1\n\n", [("a", "1")]),
+    "two blanks": (b"event: a\ndata:  1\n\n", [("a", " 1")]),
+    "several lines of data": (b"data: 1\nevent: a\ndata: 2\ndata\n\n", [("a", "1\n2\n")]),
+    "other fields": (b"id: 7\nretry: 10\nevent: a\nfoo: bar\ndata: 1\n\n", [("a", "1")]),
+    "the last name counts": (b"event: a\nevent: b\ndata: 1\n\n", [("b", "1")]),
+    "colons in data": (b"data: a: b\n\n", [("", "a: b")]),
+    "blank lines": (
+        b"\n\n\nevent: a\ndata: 1\n\n\n\nevent: b\ndata: 2\n\n",
+        [("a", "1"), ("b", "2")],
+    ),
+    "a character of four bytes": ("data: 😀é\n\n".encode(), [("", "😀é")]),
+    "other line separators": ("data: a\u2028b\x0b\x85\n\n".encode(), [("", "a\u2028b\x0b\x85")]),
+    "no UTF-8": (b"data: \xff\xc3\n\ndata: 1\n\n", [("", "\ufffd\ufffd"), ("", "1")]),
+    "no end": (b"event: a\ndata: 1\n\nevent: b\ndata: 2\n", [("a", "1")]),
+    "nothing": (b"", []),
+}
+
+
+def read(*parts: bytes) -> list[tuple[str, str]]:
+    source = EventSource()
+    return [tuple(event) for part in parts for event in source.push(part)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_event_is_read_the_same_wherever_it_is_cut(case: str) -> None:
+    data, events = CASES[case]
+    assert read(data) == events
+    for cut in range(len(data) + 1):
+        assert read(data[:cut], data[cut:]) == events, cut
+    assert read(*(data[at : at + 1] for at in range(len(data)))) == events
+
+
+def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
+    source = EventSource()
+    assert source.push(b"event: a\ndata: 1\r") == []
+    assert source.push(b"\n\r") == [ServerSentEvent("a", "1")]
+    assert source.push(b"\n") == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1).map(
+                str.strip
+            ),
+            st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), min_size=1),
+        )
+    ),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.lists(st.integers(0, 400)),
+)
+def test_what_was_written_is_read(
+    events: list[tuple[str, list[str]]], end: str, cuts: list[int]
+) -> None:
+    written = "".join(
+        f"event: {name}{end}" + "".join(f"data: {line}{end}" for line in lines) + end
+        for name, lines in events
+    ).encode()
+    edges = sorted({0, len(written), *(cut for cut in cuts if cut < len(written))})
+    parts = [written[a:b] for a, b in itertools.pairwise(edges)]
+    assert read(*parts) == [(name, "\n".join(lines)) for name, lines in events]
+
+
+def test_an_event_without_end_is_not_kept_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_source, "MAX_EVENT_BYTES", 1000)
+    source = EventSource()
+    source.push(b"data: " + b"x" * 900)
+    with pytest.raises(ValueError, match="longer than 1000 bytes"):
+        source.push(b"x" * 900)
