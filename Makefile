@@ -31,6 +31,7 @@ check: $(DEV) ## Run ruff, mypy, pyright and the tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright
+	PYTHONPATH=src PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes tenuto --ignoreexternal
 	$(BIN)/python -m pytest
 
 format: $(DEV) ## Put the code into its form

@@ -1,6 +1,6 @@
 """Runs all benchmarks, one after another: `python -m benchmarks`."""
 
-from benchmarks import startup, stops, throughput
+from benchmarks import client, startup, stops, throughput
 
-for benchmark in (stops, startup, throughput):
+for benchmark in (stops, startup, throughput, client):
     benchmark.main()

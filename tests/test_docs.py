@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tenuto import AI_PROMPT, HUMAN_PROMPT, Client
 from tenuto.server.openapi import document
 from tenuto.settings import Settings
 from tenuto.wire.errors import all_errors
 from tenuto.wire.request import parse_request
 from tenuto.wire.versions import spoken_versions
+from tests.conftest import RunningServer
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,6 +51,33 @@ def test_every_make_target_of_the_readme_exists() -> None:
 def test_the_request_of_the_readme_is_accepted() -> None:
     (body,) = re.findall(r"-d '(\{.*?\})'", README, re.DOTALL)
     assert parse_request(body.encode()).prompt == "\n\nHuman: Hello, world!\n\nAssistant:"
+
+
+PROGRAMS = [
+    pytest.param(block, id=f"{path.name}-{number}")
+    for path in (ROOT / "README.md", ROOT / "docs" / "client.md")
+    for number, block in enumerate(
+        re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.M)
+    )
+    if "completions.create" in block
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_runs(
+    program: str,
+    server: RunningServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TENUTO_BASE_URL", server.url)
+    monkeypatch.setattr(warnings, "warn", lambda *_, **__: None)  # They name retired models.
+    names: dict[str, Any] = {"AI_PROMPT": AI_PROMPT, "HUMAN_PROMPT": HUMAN_PROMPT}
+    if "client =" not in program and "as client" not in program:
+        names["client"] = Client()
+    exec(program.replace("http://127.0.0.1:8000", server.url), names)
+    names["client"].close()
+    assert capsys.readouterr().out.strip()
 
 
 def settings_of(section: object, name: str) -> list[tuple[str, str, str]]:
