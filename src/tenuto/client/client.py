@@ -62,16 +62,18 @@ class ClientWithRawResponse:
     """`client.with_raw_response`."""
 
     def __init__(self, client: Client) -> None:
-        self.completions = CompletionsWithRawResponse(client)
-        self.models = ModelsWithRawResponse(client)
+        self.completions: CompletionsWithRawResponse = CompletionsWithRawResponse(client)
+        self.models: ModelsWithRawResponse = ModelsWithRawResponse(client)
 
 
 class ClientWithStreamingResponse:
     """`client.with_streaming_response`."""
 
     def __init__(self, client: Client) -> None:
-        self.completions = CompletionsWithStreamingResponse(client)
-        self.models = ModelsWithStreamingResponse(client)
+        self.completions: CompletionsWithStreamingResponse = CompletionsWithStreamingResponse(
+            client
+        )
+        self.models: ModelsWithStreamingResponse = ModelsWithStreamingResponse(client)
 
 
 class AsyncClient(AsyncSender):
@@ -113,13 +115,15 @@ class AsyncClientWithRawResponse:
     """`client.with_raw_response`."""
 
     def __init__(self, client: AsyncClient) -> None:
-        self.completions = AsyncCompletionsWithRawResponse(client)
-        self.models = AsyncModelsWithRawResponse(client)
+        self.completions: AsyncCompletionsWithRawResponse = AsyncCompletionsWithRawResponse(client)
+        self.models: AsyncModelsWithRawResponse = AsyncModelsWithRawResponse(client)
 
 
 class AsyncClientWithStreamingResponse:
     """`client.with_streaming_response`."""
 
     def __init__(self, client: AsyncClient) -> None:
-        self.completions = AsyncCompletionsWithStreamingResponse(client)
-        self.models = AsyncModelsWithStreamingResponse(client)
+        self.completions: AsyncCompletionsWithStreamingResponse = (
+            AsyncCompletionsWithStreamingResponse(client)
+        )
+        self.models: AsyncModelsWithStreamingResponse = AsyncModelsWithStreamingResponse(client)

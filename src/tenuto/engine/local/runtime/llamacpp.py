@@ -63,6 +63,11 @@ class LlamaCppRuntime:
         CannotLoad: The library is not installed, or it cannot read this model.
     """
 
+    context: int
+    kv_blocks: int
+    block_tokens: int
+    longest_token: int
+
     def __init__(self, load: Load) -> None:
         try:
             import xllamacpp  # pyright: ignore[reportMissingImports]

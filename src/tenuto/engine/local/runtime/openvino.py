@@ -33,7 +33,10 @@ class OpenVinoRuntime:
         CannotLoad: The library is not installed, or it cannot read this model.
     """
 
-    block_tokens = _BLOCK_TOKENS
+    context: int
+    kv_blocks: int
+    block_tokens: int = _BLOCK_TOKENS
+    longest_token: int
 
     def __init__(self, load: Load) -> None:
         try:
