@@ -127,7 +127,11 @@ def test_a_truncated_model_is_an_error_in_one_line(tmp_path: Path) -> None:
 def test_ctrl_c_ends_it_cleanly(endless_model: Path) -> None:
     arguments = ["hi", "--model", str(endless_model), "--max-tokens", "1000000"]
     with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pipesize=4096,  # Too small for the whole text: it is still written when the signal comes.
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -85,7 +85,8 @@ async def test_a_piece_that_is_none_is_named(dual: Dual) -> None:
 
 
 async def test_a_closed_stream_is_at_its_end(dual: Dual) -> None:
-    stream = await stream_of(dual, piece(" Hel"), LAST)
+    stream = await stream_of(dual, piece(" Hel") + piece("lo"), LAST)
+    assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
     await dual.close(stream)
     await dual.close(stream)
     assert await dual.items(stream) == []

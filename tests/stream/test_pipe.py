@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenuto.engine import base
 from tenuto.engine.base import (
     EngineError,
     EngineFailed,
@@ -24,8 +25,8 @@ from tenuto.engine.base import (
 from tenuto.prompt.turns import HUMAN, parse_prompt
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import ApiError, InternalError, InvalidRequest, Overloaded
-from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
-from tenuto.wire.request import CompletionRequest
+from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
+from tenuto.wire.request import CompletionRequest, Metadata
 from tenuto.wire.response import Completion
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +40,17 @@ class Script:
     Args:
         steps: What to write, a token each; an exception is raised in its place.
         finish: Why it ends after the last step. None: it ends without a word.
+        accepted: What it tells with its first piece.
     """
 
-    def __init__(self, *steps: str | Exception, finish: Finish | None = Finish.END) -> None:
+    def __init__(
+        self,
+        *steps: str | Exception,
+        finish: Finish | None = Finish.END,
+        accepted: base.Accepted | None = None,
+    ) -> None:
         self._steps = steps
+        self._accepted = accepted
         self._finish = finish
         self.written = 0
         self.closed = False
@@ -56,7 +64,7 @@ class Script:
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         try:
             if not (self._steps and isinstance(self._steps[0], Exception)):
-                yield Piece("")
+                yield Piece("", accepted=self._accepted)
             for step in self._steps:
                 if isinstance(step, Exception):
                     raise step
@@ -318,12 +326,18 @@ def test_a_job_carries_what_the_request_asks_for() -> None:
         model="claude-2.1",
         prompt=JOB.prompt.text,
         max_tokens_to_sample=7,
+        stop_sequences=["END"],
         temperature=0.5,
         top_p=0.9,
         top_k=5,
+        metadata=Metadata(user_id="u-1"),
+        stream=True,
     )
 
-    assert job_of(request, JOB.prompt, seed=3) == Job(JOB.prompt, 7, 0.5, 0.9, 5, 3)
+    job = job_of(request, JOB.prompt, seed=3, key="sk-1")
+
+    assert job == Job(JOB.prompt, 7, 0.5, 0.9, 5, 3, "claude-2.1", ("END",), True, "u-1", "sk-1")
+    assert "sk-1" not in repr(job)
 
 
 def test_a_job_without_settings_samples_from_everything() -> None:
@@ -331,6 +345,15 @@ def test_a_job_without_settings_samples_from_everything() -> None:
         model="claude-2.1", prompt=JOB.prompt.text, max_tokens_to_sample=7, top_k=0
     )
 
-    assert job_of(request, JOB.prompt) == Job(
-        JOB.prompt, 7, temperature=1.0, top_p=None, top_k=None, seed=None
-    )
+    job = job_of(request, JOB.prompt)
+
+    assert (job.temperature, job.top_p, job.top_k, job.seed) == (1.0, None, None, None)
+    assert (job.stop_sequences, job.stream, job.user_id, job.key) == ((), False, None, None)
+
+
+def test_what_is_known_when_a_job_is_accepted_comes_first() -> None:
+    told = base.Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))
+
+    first, *_ = asyncio.run(events_of(Script(" One", accepted=told)))
+
+    assert first == Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))

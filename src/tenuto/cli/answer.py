@@ -166,7 +166,7 @@ def _job(fields: Mapping[str, object], raw: bool, seed: int | None) -> tuple[Job
 
     request = check_request(fields)
     prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
-    return job_of(request, prompt, seed), request.stop_sequences
+    return job_of(request, prompt, seed=seed), request.stop_sequences
 
 
 def _write(text: str) -> None:

@@ -6,13 +6,14 @@ An engine knows nothing of HTTP, of stop sequences' matching, or of API versions
     ├── PromptTooLong     the prompt does not fit the model's context
     ├── EngineOverloaded  no room to wait in; try again later
     ├── EngineFailed      the engine broke while it worked; it restarts by itself
+    ├── UpstreamError     a server behind this one refused, failed, or cannot be reached
     └── ModelError        the model cannot be loaded, and trying again will not help
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -45,6 +46,30 @@ class EngineFailed(EngineError):
     """The engine broke in the middle of its work."""
 
 
+class UpstreamError(EngineError):
+    """A server behind this one did not answer as it should.
+
+    Args:
+        message: For the caller; it holds no key and no address.
+        status: The status that says so in this API, 400 to 599.
+        retry_after: Seconds after which another try makes sense, if that is known.
+        retryable: Whether the same request may succeed on another try or another server.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        retry_after: float | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+        self.retryable = retryable
+
+
 class ModelError(EngineError):
     """The model is missing, damaged or not supported."""
 
@@ -60,7 +85,7 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One completion to write.
+    r"""One completion to write.
 
     Attributes:
         prompt: What to continue.
@@ -69,6 +94,12 @@ class Job:
         top_p: Above 0 and at most 1, or None for off.
         top_k: 1 or more, or None for off.
         seed: 0 to 2**64 - 1 for a repeatable choice of tokens, None for a random one.
+        model: The name that was asked for. An engine with one model answers to any.
+        stop_sequences: What ends the text besides `\n\nHuman:`. It is matched above the engine;
+            an engine may end there too, or later, but not earlier.
+        stream: Whether somebody sees the text as it comes.
+        user_id: The caller's opaque name for its user.
+        key: The caller's own key, for engines that are told to pass it on.
     """
 
     prompt: Prompt
@@ -77,6 +108,26 @@ class Job:
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
+    model: str = ""
+    stop_sequences: tuple[str, ...] = ()
+    stream: bool = True
+    user_id: str | None = None
+    key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What is known of a job once it is accepted.
+
+    Attributes:
+        model: The model that answers, None for the engine's only one.
+        upstream: The name of the server behind this one that answers, None without.
+        warnings: What was changed or left out on the way there, a sentence each, for the caller.
+    """
+
+    model: str | None = None
+    upstream: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +139,13 @@ class Piece:
             is accepted.
         tokens: How many tokens were written for this piece, those of held-back bytes included.
         finish: Why the text ends here; None in all pieces but the last.
+        accepted: In the first piece, what is known by then; None if that is nothing.
     """
 
     text: str
     tokens: int = 0
     finish: Finish | None = None
+    accepted: Accepted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +162,8 @@ class Status:
         kv_blocks: Size of the KV cache in blocks.
         kv_blocks_reserved: Blocks that the running jobs may come to need.
         restarts: How often the engine broke and started again.
+        models: The names that it answers to, where it does not answer to all.
+        upstreams: The servers behind it, by name, and how each is.
     """
 
     ready: bool
@@ -120,6 +175,8 @@ class Status:
     kv_blocks: int = 0
     kv_blocks_reserved: int = 0
     restarts: int = 0
+    models: tuple[str, ...] = ()
+    upstreams: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

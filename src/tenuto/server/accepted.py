@@ -58,7 +58,7 @@ class RetirementNotices:
         self._logged: dict[str, date] = {}
 
     def notice(self, name: str, served: str) -> str | None:
-        """The value of a `warning` header for a request, None if there is nothing to say.
+        """What the caller of a model should be told, None if there is nothing to say.
 
         The log gets the same, once a day for each name.
         """
@@ -70,4 +70,4 @@ class RetirementNotices:
         if self._logged.get(name) != today:
             self._logged[name] = today
             _log.warning("%s", text)
-        return f'299 - "{text}"'
+        return text

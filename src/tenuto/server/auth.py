@@ -21,6 +21,15 @@ def hash_key(key: str) -> str:
     return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def caller_key(headers: Headers) -> str | None:
+    """The key that a request came with, in either header."""
+    key = headers.get("x-api-key")
+    if key is not None:
+        return key
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 class Keys:
     """The keys that are allowed.
 

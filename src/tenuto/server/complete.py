@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from tenuto.engine.base import Engine, Job
 from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
 from tenuto.server.accepted import RetirementNotices, check_betas, check_model
-from tenuto.server.auth import Keys
+from tenuto.server.auth import Keys, caller_key
 from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
@@ -21,6 +22,7 @@ from tenuto.server.response_headers import with_headers
 from tenuto.settings import LimitSettings, Settings
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.events import Accepted, Event
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
 from tenuto.wire.sse import encoder_of
@@ -61,10 +63,7 @@ class CompleteEndpoint:
             _check_stop_sequences(asked.stop_sequences, limits)
             model = (await self._engine.ping()).model or asked.model
             check_model(asked.model, model, self._settings.api)
-            warning = self._notices.notice(asked.model, model)
-            if warning is not None:
-                send = with_headers(send, {"warning": warning})
-            job = job_of(asked, self._prompt(asked.prompt))
+            job = job_of(asked, self._prompt(asked.prompt), key=caller_key(request.headers))
             answer = self._answer(asked, job, model, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
@@ -83,18 +82,47 @@ class CompleteEndpoint:
     ) -> None:
         name = completion_id()
         async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
+            # An error until this first event is raised, and becomes a status.
+            first = await anext(events)
+            told = first if isinstance(first, Accepted) else Accepted()
+            model = told.model or model
+            send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
-                completion = await collect(events, name, model)
+                completion = await collect(_joined(first, events), name, model)
                 response = JSONResponse(completion.body(version))
-                await response(channel.scope, channel.receive, channel.send)
+                await response(channel.scope, channel.receive, send)
                 return
             await send_events(
+                first,
                 events,
                 encoder_of(version, name, model),
-                channel.send,
+                send,
                 request_id=channel.scope["request_id"],
                 ping_interval_s=self._settings.server.ping_interval_s,
             )
+
+    def _told(self, asked: str, model: str, told: Accepted) -> dict[str, str]:
+        """The headers that say what was done otherwise than asked."""
+        retired = self._notices.notice(asked, model)
+        warnings = [*([retired] if retired else []), *told.warnings]
+        headers = {}
+        if warnings:
+            headers["warning"] = ", ".join(f'299 - "{_quotable(text)}"' for text in warnings)
+        if told.upstream is not None:
+            headers["tenuto-upstream"] = told.upstream
+        return headers
+
+
+async def _joined(first: Event, events: AsyncIterable[Event]) -> AsyncGenerator[Event, None]:
+    yield first
+    async for event in events:
+        yield event
+
+
+def _quotable(text: str) -> str:
+    """A text as it may stand in quotes in a header: no other characters than printable ASCII."""
+    kept = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return kept.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _check_stop_sequences(stops: list[str], limits: LimitSettings) -> None:

@@ -24,6 +24,7 @@ _HEADERS = [
 
 
 async def send_events(
+    first: Event,
     events: AsyncIterator[Event],
     encoder: Encoder,
     send: Send,
@@ -31,22 +32,17 @@ async def send_events(
     request_id: str,
     ping_interval_s: float,
 ) -> None:
-    """Sends a whole stream, headers first.
-
-    The first event is awaited before anything is sent, so that an error until then is still
-    raised, and becomes a status. A later error becomes an `error` event, the last one.
+    """Sends a whole stream, headers first. An error becomes an `error` event, the last one.
 
     Args:
-        events: The events; the caller closes them.
+        first: The first event: that there is one shows that the request was accepted. An error
+            before it is the caller's, and becomes a status.
+        events: The events after it; the caller closes them.
         encoder: Writes them in the dialect of the request's version.
         send: The request's ASGI channel.
         request_id: The request's name, for error events.
         ping_interval_s: Seconds of silence after which a ping is sent.
-
-    Raises:
-        ApiError: There was an error before the first event.
     """
-    first = await anext(events)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     sender = _Sender(send)
     await sender.send(encoder.encode(first))

@@ -18,11 +18,18 @@ from tenuto.engine.base import (
     Job,
     ModelError,
     PromptTooLong,
+    UpstreamError,
 )
 from tenuto.prompt.turns import HUMAN, Prompt
 from tenuto.stream.stops import StopMatcher
-from tenuto.wire.errors import ApiError, InternalError, InvalidRequest, Overloaded
-from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping, StopReason
+from tenuto.wire.errors import (
+    ApiError,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    for_status,
+)
+from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping, StopReason
 from tenuto.wire.request import CompletionRequest
 from tenuto.wire.response import Completion
 
@@ -30,13 +37,16 @@ from tenuto.wire.response import Completion
 _RETRY_AFTER_S = 1.0
 
 
-def job_of(request: CompletionRequest, prompt: Prompt, seed: int | None = None) -> Job:
+def job_of(
+    request: CompletionRequest, prompt: Prompt, *, seed: int | None = None, key: str | None = None
+) -> Job:
     """What an engine is to do for a request, whose prompt is parsed already.
 
     Args:
         request: Who asks, and how the tokens are to be chosen.
         prompt: What to continue.
         seed: See `Job`; requests of the API have none.
+        key: The caller's own key.
     """
     return Job(
         prompt=prompt,
@@ -45,12 +55,17 @@ def job_of(request: CompletionRequest, prompt: Prompt, seed: int | None = None) 
         top_p=request.top_p,
         top_k=request.top_k or None,
         seed=seed,
+        model=request.model,
+        stop_sequences=tuple(request.stop_sequences),
+        stream=request.stream,
+        user_id=request.metadata.user_id if request.metadata else None,
+        key=key,
     )
 
 
 async def run(
     job: Job, engine: Engine, stop_sequences: Iterable[str] = ()
-) -> AsyncGenerator[CompletionEvent | Ping, None]:
+) -> AsyncGenerator[CompletionEvent | Ping | Accepted, None]:
     r"""Writes a completion.
 
     Args:
@@ -59,9 +74,9 @@ async def run(
         stop_sequences: What ends it, besides `\n\nHuman:`, which always does.
 
     Yields:
-        First a ping, when the engine has accepted the job: from then on an error comes in the
-        middle of an answer. Then the text. The last event has no text, and alone
-        has a `stop_reason`.
+        First a ping, or `Accepted` where there is something to tell, when the engine has
+        accepted the job: from then on an error comes in the middle of an answer. Then the text.
+        The last event has no text, and alone has a `stop_reason`.
 
     Raises:
         ApiError: The engine refused the job, or broke.
@@ -75,6 +90,9 @@ async def run(
                     text += matcher.flush()
                 if text:
                     yield CompletionEvent(text)
+                elif piece.accepted is not None:
+                    told = piece.accepted
+                    yield Accepted(told.model, told.upstream, told.warnings)
                 elif not piece.tokens and piece.finish is None:
                     yield Ping()
                 if matcher.stop is not None or piece.finish is not None:
@@ -121,6 +139,8 @@ def _as_api_error(error: EngineError) -> ApiError:
             return InvalidRequest(message)
         case EngineOverloaded():
             return Overloaded(message, retry_after=_RETRY_AFTER_S)
+        case UpstreamError():
+            return for_status(error.status)(message, retry_after=error.retry_after)
         case ModelError():
             # The reason names a path on this machine, which is not the caller's business.
             return InternalError("The model could not be loaded; the server's log says why.")

@@ -32,10 +32,25 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """The first event: from here on an error comes in the middle. Clients see a ping.
+
+    Attributes:
+        model: The model that answers, None if that is the engine's only one.
+        upstream: The server behind this one that answers, None without.
+        warnings: What was changed or left out on the way there.
+    """
+
+    model: str | None = None
+    upstream: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorEvent:
     """The end of a stream that failed. Nothing comes after it."""
 
     error: ApiError
 
 
-Event: TypeAlias = CompletionEvent | Ping | ErrorEvent
+Event: TypeAlias = Accepted | CompletionEvent | Ping | ErrorEvent

@@ -13,7 +13,7 @@ from json.encoder import encode_basestring
 from typing import Protocol
 
 from tenuto.wire.errors import error_of
-from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
+from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
 from tenuto.wire.ids import log_id
 from tenuto.wire.versions import Version
 
@@ -75,7 +75,7 @@ class EventEncoder:
             stop = "null" if event.stop is None else _quote(event.stop)
             reason = f',"stop_reason":"{event.stop_reason}"'
             return (self._head + text + reason + self._model + stop + self._tail).encode()
-        if isinstance(event, Ping):
+        if isinstance(event, Ping | Accepted):
             return b'event: ping\ndata: {"type":"ping"}\n\n'
         assert isinstance(event, ErrorEvent)
         body = json.dumps(event.error.body(request_id), separators=(",", ":"))
@@ -96,7 +96,7 @@ class CumulativeEncoder:
 
     def encode(self, event: Event, request_id: str | None = None) -> bytes:
         """See `Encoder.encode`. The last completion is followed by `[DONE]`."""
-        if isinstance(event, Ping):
+        if isinstance(event, Ping | Accepted):
             return b"event: ping\ndata: {}\n\n"
         if isinstance(event, ErrorEvent):
             return _data(event.error.body(request_id))
