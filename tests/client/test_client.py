@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ import pytest
 import tenuto
 from tenuto import AsyncClient, Client
 from tests.client.libraries import ASK, OURS, WHOLE, Dual
+from tests.conftest import RunningServer
 
 pytestmark = pytest.mark.anyio
 
@@ -202,6 +205,19 @@ def test_threads_share_one_pool() -> None:
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
         client.completions.create(**ASK)
+
+
+def test_a_client_that_is_forgotten_closes_its_connections(server: RunningServer) -> None:
+    def open_files() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    client = Client(base_url=server.url)
+    client.models.list()
+    assert open_files() > before
+    del client
+    assert open_files() == before
 
 
 async def test_nobody_listens(dual: Dual) -> None:

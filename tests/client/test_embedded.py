@@ -122,13 +122,34 @@ def test_engines_that_answered_leave_nothing_behind() -> None:
     assert left_open() == before
 
 
-def test_a_client_that_is_forgotten_ends_its_engine() -> None:
+async def test_a_client_that_is_forgotten_ends_its_engine(dual: Dual) -> None:
+    await asyncio.to_thread(int)  # So that the loop of the test has its thread.
     before = left_open()
-    client = Client(engine="echo")
-    client.completions.create(**HELLO)
+    client = embedded(dual, "echo")
+    await dual.create(client, **HELLO)
     assert left_open() != before
     del client
     assert left_open() == before
+
+
+async def test_leaving_frees_the_engine(dual: Dual, endless_model: Path) -> None:
+    async def running(client: Any) -> int:
+        response = await dual.got(client._pool.get().get("http://localhost/ready"))
+        count: int = response.json()["running"]
+        return count
+
+    async def leave(client: Any) -> None:
+        stream = await dual.create(client, max_tokens_to_sample=2000, stream=True)
+        await dual.got(anext(stream) if dual.awaited else next(stream))
+        assert await running(client) == 1
+        await dual.close(stream)
+        with pytest.raises(tenuto.APITimeoutError):
+            await dual.create(client, max_tokens_to_sample=2000, timeout=0.05)
+        async with asyncio.timeout(1.0):  # Two thousand tokens take longer.
+            while await running(client):
+                await asyncio.sleep(0.01)
+
+    await dual.inside(embedded(dual, f"local:{endless_model}", max_retries=0), leave)
 
 
 async def test_closing_ends_what_still_runs(dual: Dual, endless_model: Path) -> None:
