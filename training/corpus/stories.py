@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from training.corpus.material import load
 from training.corpus.templates import article, capital, expand
 from training.corpus.turns import Talk, Turn
-from training.corpus.vocabulary import made_up
+from training.corpus.vocabulary import made_up, rare_name
 
 _PRONOUNS = {"girl": ("she", "her", "her"), "boy": ("he", "him", "his")}
 
@@ -26,8 +26,8 @@ def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str
         sex = rng.choice(("girl", "boy"))
         noun = rng.choice(content["beasts"]) if rng.random() < 0.6 else sex
         name = rng.choice(words[f"{sex}s"])
-        if noun != sex and rng.random() < 0.2:
-            name = made_up(rng).capitalize()
+        if rng.random() < 0.5:
+            name = made_up(rng).capitalize() if noun != sex else rare_name(rng)
         if name != taken.get("hero") and noun != taken.get("hero_kind"):
             break
     he, him, his = _PRONOUNS[sex]
