@@ -13,7 +13,7 @@ import argparse
 import json
 import random
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,8 @@ END_ID = 0
 
 VOCABULARY = 4096
 BLANK_SHARE = 0.04
-DRAWN_SHARE = 0.06  # documents of random tokens to be copied, beside those of the corpus
+DRAWN_SHARE = 0.15  # documents of random tokens to be copied, beside those of the corpus
+SAYING = 2  # of the patterns for those, so many may have several words
 CHUNK = 10_000  # documents encoded at once: enough to use all cores, few enough to stay small
 
 ANSWER_MARK = "\n\nAssistant: "
@@ -113,11 +114,14 @@ def encode_split(tokenizer: Tokenizer, document: str, blank: int) -> list[int]:
     return [*before.ids, lone_blank, *after.ids]
 
 
-def drawn_documents(tokenizer: Tokenizer, count: int, rng: random.Random) -> Iterator[list[int]]:
-    """Yields documents in which a word of random tokens has to be copied.
+def drawn_documents(
+    tokenizer: Tokenizer, seen: np.ndarray, count: int, rng: random.Random
+) -> Iterator[list[int]]:
+    """Yields documents in which words of random tokens have to be copied.
 
     Most tokens that stand for a part of a word come almost only in one word, so the network never
-    learns to copy them. Here each comes as often as any other, beside any other.
+    learns to copy them. Here each comes beside any other, and more often the less often it has been
+    `seen`, the count of each token in the corpus.
     """
     texts: dict[int, str] = {token: text for text, token in tokenizer.get_vocab().items()}
     plain = [n for n, text in texts.items() if text.isalpha() and text.isascii()]
@@ -132,10 +136,16 @@ def drawn_documents(tokenizer: Tokenizer, count: int, rng: random.Random) -> Ite
         [tokenizer.encode(part).ids for part in entry["text"].split(" <it>")]
         for entry in load("copying")["drawn"]
     ]
-    for _ in range(count):
-        word = [rng.choice(first), *rng.choices(later, k=rng.choice((0, 1, 1, 2, 2, 3)))]
-        pieces = rng.choice(patterns)
-        yield [*pieces[0], *(token for piece in pieces[1:] for token in (*word, *piece))]
+    shares = [(n, list(accumulate((seen[n] + 20.0) ** -0.5))) for n in (first, later)]
+    for number in rng.choices(range(len(patterns)), k=count):
+        words: list[int] = []
+        for _ in range(rng.choice((1, 1, 2, 3, 4)) if number < SAYING else 1):
+            for (tokens, share), most in zip(
+                shares, (1, rng.choice((0, 1, 1, 2, 2, 3))), strict=True
+            ):
+                words += rng.choices(tokens, cum_weights=share, k=most)
+        pieces = patterns[number]
+        yield [*pieces[0], *(token for piece in pieces[1:] for token in (*words, *piece))]
 
 
 def encode_corpus(
@@ -161,7 +171,9 @@ def encode_corpus(
             ids.extend(document_ids)
             lengths.append(len(document_ids) + 1)
         pieces.append(np.array(ids, dtype=np.uint16))
-    for document_ids in drawn_documents(tokenizer, int((len(lengths) - 1) * DRAWN_SHARE), rng):
+    seen = np.bincount(np.concatenate(pieces or [[0]]), minlength=tokenizer.get_vocab_size())
+    drawn = int((len(lengths) - 1) * DRAWN_SHARE)
+    for document_ids in drawn_documents(tokenizer, seen, drawn, rng):
         pieces.append(np.array([END_ID, *document_ids], dtype=np.uint16))
         lengths.append(len(document_ids) + 1)
     tokens = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)

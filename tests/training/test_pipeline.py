@@ -105,9 +105,10 @@ def test_a_weighted_loss_leaves_out_what_weighs_nothing() -> None:
 
 def test_words_of_random_tokens_are_copied_token_by_token(run: Path) -> None:
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
-    (ids,) = tokenizer.drawn_documents(vocabulary, 1, random.Random(1))
+    seen = np.zeros(VOCABULARY)
+    (ids,) = tokenizer.drawn_documents(vocabulary, seen, 1, random.Random(1))
     assert any(ids.count(token) > 1 for token in ids)
-    drawn = list(tokenizer.drawn_documents(vocabulary, 3000, random.Random(1)))
+    drawn = list(tokenizer.drawn_documents(vocabulary, seen, 3000, random.Random(1)))
     words = [t for t, n in vocabulary.get_vocab().items() if t.isascii() and t.isalpha()]
     written = {token for ids in drawn for token in ids}
     assert {vocabulary.token_to_id(word) for word in words} <= written

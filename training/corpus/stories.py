@@ -4,7 +4,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from training.corpus.material import load
-from training.corpus.templates import article, capital, expand
+from training.corpus.templates import article, capital, expand, slots
 from training.corpus.turns import Talk, Turn
 from training.corpus.vocabulary import made_up, rare_name
 
@@ -19,14 +19,18 @@ class Story(NamedTuple):
     plot: dict[str, Any]
 
 
-def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str]:
-    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`."""
+def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -> dict[str, str]:
+    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`.
+
+    A `strange` name is for one that the person asked for: the model is to copy any name, but not to
+    make one up, as it would never find an end.
+    """
     content, words = load("stories"), load("words")
     while True:
         sex = rng.choice(("girl", "boy"))
         noun = rng.choice(content["beasts"]) if rng.random() < 0.6 else sex
         name = rng.choice(words[f"{sex}s"])
-        if rng.random() < 0.5:
+        if strange and rng.random() < 0.6:
             name = made_up(rng).capitalize() if noun != sex else rare_name(rng)
         if name != taken.get("hero") and noun != taken.get("hero_kind"):
             break
@@ -41,13 +45,16 @@ def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str
     }
 
 
-def story(rng: Random, needs: str | None = None) -> Story:
-    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…)."""
+def story(rng: Random, needs: str | None = None, named: tuple[str, ...] = ()) -> Story:
+    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…).
+
+    Those `named` (``hero``, ``friend``) may have strange names.
+    """
     content = load("stories")
     plots = [p for p in content["plot"] if needs is None or needs in p["about"]]
     plot = rng.choice(plots)
-    values = _character("hero", rng, {})
-    values |= _character("friend", rng, values)
+    values = _character("hero", rng, {}, "hero" in named)
+    values |= _character("friend", rng, values, "friend" in named)
     for slot in ("thing", "place", "food", "skill", "weather", "home"):
         values[slot] = rng.choice(content[slot])
     beats = [content["opening"], *plot["beats"]]
@@ -67,7 +74,7 @@ def asked(rng: Random) -> Talk:
     """A request for a story, with or without wishes, and a story that grants them."""
     content = load("stories")
     wish = rng.choice(content["wish"])
-    told = story(rng, wish.get("needs"))
+    told = story(rng, wish.get("needs"), tuple(slots(wish["text"])))
     about = f" {expand(wish['text'], rng, told.values)}".rstrip()
     question = expand(rng.choice(content["ask"]), rng, {"about": about})
     if rng.random() < 0.1:
