@@ -7,8 +7,8 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 TRAIN := training/.venv/bin/python -m training
-DOCUMENTS ?= 300000
-MINUTES ?= 95
+DOCUMENTS ?= 330000
+MINUTES ?= 185
 SIZE ?= 3m
 TRAINED ?= training/run
 
