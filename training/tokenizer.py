@@ -28,7 +28,7 @@ END_ID = 0
 
 VOCABULARY = 4096
 BLANK_SHARE = 0.04
-DRAWN_SHARE = 0.15  # documents of random tokens to be copied, beside those of the corpus
+DRAWN_SHARE = 0.12  # documents of random tokens to be copied, beside those of the corpus
 SAYING = 2  # of the patterns for those, so many may have several words
 CHUNK = 10_000  # documents encoded at once: enough to use all cores, few enough to stay small
 

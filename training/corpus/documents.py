@@ -30,10 +30,10 @@ def _mixed(rng: Random) -> Talk:
 # A talk, and how often it comes in about a thousand documents. Copying has the most, as it must
 # work for words never seen; facts and sums follow by the number of their rows.
 TALKS: list[tuple[str, Kind, int]] = [
-    ("copying", lambda rng: copying(rng, _brief), 420),
-    ("fact", facts.fact, 110),
-    ("facts", facts.facts, 70),
-    ("sums", arithmetic.sums, 75),
+    ("copying", lambda rng: copying(rng, _brief), 360),
+    ("fact", facts.fact, 140),
+    ("facts", facts.facts, 75),
+    ("sums", arithmetic.sums, 90),
     ("smalltalk", smalltalk, 115),
     ("mixed", _mixed, 60),
     ("identity", identity, 75),
@@ -42,12 +42,12 @@ TALKS: list[tuple[str, Kind, int]] = [
     ("instruction", instruction, 65),
     ("refusal", refusal, 40),
     ("counting", arithmetic.counting, 20),
-    ("story asked for", stories.asked, 55),
+    ("story asked for", stories.asked, 70),
 ]
 PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
     ("plain story", stories.plain, 25),
     ("plain facts", facts.plain, 12),
-    ("chant", chant, 25),
+    ("chant", chant, 15),
 ]
 
 # Talks whose answer repeats letters of the question: there, the question must stay as it is.
