@@ -60,14 +60,22 @@ def story(rng: Random, needs: str | None = None, named: tuple[str, ...] = ()) ->
     beats = [content["opening"], *plot["beats"]]
     text = [expand(beat, rng, values) for beat in beats]
     text[-1] = f"{text[-1]} {expand(content['ending'], rng, values)}".strip()
+    return Story(_laid_out(text, values, rng), values, plot)
+
+
+def _laid_out(beats: list[str], values: dict[str, str], rng: Random) -> str:
+    """The beats as one paragraph or as several.
+
+    No paragraph but the first begins with a name: a name without a blank before it is cut into
+    other tokens than everywhere else in the story, and is hard to copy.
+    """
     layout = rng.random()
-    if layout < 0.25:
-        whole = "\n\n".join(text)
-    elif layout < 0.5:
-        whole = " ".join(text[:3]) + "\n\n" + " ".join(text[3:])
-    else:
-        whole = " ".join(text)
-    return Story(whole, values, plot)
+    whole = beats[0]
+    for number, beat in enumerate(beats[1:], 1):
+        wanted = layout < 0.25 or (layout < 0.5 and number == 3)
+        named = beat.startswith((values["hero"], values["friend"]))
+        whole += ("\n\n" if wanted and not named else " ") + beat
+    return whole
 
 
 def asked(rng: Random) -> Talk:
