@@ -171,7 +171,9 @@ def encode_corpus(
             ids.extend(document_ids)
             lengths.append(len(document_ids) + 1)
         pieces.append(np.array(ids, dtype=np.uint16))
-    seen = np.bincount(np.concatenate(pieces or [[0]]), minlength=tokenizer.get_vocab_size())
+    seen = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
+    for piece in pieces:
+        seen += np.bincount(piece, minlength=len(seen))
     drawn = int((len(lengths) - 1) * DRAWN_SHARE)
     for document_ids in drawn_documents(tokenizer, seen, drawn, rng):
         pieces.append(np.array([END_ID, *document_ids], dtype=np.uint16))
