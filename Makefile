@@ -7,9 +7,10 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 
 TRAIN := training/.venv/bin/python -m training
-DOCUMENTS ?= 300000
-MINUTES ?= 95
+DOCUMENTS ?= 330000
+MINUTES ?= 185
 SIZE ?= 3m
+TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench fuzz model compat clean
@@ -45,12 +46,12 @@ fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones to the server
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
 
 model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTES and SIZE set how far
-	mkdir -p training/run
-	$(TRAIN).corpus training/run/corpus.jsonl --documents $(DOCUMENTS)
-	$(TRAIN).tokenizer training/run/corpus.jsonl training/run
-	$(TRAIN).train training/run --size $(SIZE) --minutes $(MINUTES)
-	$(TRAIN).export training/run training/run/tenuto-mini.gguf --type q8_0
-	$(TRAIN).evaluate training/run/tenuto-mini.gguf training/run/REPORT.md
+	mkdir -p $(TRAINED)
+	$(TRAIN).corpus $(TRAINED)/corpus.jsonl --documents $(DOCUMENTS)
+	$(TRAIN).tokenizer $(TRAINED)/corpus.jsonl $(TRAINED)
+	$(TRAIN).train $(TRAINED) --size $(SIZE) --minutes $(MINUTES)
+	$(TRAIN).export $(TRAINED) $(TRAINED)/tenuto-mini.gguf --type q8_0
+	$(TRAIN).evaluate $(TRAINED)/tenuto-mini.gguf $(TRAINED)/REPORT.md --run $(TRAINED)
 
 compat: $(DEV) ## Run old clients against the server (installs them; up to ten minutes)
 	$(BIN)/python -m pytest compat

@@ -1,12 +1,15 @@
-"""Completes prompts with a GGUF file, many at once, by way of OpenVINO GenAI.
+"""Completes prompts with a GGUF file, many at once, by way of OpenVINO GenAI or llama.cpp.
 
-In: prompts as text. Out: an `Answer` for each, in the same order. OpenVINO GenAI is what the server
-itself runs the built-in model with, so what is measured here is what users get.
+In: prompts as text. Out: an `Answer` for each, in the same order. Those are the runtimes that the
+server has, so what is measured here is what users get.
 """
 
-from collections.abc import Sequence
+import json
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import openvino
@@ -25,8 +28,25 @@ class Answer(NamedTuple):
     ended: bool
 
 
-class Engine:
+class Engine(Protocol):
     """A loaded model."""
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        temperature: float = 0.0,
+        seed: int = 1,
+        max_tokens: int = 400,
+    ) -> list[Answer]:
+        """Completes all prompts; temperature 0 takes the likeliest token every time.
+
+        The same seed serves for every prompt, as if each were a request of its own.
+        """
+        ...
+
+
+class OpenVino:
+    """A model loaded by OpenVINO GenAI."""
 
     def __init__(self, model: Path, threads: int = 2) -> None:
         scheduler = genai.SchedulerConfig()
@@ -49,10 +69,7 @@ class Engine:
         seed: int = 1,
         max_tokens: int = 400,
     ) -> list[Answer]:
-        """Completes all prompts; temperature 0 takes the likeliest token every time.
-
-        The same seed serves for every prompt, as if each were a request of its own.
-        """
+        """Completes all prompts; see `Engine`."""
         config = genai.GenerationConfig()
         config.max_new_tokens = max_tokens
         config.stop_token_ids = {END_ID}
@@ -78,3 +95,44 @@ class Engine:
             ended = output.finish_reason == genai.GenerationFinishReason.STOP
             answers.append(Answer(text, ended))
         return answers
+
+
+class LlamaCpp:
+    """A model loaded by llama.cpp, with which files of any tokenizer can be compared."""
+
+    def __init__(self, model: Path, threads: int = 2) -> None:
+        import xllamacpp
+
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(model)
+        parameters.n_ctx, parameters.n_parallel = 4 * 2048, 4
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        parameters.port, parameters.warmup, parameters.verbosity = 0, False, 0
+        self._server = xllamacpp.Server(parameters)
+
+    def _complete(self, body: dict[str, object]) -> Answer:
+        request = urllib.request.Request(
+            f"{self._server.listening_address}/completion",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as response:
+            found = json.loads(response.read())
+        return Answer(found["content"], found["stop_type"] != "limit")
+
+    def complete(
+        self,
+        prompts: Sequence[str],
+        temperature: float = 0.0,
+        seed: int = 1,
+        max_tokens: int = 400,
+    ) -> list[Answer]:
+        """Completes all prompts; see `Engine`."""
+        settings = {"stop": [STOP], "cache_prompt": False, "n_predict": max_tokens, "seed": seed}
+        settings |= {"temperature": temperature, "top_p": 0.95, "top_k": 40, "min_p": 0.0}
+        bodies = [{"prompt": prompt, **settings} for prompt in prompts]
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(self._complete, bodies))
+
+
+RUNTIMES: dict[str, Callable[[Path, int], Engine]] = {"openvino": OpenVino, "llamacpp": LlamaCpp}

@@ -1,10 +1,11 @@
 """Asks a GGUF file the graded questions and writes a report card in Markdown.
 
-    python -m training.evaluate MODEL.gguf REPORT.md
+    python -m training.evaluate MODEL.gguf REPORT.md --run RUN --compare OTHER.gguf
 
 In: the file, and the questions of training.corpus.questions. Out: how many answers are right for
-each skill (temperature 0), how often the model ends by itself (temperature 0.7), and a page of
-answers as they came, each the first and only try.
+each skill (temperature 0), how many stories hold together and how often the model ends by itself
+(both at temperature 0.7), and a page of answers as they came, each the first and only try. With the
+run directory also the loss by kind of text; with another file, its answers to the same questions.
 """
 
 import argparse
@@ -13,8 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from training.corpus.material import load
 from training.corpus.questions import Question, prompt, questions
-from training.engine import Answer, Engine
+from training.corpus.story_checks import faults
+from training.engine import RUNTIMES, Answer, Engine
+from training.losses import held_out_losses
 
 TEMPERATURE = 0.7
 SEED = 1
@@ -49,6 +53,21 @@ SAMPLES = [
 ]
 
 
+class Asked(NamedTuple):
+    """A request for a story, and the name that its hero must have, if it says one."""
+
+    prompt: str
+    hero: str | None
+
+
+class Told(NamedTuple):
+    """A story that was asked for, the answer, and what is wrong with it."""
+
+    asked: Asked
+    answer: Answer
+    faults: list[str]
+
+
 class Graded(NamedTuple):
     """A question, the answer it got, and whether that is right."""
 
@@ -67,8 +86,33 @@ def grade(engine: Engine, asked: Iterable[Question]) -> list[Graded]:
     ]
 
 
+def stories_asked() -> dict[str, list[Asked]]:
+    """Returns requests for stories as training has them, and such as it has not."""
+    kept = load("held_out")
+    new = []
+    for number, name in enumerate(kept["names"]):
+        kind = kept["stories"]["kinds"][number % len(kept["stories"]["kinds"])]
+        ask = kept["stories"]["ask"][number % len(kept["stories"]["ask"])]
+        new.append(Asked(prompt(ask.replace("<kind>", kind).replace("<name>", name)), name))
+    beasts = load("stories")["beasts"]
+    known = [Asked(prompt(f"Tell me a story about a {beast}."), None) for beast in beasts]
+    return {"stories": known, "stories, new phrasing and names": new}
+
+
+def judge_stories(engine: Engine) -> dict[str, list[Told]]:
+    """Returns the stories that the model told, with their faults."""
+    judged = {}
+    for skill, asked in stories_asked().items():
+        answers = engine.complete([one.prompt for one in asked], TEMPERATURE, SEED)
+        judged[skill] = [
+            Told(one, answer, faults(answer.text, one.hero))
+            for one, answer in zip(asked, answers, strict=True)
+        ]
+    return judged
+
+
 def stop_prompts() -> list[str]:
-    """Returns prompts of all skills alike, and requests for stories, which are the longest."""
+    """Returns prompts of all skills alike, and requests for stories, the longest answers."""
     rng = random.Random(SEED)
     by_skill: dict[str, list[str]] = {}
     for question in questions():
@@ -78,15 +122,50 @@ def stop_prompts() -> list[str]:
     return [rng.choice(rng.choice(list(by_skill.values()))) for _ in range(STOP_PROMPTS)]
 
 
-def skill_table(graded: list[Graded]) -> list[str]:
-    """Returns a table of the share of right answers by skill, the skills in the order asked."""
-    lines = ["| skill | right | asked | share |", "|---|---:|---:|---:|"]
-    by_skill: dict[str, list[bool]] = {}
-    for one in graded:
-        by_skill.setdefault(one.question.skill, []).append(one.right)
-    for skill, results in [*by_skill.items(), ("**all**", [one.right for one in graded])]:
-        share = sum(results) / len(results)
-        lines.append(f"| {skill} | {sum(results)} | {len(results)} | {share:.0%} |")
+class Card(NamedTuple):
+    """All that is measured of one model by asking it."""
+
+    graded: list[Graded]
+    stories: dict[str, list[Told]]
+    ended: int
+    stop_prompts: int
+
+    def shares(self) -> dict[str, tuple[int, int]]:
+        """Returns for each skill how many answers are right, and of how many."""
+        results: dict[str, list[bool]] = {}
+        for one in self.graded:
+            results.setdefault(one.question.skill, []).append(one.right)
+        for skill, told in self.stories.items():
+            results[skill] = [not one.faults for one in told]
+        results["ends by itself"] = [n < self.ended for n in range(self.stop_prompts)]
+        return {skill: (sum(right), len(right)) for skill, right in results.items()}
+
+
+def measure(engine: Engine) -> Card:
+    """Asks a model everything."""
+    graded = grade(engine, questions())
+    prompts = stop_prompts()
+    ended = sum(answer.ended for answer in engine.complete(prompts, TEMPERATURE, SEED))
+    return Card(graded, judge_stories(engine), ended, len(prompts))
+
+
+def skill_table(card: Card, other: Card | None = None) -> list[str]:
+    """Returns a table of the share of right answers by skill, perhaps beside another model's."""
+    compared = other.shares() if other else {}
+    more = (" other model |", "---:|") if other else ("", "")
+    lines = [f"| skill | right | asked | share |{more[0]}", f"|---|---:|---:|---:|{more[1]}"]
+    for skill, (right, asked) in card.shares().items():
+        line = f"| {skill} | {right} | {asked} | {right / asked:.1%} |"
+        if skill in compared:
+            line += f" {compared[skill][0] / compared[skill][1]:.1%} |"
+        lines.append(line)
+    return lines
+
+
+def loss_table(run: Path) -> list[str]:
+    """Returns a table of the loss on fresh documents, by kind."""
+    lines = ["| kind of text | loss, nats a token |", "|---|---:|"]
+    lines += [f"| {kind} | {loss:.3f} |" for kind, loss in held_out_losses(run).items()]
     return lines
 
 
@@ -117,28 +196,46 @@ def samples(engine: Engine) -> list[str]:
     return lines
 
 
-def report(model: Path, engine: Engine) -> str:
+def faulty_stories(card: Card) -> list[str]:
+    """Returns how often each fault of stories came, and the first faulty story."""
+    told = [one for stories in card.stories.values() for one in stories if one.faults]
+    counts: dict[str, int] = {}
+    for one in told:
+        for fault in one.faults:
+            kind = fault.split(":")[0].split(" '")[0]
+            counts[kind] = counts.get(kind, 0) + 1
+    lines = [f"- {count} x {kind}" for kind, count in sorted(counts.items())]
+    if told:
+        first = quote(f"{told[0].asked.prompt.lstrip()}▸{told[0].answer.text}")
+        lines += ["", f"The first of them ({'; '.join(told[0].faults)}):", "", first]
+    return lines or ["None."]
+
+
+def report(model: Path, engine: Engine, run: Path | None, other: Engine | None) -> str:
     """Returns the report card."""
-    graded = grade(engine, questions())
-    prompts = stop_prompts()
-    ended = sum(answer.ended for answer in engine.complete(prompts, TEMPERATURE, SEED))
+    card = measure(engine)
     lines = [
         f"# Report card of {model.name}",
         "",
         f"File: {model.stat().st_size / 1e6:.2f} MB. Made by `python -m training.evaluate`.",
+        f"Questions at temperature 0; stories and stopping at temperature {TEMPERATURE}, an answer",
+        "that did not end within 400 tokens being cut off.",
         "",
-        "## Graded questions, temperature 0",
+        "## Skills",
         "",
-        *skill_table(graded),
+        *skill_table(card, measure(other) if other else None),
         "",
-        f"## Ends by itself, temperature {TEMPERATURE}",
+    ]
+    if run:
+        lines += ["## Loss on fresh documents", "", *loss_table(run), ""]
+    lines += [
+        "## Faults of stories",
         "",
-        f"{ended} of {len(prompts)} answers ({ended / len(prompts):.1%}) ended with the stop",
-        "sequence or the end token; the others were cut off at 400 tokens.",
+        *faulty_stories(card),
         "",
         "## Some wrong answers",
         "",
-        *wrong_answers(graded),
+        *wrong_answers(card.graded),
         f"## Samples, temperature {TEMPERATURE}, top_p 0.95, top_k 40, seed {SEED}",
         "",
         "The first try of each, not picked. The model wrote what follows the ▸.",
@@ -153,9 +250,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Grade a model and write its report card.")
     parser.add_argument("model", type=Path, help="the GGUF file")
     parser.add_argument("report", type=Path, help="the Markdown file to write")
+    parser.add_argument("--run", type=Path, help="directory of its checkpoint, to measure losses")
+    parser.add_argument("--compare", type=Path, metavar="GGUF", help="a model to compare with")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="openvino")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
-    text = report(options.model, Engine(options.model, options.threads))
+    load_model = RUNTIMES[options.runtime]
+    other = load_model(options.compare, options.threads) if options.compare else None
+    engine = load_model(options.model, options.threads)
+    text = report(options.model, engine, options.run, other)
     options.report.write_text(text, encoding="utf-8")
     print("\n".join(line for line in text.splitlines() if line.startswith("|")))
 

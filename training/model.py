@@ -1,6 +1,7 @@
 """The network: Llama architecture (RMSNorm, rotary positions, SwiGLU, tied embeddings).
 
-In: token ids of shape (rows, length). Out: logits, or the mean loss if targets are given.
+In: token ids of shape (rows, length). Out: logits, or the mean loss if targets are given, weighted
+if each target has a weight.
 
 The rotation turns neighbouring pairs (x[2i], x[2i+1]), as the architecture `llama` of GGUF expects,
 so the weights are exported without any permutation.
@@ -157,7 +158,9 @@ class Llama(nn.Module):
                 scale = 1 / math.sqrt(2 * config.layers) if adds else 1.0
                 nn.init.normal_(parameter, std=0.02 * scale)
 
-    def forward(self, ids: Tensor, targets: Tensor | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, targets: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         length = ids.shape[1]
         x = self.embedding(ids)
         for block in self.blocks:
@@ -165,7 +168,11 @@ class Llama(nn.Module):
         logits = functional.linear(self.norm(x), self.embedding.weight)
         if targets is None:
             return logits
-        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        logits, targets = logits.float().flatten(0, 1), targets.flatten()
+        if weights is None:
+            return functional.cross_entropy(logits, targets)
+        losses = functional.cross_entropy(logits, targets, reduction="none")
+        return (losses * weights.flatten()).sum() / weights.sum()
 
     def parameter_count(self) -> int:
         """Returns the number of trained numbers."""

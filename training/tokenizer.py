@@ -13,11 +13,13 @@ import argparse
 import json
 import random
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from training.corpus.material import load
 
 # Stands before every document and ends a text. The server's engine recognises this name inside a
 # prompt, so it is one that nobody types by accident (unlike `<|endoftext|>`).
@@ -26,6 +28,8 @@ END_ID = 0
 
 VOCABULARY = 4096
 BLANK_SHARE = 0.04
+DRAWN_SHARE = 0.12  # documents of random tokens to be copied, beside those of the corpus
+SAYING = 2  # of the patterns for those, so many may have several words
 CHUNK = 10_000  # documents encoded at once: enough to use all cores, few enough to stay small
 
 ANSWER_MARK = "\n\nAssistant: "
@@ -110,10 +114,47 @@ def encode_split(tokenizer: Tokenizer, document: str, blank: int) -> list[int]:
     return [*before.ids, lone_blank, *after.ids]
 
 
+def drawn_documents(
+    tokenizer: Tokenizer, seen: np.ndarray, count: int, rng: random.Random
+) -> Iterator[list[int]]:
+    """Yields documents in which words of random tokens have to be copied.
+
+    Most tokens that stand for a part of a word come almost only in one word, so the network never
+    learns to copy them. Here each comes beside any other, and more often the less often it has been
+    `seen`, the count of each token in the corpus.
+    """
+    texts: dict[int, str] = {token: text for text, token in tokenizer.get_vocab().items()}
+    plain = [n for n, text in texts.items() if text.isalpha() and text.isascii()]
+    plain += [
+        n
+        for n, text in texts.items()
+        if text[0] == "Ġ" and text[1:].isascii() and text[1:].isalpha()
+    ]
+    first = [n for n in plain if texts[n].startswith("Ġ")]
+    later = [n for n in plain if not texts[n].startswith("Ġ")]
+    patterns = [
+        [tokenizer.encode(part).ids for part in entry["text"].split(" <it>")]
+        for entry in load("copying")["drawn"]
+    ]
+    shares = [(n, list(accumulate((seen[n] + 20.0) ** -0.5))) for n in (first, later)]
+    for number in rng.choices(range(len(patterns)), k=count):
+        words: list[int] = []
+        for _ in range(rng.choice((1, 1, 2, 3, 4)) if number < SAYING else 1):
+            for (tokens, share), most in zip(
+                shares, (1, rng.choice((0, 1, 1, 2, 2, 3))), strict=True
+            ):
+                words += rng.choices(tokens, cum_weights=share, k=most)
+        pieces = patterns[number]
+        yield [*pieces[0], *(token for piece in pieces[1:] for token in (*words, *piece))]
+
+
 def encode_corpus(
     tokenizer: Tokenizer, documents: Iterable[str], seed: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the tokens of all documents (uint16) and the offsets of the documents (int64)."""
+    """Returns the tokens of all documents (uint16) and the offsets of the documents (int64).
+
+    To the documents given it adds those of `drawn_documents`.
+    """
     rng = random.Random(seed)
     pieces: list[np.ndarray] = []
     lengths: list[int] = [0]
@@ -130,6 +171,13 @@ def encode_corpus(
             ids.extend(document_ids)
             lengths.append(len(document_ids) + 1)
         pieces.append(np.array(ids, dtype=np.uint16))
+    seen = np.zeros(tokenizer.get_vocab_size(), dtype=np.int64)
+    for piece in pieces:
+        seen += np.bincount(piece, minlength=len(seen))
+    drawn = int((len(lengths) - 1) * DRAWN_SHARE)
+    for document_ids in drawn_documents(tokenizer, seen, drawn, rng):
+        pieces.append(np.array([END_ID, *document_ids], dtype=np.uint16))
+        lengths.append(len(document_ids) + 1)
     tokens = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint16)
     return tokens, np.cumsum(lengths, dtype=np.int64)
 
@@ -140,12 +188,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("corpus", type=Path, help="JSONL, one JSON string a line")
     parser.add_argument("run", type=Path, help="run directory; made if missing")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
+    parser.add_argument("--reuse", type=Path, help="take this tokenizer.json and build none")
     parser.add_argument("--sample", type=int, default=60_000, help="documents to learn merges from")
     options = parser.parse_args(arguments)
 
     options.run.mkdir(parents=True, exist_ok=True)
-    sample = sample_documents(options.corpus, options.sample)
-    tokenizer = build_tokenizer(sample, options.vocabulary)
+    if options.reuse:
+        tokenizer = Tokenizer.from_file(str(options.reuse))
+    else:
+        sample = sample_documents(options.corpus, options.sample)
+        tokenizer = build_tokenizer(sample, options.vocabulary)
     tokenizer.save(str(options.run / "tokenizer.json"))
     tokens, offsets = encode_corpus(tokenizer, read_documents(options.corpus))
     np.save(options.run / "tokens.npy", tokens)

@@ -4,10 +4,12 @@
 
 In: `tokens.npy` and `offsets.npy` of training.tokenizer in the run directory. Out, in the same
 place: `checkpoint.pt` (every few minutes, at the end, and on Ctrl-C), `loss.json` and `loss.svg`.
-`--resume` goes on exactly where the checkpoint stands.
+`--resume` goes on exactly where the checkpoint stands. `--init OTHER_RUN` begins a new run with the
+weights of another one, for which the corpus must have been encoded with the same tokenizer.
 
 The learning rate follows the time that has gone by, not a number of steps: a slow machine sees
-fewer tokens, but every run ends on time and with the learning rate all the way down.
+fewer tokens, but every run ends on time and with the learning rate all the way down. Time in which
+the process was stopped or the machine slept does not count.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor
 
 from training import checkpoint
-from training.batches import Corpus, Position, to_rows
+from training.batches import Batch, Corpus, Position
 from training.checkpoint import Progress
 from training.curve import loss_curve
 from training.model import SIZES, Config, Llama
@@ -33,8 +35,9 @@ WARM_UP_STEPS = 100
 FLAT_UNTIL = 0.4  # share of the time at the full learning rate
 LAST_RATE = 0.02  # share of the learning rate at the very end
 SHORT, LONG = 512, 2048  # tokens in a row
-LONG_FROM = 0.82  # share of the time after which the rows are long
+LONG_FROM = 0.85  # share of the time after which the rows are long
 BATCH_TOKENS = 4096
+LONGEST_STEP = 20.0  # seconds that a step may count; more means that the process was stopped
 HELD_OUT_TOKENS = 32_768
 
 
@@ -74,7 +77,8 @@ class Trainer:
         self.bfloat16 = has_bfloat16(options.device)
         torch.manual_seed(options.seed)
         self.corpus = Corpus(self.run, seed=options.seed)
-        state = checkpoint.read(self.run, options.device) if options.resume else None
+        source = self.run if options.resume else options.init
+        state = checkpoint.read(source, options.device) if source else None
         config = Config(**state["config"]) if state else self._new_config()
         self.model = Llama(config).to(options.device)
         self.optimizers = build_optimizers(self.model, options.learning_rate)
@@ -82,10 +86,11 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
+        if state and options.resume:
             self.corpus.seek(Position(**state["position"]))
             self.progress = Progress(**state["progress"])
         # dynamic=False: compile once for each of the two row lengths instead of once for any.
-        self.loss: Callable[[Tensor, Tensor], Tensor] = (
+        self.loss: Callable[[Tensor, Tensor, Tensor], Tensor] = (
             self.model if options.eager else torch.compile(self.model, dynamic=False)
         )
 
@@ -94,18 +99,18 @@ class Trainer:
         vocabulary = len(tokenizer["model"]["vocab"])
         return Config(vocabulary=vocabulary, context=LONG, **SIZES[self.options.size])
 
-    def compute_loss(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Returns the mean loss of one batch."""
+    def compute_loss(self, batch: Batch) -> Tensor:
+        """Returns the mean loss of one batch, weighted."""
         device = self.options.device
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bfloat16):
-            return self.loss(ids.to(device), targets.to(device))
+            return self.loss(*(part.to(device) for part in batch))
 
-    def step(self, ids: Tensor, targets: Tensor, factor: float) -> Tensor:
+    def step(self, batch: Batch, factor: float) -> Tensor:
         """Learns from one batch; returns its loss, not yet waited for."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.options.learning_rate * factor
-        loss = self.compute_loss(ids, targets)
+        loss = self.compute_loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
@@ -121,7 +126,7 @@ class Trainer:
         for start in range(0, batches * BATCH_TOKENS, BATCH_TOKENS):
             tokens = self.corpus.held_out[start : start + BATCH_TOKENS + 1]
             # No torch.no_grad here: it would have the network compiled a second time.
-            losses.append(self.compute_loss(*to_rows(tokens, rows, context)).item())
+            losses.append(self.compute_loss(self.corpus.to_rows(tokens, rows, context)).item())
         return sum(losses) / len(losses) if losses else float("nan")
 
     def save(self) -> None:
@@ -136,18 +141,19 @@ class Trainer:
         """Runs until the time is over or somebody interrupts."""
         options, progress = self.options, self.progress
         budget = options.minutes * 60
-        began = time.monotonic() - progress.seconds
+        tick = time.monotonic()
         saved_at = reported_at = progress.seconds
         reported_tokens = progress.tokens
         sums: list[Tensor] = []
         while progress.seconds < budget and not self.interrupted:
             share = progress.seconds / budget
             context = LONG if share >= LONG_FROM else SHORT
-            ids, targets = self.corpus.next(BATCH_TOKENS // context, context)
-            sums.append(self.step(ids, targets, rate(progress.step, share)))
+            batch = self.corpus.next(BATCH_TOKENS // context, context)
+            sums.append(self.step(batch, rate(progress.step, share)))
             progress.step += 1
             progress.tokens += BATCH_TOKENS
-            progress.seconds = time.monotonic() - began
+            tick, earlier = time.monotonic(), tick
+            progress.seconds += min(tick - earlier, LONGEST_STEP)
             if progress.step % options.report_every == 0:
                 loss = torch.stack(sums).mean().item()
                 sums.clear()
@@ -159,7 +165,6 @@ class Trainer:
                     held_out = f"  held out {measured:.4f}"
                 speed = (progress.tokens - reported_tokens) / (progress.seconds - reported_at)
                 self.report(loss, speed, context, held_out)
-                progress.seconds = time.monotonic() - began
                 reported_at, reported_tokens = progress.seconds, progress.tokens
             if progress.seconds - saved_at > options.save_every * 60:
                 self.save()
@@ -207,6 +212,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="3m")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--init", type=Path, metavar="RUN", help="begin with this run's weights")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

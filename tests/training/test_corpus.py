@@ -17,7 +17,9 @@ from training.corpus.material import FOLDER, load
 from training.corpus.opendata import open_documents
 from training.corpus.questions import questions
 from training.corpus.stories import story
+from training.corpus.story_checks import faults
 from training.corpus.templates import expand
+from training.corpus.vocabulary import made_up
 
 ROOT = Path(__file__).parents[2]
 TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
@@ -98,6 +100,24 @@ def test_what_is_held_out_never_occurs(part: str) -> None:
             assert f"human: {kept.lower()}\n" not in text, kept
 
 
+def test_ways_of_asking_that_are_held_out_never_occur() -> None:
+    text = "\n".join(sample())
+    kept = load("held_out")
+    ways = [way[part] for way in kept["recall"] + kept["favorite"] for part in ("tell", "ask")]
+    ways += kept["repeat"]["ask"] + kept["stories"]["ask"]
+    for way in ways:
+        longest = max(re.split(r"a? ?<\w+>", way), key=len).strip()
+        assert len(longest) > 10
+        assert longest not in text, way
+
+
+def test_most_made_up_words_come_once() -> None:
+    rng = Random(1)
+    words = [made_up(rng) for _ in range(2000)]
+    assert len(set(words)) > 1900
+    assert all(3 <= len(word) < 15 and word.isalpha() for word in words)
+
+
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.toml"))])
 def test_material_names_nothing_that_is_held_out(name: str) -> None:
     if name == "held_out":
@@ -113,6 +133,43 @@ def test_stories_keep_their_hero_and_their_length() -> None:
         told = story(rng)
         assert told.text.count(told.values["hero"]) >= 3
         assert 60 <= len(told.text.split()) <= 200
+
+
+def test_the_checks_pass_every_story_of_the_generator() -> None:
+    rng = Random(3)
+    for _ in range(500):
+        told = story(rng)
+        assert faults(told.text, told.values["hero"]) == [], told.text
+
+
+def test_the_checks_find_a_hero_whose_name_changes() -> None:
+    rng = Random(3)
+    for _ in range(100):
+        told = story(rng)
+        name = told.values["hero"]
+        last = told.text.rindex(name)
+        changed = told.text[:last] + told.text[last:].replace(name, "Xolo")
+        assert faults(changed, name), changed
+
+
+def test_the_checks_find_the_ending_of_another_story() -> None:
+    rng = Random(3)
+    found = 0
+    stories = [story(rng) for _ in range(200)]
+    pairs = [(a, b) for a, b in pairwise(stories) if a.plot["name"] != b.plot["name"]]
+    for one, other in pairs:
+        half = one.text[: one.text.index(". ", len(one.text) // 2)]
+        end = other.text[other.text.index(". ", len(other.text) // 2) :]
+        for part in ("hero", "friend"):
+            end = end.replace(other.values[part], one.values[part])
+        found += bool(faults(half + end))
+    assert found > 0.95 * len(pairs)
+
+
+def test_a_story_without_names_or_plot_has_faults() -> None:
+    assert "nobody has a name" in faults("The fox was happy. Then it slept. The end.")
+    assert "it has no plot" in faults("Once there was a fox named Ida. Ida was happy.")
+    assert "Ida does not appear" in faults("Once there was a fox named Bo. Bo was happy.", "Ida")
 
 
 def test_questions_are_graded() -> None:

@@ -1,17 +1,20 @@
 """The training pipeline, from documents to a GGUF file, on a toy setting."""
 
+import itertools
 import json
 import random
+import time
 from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
+np = pytest.importorskip("numpy")
 gguf = pytest.importorskip("gguf")
 tokenizers = pytest.importorskip("tokenizers")
 
 from training import checkpoint, export, tokenizer, train  # noqa: E402  (they import the above)
-from training.batches import Corpus, Position  # noqa: E402
+from training.batches import PROMPT_WEIGHT, Corpus, Position, Speakers  # noqa: E402
 from training.corpus.documents import documents  # noqa: E402
 from training.model import SIZES, Config, Llama  # noqa: E402
 
@@ -73,9 +76,42 @@ def test_batches_do_not_depend_on_the_shape_of_earlier_ones(run: Path) -> None:
     assert one.position == other.position == Position(0, 4096)
     fresh = Corpus(run)
     fresh.seek(Position(0, 4096))
-    inputs, targets = one.next(2, 2048)
-    assert torch.equal(fresh.next(2, 2048)[0], inputs)
-    assert torch.equal(inputs.flatten()[1:], targets.flatten()[:-1])
+    batch = one.next(2, 2048)
+    assert torch.equal(fresh.next(2, 2048).ids, batch.ids)
+    assert torch.equal(batch.ids.flatten()[1:], batch.targets.flatten()[:-1])
+
+
+def test_what_a_person_says_counts_little_and_answers_count_in_full(run: Path) -> None:
+    vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
+    said = [(False, "Be brief.\n\nHuman:"), (True, " Hi\n\nAssistant:"), (False, " Hey.\n\nHuman:")]
+    said += [(True, " A\n\nAssistant:"), (False, " B\n\nHuman:")]
+    ids, expected = [tokenizer.END_ID], [1.0]
+    for human, text in said:
+        ids += vocabulary.encode(text).ids
+        expected += [PROMPT_WEIGHT if human else 1.0] * (len(ids) - len(expected))
+    ids += [tokenizer.END_ID, *vocabulary.encode("Plain text.").ids]
+    expected += [1.0] * (len(ids) - len(expected))
+    assert Speakers(vocabulary).weights(np.array(ids)).tolist() == pytest.approx(expected)
+
+
+def test_a_weighted_loss_leaves_out_what_weighs_nothing() -> None:
+    network = Llama(Config(vocabulary=64, context=8, **SIZES["toy"]))
+    ids, targets = torch.randint(0, 64, (2, 1, 8))
+    weights = torch.tensor([[1.0, 1, 1, 1, 0, 0, 0, 0]])
+    with torch.no_grad():
+        part = network(ids[:, :4], targets[:, :4])
+        assert torch.allclose(network(ids, targets, weights), part, atol=1e-6)
+
+
+def test_words_of_random_tokens_are_copied_token_by_token(run: Path) -> None:
+    vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
+    seen = np.zeros(VOCABULARY)
+    (ids,) = tokenizer.drawn_documents(vocabulary, seen, 1, random.Random(1))
+    assert any(ids.count(token) > 1 for token in ids)
+    drawn = list(tokenizer.drawn_documents(vocabulary, seen, 3000, random.Random(1)))
+    words = [t for t, n in vocabulary.get_vocab().items() if t.isascii() and t.isalpha()]
+    written = {token for ids in drawn for token in ids}
+    assert {vocabulary.token_to_id(word) for word in words} <= written
 
 
 def test_attention_sees_nothing_of_what_follows() -> None:
@@ -95,6 +131,26 @@ def test_training_learns_and_goes_on_where_it_stopped(run: Path) -> None:
     assert after.training_loss[: len(before.training_loss)] == before.training_loss
     assert after.held_out_loss[-1][1] < before.held_out_loss[-1][1]
     assert (run / "loss.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_new_run_begins_with_the_weights_of_another(run: Path, tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "tokens.npy", "offsets.npy"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    begun = run_training(tmp_path, "--minutes", "0.0001", "--init", str(run))
+    trained = checkpoint.Progress(**checkpoint.read(run)["progress"])
+    assert begun.step == 1
+    assert begun.held_out_loss[-1][1] == pytest.approx(trained.held_out_loss[-1][1], rel=0.2)
+
+
+def test_time_in_which_the_process_is_stopped_does_not_count(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = checkpoint.Progress(**checkpoint.read(run)["progress"])
+    clock = itertools.count(0.0, 1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    minutes = str(before.seconds / 60 + 1)
+    after = run_training(run, "--minutes", minutes, "--resume")
+    assert after.step - before.step == 60 / train.LONGEST_STEP
 
 
 def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(model: Path, run: Path) -> None:
@@ -124,9 +180,9 @@ def test_weights_survive_the_export(model: Path, run: Path) -> None:
 
 def test_the_engine_loads_the_file_and_splits_text_alike(model: Path, run: Path) -> None:
     pytest.importorskip("openvino_genai")
-    from training.engine import Engine
+    from training.engine import OpenVino
 
-    engine = Engine(model, threads=1)
+    engine = OpenVino(model, threads=1)
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
     for text in ("\n\nHuman: Hello, world!\n\nAssistant:", "a\n\n\nb  c ", "Grüß dich! 😀"):
         assert engine.encode(text) == vocabulary.encode(text).ids

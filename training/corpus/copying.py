@@ -29,7 +29,70 @@ def recall(rng: Random, between: Kind) -> Talk:
         return [Turn(f"{tell} {last.human}", last.assistant)]
     told = Turn(tell, expand(entry["reply"], rng, values))
     others = between(rng)[:2] if rng.random() < 0.4 else []
-    return [told, *others, last]
+    asked = [last]
+    if rng.random() < 0.3:  # the same asked twice in other words is one more chance to learn it
+        more = between(rng)[:1] if rng.random() < 0.3 else []
+        again = Turn(expand(entry["ask"], rng, values), expand(entry["answer"], rng, values))
+        asked += [*more, again]
+    return [told, *others, *asked]
+
+
+def profile(rng: Random, between: Kind) -> Talk:
+    """Two to four things that a person tells, all at once or one by one, and then asks for."""
+    content = load("copying")
+    entries = rng.sample(content["profile"], rng.choice((2, 2, 3, 3, 4)))
+    told = []
+    for entry in entries:
+        values = draw(slots(entry["tell"], entry["ask"], entry["answer"]), rng)
+        told.append((entry, values, expand(entry["tell"], rng, values)))
+    if rng.random() < 0.6:
+        texts = " ".join(text for _, _, text in told)
+        talk = [Turn(texts, expand(content["told"]["heard"], rng))]
+    else:
+        talk = [Turn(text, expand(content["told"]["heard"], rng)) for _, _, text in told]
+    if rng.random() < 0.25:
+        talk += between(rng)[:1]
+    for entry, values, _ in rng.sample(told, rng.randint(1, len(told))):
+        talk.append(Turn(expand(entry["ask"], rng, values), expand(entry["answer"], rng, values)))
+    return talk
+
+
+@cache
+def _statements() -> tuple[list[dict[str, Any]], list[float]]:
+    entries = load("copying")["statement"]
+    return entries, list(accumulate(float(entry.get("weight", 1)) for entry in entries))
+
+
+def statement(rng: Random, between: Kind) -> Talk:
+    """One statement, and a question that it answers; at times both in one turn."""
+    entries, weights = _statements()
+    entry = rng.choices(entries, cum_weights=weights)[0]
+    values = draw(slots(entry["tell"], entry["ask"], entry["answer"]), rng)
+    tell, ask, answer = (expand(entry[part], rng, values) for part in ("tell", "ask", "answer"))
+    if rng.random() < 0.25:
+        return [Turn(f"{tell} {ask}", answer)]
+    others = between(rng)[:1] if rng.random() < 0.2 else []
+    return [Turn(tell, expand(load("copying")["told"]["heard"], rng)), *others, Turn(ask, answer)]
+
+
+def favorite(rng: Random, between: Kind) -> Talk:
+    """A favourite of any kind, the thing often a made-up word, told and asked for."""
+    content = load("copying")["favorite"]
+    kinds = rng.sample(list(content["kinds"]), rng.choice((1, 1, 1, 2, 3)))
+    talk = []
+    asked = []
+    for kind in kinds:
+        known = content["kinds"][kind]
+        liked = draw([known], rng)[known] if known and rng.random() < 0.5 else word(rng)
+        values = {"kind": kind, "it": liked}
+        talk.append(
+            Turn(expand(content["tell"], rng, values), expand(content["reply"], rng, values))
+        )
+        question = expand(content["ask"], rng, values)
+        asked.append(Turn(question, expand(content["answer"], rng, values)))
+    rng.shuffle(asked)
+    others = between(rng)[:1] if rng.random() < 0.25 else []
+    return [*talk, *others, *asked]
 
 
 def _quoted(text: str, rng: Random) -> str:
@@ -40,10 +103,12 @@ def repeat(rng: Random, between: Kind) -> Talk:
     """Say this, repeat after me: one to three times in a talk."""
     ways = load("copying")["repeat"]
     turns = []
-    for number in range(rng.choice((1, 1, 1, 2, 3))):
+    for number in range(rng.choice((1, 1, 2, 3, 4))):
         said = draw(["phrase"], rng)["phrase"]
-        said = capital(said) if rng.random() < 0.25 else said
-        shown = _quoted(said, rng) if rng.random() < 0.3 else said
+        chance = rng.random()
+        if chance < 0.3:
+            said = capital(said) if chance < 0.2 else said.title()
+        shown = _quoted(said, rng) if rng.random() < 0.15 else said
         end = rng.choice(("", "", "", ".", "!")) if shown == said else ""
         way = rng.choice(ways["again"]) if number else rng.choice(ways["ask"])
         question = expand(way, rng, {"what": shown + end})
@@ -123,8 +188,17 @@ def reading(rng: Random, between: Kind) -> Talk:
     return [Turn(f"{text} {turns[0].human}", turns[0].assistant), *turns[1:]]
 
 
-_KINDS = (recall, repeat, lists, spelling, reading)
-_WEIGHTS = (46, 24, 13, 5, 12)
+def chant(rng: Random) -> str:
+    """A few words over and over, as running text: whoever reads it must look back to go on."""
+    kind = rng.choice((word, word, name))
+    words = [kind(rng) for _ in range(rng.randint(1, 5))]
+    between, end = rng.choice(((" ", "."), (", ", "."), (" ", ""), (" and ", "."), ("\n", "")))
+    line = between.join(words) + end
+    return rng.choice((" ", " ", "\n")).join([line] * rng.randint(3, 5))
+
+
+_KINDS = (recall, profile, statement, favorite, repeat, lists, spelling, reading)
+_WEIGHTS = (26, 9, 14, 10, 28, 6, 2, 5)
 
 
 def copying(rng: Random, between: Kind) -> Talk:

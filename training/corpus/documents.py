@@ -5,7 +5,7 @@ from random import Random
 
 from training.corpus import arithmetic, facts, stories
 from training.corpus.conversation import chain, identity, polite, smalltalk
-from training.corpus.copying import copying
+from training.corpus.copying import chant, copying
 from training.corpus.instructions import instruction
 from training.corpus.material import load
 from training.corpus.refusals import refusal
@@ -30,23 +30,24 @@ def _mixed(rng: Random) -> Talk:
 # A talk, and how often it comes in about a thousand documents. Copying has the most, as it must
 # work for words never seen; facts and sums follow by the number of their rows.
 TALKS: list[tuple[str, Kind, int]] = [
-    ("copying", lambda rng: copying(rng, _brief), 205),
-    ("fact", facts.fact, 150),
-    ("facts", facts.facts, 110),
-    ("sums", arithmetic.sums, 110),
-    ("smalltalk", smalltalk, 80),
+    ("copying", lambda rng: copying(rng, _brief), 360),
+    ("fact", facts.fact, 140),
+    ("facts", facts.facts, 75),
+    ("sums", arithmetic.sums, 90),
+    ("smalltalk", smalltalk, 115),
     ("mixed", _mixed, 60),
-    ("identity", identity, 40),
+    ("identity", identity, 75),
     ("polite", lambda rng: polite(_brief, rng), 30),
     ("chain", chain, 25),
     ("instruction", instruction, 65),
-    ("refusal", refusal, 35),
+    ("refusal", refusal, 40),
     ("counting", arithmetic.counting, 20),
-    ("story asked for", stories.asked, 60),
+    ("story asked for", stories.asked, 70),
 ]
 PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
-    ("plain story", stories.plain, 40),
-    ("plain facts", facts.plain, 15),
+    ("plain story", stories.plain, 25),
+    ("plain facts", facts.plain, 12),
+    ("chant", chant, 15),
 ]
 
 # Talks whose answer repeats letters of the question: there, the question must stay as it is.
@@ -69,9 +70,9 @@ def _render(talk: Talk, rng: Random) -> str:
         if number == last:
             if chance < 0.03:  # a prompt that ends in a blank is continued after a second blank
                 between += " "
-            elif chance < 0.06 and "\n\n" not in assistant:  # an answer that the client has begun
+            elif chance < 0.04 and "\n\n" not in assistant:  # an answer that the client has begun
                 lead = expand(frame["prefill"], rng) + "\n"
-            elif chance < 0.09:
+            elif chance < 0.06:
                 between = " " + between
         parts.append(f"\n\nHuman: {human}{between}{lead}{assistant}")
     return "".join(parts) + "\n\nHuman:"
@@ -92,14 +93,18 @@ def _talk_document(name: str, talk: Talk, rng: Random) -> str:
     return text
 
 
+def document_of(kind: str, rng: Random) -> str:
+    """One document of a kind that `TALKS` or `PLAIN` names."""
+    for name, talk, _ in TALKS:
+        if name == kind:
+            return _talk_document(name, talk(rng), rng)
+    return next(text for name, text, _ in PLAIN if name == kind)(rng)
+
+
 def document(rng: Random) -> str:
     """One document: a talk that ends with the stop sequence, or plain text."""
-    kinds = [weight for _, _, weight in TALKS] + [weight for _, _, weight in PLAIN]
-    number = rng.choices(range(len(kinds)), kinds)[0]
-    if number < len(TALKS):
-        name, talk, _ = TALKS[number]
-        return _talk_document(name, talk(rng), rng)
-    return PLAIN[number - len(TALKS)][1](rng)
+    weights = {name: weight for name, _, weight in (*TALKS, *PLAIN)}
+    return document_of(rng.choices(list(weights), list(weights.values()))[0], rng)
 
 
 def documents(count: int, seed: int) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Graded questions for the trained model: what it must know, and what it must be able to copy.
 
 Facts and sums are asked as in the training text, except where the skill says "new phrasing".
-Names, words, greetings and questions of identity are those of ``held_out.toml``, never trained on.
+Names, words, greetings, questions of identity and whole ways of telling and asking are those of
+``held_out.toml``, never trained on.
 """
 
 import re
@@ -68,7 +69,7 @@ def _sums() -> Iterator[Question]:
             yield Question("sums to 20", prompt(asked), accept)
 
 
-def _copying() -> Iterator[Question]:
+def _names() -> Iterator[Question]:
     kept = load("held_out")
     for name in kept["names"]:
         talk = prompt(
@@ -82,11 +83,46 @@ def _copying() -> Iterator[Question]:
             replies=("Hello! How can I help you?", "The capital of France is Paris."),
         )
         yield Question("name recall, at a distance", talk, _word(name))
+        for way in kept["recall"]:
+            yield _told_and_asked("name recall, new phrasing", way, name)
+
+
+def _told_and_asked(skill: str, way: dict[str, str], it: str) -> Question:
+    talk = prompt(way["tell"].replace("<it>", it), way["ask"], replies=(way["reply"],))
+    return Question(skill, talk, _word(it))
+
+
+def _favorites() -> Iterator[Question]:
+    kept = load("held_out")
+    kinds: dict[str, str] = load("copying")["favorite"]["kinds"]
+    for kind, values in kinds.items():
+        liked = load("words").get(values, kept["words"])[:3]
+        for it in liked:
+            way = {
+                "tell": f"My favorite {kind} is <it>.",
+                "reply": "That is nice.",
+                "ask": f"What is my favorite {kind}?",
+            }
+            yield _told_and_asked("favorite thing recalled", way, it)
+    for way in kept["favorite"]:
+        for it in way["values"]:
+            yield _told_and_asked("favorite thing recalled, new phrasing", way, it)
+
+
+def _repeating() -> Iterator[Question]:
+    kept = load("held_out")
     words = kept["words"]
     for number, word in enumerate(words):
-        yield Question("repeat after me", prompt(f"Repeat after me: {word}"), rf"^\W*{word}\W*$")
+        yield Question("repeat after me", prompt(f"Repeat after me: {word}"), _only(word))
         pair = f"{word} {words[number - 1]}"
-        yield Question("repeat two words", prompt(f"Please say: {pair}"), rf"^\W*{pair}\W*$")
+        yield Question("repeat two words", prompt(f"Please say: {pair}"), _only(pair))
+        for way in kept["repeat"]["ask"]:
+            asked = prompt(way.replace("<it>", word))
+            yield Question("repeat after me, new phrasing", asked, _only(word))
+
+
+def _only(text: str) -> str:
+    return rf"^\W*{re.escape(text)}\W*$"
 
 
 def _manners() -> Iterator[Question]:
@@ -102,5 +138,7 @@ def questions() -> Iterator[Question]:
     """All questions, skill by skill."""
     yield from _facts()
     yield from _sums()
-    yield from _copying()
+    yield from _names()
+    yield from _favorites()
+    yield from _repeating()
     yield from _manners()

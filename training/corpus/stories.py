@@ -4,9 +4,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 from training.corpus.material import load
-from training.corpus.templates import article, capital, expand
+from training.corpus.templates import article, capital, expand, slots
 from training.corpus.turns import Talk, Turn
-from training.corpus.vocabulary import made_up
+from training.corpus.vocabulary import made_up, rare_name
 
 _PRONOUNS = {"girl": ("she", "her", "her"), "boy": ("he", "him", "his")}
 
@@ -19,15 +19,19 @@ class Story(NamedTuple):
     plot: dict[str, Any]
 
 
-def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str]:
-    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`."""
+def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -> dict[str, str]:
+    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`.
+
+    A `strange` name is for one that the person asked for: the model is to copy any name, but not to
+    make one up, as it would never find an end.
+    """
     content, words = load("stories"), load("words")
     while True:
         sex = rng.choice(("girl", "boy"))
         noun = rng.choice(content["beasts"]) if rng.random() < 0.6 else sex
         name = rng.choice(words[f"{sex}s"])
-        if noun != sex and rng.random() < 0.2:
-            name = made_up(rng).capitalize()
+        if strange and rng.random() < 0.6:
+            name = made_up(rng).capitalize() if noun != sex else rare_name(rng)
         if name != taken.get("hero") and noun != taken.get("hero_kind"):
             break
     he, him, his = _PRONOUNS[sex]
@@ -41,33 +45,44 @@ def _character(prefix: str, rng: Random, taken: dict[str, str]) -> dict[str, str
     }
 
 
-def story(rng: Random, needs: str | None = None) -> Story:
-    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…)."""
+def story(rng: Random, needs: str | None = None, named: tuple[str, ...] = ()) -> Story:
+    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…).
+
+    Those `named` (``hero``, ``friend``) may have strange names.
+    """
     content = load("stories")
     plots = [p for p in content["plot"] if needs is None or needs in p["about"]]
     plot = rng.choice(plots)
-    values = _character("hero", rng, {})
-    values |= _character("friend", rng, values)
+    values = _character("hero", rng, {}, "hero" in named)
+    values |= _character("friend", rng, values, "friend" in named)
     for slot in ("thing", "place", "food", "skill", "weather", "home"):
         values[slot] = rng.choice(content[slot])
     beats = [content["opening"], *plot["beats"]]
     text = [expand(beat, rng, values) for beat in beats]
     text[-1] = f"{text[-1]} {expand(content['ending'], rng, values)}".strip()
+    return Story(_laid_out(text, values, rng), values, plot)
+
+
+def _laid_out(beats: list[str], values: dict[str, str], rng: Random) -> str:
+    """The beats as one paragraph or as several.
+
+    No paragraph but the first begins with a name: a name without a blank before it is cut into
+    other tokens than everywhere else in the story, and is hard to copy.
+    """
     layout = rng.random()
-    if layout < 0.25:
-        whole = "\n\n".join(text)
-    elif layout < 0.5:
-        whole = " ".join(text[:3]) + "\n\n" + " ".join(text[3:])
-    else:
-        whole = " ".join(text)
-    return Story(whole, values, plot)
+    whole = beats[0]
+    for number, beat in enumerate(beats[1:], 1):
+        wanted = layout < 0.25 or (layout < 0.5 and number == 3)
+        named = beat.startswith((values["hero"], values["friend"]))
+        whole += ("\n\n" if wanted and not named else " ") + beat
+    return whole
 
 
 def asked(rng: Random) -> Talk:
     """A request for a story, with or without wishes, and a story that grants them."""
     content = load("stories")
     wish = rng.choice(content["wish"])
-    told = story(rng, wish.get("needs"))
+    told = story(rng, wish.get("needs"), tuple(slots(wish["text"])))
     about = f" {expand(wish['text'], rng, told.values)}".rstrip()
     question = expand(rng.choice(content["ask"]), rng, {"about": about})
     if rng.random() < 0.1:

@@ -3,11 +3,12 @@
 Words and names kept for the evaluation (``held_out.toml``) are never drawn.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 from random import Random
 
-from training.corpus.material import load
+from training.corpus.material import FOLDER, load
 
 _ONSETS = ["b", "br", "d", "dr", "f", "fl", "g", "gl", "h", "j", "k", "kl", "l", "m", "n", "p"]
 _ONSETS += ["pl", "qu", "r", "s", "sk", "sn", "st", "t", "tr", "v", "w", "y", "z", "sh", "th", "ch"]
@@ -22,38 +23,93 @@ def held_out() -> frozenset[str]:
     return frozenset(word.lower() for word in kept["names"] + kept["words"])
 
 
+def _syllables(rng: Random) -> str:
+    """One to three syllables, such as ``blorkee`` or ``snaitom``."""
+    syllables = rng.choice((1, 2, 2, 2, 3))
+    word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables))
+    return word + rng.choice(_ENDS)
+
+
+def _letters(rng: Random) -> str:
+    """Three to nine letters in turn from the vowels and the consonants, now and then doubled."""
+    vowel = rng.random() < 0.4
+    word = ""
+    for _ in range(rng.randint(3, 8)):
+        word += rng.choice("aaeeeiioou" if vowel else "bcddfgghjkllmmnnpprrssttvwxyz")
+        vowel = rng.random() < 0.25 if vowel else rng.random() < 0.75
+    return word
+
+
+@cache
+def _whole_words() -> list[str]:
+    """Every word of the material, in lower case, in an order that is always the same."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml")))
+    words = {word.lower() for text in texts for word in re.findall(r"[^\W\d_]{2,}", text)}
+    return sorted(words - held_out())
+
+
+def _spliced(rng: Random) -> str:
+    """Pieces of two or three words: the first a beginning, the last mostly an end (``kettlodil``).
+
+    The tokenizer learns its tokens from words, so words must be cut in every way for every token
+    to occur here: a token that never has been copied cannot be.
+    """
+    words = _whole_words()
+    pieces = []
+    for place in range(rng.choice((2, 2, 3))):
+        word = rng.choice(words)
+        length = rng.randint(1, min(7, len(word)))
+        start = 0 if place == 0 else len(word) - length
+        if place and rng.random() < 0.35:
+            start = rng.randint(0, len(word) - length)
+        pieces.append(word[start : start + length])
+    return "".join(pieces)
+
+
 def made_up(rng: Random) -> str:
-    """A word that means nothing, of one to three syllables, such as ``blorkee`` or ``snaitom``."""
+    """A word that means nothing; made in three ways, so that every piece of a word occurs in some.
+
+    A model that has seen the same few syllables again and again learns to guess; it learns to copy
+    when nothing but copying helps.
+    """
     while True:
-        syllables = rng.choice((1, 2, 2, 2, 3))
-        word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables))
-        word += rng.choice(_ENDS)
-        if len(word) > 2 and word not in held_out():
+        word = rng.choices((_spliced, _syllables, _letters), (70, 15, 15))[0](rng)
+        if 2 < len(word) < 15 and word.isalpha() and word not in held_out():
             return word
 
 
+def rare_name(rng: Random) -> str:
+    """A first name that few people have."""
+    names: list[str] = load("rare")["names"]
+    return rng.choice(names)
+
+
 def name(rng: Random) -> str:
-    """A first name; one in four is made up, so that names are copied and not guessed."""
-    if rng.random() < 0.25:
+    """A first name: well known, rare, or made up, so that names are copied and not guessed."""
+    chance = rng.random()
+    if chance < 0.45:
         return made_up(rng).capitalize()
+    if chance < 0.75:
+        return rare_name(rng)
     names: list[str] = rng.choice((load("words")["girls"], load("words")["boys"]))
     return rng.choice(names)
 
 
 def word(rng: Random) -> str:
-    """An everyday word or a made-up one."""
-    if rng.random() < 0.5:
+    """A made-up word, a rare one or an everyday one."""
+    chance = rng.random()
+    if chance < 0.55:
         return made_up(rng)
-    words: list[str] = load("words")["word"]
+    words: list[str] = load("rare")["words"] if chance < 0.8 else load("words")["word"]
     return rng.choice(words)
 
 
 def phrase(rng: Random) -> str:
-    """One to five words without sense, or a short hand-written sentence without its full stop."""
-    if rng.random() < 0.3:
+    """One to six words without sense, or a short hand-written sentence without its full stop."""
+    if rng.random() < 0.2:
         sentences: list[str] = load("words")["sentence"]
         return rng.choice(sentences)
-    return " ".join(word(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 5))))
+    return " ".join(word(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 2, 3, 4, 5, 6))))
 
 
 _SPECIAL: dict[str, Callable[[Random], str]] = {

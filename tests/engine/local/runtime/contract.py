@@ -81,6 +81,19 @@ class RuntimeContract:
             prompt = [token] * (endless.context - most)
             assert write(endless, prompt, most)[1:] == (most, "length")
 
+    def test_the_built_in_model_still_answers_at_the_end_of_its_context(
+        self, runtime: Runtime
+    ) -> None:
+        asked = "\n\nHuman: What is the capital of France?\n\nAssistant:"
+        turn = "\n\nHuman: What is 2 plus 3?\n\nAssistant: 2 plus 3 is 5."
+        most = 16
+        assert runtime.context == 2048
+        turns = runtime.context // 15  # a turn is longer than that
+        while len(prompt := runtime.encode(turn * turns + asked)) > runtime.context - most:
+            turns -= 1
+        assert len(prompt) > runtime.context - most - 30
+        assert b"Paris" in write(runtime, prompt, most, GREEDY)[0]
+
     def test_jobs_that_run_at_once_all_write_their_whole_text(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         for key in range(8):
