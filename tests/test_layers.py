@@ -59,6 +59,8 @@ TABLE: Mapping[str, May] = {
     "engine.local.runtime": may(
         "engine.local", libraries="numpy openvino openvino_genai xllamacpp"
     ),
+    "models": may("models"),
+    "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "prompt", "stream", "wire"),
     "server": may(
         *("engine.base", "engine.registry", "prompt", "server", "settings", "stream", "version"),
@@ -80,12 +82,13 @@ TABLE: Mapping[str, May] = {
             "client",
             "engine.base",
             "engine.registry",
+            "models",
             "prompt",
             "server",
             "settings",
         ),
         *("stream", "wire"),
-        libraries="typer",
+        libraries="rich typer",
     ),
 }
 

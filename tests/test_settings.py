@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.settings import Settings, SettingsError, client_environment, load
+from tenuto.settings import Settings, SettingsError, client_environment, load, models_folder
 
 
 def write(folder: Path, text: str) -> Path:
@@ -48,6 +48,21 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_a_model_in_the_file_counts_from_its_folder(tmp_path: Path) -> None:
     path = write(tmp_path, '[engine.local]\nmodel = "a/b.gguf"\n')
     assert load(path, {}).engine.local.model == tmp_path / "a" / "b.gguf"
+
+
+@pytest.mark.parametrize("name", ["hf:org/repo:m.gguf", "org/repo:m.gguf", "org/repo", "m-Q8_0"])
+def test_a_name_in_the_file_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, f'[engine.local]\nmodel = "{name}"\n')
+    assert load(path, {}).engine.local.model == name
+    assert load(environment={"TENUTO_ENGINE_LOCAL_MODEL": name}).engine.local.model == name
+
+
+def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> None:
+    path = write(tmp_path, '[models]\nfolder = "kept"\n')
+    assert models_folder(load(path, {}).models) == tmp_path / "kept"
+    cache = {"XDG_CACHE_HOME": "/somewhere"}
+    assert models_folder(Settings().models, cache) == Path("/somewhere/tenuto/models")
+    assert models_folder(Settings().models, {}) == Path.home() / ".cache" / "tenuto" / "models"
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ class LocalSettings:
     """`[engine.local]`: the embedded engine.
 
     Attributes:
-        model: A GGUF file, or none for the built-in model. In a settings file it counts from the
-            file's folder.
+        model: A GGUF file, the name of a downloaded model, or `hf:org/repo:file`; none for the
+            built-in model. A path in a settings file counts from the file's folder, and is told
+            from a name by what is there, or by its ending.
         max_running: Most completions written at the same time.
         max_waiting: Most accepted jobs that wait for a place; more are refused as overloaded.
         kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
@@ -46,7 +47,7 @@ class LocalSettings:
         load_wait_s: How long a request waits for a model that is still loading, in seconds.
     """
 
-    model: Path | None = None
+    model: Path | str | None = None
     max_running: Count = 64
     max_waiting: Annotated[int, Ge(0)] = 256
     kv_cache_mib: Count | None = None
@@ -138,6 +139,17 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """`[models]`: the models that `tenuto pull` downloads.
+
+    Attributes:
+        folder: Where they are kept. None: `tenuto/models` in the user's cache folder.
+    """
+
+    folder: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings."""
 
@@ -145,6 +157,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
 
 
 def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -176,6 +189,14 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
         first = error.errors(include_url=False, include_input=False)[0]
         *parts, key = [str(part) for part in first["loc"] if not str(part).isdigit()]
         raise SettingsError(f"[{'.'.join(parts)}] {key}: {first['msg']}") from None
+
+
+def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where downloaded models are kept: the setting, or else the user's cache folder."""
+    if settings.folder is not None:
+        return settings.folder.expanduser()
+    cache = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "tenuto" / "models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +248,18 @@ def _read(path: Path) -> dict[str, Any]:
         )
     local = values.get("engine", {}).get("local", {})
     if isinstance(local.get("model"), str):
-        local["model"] = str(path.parent / local["model"])
+        local["model"] = _file_or_name(path.parent, local["model"])
+    models = values.get("models", {})
+    if isinstance(models.get("folder"), str):
+        models["folder"] = path.parent / Path(models["folder"]).expanduser()
     return values
+
+
+def _file_or_name(folder: Path, model: str) -> Path | str:
+    """A model in a settings file: a path from the file's folder on, or a name, left as it is."""
+    path = folder / Path(model).expanduser()
+    is_path = path.exists() or (model.endswith(".gguf") and ":" not in model)
+    return path if is_path else model
 
 
 def _check_keys(path: Path, section: type, values: Mapping[str, Any], name: str) -> None:

@@ -63,8 +63,9 @@ def complete(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH.gguf",
-            help="Model file; with --base-url, the model's name.  [default: the built-in one]",
+            metavar="MODEL",
+            help="Model file, downloaded model, or hf:org/repo:file; with --base-url, the model's "
+            "name.  [default: the built-in one]",
         ),
     ] = None,
     base_url: Annotated[
@@ -101,7 +102,19 @@ def complete(
     if base_url:
         ask_server(base_url, fields, answer)
     else:
-        ask_engine(Path(model) if model else None, fields, answer, raw=raw, seed=seed)
+        ask_engine(_model_file(model), fields, answer, raw=raw, seed=seed)
+
+
+def _model_file(model: str | None) -> Path | None:
+    if model is None:
+        return None
+    from tenuto.cli.fetch import model_file
+    from tenuto.settings import SettingsError, load
+
+    try:
+        return model_file(model, load().models)
+    except SettingsError as error:
+        raise Failure(str(error), 2) from None
 
 
 def _read(prompt: str | None) -> str:

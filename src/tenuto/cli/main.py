@@ -14,6 +14,9 @@ from tenuto.cli.complete import complete
 from tenuto.cli.config import config
 from tenuto.cli.failure import Failure
 from tenuto.cli.keys import keys
+from tenuto.cli.models import models
+from tenuto.cli.pull import pull
+from tenuto.cli.rm import rm
 from tenuto.cli.serve import serve
 from tenuto.version import __version__
 
@@ -29,6 +32,9 @@ app: typer.Typer = typer.Typer(
 )
 app.command()(complete)
 app.command()(serve)
+app.command()(pull)
+app.command()(models)
+app.command()(rm)
 app.command()(config)
 app.add_typer(keys, name="keys")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,8 +26,11 @@ def serve(
         ),
     ] = None,
     model: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH.gguf", help="Model file to serve.  [default: the built-in one]"),
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Model file, downloaded model, or hf:org/repo:file.  [default: the built-in one]",
+        ),
     ] = None,
     grace: Annotated[
         float | None,
@@ -60,7 +62,7 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings = _with_options(load(config), host, port, model, grace)
+        settings = _with_model_file(_with_options(load(config), host, port, model, grace))
         engine = create(settings.engine)
         listener = listen(settings.server, insecure=insecure)
         address = f"http://{settings.server.host}:{listener.getsockname()[1]}"
@@ -79,7 +81,7 @@ def _with_options(
     settings: Settings,
     host: str | None,
     port: int | None,
-    model: Path | None,
+    model: str | None,
     grace: float | None,
 ) -> Settings:
     server, engine = settings.server, settings.engine
@@ -96,3 +98,14 @@ def _with_options(
             local=replace(engine.local, model=engine.local.model if model is None else model),
         ),
     )
+
+
+def _with_model_file(settings: Settings) -> Settings:
+    """The settings with the file of the model that they name, downloaded if need be."""
+    engine = settings.engine
+    if engine.name != "local" or engine.local.model is None:
+        return settings
+    from tenuto.cli.fetch import model_file
+
+    path = model_file(engine.local.model, settings.models)
+    return replace(settings, engine=replace(engine, local=replace(engine.local, model=path)))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from tenuto.engine.local.description import Description
 
 
 def create(settings: EngineSettings) -> Engine:
@@ -19,6 +24,20 @@ def create(settings: EngineSettings) -> Engine:
     if factory is None:
         raise ValueError(f"no engine `{settings.name}`; there are: {', '.join(sorted(_FACTORIES))}")
     return factory(settings)
+
+
+def describe(model: Path) -> Description:
+    """What a model file is, and what would run it here. It never raises."""
+    from tenuto.engine.local.description import describe
+
+    return describe(model)
+
+
+def built_in() -> tuple[str, Path]:
+    """The built-in model: its name and its file."""
+    from tenuto.engine.local.engine import BUILT_IN, built_in_model
+
+    return BUILT_IN, built_in_model()
 
 
 def _local(settings: EngineSettings) -> Engine:

@@ -62,7 +62,7 @@ class LocalEngine:
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
-        self._path = settings.model or built_in_model()
+        self._path = Path(settings.model) if settings.model else built_in_model()
         self._name = _check(self._path) if settings.model else BUILT_IN
         self._supervisor: asyncio.Task[None] | None = None
         self._worker: WorkerProcess | None = None

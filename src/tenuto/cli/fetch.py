@@ -1,0 +1,84 @@
+"""Downloads models for the commands, with a progress bar where someone is watching."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from tenuto.cli.failure import Failure
+from tenuto.models.errors import ModelUnavailable, size_text
+from tenuto.models.folder import ModelFolder
+from tenuto.models.names import Reference
+from tenuto.models.resolve import resolve
+from tenuto.settings import ModelSettings, models_folder
+
+
+def model_file(model: str | Path, settings: ModelSettings) -> Path:
+    """The file of the model that an option or a setting names. It is downloaded if need be.
+
+    Raises:
+        Failure: There is none, or it cannot be downloaded.
+    """
+    folder = ModelFolder(models_folder(settings))
+    with explained():
+        return resolve(model, folder, lambda reference: fetch(reference, folder))
+
+
+def fetch(reference: Reference, folder: ModelFolder) -> Path:
+    """Downloads a model, or what is missing of it.
+
+    Raises:
+        ModelUnavailable: See `download`.
+        KeyboardInterrupt: Ctrl-C; what came is kept.
+    """
+    from tenuto.models.choice import choose
+    from tenuto.models.download import download, remaining
+    from tenuto.models.hub import Repository
+
+    repository = Repository(reference.repo)
+    model = choose(reference, repository.files)
+    name = f"{reference.repo}:{model.path}"
+    missing = remaining(model, reference.repo, folder)
+    if missing:
+        there = "" if missing == model.size else f", {size_text(model.size - missing)} are here"
+        typer.echo(f"Downloading {name} ({size_text(model.size)}{there}).", err=True)
+    try:
+        with _progress(model.size, shown=bool(missing)) as progress:
+            return download(repository, model, reference.repo, folder, progress)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. What came is kept; run the command again to go on.", err=True)
+        raise
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns what is wrong with a model into the failure of a command."""
+    try:
+        yield
+    except ModelUnavailable as error:
+        raise Failure(str(error), 2 if error.asked_wrongly else 1) from None
+
+
+@contextmanager
+def _progress(size: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
+    """A bar on the terminal. Gives what it is told: the bytes that are here."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=size)
+        yield lambda here: bar.update(task, completed=here)

@@ -1,0 +1,128 @@
+"""What a model file is, and which runtime would run it here: for people, without loading it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from tenuto.engine.local import gguf
+from tenuto.engine.local.gguf import Gguf, GgufError
+
+# `general.file_type`, by its number: the mixture of types that the file was made with.
+_MIXTURES: Final = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    19: "IQ2_XXS",
+    20: "IQ2_XS",
+    21: "Q2_K_S",
+    22: "IQ3_XS",
+    23: "IQ3_XXS",
+    24: "IQ1_S",
+    25: "IQ4_NL",
+    26: "IQ3_S",
+    27: "IQ3_M",
+    28: "IQ2_S",
+    29: "IQ2_M",
+    30: "IQ4_XS",
+    31: "IQ1_M",
+    32: "BF16",
+    36: "TQ1_0",
+    37: "TQ2_0",
+    38: "MXFP4",
+}
+
+_OPENVINO_ARCHITECTURES: Final = frozenset({"llama", "qwen2", "qwen3"})
+_OPENVINO_TYPES: Final = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
+
+_PACKAGES: Final = {"openvino": "openvino_genai", "llama.cpp": "xllamacpp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is known of a model file.
+
+    Attributes:
+        architecture: For example `qwen2`; None if the file is not sound.
+        quantisation: For example `Q4_K_M`; None if the file is not sound.
+        context: Most tokens of prompt and completion together, as trained; None if unknown.
+        runtime: `openvino`, `llama.cpp`, or None if neither can run it here.
+        reason: Why there is no runtime, or why the file is not sound; else empty.
+    """
+
+    architecture: str | None
+    quantisation: str | None
+    context: int | None
+    runtime: str | None
+    reason: str
+
+
+def describe(path: Path) -> Description:
+    """Describes a model file. It never raises: what is wrong with a file is its description."""
+    try:
+        file = gguf.read(path)
+    except GgufError as error:
+        return Description(None, None, None, None, str(error))
+    except OSError as error:
+        return Description(None, None, None, None, error.strerror or str(error))
+    try:
+        context = file.hyperparameter("context_length")
+    except GgufError:
+        context = None
+    installed = [name for name, package in _PACKAGES.items() if find_spec(package)]
+    runtime, reason = runtime_for(file, installed)
+    return Description(file.architecture, quantisation(file), context, runtime, reason)
+
+
+def quantisation(file: Gguf) -> str:
+    """The mixture that the file says it is, or else the type that most of its bytes have."""
+    said = _MIXTURES.get(file.metadata.get("general.file_type", -1))
+    if said is not None:
+        return said
+    sizes = Counter[str]()
+    for tensor in file.tensors:
+        sizes[tensor.type] += tensor.length
+    return sizes.most_common(1)[0][0]
+
+
+def runtime_for(file: Gguf, installed: list[str]) -> tuple[str | None, str]:
+    """The runtime that would run a file, and if none would, why.
+
+    Args:
+        file: The file.
+        installed: Those of `openvino` and `llama.cpp` that are.
+    """
+    refusal = _openvino_refuses(file)
+    if "openvino" in installed and not refusal:
+        return "openvino", ""
+    if "llama.cpp" in installed:
+        return "llama.cpp", ""
+    if not installed:
+        return None, "no runtime is installed: pip install 'tenuto[local]'"
+    return None, f"OpenVINO does not read {refusal}; pip install xllamacpp"
+
+
+def _openvino_refuses(file: Gguf) -> str:
+    """What of a file OpenVINO cannot read; empty if it can read all."""
+    if file.architecture not in _OPENVINO_ARCHITECTURES:
+        return f"the architecture {file.architecture}"
+    if file.metadata.get("split.count", 1) not in (0, 1):
+        return "models in several files"
+    unknown = sorted(file.tensor_types - _OPENVINO_TYPES)
+    return f"tensors of type {', '.join(unknown)}" if unknown else ""

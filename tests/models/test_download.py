@@ -1,0 +1,278 @@
+"""Downloads from a hub that breaks off, lies or is slow. The hub itself is in `tests/cli`."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.models.choice import RemoteFile, RemoteModel
+from tenuto.models.download import download, remaining
+from tenuto.models.errors import ModelUnavailable
+from tenuto.models.folder import ModelFolder, partial_of
+from tenuto.models.hub import Broken, Chunks
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
+
+
+@dataclass
+class Disk:
+    free: int
+
+
+class Content:
+    def __init__(self, start: int, pieces: list[bytes], error: BaseException | None) -> None:
+        self.start = start
+        self._pieces = pieces
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        if self._error:
+            raise self._error
+
+
+class Source:
+    """A hub in memory.
+
+    Args:
+        content: What it sends.
+        errors: For each answer, after how many bytes which error comes; later ones are whole.
+        whole: Whether it always begins at the first byte.
+    """
+
+    def __init__(
+        self,
+        content: bytes = CONTENT,
+        errors: list[tuple[int, BaseException]] | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._content = content
+        self._errors = errors or []
+        self._whole = whole
+        self.starts: list[int] = []
+
+    @contextmanager
+    def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+        self.starts.append(start)
+        begin = 0 if self._whole else start
+        end, error = self._errors.pop(0) if self._errors else (len(self._content), None)
+        data = self._content[begin : begin + end]
+        yield Content(begin, [data[at : at + 1000] for at in range(0, len(data), 1000)], error)
+
+
+def remote(content: bytes = CONTENT, path: str = "m.gguf") -> RemoteFile:
+    return RemoteFile(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+def get(source: Source, folder: Path, *files: RemoteFile, told: list[int] | None = None) -> Path:
+    model = RemoteModel(files or (remote(),))
+    progress = told.append if told is not None else lambda _: None
+    return download(source, model, "o/r", ModelFolder(folder), progress)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_file_arrives_whole_and_alone(tmp_path: Path) -> None:
+    told: list[int] = []
+    path = get(Source(), tmp_path, told=told)
+    assert path == tmp_path / "o" / "r" / "m.gguf"
+    assert path.read_bytes() == CONTENT
+    assert files_in(tmp_path) == [path]
+    assert told == sorted(told)
+    assert told[-1] == len(CONTENT)
+
+
+def test_what_is_here_is_not_downloaded_again(tmp_path: Path) -> None:
+    get(Source(), tmp_path)
+    again = Source()
+    get(again, tmp_path)
+    assert again.starts == []
+
+
+def test_a_file_that_has_another_length_now_is_downloaded_anew(tmp_path: Path) -> None:
+    get(Source(), tmp_path)
+    newer = CONTENT + b"more"
+    assert get(Source(newer), tmp_path, remote(newer)).read_bytes() == newer
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit()])
+def test_whatever_ends_it_the_next_run_goes_on_from_there(
+    tmp_path: Path, stop: BaseException
+) -> None:
+    with pytest.raises(type(stop)):
+        get(Source(errors=[(4000, stop)]), tmp_path)
+    model = RemoteModel((remote(),))
+    assert remaining(model, "o/r", ModelFolder(tmp_path)) == len(CONTENT) - 4000
+    assert not (tmp_path / "o" / "r" / "m.gguf").exists()
+
+    source = Source()
+    assert get(source, tmp_path).read_bytes() == CONTENT
+    assert source.starts == [4000]
+
+
+def test_a_connection_that_breaks_is_taken_up_again(tmp_path: Path) -> None:
+    source = Source(errors=[(3000, Broken("x")), (2000, Broken("x"))])
+    assert get(source, tmp_path).read_bytes() == CONTENT
+    assert source.starts == [0, 3000, 5000]
+
+
+def test_an_answer_that_ends_too_early_is_taken_up_again(tmp_path: Path) -> None:
+    class Short(Source):
+        @contextmanager
+        def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+            self.starts.append(start)
+            yield Content(start, [CONTENT[start : start + 6000]], None)
+
+    source = Short()
+    assert get(source, tmp_path).read_bytes() == CONTENT
+    assert source.starts == [0, 6000]
+
+
+def test_a_hub_that_begins_anew_each_time_is_believed(tmp_path: Path) -> None:
+    source = Source(errors=[(3000, Broken("x"))], whole=True)
+    assert get(source, tmp_path).read_bytes() == CONTENT
+
+
+@given(st.lists(st.integers(0, len(CONTENT)), max_size=4), st.booleans())
+def test_however_it_breaks_the_file_is_the_right_one(
+    tmp_path_factory: pytest.TempPathFactory, breaks: list[int], whole: bool
+) -> None:
+    source = Source(errors=[(after, Broken("x")) for after in breaks], whole=whole)
+    folder = tmp_path_factory.mktemp("models")
+    assert get(source, folder).read_bytes() == CONTENT
+
+
+def test_it_gives_up_when_nothing_comes_and_keeps_what_came(
+    tmp_path: Path, no_waits: list[float]
+) -> None:
+    errors: list[tuple[int, BaseException]] = [(3000, Broken("x"))]
+    errors += [(0, Broken("the hub answered with status 503"))] * 9
+    with pytest.raises(ModelUnavailable, match=r"m\.gguf: .*503; what came is kept"):
+        get(Source(errors=errors), tmp_path)
+    assert no_waits == [0.5, 1.0, 2.0, 4.0]
+    assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
+
+
+def test_a_wrong_checksum_keeps_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="checksum"):
+        get(Source(CONTENT[::-1]), tmp_path)
+    assert files_in(tmp_path) == []
+
+
+def test_a_part_that_was_damaged_is_found_by_the_checksum(tmp_path: Path) -> None:
+    partial = partial_of(tmp_path / "o" / "r" / "m.gguf", remote().sha256 or "")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"?" * 500)
+    with pytest.raises(ModelUnavailable, match="checksum"):
+        get(Source(), tmp_path)
+    assert get(Source(), tmp_path).read_bytes() == CONTENT
+
+
+def test_parts_of_another_version_are_not_continued(tmp_path: Path) -> None:
+    other = CONTENT[::-1]
+    with pytest.raises(KeyboardInterrupt):
+        get(Source(other, [(4000, KeyboardInterrupt())]), tmp_path, remote(other))
+    source = Source()
+    assert get(source, tmp_path).read_bytes() == CONTENT
+    assert source.starts == [0]
+
+
+def test_a_part_that_is_longer_than_the_file_is_begun_anew(tmp_path: Path) -> None:
+    partial = partial_of(tmp_path / "o" / "r" / "m.gguf", remote().sha256 or "")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(CONTENT + b"?")
+    assert get(Source(), tmp_path).read_bytes() == CONTENT
+
+
+def test_more_than_was_announced_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="more than"):
+        get(Source(CONTENT * 100), tmp_path)
+    assert sum(path.stat().st_size for path in files_in(tmp_path)) <= len(CONTENT)
+
+
+def test_a_file_that_git_keeps_is_checked_by_gits_own_checksum(tmp_path: Path) -> None:
+    git = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+    file = RemoteFile("m.gguf", len(CONTENT), None, git)
+    assert get(Source(), tmp_path, file).read_bytes() == CONTENT
+    with pytest.raises(ModelUnavailable, match="checksum"):
+        get(Source(CONTENT[::-1]), tmp_path / "other", file)
+
+
+def test_a_file_without_a_checksum_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="no checksum"):
+        get(Source(), tmp_path, RemoteFile("m.gguf", len(CONTENT), None))
+
+
+def test_all_parts_are_downloaded_and_counted_together(tmp_path: Path) -> None:
+    parts = [remote(CONTENT, f"m-0000{number}-of-00002.gguf") for number in (1, 2)]
+    with pytest.raises(KeyboardInterrupt):
+        get(Source(errors=[(10**6, KeyboardInterrupt())]), tmp_path, *parts)
+    told: list[int] = []
+    first = get(Source(), tmp_path, *parts, told=told)
+    assert first.name == "m-00001-of-00002.gguf"
+    assert [path.read_bytes() for path in sorted(files_in(tmp_path))] == [CONTENT, CONTENT]
+    assert told[-1] == 2 * len(CONTENT)
+
+
+def test_too_little_room_is_said_before_anything_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(len(CONTENT) - 1))
+    source = Source()
+    with pytest.raises(ModelUnavailable, match=r"10\.2 kB are to be downloaded, and 10\.2 kB"):
+        get(source, tmp_path / "new" / "folder")
+    assert source.starts == []
+    assert files_in(tmp_path) == []
+
+
+def test_only_what_is_missing_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        get(Source(errors=[(9000, KeyboardInterrupt())]), tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(len(CONTENT) - 9000))
+    assert get(Source(), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_what_came(tmp_path: Path) -> None:
+    full = OSError(28, "No space left on device")
+    with pytest.raises(ModelUnavailable, match="No space left on device; what came is kept"):
+        get(Source(errors=[(3000, full)]), tmp_path)
+    assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
+
+
+def test_two_at_once_do_not_write_one_file(tmp_path: Path) -> None:
+    class Nested(Source):
+        @contextmanager
+        def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+            with pytest.raises(ModelUnavailable, match="another process"):
+                get(Source(), tmp_path)
+            with super().read(file, start) as content:
+                yield content
+
+    assert get(Nested(), tmp_path).read_bytes() == CONTENT
+
+
+def test_a_name_that_leads_out_is_refused_before_anything_is_asked_for(tmp_path: Path) -> None:
+    source = Source()
+    with pytest.raises(ModelUnavailable, match="outside"):
+        get(source, tmp_path / "models", remote(path="../../../evil.gguf"))
+    assert source.starts == []
+    assert files_in(tmp_path) == []

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenuto.models.errors import ModelUnavailable
+from tenuto.models.folder import ModelFolder, partial_of
+
+
+def add(folder: Path, name: str, size: int = 10) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size))
+    return path
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert ModelFolder(tmp_path / "none").models() == []
+
+
+def test_models_are_listed_by_name_and_other_files_are_not(tmp_path: Path) -> None:
+    add(tmp_path, "o/r/b-Q8_0.gguf", 7)
+    add(tmp_path, "o/r/deep/a.gguf", 5)
+    add(tmp_path, "o/r/README.md")
+    add(tmp_path, "stray.gguf")
+
+    listed = [(model.name, model.size, model.complete) for model in ModelFolder(tmp_path).models()]
+
+    assert listed == [("o/r:b-Q8_0.gguf", 7, True), ("o/r:deep/a.gguf", 5, True)]
+
+
+def test_a_split_model_is_one_and_complete_with_all_parts(tmp_path: Path) -> None:
+    add(tmp_path, "o/r/m-00002-of-00002.gguf", 2)
+    (model,) = ModelFolder(tmp_path).models()
+    assert (model.size, model.complete) == (2, False)
+    first = add(tmp_path, "o/r/m-00001-of-00002.gguf", 1)
+    (model,) = ModelFolder(tmp_path).models()
+    assert (model.size, model.complete, model.path) == (3, True, first)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("o/r:m-Q8_0.gguf", "hf:o/r:m-Q8_0.gguf", "O/R:M-q8_0.GGUF", "o/r:Q8_0", "o/r:q8_0"),
+        *("o/r", "m-Q8_0", "m-Q8_0.gguf", "o/r:m-Q8_0"),
+    ],
+)
+def test_a_model_is_found_by_any_of_its_names(tmp_path: Path, text: str) -> None:
+    path = add(tmp_path, "o/r/m-Q8_0.gguf")
+    add(tmp_path, "o/other/n-Q8_0.gguf")
+    assert ModelFolder(tmp_path).find(text).path == path
+
+
+def test_a_name_that_several_have_is_refused_with_all(tmp_path: Path) -> None:
+    add(tmp_path, "o/r/m-Q8_0.gguf")
+    add(tmp_path, "o/r/m-Q4_0.gguf")
+    with pytest.raises(ModelUnavailable, match=r"o/r:m-Q4_0\.gguf, o/r:m-Q8_0\.gguf"):
+        ModelFolder(tmp_path).find("o/r")
+
+
+@pytest.mark.parametrize("text", ["none", "o/r:Q4_0", "m-Q8", "../r", ""])
+def test_a_name_that_none_has_is_refused(tmp_path: Path, text: str) -> None:
+    add(tmp_path, "o/r/m-Q8_0.gguf")
+    with pytest.raises(ModelUnavailable, match="tenuto models"):
+        ModelFolder(tmp_path).find(text)
+
+
+def test_what_is_not_complete_is_not_found(tmp_path: Path) -> None:
+    add(tmp_path, partial_of(Path("o/r/m.gguf"), "0" * 64).as_posix(), 4)
+    folder = ModelFolder(tmp_path)
+    (model,) = folder.models()
+    assert (model.name, model.size, model.complete) == ("o/r:m.gguf", 4, False)
+    with pytest.raises(ModelUnavailable):
+        folder.find("o/r:m.gguf")
+
+
+def test_removing_takes_the_whole_model_and_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    add(root, "o/r/m-00001-of-00002.gguf")
+    add(root, "o/r/m-00002-of-00002.gguf")
+    partial = add(root, partial_of(Path("o/r/m-00001-of-00002.gguf"), "f" * 64).as_posix())
+    other = add(root, "o/s/m.gguf")
+    folder = ModelFolder(root)
+
+    folder.remove(folder.find("o/r"))
+
+    assert not partial.exists()
+    assert [path for path in root.rglob("*") if path.is_file()] == [other]
+    assert not (root / "o" / "r").exists()
+    folder.remove(folder.find("o/s"))
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("repo", "file"),
+    [
+        ("o/r", "../x.gguf"),
+        ("o/r", "/x.gguf"),
+        ("o/r", "a/../../../x.gguf"),
+        ("../..", "x.gguf"),
+        ("o/..", "x.gguf"),
+        ("o", "x.gguf"),
+    ],
+)
+def test_nothing_is_placed_outside_the_folder(tmp_path: Path, repo: str, file: str) -> None:
+    with pytest.raises(ModelUnavailable, match="outside"):
+        ModelFolder(tmp_path / "models").place(repo, file)
+
+
+def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    victim = add(outside, "m.gguf")
+    root = tmp_path / "models"
+    (root / "o").mkdir(parents=True)
+    (root / "o" / "r").symlink_to(outside)
+    folder = ModelFolder(root)
+
+    with pytest.raises(ModelUnavailable, match="outside"):
+        folder.place("o/r", "m.gguf")
+    for model in folder.models():
+        with pytest.raises(ModelUnavailable, match="outside"):
+            folder.remove(model)
+    assert victim.exists()
