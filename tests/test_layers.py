@@ -49,6 +49,8 @@ TABLE: Mapping[str, May] = {
     "engine.base": may("prompt"),
     "engine.registry": may("engine", "settings"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
+    "engine.local.chat": may("engine.local", libraries="jinja2"),
+    "engine.local.watchdog": may(),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings"),
     # What runs in the worker's process.
     "engine.local.worker": may("engine.local"),

@@ -44,6 +44,14 @@ class LocalSettings:
         kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
             of full length need, but at most a quarter of the machine's memory.
         threads: Threads that compute. None: the runtime's choice, one a core.
+        runtime: The library that runs the model. `auto`: OpenVINO for the models that it reads,
+            where it is installed, and llama.cpp for all others.
+        format: What the model is given: `raw`, the prompt as text; `chat`, its turns in the
+            model's own chat template; `auto`, the template if the model has one and is not
+            called a base model.
+        step_timeout_s: A worker that gives no sign of life for so long while it has work is
+            killed and replaced, in seconds. More than the longest step may take: at most 512
+            tokens of prompts.
         load_wait_s: How long a request waits for a model that is still loading, in seconds.
     """
 
@@ -52,6 +60,9 @@ class LocalSettings:
     max_waiting: Annotated[int, Ge(0)] = 256
     kv_cache_mib: Count | None = None
     threads: Count | None = None
+    runtime: Literal["auto", "openvino", "llamacpp"] = "auto"
+    format: Literal["auto", "raw", "chat"] = "auto"
+    step_timeout_s: Positive = 120.0
     load_wait_s: Seconds = 30.0
 
 

@@ -4,6 +4,7 @@ An engine knows nothing of HTTP, of stop sequences' matching, or of API versions
 
     EngineError
     ├── PromptTooLong     the prompt does not fit the model's context
+    ├── PromptRefused     the model's chat template does not take the prompt's turns
     ├── EngineOverloaded  no room to wait in; try again later
     ├── EngineFailed      the engine broke while it worked; it restarts by itself
     ├── UpstreamError     a server behind this one refused, failed, or cannot be reached
@@ -36,6 +37,10 @@ class PromptTooLong(EngineError):
         super().__init__(f"prompt is too long: {tokens} tokens > {limit} maximum")
         self.tokens = tokens
         self.limit = limit
+
+
+class PromptRefused(EngineError):
+    """The model was taught another order of turns than the prompt has."""
 
 
 class EngineOverloaded(EngineError):

@@ -17,6 +17,7 @@ from tenuto.engine.base import (
     Finish,
     Job,
     ModelError,
+    PromptRefused,
     PromptTooLong,
     UpstreamError,
 )
@@ -135,7 +136,7 @@ def _last(stop: str | None, finish: Finish | None) -> CompletionEvent:
 def _as_api_error(error: EngineError) -> ApiError:
     message = str(error)
     match error:
-        case PromptTooLong():
+        case PromptTooLong() | PromptRefused():
             return InvalidRequest(message)
         case EngineOverloaded():
             return Overloaded(message, retry_after=_RETRY_AFTER_S)

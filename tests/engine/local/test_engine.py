@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,17 +17,21 @@ from tenuto.engine.base import (
     Job,
     ModelError,
     Piece,
+    PromptRefused,
     PromptTooLong,
 )
 from tenuto.engine.local.engine import LocalEngine, built_in_model
-from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
+from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
 from tests.engine.contract import PROMPT, EngineContract, job, write
+from tests.models import with_pair, with_template
 
 pytestmark = pytest.mark.anyio
 
 SETTINGS = LocalSettings(load_wait_s=PATIENCE_S)
+# With one thread: two on two busy cores wait for each other.
+LLAMA_CPP = replace(SETTINGS, runtime="llamacpp", threads=1, max_running=8)
 
 
 async def started(settings: LocalSettings = SETTINGS) -> LocalEngine:
@@ -234,5 +240,251 @@ async def test_a_file_that_the_runtime_refuses_is_an_error_for_all(tmp_path: Pat
         status = await engine.ping()
         assert not status.ready
         assert status.detail == "The model cannot be loaded; the log says why."
+    finally:
+        await engine.aclose()
+
+
+async def rest(pieces: AsyncIterator[Piece]) -> list[Piece]:
+    return [piece async for piece in pieces]
+
+
+async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
+    engine = await started(replace(SETTINGS, step_timeout_s=1.0))
+    try:
+        running = engine.generate(job(2000))
+        await anext(running)
+        stopped = worker_pid(engine)
+        os.kill(stopped, signal.SIGSTOP)
+        with pytest.raises(EngineFailed, match="send the request once more"):
+            await asyncio.wait_for(rest(running), PATIENCE_S)
+        # Who comes next waits for the new worker, and is served.
+        assert (await write(engine, job()))[-1].finish is not None
+        assert worker_pid(engine) != stopped
+        assert (await engine.ping()).restarts == 1
+        with pytest.raises(ProcessLookupError):
+            os.kill(stopped, 0)
+    finally:
+        await engine.aclose()
+
+
+async def test_a_worker_that_hangs_while_idle_is_replaced_too() -> None:
+    engine = await started(replace(SETTINGS, step_timeout_s=0.5))
+    try:
+        os.kill(worker_pid(engine), signal.SIGSTOP)
+        async with asyncio.timeout(PATIENCE_S):
+            while (await engine.ping()).restarts == 0:
+                await asyncio.sleep(0.02)
+        assert (await write(engine, job()))[-1].finish is not None
+    finally:
+        await engine.aclose()
+
+
+async def test_a_worker_that_starves_is_slow_and_loses_nothing(endless_model: Path) -> None:
+    starving = await started(replace(SETTINGS, model=endless_model))
+    try:
+        pid = worker_pid(starving)
+        writing = asyncio.create_task(write(starving, job(300)))
+        # It runs for a moment at a time, as on a machine where others have all processors.
+        while not writing.done():
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(0.05)
+            os.kill(pid, signal.SIGCONT)
+            await asyncio.sleep(0.005)
+        pieces = writing.result()
+        assert sum(piece.tokens for piece in pieces) == 300
+        assert pieces[-1].finish is Finish.LENGTH
+        assert (await starving.ping()).restarts == 0
+    finally:
+        await starving.aclose()
+
+
+# The format that the built-in model was taught, spelled as a template.
+TAUGHT = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{{ '\n\nHuman: ' if m.role == 'user' else '\n\nAssistant: ' }}{{ m.content }}"
+    "{% endfor %}{{ '\n\nAssistant:' }}"
+)
+
+
+async def greedy(engine: LocalEngine, prompt: Prompt) -> tuple[str, Finish | None]:
+    pieces = await write(engine, Job(prompt, 60, temperature=0))
+    return text_of(pieces), pieces[-1].finish
+
+
+async def test_a_model_that_chats_gets_its_template(tmp_path: Path) -> None:
+    # One that the model was never taught: what it answers shows that it was given just this.
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}<answer>"
+    path = with_template(tmp_path / "chat.gguf", template)
+    chat = await started(replace(SETTINGS, model=path))
+    raw = await started(replace(SETTINGS, model=path, format="raw"))
+    try:
+        talk = parse_prompt("Sys.\n\nHuman: Hi\n\nAssistant: Yo\n\nHuman: Why\n\nAssistant: Well")
+        same = "<system>Sys.</><user>Hi</><assistant>Yo</><user>Why</><answer>Well"
+        assert await greedy(chat, talk) == await greedy(raw, raw_prompt(same))
+        assert await greedy(chat, talk) != await greedy(raw, talk)
+        # A text without turns is what it is, also to a model that chats.
+        assert await greedy(chat, raw_prompt(same)) == await greedy(raw, raw_prompt(same))
+    finally:
+        await chat.aclose()
+        await raw.aclose()
+
+
+async def test_a_model_that_chats_ends_its_turn_and_keeps_the_space(tmp_path: Path) -> None:
+    path = with_template(tmp_path / "chat.gguf", TAUGHT)
+    engine = await started(replace(SETTINGS, model=path))
+    try:
+        text, _ = await greedy(engine, PROMPT)
+        assert text.startswith(" ")
+        assert not text.startswith("  ")
+        answer, finish = await greedy(engine, parse_prompt(human_turn("What is 2 + 2?")))
+        assert finish is Finish.END
+        assert "tenuto:end" not in answer
+        # The space belongs to the beginning of an answer, not to what follows on a beginning.
+        begun = parse_prompt("\n\nHuman: Say it.\n\nAssistant: 1, 2, 3, 4")
+        assert not (await greedy(engine, begun))[0].startswith(" ")
+    finally:
+        await engine.aclose()
+
+
+async def test_a_prompt_that_the_template_refuses_is_the_callers_error(tmp_path: Path) -> None:
+    refuses = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}x"
+    engine = await started(
+        replace(SETTINGS, model=with_template(tmp_path / "chat.gguf", refuses), format="chat")
+    )
+    try:
+        talk = parse_prompt("\n\nHuman: A\n\nAssistant: B\n\nHuman: C\n\nAssistant:")
+        with pytest.raises(PromptRefused, match="one turn only"):
+            await write(engine, Job(talk, 4))
+        assert (await write(engine, job(4)))[-1].finish is not None
+    finally:
+        await engine.aclose()
+
+
+async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    path = with_template(tmp_path / "broken.gguf", "{% if %}")
+    engine = LocalEngine(replace(SETTINGS, model=path))
+    await engine.start()
+    try:
+        with pytest.raises(ModelError, match=r'template does not work.*`format = "raw"`'):
+            await engine.ready()
+    finally:
+        await engine.aclose()
+
+
+def split(folder: Path, parts: int) -> Path:
+    """Files named like the parts of one model; the first says how many there are."""
+    whole = built_in_model().read_bytes()
+    for number in range(1, parts + 1):
+        path = folder / f"model-{number:05}-of-{parts:05}.gguf"
+        path.write_bytes(with_pair(whole, "split.count", 2, struct.pack("<H", parts)))
+    return folder / f"model-00001-of-{parts:05}.gguf"
+
+
+def test_every_part_of_a_split_model_is_checked(tmp_path: Path) -> None:
+    first = split(tmp_path, 3)
+    LocalEngine(LocalSettings(model=first))
+    last = tmp_path / "model-00003-of-00003.gguf"
+    last.write_bytes(last.read_bytes()[:5000])
+    with pytest.raises(ModelError, match=r"model-00003-of-00003\.gguf: the file is truncated"):
+        LocalEngine(LocalSettings(model=first))
+    last.unlink()
+    with pytest.raises(ModelError, match=r"model-00003-of-00003\.gguf: there is no such file"):
+        LocalEngine(LocalSettings(model=first))
+
+
+def test_a_split_model_is_named_by_its_first_file(tmp_path: Path) -> None:
+    first = split(tmp_path, 3)
+    with pytest.raises(ModelError, match=r"name its first file, model-00001-of-00003\.gguf"):
+        LocalEngine(LocalSettings(model=tmp_path / "model-00002-of-00003.gguf"))
+    renamed = first.rename(tmp_path / "renamed.gguf")
+    with pytest.raises(ModelError, match="a part of a model in 3 files, without the name"):
+        LocalEngine(LocalSettings(model=renamed))
+
+
+async def test_what_openvino_refuses_runs_on_llamacpp_and_the_log_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("openvino_genai")
+    # OpenVINO insists on this entry, llama.cpp does not.
+    key = b"general.file_type"
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(built_in_model().read_bytes().replace(key, key[:-1] + b"_"))
+    engine = LocalEngine(replace(SETTINGS, model=path, threads=1))
+    with caplog.at_level("INFO", logger="tenuto.engine"):
+        await engine.start()
+        try:
+            assert (await write(engine, job()))[-1].finish is not None
+            os.kill(worker_pid(engine), signal.SIGKILL)
+            async with asyncio.timeout(PATIENCE_S):
+                while (await engine.ping()).restarts == 0:
+                    await asyncio.sleep(0.02)
+            assert (await write(engine, job()))[-1].finish is not None
+        finally:
+            await engine.aclose()
+    said = [line for line in caplog.messages if "llamacpp runs it instead" in line]
+    assert len(said) == 1
+    assert said[0].startswith("OpenVINO cannot load this model: ")
+
+
+async def test_the_one_runtime_that_is_set_is_not_replaced(tmp_path: Path) -> None:
+    pytest.importorskip("openvino_genai")
+    key = b"general.file_type"
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(built_in_model().read_bytes().replace(key, key[:-1] + b"_"))
+    engine = LocalEngine(replace(SETTINGS, model=path, runtime="openvino"))
+    await engine.start()
+    try:
+        with pytest.raises(ModelError, match="OpenVINO cannot load this model"):
+            await engine.ready()
+    finally:
+        await engine.aclose()
+
+
+class TestLlamaCppKeepsTheContract(EngineContract):
+    @pytest.fixture(scope="class")
+    async def engine(self) -> AsyncIterator[LocalEngine]:
+        pytest.importorskip("xllamacpp")
+        engine = await started(LLAMA_CPP)
+        yield engine
+        await engine.aclose()
+
+    @pytest.fixture
+    async def mortal(self) -> AsyncIterator[LocalEngine]:
+        pytest.importorskip("xllamacpp")
+        engine = await started(LLAMA_CPP)
+        yield engine
+        await engine.aclose()
+
+
+async def test_a_model_that_chats_does_so_on_llamacpp_too(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    path = with_template(tmp_path / "chat.gguf", TAUGHT)
+    engine = await started(replace(LLAMA_CPP, model=path))
+    try:
+        answer, finish = await greedy(engine, parse_prompt(human_turn("What is 2 + 2?")))
+        assert finish is Finish.END
+        assert answer.startswith(" ")
+    finally:
+        await engine.aclose()
+
+
+async def test_a_runtime_that_dies_of_a_model_is_replaced_before_all_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("xllamacpp")
+    tried: list[str] = []
+
+    async def die(engine: LocalEngine) -> bool:
+        tried.append(engine._runtime)
+        return False
+
+    monkeypatch.setattr(LocalEngine, "_run_worker", die)
+    engine = LocalEngine(SETTINGS)
+    await engine.start()
+    try:
+        with pytest.raises(ModelError, match="crashes when it loads"):
+            await engine.ready()
+        assert tried == ["auto", "auto", "llamacpp"]
     finally:
         await engine.aclose()

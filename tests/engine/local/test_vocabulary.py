@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.local.vocabulary import CharacterStream, UnknownVocabulary, token_bytes
+from tenuto.engine.local.vocabulary import TextStream, UnknownVocabulary, token_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 
@@ -14,7 +14,7 @@ EMOJI = "👩‍👩‍👧‍👦"
 
 
 def push_all(pieces: list[bytes]) -> str:
-    stream = CharacterStream()
+    stream = TextStream()
     return "".join([stream.push(piece) for piece in pieces])
 
 
@@ -109,7 +109,7 @@ def test_a_character_comes_with_its_last_byte_wherever_it_is_cut(text: str) -> N
 
 
 def test_half_a_character_is_held_back() -> None:
-    stream = CharacterStream()
+    stream = TextStream()
     first, second, third, fourth = (bytes([byte]) for byte in "😀".encode())
 
     assert [stream.push(byte) for byte in (b"a" + first, second, third)] == ["a", "", ""]
@@ -148,7 +148,7 @@ def test_bytes_that_are_no_text_are_replaced_the_same_however_they_are_cut(
 def test_a_byte_that_is_no_text_is_replaced_as_soon_as_that_is_certain(
     data: bytes, text: str
 ) -> None:
-    assert CharacterStream().push(data) == text
+    assert TextStream().push(data) == text
 
 
 def test_types_that_are_not_as_many_as_the_tokens_are_refused_as_unreadable() -> None:

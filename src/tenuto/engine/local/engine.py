@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +23,15 @@ from tenuto.engine.base import (
     Job,
     ModelError,
     Piece,
+    PromptRefused,
     PromptTooLong,
     Status,
 )
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
+from tenuto.engine.local.watchdog import Watchdog
+from tenuto.prompt.messages import messages_of
 from tenuto.settings import LocalSettings
 
 _log = logging.getLogger("tenuto.engine")
@@ -67,6 +71,8 @@ class LocalEngine:
         self._supervisor: asyncio.Task[None] | None = None
         self._worker: WorkerProcess | None = None
         self._loaded = asyncio.Event()
+        self._chat = False
+        self._runtime: str = settings.runtime
         # Why there is no worker, and will be none.
         self._ended: EngineError | None = None
         self._jobs: dict[int, Mailbox] = {}
@@ -92,15 +98,18 @@ class LocalEngine:
         mailbox = self._jobs[key] = Mailbox()
         # The runtime's own default seed is 0: all would get the same "random" text.
         seed = secrets.randbits(64) if job.seed is None else job.seed
+        # Without turns there is nothing for a template: the text itself is to be continued.
+        messages, text = messages_of(job.prompt) if self._chat and job.prompt.turns else (None, "")
         worker.send(
             frames.Submit(
                 key,
-                job.prompt.text,
+                job.prompt.text if messages is None else text,
                 job.max_tokens,
                 job.temperature,
                 job.top_p,
                 job.top_k,
                 seed,
+                messages,
             )
         )
         finished = False
@@ -150,6 +159,10 @@ class LocalEngine:
             started = time.monotonic()
             ever_loaded = await self._run_worker() or ever_loaded
             deaths += 1
+            last_try = not ever_loaded and deaths == _MOST_LOAD_DEATHS - 1
+            if last_try and self._runtime == "auto" and find_spec("xllamacpp"):
+                _log.warning("%s: the runtime died while it loaded; trying llamacpp", self._name)
+                self._runtime = "llamacpp"
             if not ever_loaded and deaths == _MOST_LOAD_DEATHS:
                 self._end(ModelError(f"{self._path}: the runtime crashes when it loads this model"))
             stable = time.monotonic() - started >= _STABLE_S
@@ -172,15 +185,27 @@ class LocalEngine:
                 settings.max_waiting,
                 settings.kv_cache_mib,
                 settings.threads,
+                self._runtime,
+                settings.format,
             )
         )
         self._worker = worker
         loaded = False
+        watchdog = Watchdog(settings.step_timeout_s)
+        watch: asyncio.Task[None] | None = None
         try:
             async for frame in worker.frames():
+                if isinstance(frame, frames.Pong):
+                    watchdog.heard()
+                    continue
                 self._handle(frame)
-                loaded = loaded or isinstance(frame, frames.Loaded)
+                if isinstance(frame, frames.Loaded):
+                    # Not before: how long a load takes depends on the disk and the model.
+                    loaded = True
+                    watch = asyncio.create_task(self._watch(worker, watchdog))
         finally:
+            if watch is not None:
+                watch.cancel()
             how = await worker.kill()
             if self._ended is None:
                 self._loaded.clear()
@@ -196,6 +221,11 @@ class LocalEngine:
         if self._ended is None:
             _log.error("the engine's worker died (%s); starting it again", how)
         return loaded
+
+    async def _watch(self, worker: WorkerProcess, watchdog: Watchdog) -> None:
+        await watchdog.hangs(lambda: worker.send(frames.Ping()))
+        _log.error("the engine's worker hangs: no step ended in step_timeout_s; it is killed")
+        worker.abort()
 
     def _handle(self, frame: frames.Frame) -> None:
         match frame:
@@ -214,6 +244,9 @@ class LocalEngine:
             case frames.Accepted():
                 if mailbox := self._jobs.get(frame.key):
                     mailbox.accept()
+            case frames.Refused():
+                reason = f"the model's chat template refuses the prompt: {frame.reason}"
+                self._fail(frame.key, PromptRefused(reason))
             case frames.TooLong():
                 self._fail(frame.key, PromptTooLong(frame.tokens, frame.limit))
             case frames.Full():
@@ -229,11 +262,21 @@ class LocalEngine:
                     context=frame.context,
                     kv_blocks=frame.kv_blocks,
                 )
+                self._chat = frame.chat
+                self._say_loaded(frame)
                 self._loaded.set()
             case frames.NotLoaded():
                 self._end(ModelError(f"{self._path}: {frame.reason}"))
             case _:
                 raise TypeError(f"the worker sent {type(frame).__name__}")
+
+    def _say_loaded(self, frame: frames.Loaded) -> None:
+        form = "its chat template" if frame.chat else "prompts as text"
+        _log.info("%s runs on %s, with %s", self._name, frame.runtime, form)
+        if frame.note:
+            # Once: from now on the worker starts with the one that works.
+            _log.warning("%s; %s runs it instead", frame.note, frame.runtime)
+            self._runtime = frame.runtime
 
     def _end(self, why: EngineError) -> None:
         """There will be no worker any more: everyone who waits, now or later, is told why."""
@@ -264,8 +307,11 @@ def built_in_model() -> Path:
 
 def _check(path: Path) -> str:
     """Checks a model file, gives the model's name: the file's own, without its ending."""
+    name = path.stem
     try:
-        gguf.read(path)
+        for part in gguf.parts(path, gguf.read(path)):
+            path = part
+            gguf.read(part)
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -273,4 +319,4 @@ def _check(path: Path) -> str:
     except (gguf.GgufError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"{path}: {reason}") from None
-    return path.stem
+    return name

@@ -22,11 +22,17 @@ class Load:
     max_waiting: int
     kv_cache_mib: int | None
     threads: int | None
+    runtime: str = "auto"
+    format: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """To the worker: a job. `key` names it from now on. `seed` is always given."""
+    """To the worker: a job. `key` names it from now on. `seed` is always given.
+
+    With `messages`, pairs of role and text, the model's chat template makes the text, and
+    `prompt` is the beginning of the answer.
+    """
 
     key: int
     prompt: str
@@ -35,6 +41,7 @@ class Submit:
     top_p: float | None
     top_k: int | None
     seed: int
+    messages: list[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,28 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """To the worker: a `Pong` is due before the next step. See `Watchdog`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """From the worker: it is between two steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """From the worker: the model is loaded. `context` is in tokens."""
+    """From the worker: the model is loaded.
+
+    `context` is in tokens, `runtime` names the library, `chat` says whether prompts go through
+    the model's chat template, and `note` is a sentence for the log, or "".
+    """
 
     context: int
     kv_blocks: int
+    runtime: str
+    chat: bool
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,14 @@ class TooLong:
     key: int
     tokens: int
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """From the worker: the job is refused, the model's chat template does not take its turns."""
+
+    key: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +146,13 @@ Frame: TypeAlias = (
     Load
     | Submit
     | Cancel
+    | Ping
+    | Pong
     | Loaded
     | NotLoaded
     | Accepted
     | TooLong
+    | Refused
     | Full
     | Broke
     | Wrote
@@ -130,10 +165,13 @@ _FRAMES: dict[str, type[Frame]] = {
         Load,
         Submit,
         Cancel,
+        Ping,
+        Pong,
         Loaded,
         NotLoaded,
         Accepted,
         TooLong,
+        Refused,
         Full,
         Broke,
         Wrote,

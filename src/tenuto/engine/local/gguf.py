@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ TENSOR_TYPES: Final = {
 # No real file comes near these; a damaged one must not make us allocate.
 _MOST_ENTRIES: Final = 1_000_000
 _MOST_DIMENSIONS: Final = 4
+_MOST_PARTS: Final = 99_999
 _DEEPEST_ARRAY: Final = 3
 _LONGEST_ARRAY: Final = 4_000_000
 
@@ -144,6 +146,29 @@ def read(path: Path) -> Gguf:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return _Reader(file, size).read()
+
+
+def parts(path: Path, file: Gguf) -> list[Path]:
+    """The other files of a model that is split into several; none if it is whole.
+
+    Args:
+        path: Its first file, `…-00001-of-00003.gguf`.
+        file: What was read from there.
+
+    Raises:
+        GgufError: It is not the first, or its name does not tell the others'.
+    """
+    count = file.metadata.get("split.count", 1)
+    if count in (0, 1):
+        return []
+    named = re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})\.gguf", path.name)
+    if named is None or int(named[3]) != count or count > _MOST_PARTS:
+        raise GgufError(f"a part of a model in {count} files, without the name that they must have")
+    if int(named[2]) != 1 or file.metadata.get("split.no", 0) != 0:
+        raise GgufError(
+            f"a part of a model; name its first file, {named[1]}-00001-of-{named[3]}.gguf"
+        )
+    return [path.with_name(f"{named[1]}-{no:05}-of-{named[3]}.gguf") for no in range(2, count + 1)]
 
 
 class _Reader:

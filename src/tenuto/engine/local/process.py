@@ -75,6 +75,11 @@ class WorkerProcess:
                 for frame in reader.feed(data):
                     yield frame
 
+    def abort(self) -> None:
+        """Ends a worker that hangs; `frames` ends with it."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def kill(self) -> str:
         """Ends the worker, which holds nothing worth saving.
 
@@ -82,8 +87,7 @@ class WorkerProcess:
             How it ended, for the log: its exit code or signal, and what it printed last.
         """
         self._writer.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self.abort()
         code = await self._process.wait()
         await self._listener
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

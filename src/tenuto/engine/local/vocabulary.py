@@ -83,16 +83,25 @@ def _sentencepiece(token: str) -> bytes:
     return token.replace("\u2581", " ").encode("utf-8", "surrogateescape")
 
 
-class CharacterStream:
+class TextStream:
     """Bytes in, whole characters out.
 
     Bytes that are no UTF-8 become U+FFFD, as soon as that is certain. A character that is not
     finished when the text ends is left out: half of it would be of no use to anyone.
+
+    Args:
+        spaced: Puts a space in front of a text that does not begin with one. Completions of the
+            API begin with it; the answers of models that chat do not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, spaced: bool = False) -> None:
+        self._spaced = spaced
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, data: bytes) -> str:
         """Takes the next bytes, gives the characters that are now whole."""
-        return self._decoder.decode(data)
+        text = self._decoder.decode(data)
+        if text and self._spaced:
+            self._spaced = False
+            return text if text[0].isspace() else f" {text}"
+        return text

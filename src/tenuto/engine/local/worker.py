@@ -16,12 +16,14 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.admission import Admission, Waiting
+from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling
 from tenuto.engine.local.runtime.choose import load_runtime
-from tenuto.engine.local.vocabulary import CharacterStream
+from tenuto.engine.local.vocabulary import TextStream
 
 _READ_BYTES = 1 << 18
 _PR_SET_PDEATHSIG = 1
@@ -38,21 +40,28 @@ class Prepared:
     tokens: list[int]
     max_tokens: int
     sampling: Sampling
+    text: TextStream
 
 
 class Worker:
     """Serves one parent with one loaded model."""
 
     def __init__(
-        self, link: socket.socket, reader: frames.FrameReader, load: frames.Load, runtime: Runtime
+        self,
+        link: socket.socket,
+        reader: frames.FrameReader,
+        load: frames.Load,
+        runtime: Runtime,
+        template: ChatTemplate | None = None,
     ) -> None:
         self._link = link
         self._reader = reader
         self._runtime = runtime
+        self._template = template
         self._admission: Admission[Prepared] = Admission(
             runtime.kv_blocks, load.max_running, load.max_waiting
         )
-        self._streams: dict[int, CharacterStream] = {}
+        self._streams: dict[int, TextStream] = {}
         # Cancelled jobs keep their reservation until the runtime has taken a step without them.
         self._leaving: list[int] = []
         self._counters = frames.Counters(0, 0, 0)
@@ -88,18 +97,25 @@ class Worker:
                     self._submit(frame)
                 elif isinstance(frame, frames.Cancel):
                     self._cancel(frame.key)
+                elif isinstance(frame, frames.Ping):
+                    self._send(frames.Pong())
 
     def _submit(self, frame: frames.Submit) -> None:
         runtime = self._runtime
+        try:
+            prompt = self._text_of(frame)
+        except TemplateRefused as error:
+            self._send(frames.Refused(frame.key, str(error)))
+            return
         # The last place of the context is for the first token of the completion.
         limit = runtime.context - 1
-        least = len(frame.prompt.encode()) // runtime.longest_token
+        least = len(prompt.encode()) // runtime.longest_token
         if least > limit:
             # Hopeless, and tokenising it would keep all others waiting.
             self._send(frames.TooLong(frame.key, least, limit))
             return
         try:
-            tokens = runtime.encode(frame.prompt)
+            tokens = runtime.encode(prompt)
         except Exception as error:
             self._send(frames.Broke(frame.key, f"{type(error).__name__}: cannot tokenise"))
             return
@@ -109,10 +125,17 @@ class Worker:
         max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
         sampling = Sampling(frame.temperature, frame.top_p, frame.top_k, frame.seed)
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
-        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling))
+        stream = TextStream(spaced=frame.messages is not None and not frame.prompt)
+        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream))
         accepted = self._admission.offer(frame.key, job)
         self._send(frames.Accepted(frame.key) if accepted else frames.Full(frame.key))
         self._admit()
+
+    def _text_of(self, frame: frames.Submit) -> str:
+        """What the model is to continue."""
+        if frame.messages is None or self._template is None:
+            return frame.prompt
+        return self._template.render(frame.messages, frame.prompt)
 
     def _cancel(self, key: int) -> None:
         if self._admission.withdraw(key) or key not in self._streams:
@@ -130,7 +153,7 @@ class Worker:
                 self._admission.release(key)
                 self._send(frames.Broke(key, f"{type(error).__name__}: {error}"))
                 continue
-            self._streams[key] = CharacterStream()
+            self._streams[key] = job.text
 
     def _step(self) -> None:
         if not (self._streams or self._leaving):
@@ -174,12 +197,20 @@ def main(descriptor: int) -> None:
     reader = frames.FrameReader()
     load = _first(link, reader)
     try:
-        runtime = load_runtime(load)
+        file = gguf.read(Path(load.path))
+        template = template_of(file, load.format)
+        runtime, name, note = load_runtime(load, file)
+    except TemplateRefused as error:
+        reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
+        link.sendall(frames.encode(frames.NotLoaded(reason)))
+        return
     except (CannotLoad, gguf.GgufError, OSError) as error:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return
-    link.sendall(frames.encode(frames.Loaded(runtime.context, runtime.kv_blocks)))
-    Worker(link, reader, load, runtime).serve()
+    chat = template is not None
+    loaded = frames.Loaded(runtime.context, runtime.kv_blocks, name, chat, note)
+    link.sendall(frames.encode(loaded))
+    Worker(link, reader, load, runtime, template).serve()
 
 
 def _first(link: socket.socket, reader: frames.FrameReader) -> frames.Load:

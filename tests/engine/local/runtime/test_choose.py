@@ -1,40 +1,99 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from tenuto.engine.local.frames import Load
+from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.runtime import choose, llamacpp, openvino
 from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 
 LOAD = Load("model.gguf", 1, 1, None, None)
 
 
+READABLE = Gguf({"general.architecture": "llama"}, (Tensor("a", "Q8_0", 0, 34),))
+SPLIT = Gguf({"general.architecture": "llama", "split.count": 2}, READABLE.tensors)
+ODD_TYPE = Gguf(READABLE.metadata, (Tensor("a", "IQ2_S", 0, 82),))
+ODD_ARCHITECTURE = Gguf({"general.architecture": "mamba"}, READABLE.tensors)
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Puts these libraries in place of those that are there; `broken` refuse every model."""
+
+    def install(libraries: set[str], broken: frozenset[str] = frozenset()) -> None:
+        def library(name: str) -> Callable[[Load], object]:
+            def load(load: Load) -> object:
+                if name in broken:
+                    raise CannotLoad(f"{name} cannot load this model")
+                return name
+
+            return load
+
+        monkeypatch.setattr(choose, "find_spec", lambda name: name if name in libraries else None)
+        monkeypatch.setattr(openvino, "OpenVinoRuntime", library("openvino"))
+        monkeypatch.setattr(llamacpp, "LlamaCppRuntime", library("llamacpp"))
+
+    return install
+
+
+BOTH = {"openvino_genai", "xllamacpp"}
+
+
 @pytest.mark.parametrize(
-    ("installed", "chosen"),
+    ("installed", "file", "chosen"),
     [
-        ({"openvino_genai"}, "openvino"),
-        ({"xllamacpp"}, "llamacpp"),
-        ({"openvino_genai", "xllamacpp"}, "openvino"),
+        ({"openvino_genai"}, READABLE, "openvino"),
+        ({"openvino_genai"}, SPLIT, "openvino"),
+        ({"xllamacpp"}, READABLE, "llamacpp"),
+        (BOTH, READABLE, "openvino"),
+        (BOTH, SPLIT, "llamacpp"),
+        (BOTH, ODD_TYPE, "llamacpp"),
+        (BOTH, ODD_ARCHITECTURE, "llamacpp"),
     ],
 )
-def test_openvino_goes_first(
-    monkeypatch: pytest.MonkeyPatch, installed: set[str], chosen: str
+def test_the_fastest_runtime_that_reads_the_file_loads_it(
+    install: Install, installed: set[str], file: Gguf, chosen: str
 ) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: name if name in installed else None)
-    monkeypatch.setattr(openvino, "OpenVinoRuntime", lambda load: ("openvino", load))
-    monkeypatch.setattr(llamacpp, "LlamaCppRuntime", lambda load: ("llamacpp", load))
-
-    runtime: object = choose.load_runtime(LOAD)
-
-    assert runtime == (chosen, LOAD)
+    install(installed)
+    loaded: object = choose.load_runtime(LOAD, file)
+    assert loaded == (chosen, chosen, "")
 
 
-def test_without_a_runtime_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "find_spec", lambda name: None)
+@pytest.mark.parametrize("name", ["openvino", "llamacpp"])
+def test_a_setting_decides_for_one(install: Install, name: str) -> None:
+    install(BOTH)
+    loaded: object = choose.load_runtime(replace(LOAD, runtime=name), SPLIT)
+    assert loaded == (name, name, "")
+
+
+def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install: Install) -> None:
+    install(BOTH, broken=frozenset({"openvino"}))
+    loaded: object = choose.load_runtime(LOAD, READABLE)
+    assert loaded == ("llamacpp", "llamacpp", "openvino cannot load this model")
+
+
+def test_where_all_refuse_all_reasons_are_told(install: Install) -> None:
+    install(BOTH, broken=frozenset({"openvino", "llamacpp"}))
+    with pytest.raises(CannotLoad, match=r"^openvino cannot .*; llamacpp cannot load this model$"):
+        choose.load_runtime(LOAD, READABLE)
+
+
+def test_the_one_that_is_set_has_no_second(install: Install) -> None:
+    install(BOTH, broken=frozenset({"openvino"}))
+    with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
+        choose.load_runtime(replace(LOAD, runtime="openvino"), READABLE)
+
+
+def test_without_a_runtime_the_error_says_how_to_get_one(install: Install) -> None:
+    install(set())
     with pytest.raises(CannotLoad, match=r"pip install 'tenuto\[local\]'$"):
-        choose.load_runtime(LOAD)
+        choose.load_runtime(LOAD, READABLE)
 
 
 @pytest.mark.parametrize(

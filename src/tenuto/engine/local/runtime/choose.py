@@ -1,28 +1,74 @@
-"""Which runtime loads a model: OpenVINO where it is installed, llama.cpp elsewhere."""
+"""Which runtime loads a model: OpenVINO if it is installed and reads it, llama.cpp otherwise."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
 from tenuto.engine.local.frames import Load
+from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 
+# What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
+_OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
+_OPENVINO_TYPES = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
 
-def load_runtime(load: Load) -> Runtime:
-    """Loads the model with the fastest runtime that is installed.
+_LIBRARIES = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
+
+
+def load_runtime(load: Load, file: Gguf) -> tuple[Runtime, str, str]:
+    """Loads a model with the fastest runtime that is installed and reads it.
+
+    Returns:
+        The runtime, its name, and why it is not the first choice, or "".
 
     Raises:
-        CannotLoad: None is installed, or it refuses the model.
+        CannotLoad: None is installed, or all refuse the model.
     """
-    if find_spec("openvino_genai"):
+    names = candidates(load.runtime, file)
+    refusals: list[str] = []
+    for name in names:
+        try:
+            return _load(name, load), name, "; ".join(refusals)
+        except (CannotLoad, GgufError) as error:
+            refusals.append(str(error))
+    # Joined, because the one who asks may be able to help either.
+    raise CannotLoad("; ".join(refusals))
+
+
+def candidates(wanted: str, file: Gguf) -> list[str]:
+    """The runtimes to try, in order.
+
+    Raises:
+        CannotLoad: There is none.
+    """
+    if wanted != "auto":
+        return [wanted]
+    installed = [name for name, library in _LIBRARIES.items() if find_spec(library)]
+    if not installed:
+        raise CannotLoad(
+            "the embedded engine is not installed (openvino_genai and xllamacpp are missing): "
+            "pip install 'tenuto[local]'"
+        )
+    if installed[1:] and not _openvino_reads(file):
+        return installed[1:]
+    return installed
+
+
+def _openvino_reads(file: Gguf) -> bool:
+    return (
+        file.architecture in _OPENVINO_ARCHITECTURES
+        and file.tensor_types <= _OPENVINO_TYPES
+        # Each part of a split file says how many there are.
+        and file.metadata.get("split.count", 1) == 1
+    )
+
+
+def _load(name: str, load: Load) -> Runtime:
+    # Late: only the library that is used is imported.
+    if name == "openvino":
         from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 
         return OpenVinoRuntime(load)
-    if find_spec("xllamacpp"):
-        from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+    from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
 
-        return LlamaCppRuntime(load)
-    raise CannotLoad(
-        "the embedded engine is not installed (openvino_genai and xllamacpp are missing): "
-        "pip install 'tenuto[local]'"
-    )
+    return LlamaCppRuntime(load)

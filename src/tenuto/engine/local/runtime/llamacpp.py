@@ -70,12 +70,13 @@ class LlamaCppRuntime:
 
     def __init__(self, load: Load) -> None:
         try:
-            import xllamacpp  # pyright: ignore[reportMissingImports]
+            import xllamacpp as untyped  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise CannotLoad(
                 f"the embedded engine is not installed ({error.name} is missing): "
                 "pip install 'tenuto[local]'"
             ) from None
+        xllamacpp: Any = untyped
         file = gguf.read(Path(load.path))
         self.longest_token = _longest_token(file)
         self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")

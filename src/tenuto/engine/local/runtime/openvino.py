@@ -22,6 +22,12 @@ _STEP_TOKENS: Final = 512
 
 _GREEDY_BELOW: Final = 1e-6
 
+# How models that chat end a turn: Llama 3, ChatML, Gemma, Phi, and others after them.
+_TURN_ENDS: Final = frozenset(
+    {"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"}
+    | {"<|end_of_text|>", "<|eot|>"}
+)
+
 # Blocks that are never promised to a completion, so that the scheduler always has room to move.
 _SPARE_BLOCKS: Final = 8
 
@@ -70,7 +76,8 @@ class OpenVinoRuntime:
             self._pipeline = genai.ContinuousBatchingPipeline(
                 load.path, scheduler, "CPU", properties
             )
-        except RuntimeError as error:
+        except Exception as error:
+            # Of any class: for an entry that a file leaves out, it is an IndexError.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._tokenizer = self._pipeline.get_tokenizer()
         self._handles: dict[int, Any] = {}
@@ -162,8 +169,13 @@ def _bos(file: gguf.Gguf) -> int | None:
 def _end_tokens(file: gguf.Gguf) -> set[int]:
     """The tokens that end a text or a turn."""
     names = ("eos_token_id", "eot_token_id", "eom_token_id")
-    tokens = (file.metadata.get(f"tokenizer.ggml.{name}") for name in names)
-    return {token for token in tokens if token is not None}
+    listed = (file.metadata.get(f"tokenizer.ggml.{name}") for name in names)
+    ends = {token for token in listed if token is not None}
+    if "tokenizer.chat_template" in file.metadata:
+        # Many files name only the one that ends a text, though the model ends its turns.
+        texts = enumerate(file.metadata.get("tokenizer.ggml.tokens", ()))
+        ends |= {token for token, text in texts if text in _TURN_ENDS}
+    return ends
 
 
 def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> int:

@@ -1,0 +1,206 @@
+"""The templates here are our own, and do what those of the families do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tenuto.engine.local import gguf
+from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, is_chat_model, template_of
+from tenuto.engine.local.gguf import Gguf
+from tests.models import with_template
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] }}"
+    "{{ '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+QWEN_2_5 = (
+    "{%- if messages[0]['role'] != 'system' %}\n"
+    "    {{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}\n{%- endif %}\n" + CHATML
+)
+QWEN_3 = CHATML + (
+    "{%- if add_generation_prompt and enable_thinking is defined and enable_thinking is false %}"
+    "{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}"
+)
+LLAMA_3 = (
+    "{{- bos_token }}{% for m in messages %}{{ '<|start_header_id|>' + m.role + "
+    "'<|end_header_id|>\\n\\n' + m.content | trim + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}"
+    "{% endif %}"
+)
+GEMMA = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Roles must alternate') }}{% endif %}"
+    "{% set role = 'model' if m.role == 'assistant' else m.role %}"
+    "{{ '<start_of_turn>' + role + '\\n' + m.content | trim + '<end_of_turn>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+MISTRAL = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}"
+    "{{ '[INST] ' + m.content + ' [/INST]' }}{% elif m.role == 'assistant' %}"
+    "{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"
+)
+PHI = (
+    "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content + '<|end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"
+)
+
+TALK = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Why?")]
+
+
+def file(template: str | None, **general: str) -> Gguf:
+    metadata = {
+        "tokenizer.chat_template": template,
+        "tokenizer.ggml.tokens": ["<s>", "</s>"],
+        "tokenizer.ggml.bos_token_id": 0,
+        "tokenizer.ggml.eos_token_id": 1,
+        **{f"general.{name}": value for name, value in general.items()},
+    }
+    return Gguf(metadata, ())
+
+
+def render(template: str, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
+    return ChatTemplate(file(template)).render(messages, prefill)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        (
+            CHATML,
+            (
+                "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+                "<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n"
+                "<|im_start|>assistant\nBecause"
+            ),
+        ),
+        (
+            QWEN_2_5,
+            (
+                "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+                "<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n"
+                "<|im_start|>assistant\nBecause"
+            ),
+        ),
+        (
+            QWEN_3,
+            (
+                "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+                "<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n"
+                "<|im_start|>assistant\n<think>\n\n</think>\n\nBecause"
+            ),
+        ),
+        (
+            LLAMA_3,
+            (
+                "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+                "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+                "<|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
+                "<|start_header_id|>user<|end_header_id|>\n\nWhy?<|eot_id|>"
+                "<|start_header_id|>assistant<|end_header_id|>\n\nBecause"
+            ),
+        ),
+        (
+            GEMMA,
+            (
+                "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n"
+                "<start_of_turn>model\nHello.<end_of_turn>\n<start_of_turn>user\nWhy?<end_of_turn>\n"
+                "<start_of_turn>model\nBecause"
+            ),
+        ),
+        (MISTRAL, "<s>[INST] Be brief.\n\nHi [/INST] Hello.</s>[INST] Why? [/INST]Because"),
+        (
+            PHI,
+            (
+                "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n"
+                "<|assistant|>\nHello.<|end|>\n<|user|>\nWhy?<|end|>\n<|assistant|>\nBecause"
+            ),
+        ),
+    ],
+    ids=["ChatML", "Qwen 2.5", "Qwen 3", "Llama 3", "Gemma", "Mistral", "Phi"],
+)
+def test_a_conversation_is_written_as_its_family_knows_it(template: str, text: str) -> None:
+    assert render(template, TALK, "Because") == text
+
+
+def test_a_template_has_its_own_system_text_where_the_prompt_has_none() -> None:
+    text = render(QWEN_2_5, [("user", "Hi")])
+    assert text.startswith("<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nHi")
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ {'a': '<é>'} | tojson }}", '{"a": "<é>"}'),
+        ("{{ {'b': 1, 'a': 2} | tojson(indent=1) }}", json.dumps({"b": 1, "a": 2}, indent=1)),
+        ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}", "01"),
+        ("{% generation %}a{% endgeneration %}b", "ab"),
+        ("a\n  {% if true %}\nb\n  {% endif %}\nc", "a\nb\nc"),
+    ],
+)
+def test_templates_find_what_they_were_written_for(template: str, text: str) -> None:
+    assert render(template, [("user", "Hi")]) == text
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages.append(1) }}",
+        "{{ cycler.__init__.__globals__.os.system('true') }}",
+        "{{ range(10**9) | list }}",
+        "{{ 1 / 0 }}",
+        "{{ nothing.at.all }}",
+        "{% if %}",
+        "{% import 'os' as os %}",
+        "{{ raise_exception('no') }}",
+    ],
+)
+def test_a_hostile_or_broken_template_is_refused_in_one_line(template: str) -> None:
+    with pytest.raises(TemplateRefused) as refusal:
+        ChatTemplate(file(template))
+    assert str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_messages_that_the_template_does_not_take_are_refused_with_its_words() -> None:
+    with pytest.raises(TemplateRefused, match=r"^Roles must alternate$"):
+        render(GEMMA, [("assistant", "Hello."), ("user", "Hi")])
+
+
+@pytest.mark.parametrize(
+    ("general", "chats"),
+    [
+        ({"name": "Llama 3.2 1B Instruct"}, True),
+        ({"name": "Qwen3 0.6B"}, True),
+        ({"name": "Gemma 3 1b It", "finetune": "it"}, True),
+        ({"name": "Based Model Instruct"}, True),
+        ({"name": "Qwen3 0.6B Base"}, False),
+        ({"name": "gemma", "finetune": "pt"}, False),
+    ],
+)
+def test_a_base_model_is_told_by_its_name(general: dict[str, str], chats: bool) -> None:
+    assert is_chat_model(file(CHATML, **general)) is chats
+
+
+def test_the_format_decides_whether_there_is_a_template() -> None:
+    base = file(CHATML, name="Model Base")
+    assert template_of(base, "auto") is None
+    assert template_of(base, "chat") is not None
+    assert template_of(file(CHATML), "raw") is None
+    assert template_of(file(None), "auto") is None
+    with pytest.raises(TemplateRefused, match="no chat template"):
+        template_of(file(None), "chat")
+
+
+def test_a_template_in_a_file_is_found_there(tmp_path: Path) -> None:
+    read = gguf.read(with_template(tmp_path / "chat.gguf", PHI))
+    text = ChatTemplate(read).render([("user", "Hi")], "")
+    assert text == "<|user|>\nHi<|end|>\n<|assistant|>\n"
