@@ -48,6 +48,10 @@ TABLE: Mapping[str, May] = {
     "engine": may("engine.base", "prompt"),
     "engine.base": may("prompt"),
     "engine.registry": may("engine", "settings"),
+    "engine.upstream": may("engine.base", "engine.upstream", "prompt", "wire.event_source"),
+    "engine.upstream.connection": may(
+        *("engine.base", "engine.upstream", "version"), libraries="aiohttp pydantic_core"
+    ),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),
