@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from tenuto.engine.base import Accepted, Finish, Job, Piece, PromptTooLong, Status, UpstreamError
+from tenuto.engine.base import Accepted, Finish, Job, Piece, Status, UpstreamError
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
 from tenuto.engine.upstream.connection import (
     BROKE_OFF,
@@ -23,7 +23,7 @@ from tenuto.engine.upstream.connection import (
     error_of_event,
     json_object,
 )
-from tenuto.prompt.render import Chat, Continuation, NothingToSay, to_chat
+from tenuto.prompt.render import Chat, Continuation, to_chat
 from tenuto.wire.event_source import EventSource
 
 API_VERSION: Final = "2023-06-01"
@@ -94,12 +94,12 @@ def translate(job: Job, target: Target) -> Translation:
     """
     model = target.model or job.model
     able = _able(model, target.limits)
-    try:
-        chat = to_chat(job.prompt)
-    except NothingToSay as error:
+    chat = to_chat(job.prompt)
+    if not chat.turns or chat.turns[0][0] != "user":
         raise UpstreamError(
-            f"prompt: {error}, and {model} does not answer without one", status=400
-        ) from None
+            f"prompt: the first Human turn has no text, and {model} does not answer without one",
+            status=400,
+        )
     warnings: list[str] = []
     instructed = False
     system = chat.system
