@@ -42,16 +42,21 @@ TABLE: Mapping[str, May] = {
     "version": may(),
     "types": may("client"),
     "__main__": may("cli"),
-    "settings": may(libraries="annotated_types pydantic"),
+    "settings": may("settings_upstreams", libraries="annotated_types pydantic"),
+    "settings_upstreams": may(libraries="annotated_types"),
     "wire": may("wire", libraries="pydantic"),
     "prompt": may("prompt", "wire.errors"),
     "engine": may("engine.base", "prompt"),
     "engine.base": may("prompt"),
-    "engine.registry": may("engine", "settings"),
-    "engine.upstream": may("engine.base", "engine.upstream", "prompt", "wire.event_source"),
-    "engine.upstream.connection": may(
-        *("engine.base", "engine.upstream", "version"), libraries="aiohttp pydantic_core"
+    "engine.registry": may("engine", "settings", "settings_upstreams"),
+    "engine.upstream": may(
+        *("engine.base", "engine.upstream", "prompt", "wire.backoff", "wire.event_source")
     ),
+    "engine.upstream.connection": may(
+        *("engine.base", "engine.upstream", "version", "wire.backoff"), libraries="aiohttp"
+    ),
+    "engine.upstream.failures": may("engine.base", libraries="pydantic_core"),
+    "engine.upstream.breaker": may(),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),

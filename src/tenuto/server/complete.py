@@ -61,8 +61,9 @@ class CompleteEndpoint:
             body = await read_body(request, limits)
             asked = parse_request(body, version, limits.max_json_depth)
             _check_stop_sequences(asked.stop_sequences, limits)
-            model = (await self._engine.ping()).model or asked.model
-            check_model(asked.model, model, self._settings.api)
+            status = await self._engine.ping()
+            check_model(asked.model, status.names(), self._settings.api)
+            model = status.model or asked.model
             job = job_of(asked, self._prompt(asked.prompt), key=caller_key(request.headers))
             answer = self._answer(asked, job, model, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
