@@ -73,8 +73,9 @@ class OpenAITarget:
         system = [{"role": "system", "content": chat.system}] if chat.system else []
         body["messages"] = system + chat.messages
         if chat.prefilled:
-            # vLLM's and SGLang's way of saying so; llama.cpp does it without being told.
-            body |= {"continue_final_message": True, "add_generation_prompt": False}
+            # vLLM's and SGLang's way of saying so; llama.cpp does it without being told, but
+            # repeats the beginning in an answer that does not stream.
+            body |= {"continue_final_message": True, "add_generation_prompt": False, "stream": True}
         reader = _Reader(job.model, (*chat.warnings, *warnings))
         path = "/v1/chat/completions"
         return Question(path, body, {}, reader.event, reader.whole, chat.continuation)
