@@ -104,7 +104,7 @@ to = ["tenuto"]
 def complete(url: str, model: str, prompt: str = HI, **fields: Any) -> anthropic.types.Completion:
     """Through the official client, the last that has Text Completions."""
     with anthropic.Anthropic(base_url=url, api_key="x", max_retries=0) as client:
-        body = FIELDS | {"model": model, "prompt": prompt} | fields
+        body: dict[str, Any] = FIELDS | {"model": model, "prompt": prompt} | fields
         if not fields.get("stream"):
             whole: anthropic.types.Completion = client.completions.create(**body)
             return whole

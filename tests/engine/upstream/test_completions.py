@@ -25,7 +25,7 @@ both_ways = pytest.mark.parametrize("as_stream", [False, True], ids=["plain", "s
 
 
 def part(text: str, reason: str | None = None, stop: str | None = None) -> dict[str, object]:
-    known = {"id": "compl_1", "log_id": "compl_1", "model": "claude-2.1"}
+    known: dict[str, object] = {"id": "compl_1", "log_id": "compl_1", "model": "claude-2.1"}
     return known | {"completion": text, "stop_reason": reason, "stop": stop}
 
 
