@@ -53,7 +53,8 @@ TABLE: Mapping[str, May] = {
         *("engine.base", "engine.upstream", "prompt", "wire.backoff", "wire.event_source")
     ),
     "engine.upstream.connection": may(
-        *("engine.base", "engine.upstream", "version", "wire.backoff"), libraries="aiohttp"
+        *("engine.base", "engine.upstream", "version", "wire.backoff"),
+        libraries="aiohttp pydantic_core",
     ),
     "engine.upstream.failures": may("engine.base", libraries="pydantic_core"),
     "engine.upstream.breaker": may(),

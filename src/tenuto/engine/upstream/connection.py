@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import time
 from typing import Any, Final
@@ -15,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from pydantic_core import to_json
 
 from tenuto.engine.base import Job, UpstreamError
 from tenuto.engine.upstream.failures import (
@@ -80,48 +79,30 @@ class Connection:
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def post(
-        self, path: str, body: dict[str, Any], headers: Mapping[str, str]
-    ) -> AsyncGenerator[Answer, None]:
-        """Sends a request. Leaving the block closes the connection, unless the answer is whole.
+    def post(self, path: str, body: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+        """The answer to a request, which is sent when its `async with` begins.
 
         Args:
             path: Below the base URL.
             body: What is sent as JSON.
             headers: On top of those that every request has.
+        """
+        return Answer(self, path, to_json(body), headers)
+
+    async def send(
+        self, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Sends a request, and waits for the head of its answer.
 
         Raises:
-            UpstreamError: There is no answer, or it is an error.
+            UpstreamError: There is none.
         """
-        response: aiohttp.ClientResponse | None = None
-        answer: Answer | None = None
-        try:
-            response = await self._sent(path, body, headers)
-            if response.status >= 300:
-                raise await self._error(response)
-            answer = Answer(response)
-            yield answer
-        except UpstreamError as error:
-            self._log(error, response)
-            raise
-        finally:
-            if response is not None and answer is not None and answer.whole:
-                self._give_back(response)
-            elif response is not None:
-                response.close()  # The server notices at once.
-
-    async def _sent(
-        self, path: str, body: dict[str, Any], headers: Mapping[str, str]
-    ) -> aiohttp.ClientResponse:
-        # Lone surrogates, which JSON can carry and UTF-8 cannot, become question marks.
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         url = self.address.base_url + path
         session = self._session or self._opened()
         try:
             return await session.post(url, data=data, headers=headers, allow_redirects=False)
-        except TimeoutError:
-            raise UpstreamError(SLOW, status=504, retryable=True) from None
+        except TimeoutError as error:
+            raise UpstreamError(SLOW, status=504, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(UNREACHABLE, status=500, retryable=True) from error
 
@@ -147,50 +128,56 @@ class Connection:
         )
         return self._session
 
-    def _give_back(self, response: aiohttp.ClientResponse) -> None:
+    def give_back(self, response: aiohttp.ClientResponse) -> None:
         """Lets the last bytes of an answer come, which say nothing more, to keep its connection."""
-        if not response.content.is_eof():
-            task = asyncio.create_task(_drain(response))
-            self._draining.add(task)
-            task.add_done_callback(self._draining.discard)
-
-    async def _error(self, response: aiohttp.ClientResponse) -> UpstreamError:
-        """The error that an answer stands for."""
-        text = b""
-        # Without its text, its status says enough.
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_ERROR_S):
-                while len(text) < _MAX_ERROR_BYTES and (data := await response.content.readany()):
-                    text += data
-        return error_of_status(
-            response.status,
-            message_in(text),
-            retry_after=_sensible(retry_after_s(response.headers, time())),
-            forwards_key=self.address.forwards_key,
-        )
-
-    def _log(self, error: UpstreamError, response: aiohttp.ClientResponse | None) -> None:
-        """What went wrong, without the words of the server, which may quote the prompt."""
-        headers: Mapping[str, str] = response.headers if response is not None else {}
-        _log.warning(
-            "upstream %s: status %s, %s, its request id %s",
-            self.address.name,
-            response.status if response is not None else "none",
-            type(error.__cause__).__name__ if error.__cause__ else f"given on as {error.status}",
-            headers.get("request-id") or headers.get("x-request-id") or "-",
-        )
+        task = asyncio.create_task(_drain(response))
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+        # Not by the task itself: one that is cancelled before its first step does nothing.
+        task.add_done_callback(lambda _: response.close())
 
 
 class Answer:
-    """An answer whose body is still to come.
+    """An answer to come. Leaving its block closes the connection, unless it was read whole.
 
     Attributes:
         whole: Set by the reader when it needs no more of it.
+
+    Raises:
+        UpstreamError: On entering: there is no answer, or it is an error.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
+    def __init__(
+        self, connection: Connection, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> None:
+        self._connection = connection
+        self._asked = path, data, headers
+        self._response: aiohttp.ClientResponse | None = None
         self.whole = False
+
+    async def __aenter__(self) -> Answer:
+        try:
+            self._response = await self._connection.send(*self._asked)
+            if self._response.status >= 300:
+                address = self._connection.address
+                raise await _error(self._response, forwards_key=address.forwards_key)
+        except BaseException as error:
+            self._end(error)
+            raise
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        response = self._response
+        if isinstance(error, UpstreamError):
+            _report(self._connection.address.name, error, response)
+        if response is not None and self.whole and not response.content.is_eof():
+            self._connection.give_back(response)
+        elif response is not None:
+            # Does nothing where it went back to the pool; otherwise the server notices at once.
+            response.close()
 
     async def json(self) -> dict[str, Any]:
         """The whole body, a JSON object.
@@ -211,6 +198,7 @@ class Answer:
         Raises:
             UpstreamError: It stops coming.
         """
+        assert self._response is not None
         content = self._response.content
         try:
             while data := await content.readany():
@@ -221,15 +209,39 @@ class Answer:
             raise UpstreamError(BROKE_OFF, status=500, retryable=True) from error
 
 
+async def _error(response: aiohttp.ClientResponse, *, forwards_key: bool) -> UpstreamError:
+    """The error that an answer stands for."""
+    text = b""
+    # Without its text, its status says enough.
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ERROR_S):
+            while len(text) < _MAX_ERROR_BYTES and (data := await response.content.readany()):
+                text += data
+    return error_of_status(
+        response.status,
+        message_in(text),
+        retry_after=_sensible(retry_after_s(response.headers, time())),
+        forwards_key=forwards_key,
+    )
+
+
+def _report(name: str, error: UpstreamError, response: aiohttp.ClientResponse | None) -> None:
+    """Logs what went wrong, without the words of the server, which may quote the prompt."""
+    headers: Mapping[str, str] = response.headers if response is not None else {}
+    _log.warning(
+        "upstream %s: status %s, %s, its request id %s",
+        name,
+        response.status if response is not None else "none",
+        type(error.__cause__).__name__ if error.__cause__ else f"given on as {error.status}",
+        headers.get("request-id") or headers.get("x-request-id") or "-",
+    )
+
+
 async def _drain(response: aiohttp.ClientResponse) -> None:
-    try:
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
         async with asyncio.timeout(_DRAIN_S):
             while await response.content.readany():
                 pass
-    except (TimeoutError, aiohttp.ClientError, OSError):
-        pass
-    finally:
-        response.close()
 
 
 def _proxy_for(url: str) -> str | None:

@@ -232,8 +232,11 @@ async def _first(
     """The first piece. The breaker learns how it went."""
     settled = False
     try:
-        async with asyncio.timeout(timeout_s):
+        if timeout_s is None:
             first = await anext(pieces)
+        else:
+            async with asyncio.timeout(timeout_s):
+                first = await anext(pieces)
         breaker.succeeded()
         settled = True
         return first
