@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tenuto import AI_PROMPT, HUMAN_PROMPT, Client
+from tenuto.engine.registry import create
 from tenuto.server.openapi import document
-from tenuto.settings import Settings
+from tenuto.settings import Settings, load
+from tenuto.settings_upstreams import KINDS, RouteSettings
 from tenuto.wire.errors import all_errors
 from tenuto.wire.request import parse_request
 from tenuto.wire.versions import spoken_versions
@@ -97,10 +99,48 @@ def settings_of(section: object, name: str) -> list[tuple[str, str, str]]:
 def test_every_setting_is_on_its_page_with_its_default() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     documented = []
-    for section, table in re.findall(r"## `\[(.+?)\]`\n\n(.*?)(?=\n##|\Z)", page, re.DOTALL):
+    for section, table in re.findall(r"^## `\[([^[]+?)\]`\n\n(.*?)(?=\n##|\Z)", page, re.S | re.M):
         for key, default in re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE):
             documented.append((section, key, default))
     assert sorted(documented) == sorted(settings_of(Settings(), ""))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "routes"])
+def test_every_setting_of_upstreams_and_routes_is_on_the_page(kind: str) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    title = "`[[engine.routes]]`" if kind == "routes" else f'`kind = "{kind}"`'
+    (table,) = re.findall(rf"^### {re.escape(title)}.*?\n\n(.*?)(?=\n##|\Z)", page, re.S | re.M)
+    documented = re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE)
+    entries = dataclasses.fields(RouteSettings if kind == "routes" else KINDS[kind])
+    assert sorted(documented) == sorted(
+        (entry.name, default_of(entry)) for entry in entries if entry.name != "kind"
+    )
+
+
+def default_of(entry: dataclasses.Field[Any]) -> str:
+    """A field's default, as the page writes it."""
+    if entry.default is dataclasses.MISSING:
+        return "required"
+    return "not set" if entry.default is None else f"`{json.dumps(entry.default)}`"
+
+
+SETTINGS_FILES = [
+    pytest.param(block, id=f"{path.name}-{number}")
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for number, block in enumerate(
+        re.findall(r"^```toml\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.M)
+    )
+]
+
+
+@pytest.mark.parametrize("text", SETTINGS_FILES)
+def test_every_settings_file_is_right(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "tenuto.toml"
+    file.write_text(text.replace("sha256:…", "sha256:0"), encoding="utf-8")
+    keys = {"ANTHROPIC_API_KEY": "sk-a", "OPENAI_API_KEY": "sk-o"}
+    settings = load(file, keys)
+    if settings.engine.name == "routes":
+        create(settings.engine)
 
 
 def test_every_field_route_version_and_error_is_on_the_page_of_the_api() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tenuto.cli.main import main
 from tenuto.settings import Settings, SettingsError, client_environment, load, models_folder
+from tenuto.settings_upstreams import OpenAIUpstream, RouteSettings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -65,6 +66,11 @@ def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> 
     assert models_folder(Settings().models, {}) == Path.home() / ".cache" / "tenuto" / "models"
 
 
+ROUTES = '[engine]\nname = "routes"\n[engine.upstreams.a]\n'
+OPENAI = ROUTES + 'kind = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+ROUTED = OPENAI + '[[engine.routes]]\nmodels = ["*"]\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -78,6 +84,31 @@ def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> 
         ('[engine]\nname = "ehco"\n', r"\[engine\] name: .*'local', 'routes' or 'echo'"),
         ('[server]\napi_keys = ["plain"]\n', "a file holds hashes only"),
         ("[server\n", "tenuto.toml: "),
+        (
+            ROUTES + 'kind = "massages"\n',
+            r"\[engine.upstreams.a\] kind: there are: messages, openai",
+        ),
+        (ROUTES + 'base_url = "http://x"\n', r"\[engine.upstreams.a\] kind: there are: "),
+        (ROUTES + 'kind = "openai"\n', r"\[engine.upstreams.a\] base_url: Field required"),
+        (OPENAI + "chatt = true\n", r"\[engine.upstreams.a\] has no key `chatt`; .* `chat`\?"),
+        (OPENAI + "takes_both = true\n", r"\[engine.upstreams.a\] has no key `takes_both`"),
+        (OPENAI + "read_timeout_s = 0\n", r"\[engine.upstreams.a\] read_timeout_s: .*greater"),
+        (OPENAI + 'base_url = "x:80"\n', r"base_url: write it like http://"),
+        (
+            OPENAI + 'api_key = "$NOT_THERE"\n',
+            r"api_key: \$NOT_THERE is not set in the environment",
+        ),
+        (OPENAI + 'api_key = "x"\nforward_key = true\n', "api_key and forward_key exclude"),
+        (OPENAI.replace('"routes"', '"local"'), r'\[engine\] name: write "routes"'),
+        ('[engine]\nname = "routes"\n', r"`routes` needs a section \[engine.upstreams.NAME\]"),
+        (OPENAI.replace("upstreams.a", 'upstreams."a b"'), "a name has letters, digits"),
+        ('[engine]\nupstreams = "x"\n', r"write a section \[engine.upstreams.NAME\]"),
+        ("[engine]\nroutes = 1\n", r"write a section \[\[engine.routes\]\]"),
+        (ROUTED + 'to = ["b"]\n', r"number 1 to: no \[engine.upstreams.b\]; there are: a"),
+        (ROUTED + "to = []\n", r"\[engine.routes\] to: .*at least 1"),
+        (ROUTED + 'to = ["a"]\nweights = [1, 2]\n', r"number 1 weights: 1 of them"),
+        (ROUTED + 'to = ["a"]\nweights = [0]\n', r"\[engine.routes\] weights: .*greater than 0"),
+        (ROUTED + 'too = ["a"]\n', r"\[engine.routes\] has no key `too`; did you mean `to`\?"),
     ],
 )
 def test_a_wrong_file_is_an_error_that_names_the_key(
@@ -114,6 +145,23 @@ def test_config_does_not_print_keys(
     printed = capsys.readouterr().out
     assert "sk-very-secret" not in printed
     assert tomllib.loads(printed)["server"]["api_keys"] == ["sha256:(hidden)"]
+
+
+def test_upstreams_get_their_keys_from_the_environment_and_keep_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAR_KEY", "sk-very-secret")
+    keyed = ROUTED.replace("[[", 'api_key = "$FAR_KEY"\n[[')
+    path = write(tmp_path, keyed + 'to = ["a:m"]\n')
+    (upstream,) = load(path).engine.upstreams.values()
+    assert isinstance(upstream, OpenAIUpstream)
+    assert (upstream.api_key, upstream.base_url) == ("sk-very-secret", "http://127.0.0.1:1")
+    assert "sk-very-secret" not in repr(load(path))
+    assert main(["config", "--config", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "sk-very-secret" not in printed
+    again = load(write(tmp_path, printed), {})
+    assert again.engine.routes == load(path).engine.routes == (RouteSettings(("*",), ("a:m",)),)
 
 
 def test_a_hashed_key_is_one_that_the_file_may_hold(
