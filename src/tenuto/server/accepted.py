@@ -1,4 +1,4 @@
-"""Which names a request may use: of models and of beta features."""
+"""What a request may ask for: models, beta features, extensions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from tenuto.engine.base import Status
 from tenuto.settings import ApiSettings
 from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.extensions import ExtendedRequest
 from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS, resolve, retired_on
+from tenuto.wire.request import CompletionRequest
 
 _log = logging.getLogger("tenuto.server")
 
@@ -50,6 +53,24 @@ def check_model(name: str, served: Sequence[str], settings: ApiSettings) -> None
             f'"{name}" is not supported on this API. Please use the Messages API instead.'
         )
     raise NotFound(f"model: {name}")
+
+
+def check_extensions(asked: CompletionRequest, status: Status) -> None:
+    """Checks the fields of an `ExtendedRequest`; any other request has none of them.
+
+    Args:
+        asked: The request.
+        status: Of the engine that answers.
+
+    Raises:
+        InvalidRequest: The engine does not know a field, or two of them don't go together.
+    """
+    if not isinstance(asked, ExtendedRequest):
+        return
+    asked.check_together()
+    for name, value in (("seed", asked.seed), ("logprobs", asked.logprobs)):
+        if value is not None and name not in status.extensions:
+            raise InvalidRequest(f"{name}: the engine that answers cannot do that. Leave it out.")
 
 
 class RetirementNotices:
