@@ -106,8 +106,10 @@ def _joined(logprobs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for told in logprobs:
         for name, value in told.items():
             before = whole.get(name)
-            lists = isinstance(before, list) and isinstance(value, list)
-            whole[name] = before + value if lists else value
+            if isinstance(before, list) and isinstance(value, list):
+                whole[name] = before + value
+            else:
+                whole[name] = value
     return whole
 
 
