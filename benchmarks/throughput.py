@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ def server(model: Path) -> Iterator[int]:
         assert process.stderr is not None
         port = int(process.stderr.readline().split(",")[0].rsplit(":", 1)[1])
         process.stderr.readline()
+        # It logs a line for each request: a full pipe would stop it.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
         try:
             yield port
         finally:

@@ -7,11 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ def anyio_backend() -> str:
 
 @dataclass
 class RunningServer:
-    """`tenuto serve` in a process of its own."""
+    """`tenuto serve` in a process of its own; `log` has the lines that it logged since."""
 
     process: subprocess.Popen[str]
     url: str
+    log: list[str] = field(default_factory=list)
 
     def get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(self.url + path, timeout=10) as response:
@@ -63,13 +65,19 @@ def running_server(*arguments: str, wait: bool = True) -> Iterator[RunningServer
     command = [sys.executable, "-m", "tenuto", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
+        log: list[str] = []
+        # A full pipe would stop the server.
+        reader = threading.Thread(target=log.extend, args=(process.stderr,), daemon=True)
         try:
             url = _printed(process, r"Listening on (\S+),")
             if wait:
                 _printed(process, r"Ready: (\S+)")
-            yield RunningServer(process, url)
+            reader.start()
+            yield RunningServer(process, url, log)
         finally:
             process.send_signal(signal.SIGKILL)
+            if reader.ident is not None:
+                reader.join()
 
 
 def _printed(process: subprocess.Popen[str], pattern: str) -> str:

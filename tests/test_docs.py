@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tenuto.settings_upstreams import KINDS, RouteSettings
 from tenuto.wire.errors import all_errors
 from tenuto.wire.request import parse_request
 from tenuto.wire.versions import spoken_versions
-from tests.conftest import RunningServer
+from tests.conftest import RunningServer, running_server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,13 +66,23 @@ PROGRAMS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def extended_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    settings = tmp_path_factory.mktemp("settings") / "tenuto.toml"
+    settings.write_text("[api]\nextensions = true\n")
+    with running_server("--config", str(settings)) as started:
+        yield started
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_runs(
     program: str,
-    server: RunningServer,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    extends = "extra_body=" in program
+    server: RunningServer = request.getfixturevalue("extended_server" if extends else "server")
     monkeypatch.setenv("TENUTO_BASE_URL", server.url)
     monkeypatch.setattr(warnings, "warn", lambda *_, **__: None)  # They name retired models.
     names: dict[str, Any] = {"AI_PROMPT": AI_PROMPT, "HUMAN_PROMPT": HUMAN_PROMPT}
@@ -145,7 +156,7 @@ def test_every_settings_file_is_right(text: str, tmp_path: Path) -> None:
 
 def test_every_field_route_version_and_error_is_on_the_page_of_the_api() -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    api = document()
+    api = document(extensions=True)
     for field in api["components"]["schemas"]["CompletionRequest"]["properties"]:
         assert re.search(rf"^\| `{field}` \|", page, re.MULTILINE)
     for field in api["components"]["schemas"]["Completion"]["properties"]:

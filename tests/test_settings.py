@@ -46,6 +46,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.engine.local.kv_cache_mib == 64
 
 
+def test_extensions_are_off_unless_the_file_or_the_environment_allows_them(tmp_path: Path) -> None:
+    path = write(tmp_path, "[api]\nextensions = true\n")
+    assert not load(environment={}).api.extensions
+    assert load(path, {}).api.extensions
+    assert load(environment={"TENUTO_API_EXTENSIONS": "true"}).api.extensions
+    assert not load(path, {"TENUTO_API_EXTENSIONS": "false"}).api.extensions
+    with pytest.raises(SettingsError, match=r"\[api\] extensions"):
+        load(environment={"TENUTO_API_EXTENSIONS": "seed"})
+
+
 def test_a_model_in_the_file_counts_from_its_folder(tmp_path: Path) -> None:
     path = write(tmp_path, '[engine.local]\nmodel = "a/b.gguf"\n')
     assert load(path, {}).engine.local.model == tmp_path / "a" / "b.gguf"

@@ -158,12 +158,15 @@ class ApiSettings:
         lenient_prompts: Complete prompts without turns as they are, as base models are used,
             instead of refusing them.
         organization_id: Sent as `anthropic-organization-id`, as the service does.
+        extensions: Allow fields that the service never had: `seed`, `logprobs` and `echo`; and
+            tell what each completion took.
     """
 
     strict_models: bool = False
     strict_betas: bool = False
     lenient_prompts: bool = False
     organization_id: str = "00000000-0000-0000-0000-000000000000"
+    extensions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.engine.local.engine import built_in_model
-from tests.conftest import PATIENCE_S, RunningServer
+from tests.conftest import PATIENCE_S, RunningServer, running_server
 
 COMMAND = [sys.executable, "-m", "tenuto", "complete"]
 
@@ -89,6 +89,21 @@ def test_a_server_that_refuses_is_an_error_in_one_line(server: RunningServer) ->
     assert_fails(done, "prompt must start with")
 
 
+def test_a_server_that_allows_extensions_takes_a_seed(tmp_path: Path) -> None:
+    settings = tmp_path / "tenuto.toml"
+    settings.write_text("[api]\nextensions = true\n")
+    with running_server("--config", str(settings)) as server:
+        options = ("Tell me a story.", "--base-url", server.url, "--max-tokens", "40", "--seed")
+        texts = [complete(*options, seed).stdout for seed in ("1", "1", "1", "2")]
+    # The very first run of a prompt may differ from later ones, which find it in the cache.
+    assert texts[1] == texts[2] != texts[3]
+
+
+def test_any_other_server_refuses_a_seed_with_the_remedy(server: RunningServer) -> None:
+    done = complete("hi", "--seed", "1", "--base-url", server.url)
+    assert_fails(done, "seed: Extra inputs are not permitted; leave --seed out, or set `extensions")
+
+
 def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
     assert_fails(complete("hi", "--base-url", "http://127.0.0.1:1"), "http://127.0.0.1:1", code=1)
 
@@ -104,7 +119,6 @@ def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
         (("hi", "--seed", str(2**64)), "--seed"),
         (("hi", "--stop", ""), "stop_sequences"),
         (("hi", "--nope"), "--nope"),
-        (("hi", "--seed", "1", "--base-url", "http://127.0.0.1:1"), "--seed"),
         (("hi", "--model", "nowhere.gguf"), "nowhere.gguf: there is no such file"),
         (("hi", "--model", "/"), "is a folder"),
         (("hi", "--model", __file__), "not a GGUF file"),

@@ -12,7 +12,7 @@ import pytest
 
 from tenuto import AsyncClient, Client, IncompleteStreamError
 from tenuto.client.errors import APIConnectionError, APIResponseValidationError, APITimeoutError
-from tests.client.libraries import ASK, LAST, OURS, PING, Dual, event, piece
+from tests.client.libraries import ASK, LAST, OURS, PIECE, PING, Dual, event, piece
 from tests.conftest import RunningServer, running_server
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +42,19 @@ async def test_the_final_completion(dual: Dual) -> None:
     final = await dual.got(stream.get_final_completion())
     assert (final.completion, final.stop_reason, final.id) == (" Hello!", "max_tokens", "compl_1")
     assert await dual.got(stream.get_final_completion()) == final
+
+
+async def test_the_final_completion_has_the_log_probabilities_of_all_pieces(dual: Dual) -> None:
+    def scored(text: str, reason: str | None, tokens: list[str], top: object) -> bytes:
+        body = PIECE | {"completion": text, "stop_reason": reason}
+        return event("completion", body | {"logprobs": {"tokens": tokens, "top": top}})
+
+    chunks = scored(" Hi", None, [" H", "i"], None), scored("!", None, ["!"], None)
+    stream = await stream_of(dual, *chunks, scored("", "max_tokens", [], None))
+    first = await dual.got(anext(stream) if dual.awaited else next(stream))
+    assert first.logprobs == {"tokens": [" H", "i"], "top": None}
+    final = await dual.got(stream.get_final_completion())
+    assert final.logprobs == {"tokens": [" H", "i", "!"], "top": None}
 
 
 @pytest.mark.parametrize("chunks", [(), (PING,), (piece(" Hel"), piece("lo")), (LAST[:-1],)])

@@ -21,8 +21,8 @@ DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
-def validate(body: Any, schema: str) -> None:
-    whole = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
+def validate(body: Any, schema: str, document: dict[str, Any] = DOCUMENT) -> None:
+    whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
     jsonschema.validate(body, whole, cls=jsonschema.Draft202012Validator)
 
 

@@ -15,6 +15,7 @@ from tenuto.engine.base import (
     EngineError,
     EngineFailed,
     EngineOverloaded,
+    FieldRefused,
     Finish,
     Job,
     ModelError,
@@ -204,6 +205,7 @@ async def test_a_token_of_held_back_text_is_no_event() -> None:
             InvalidRequest,
             "prompt is too long: 3000 tokens > 2047 maximum",
         ),
+        (FieldRefused("logprobs", "Not here."), InvalidRequest, "logprobs: Not here."),
         (EngineOverloaded("Overloaded"), Overloaded, "Overloaded"),
         (EngineFailed("The engine broke."), InternalError, "The engine broke."),
         (

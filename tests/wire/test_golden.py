@@ -8,6 +8,7 @@ import pytest
 
 from tenuto.wire.errors import Overloaded
 from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
+from tenuto.wire.extensions import Logprobs, Usage
 from tenuto.wire.sse import encoder_of
 from tenuto.wire.versions import Version
 
@@ -22,6 +23,20 @@ STREAMS: dict[str, list[Event]] = {
         CompletionEvent("", "stop_sequence", "\n\nHuman:"),
     ],
     "max-tokens": [CompletionEvent(" One"), CompletionEvent("", "max_tokens")],
+    "extensions": [
+        CompletionEvent(" One", logprobs=Logprobs([" One"], [-0.5], [{" One": -0.5}], [0])),
+        CompletionEvent(
+            "\x85\N{GRINNING FACE}",
+            logprobs=Logprobs(["\x85", r"bytes:\xf0"], [-1.5, None], [{}, None], [4, 5]),
+        ),
+        CompletionEvent(
+            "",
+            "stop_sequence",
+            "\n\nHuman:",
+            Logprobs(top_logprobs=[]),
+            Usage(22, None, 7, 12.5),
+        ),
+    ],
     "error": [CompletionEvent(" One"), ErrorEvent(Overloaded("Overloaded"))],
 }
 

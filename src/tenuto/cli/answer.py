@@ -94,8 +94,16 @@ def ask_engine(
         raise Failure(error.message) from None
 
 
-def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> None:
+def ask_server(
+    base_url: str, fields: Mapping[str, object], answer: Answer, *, seed: int | None
+) -> None:
     """Completes on a server.
+
+    Args:
+        base_url: Where it is.
+        fields: The request's, not checked yet.
+        answer: How to print what comes.
+        seed: An extension, which not all servers allow; None for none.
 
     Raises:
         Failure: A field is wrong, the server cannot be reached, or it answered with an error.
@@ -107,6 +115,8 @@ def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> N
     try:
         # Checked here already: a slip on the command line is not worth a request.
         params: Any = check_request(fields).model_dump(exclude_unset=True)
+        if seed is not None:
+            params["extra_body"] = {"seed": seed}
         # A person who waits sees a failure sooner than a program needs to.
         with Client(base_url=base_url, max_retries=0) as client, _quiet():
             if answer.json:
@@ -122,7 +132,10 @@ def ask_server(base_url: str, fields: Mapping[str, object], answer: Answer) -> N
     except APIStatusError as error:
         refusal = error_of(error.status_code, error.body)
         code = 2 if isinstance(refusal, InvalidRequest) else 1
-        raise Failure(f"{base_url}: {refusal.message}", code) from None
+        remedy = ""
+        if seed is not None and refusal.message.startswith("seed: Extra inputs"):
+            remedy = "; leave --seed out, or set `extensions = true` in [api] of that server"
+        raise Failure(f"{base_url}: {refusal.message}{remedy}", code) from None
     except APIError as error:
         raise Failure(error.message) from None
 

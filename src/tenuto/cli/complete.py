@@ -53,7 +53,8 @@ def complete(
         int | None,
         typer.Option(
             callback=between(0, 2**64 - 1),
-            help="Choose the tokens in a repeatable way.",
+            help="Choose the tokens in a repeatable way; with --base-url, of servers that allow "
+            "extensions.",
             show_default="random",
         ),
     ] = None,
@@ -95,12 +96,10 @@ def complete(
         "top_p": top_p,
         "stop_sequences": stop or [],
     }
-    if base_url and seed is not None:
-        raise Failure("--seed: the API has no such field; leave out --base-url or --seed", 2)
     # The space that a completion begins with belongs to the prompt's format, not to the answer.
     answer = Answer(json=json, trim=not raw)
     if base_url:
-        ask_server(base_url, fields, answer)
+        ask_server(base_url, fields, answer, seed=seed)
     else:
         ask_engine(_model_file(model), fields, answer, raw=raw, seed=seed)
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import httpx2
 
@@ -34,6 +41,7 @@ class StreamReader:
         self._strict = strict
         self._events = EventSource()
         self._texts: list[str] = []
+        self._logprobs: list[dict[str, Any]] = []
         self._last: Completion | None = None
 
     def push(self, data: bytes) -> list[Completion | APIError]:
@@ -74,16 +82,35 @@ class StreamReader:
     def final(self) -> Completion:
         """All pieces as one, when the stream is at its end."""
         assert self._last is not None
-        return self._last.model_copy(update={"completion": "".join(self._texts)})
+        whole: dict[str, object] = {"completion": "".join(self._texts)}
+        if self._logprobs:
+            whole["logprobs"] = _joined(self._logprobs)
+        return self._last.model_copy(update=whole)
 
     def _piece(self, content: str) -> Completion:
         piece = parse_object(Completion, content, self._response, self._strict)
         self._texts.append(piece.completion)
+        # A server that gives them gives each piece its own.
+        if piece.model_extra and isinstance(told := piece.model_extra.get("logprobs"), dict):
+            self._logprobs.append(told)
         self._last = piece
         return piece
 
     def _incomplete(self, why: str) -> IncompleteStreamError:
         return IncompleteStreamError(self._response.request, text="".join(self._texts), why=why)
+
+
+def _joined(logprobs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The lists of all pieces, each as one. What is no list stays as the last piece has it."""
+    whole: dict[str, Any] = {}
+    for told in logprobs:
+        for name, value in told.items():
+            before = whole.get(name)
+            if isinstance(before, list) and isinstance(value, list):
+                whole[name] = before + value
+            else:
+                whole[name] = value
+    return whole
 
 
 class Stream(Generic[ItemT]):

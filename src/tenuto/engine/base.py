@@ -5,6 +5,7 @@ An engine knows nothing of HTTP, of stop sequences' matching, or of API versions
     EngineError
     ├── PromptTooLong     the prompt does not fit the model's context
     ├── PromptRefused     the model's chat template does not take the prompt's turns
+    ├── FieldRefused      the engine cannot do what a field of the request asks for
     ├── EngineOverloaded  no room to wait in; try again later
     ├── EngineFailed      the engine broke while it worked; it restarts by itself
     ├── UpstreamError     a server behind this one refused, failed, or cannot be reached
@@ -41,6 +42,18 @@ class PromptTooLong(EngineError):
 
 class PromptRefused(EngineError):
     """The model was taught another order of turns than the prompt has."""
+
+
+class FieldRefused(EngineError):
+    """The engine cannot do what a field of the request asks for.
+
+    Args:
+        name: The field's name in the API.
+        reason: Why not, and what would help: a sentence.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
 
 
 class EngineOverloaded(EngineError):
@@ -105,6 +118,9 @@ class Job:
         stream: Whether somebody sees the text as it comes.
         user_id: The caller's opaque name for its user.
         key: The caller's own key, for engines that are told to pass it on.
+        logprobs: How many of the likeliest tokens to tell for each token that is written, besides
+            that token's own log probability; 0 for that alone, None for nothing at all. Only
+            engines whose `Status.extensions` has it look at it.
     """
 
     prompt: Prompt
@@ -118,6 +134,7 @@ class Job:
     stream: bool = True
     user_id: str | None = None
     key: str | None = field(default=None, repr=False)
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,41 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    r"""A token that was written, and how likely it was.
+
+    Attributes:
+        token: Its text; `bytes:` and `\xNN` for each byte if that is no whole text.
+        start: Where its first character stands in the job's whole text.
+        end: Where its last character ends. Tokens that share a character overlap.
+        logprob: The natural logarithm of its probability as the model has it, before
+            temperature, top_p and top_k. None if the engine does not know it.
+        top: The likeliest tokens in its place with theirs, as many as the job asks for.
+    """
+
+    token: str
+    start: int
+    end: int
+    logprob: float | None
+    top: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a job took so far. None: the engine does not know.
+
+    Attributes:
+        input_tokens: The prompt's length in tokens, with those that a template adds.
+        cached_tokens: How many of them were not computed again, but found in a cache.
+        output_tokens: Tokens written.
+    """
+
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Some text, whole characters only.
 
@@ -145,12 +197,18 @@ class Piece:
         tokens: How many tokens were written for this piece, those of held-back bytes included.
         finish: Why the text ends here; None in all pieces but the last.
         accepted: In the first piece, what is known by then; None if that is nothing.
+        logprobs: Of tokens that were not told before, if the job asks for them; some may come
+            before or after the piece that has their text.
+        usage: All that the job took so far; None if that is not known yet.
     """
 
     text: str
     tokens: int = 0
     finish: Finish | None = None
     accepted: Accepted | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    # What a job took is no part of what it says.
+    usage: Usage | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +227,7 @@ class Status:
         restarts: How often the engine broke and started again.
         models: The names that it answers to, where it does not answer to all.
         upstreams: The servers behind it, by name, and how each is.
+        extensions: Which of `seed` and `logprobs` of a job have an effect.
     """
 
     ready: bool
@@ -182,6 +241,7 @@ class Status:
     restarts: int = 0
     models: tuple[str, ...] = ()
     upstreams: Mapping[str, str] = field(default_factory=dict)
+    extensions: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """The models that answer: the only one, or those that are named."""

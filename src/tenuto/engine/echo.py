@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 
-from tenuto.engine.base import EngineFailed, Finish, Job, Piece, Status
+from tenuto.engine.base import EngineFailed, Finish, Job, Piece, Status, Usage
 
 
 class EchoEngine:
@@ -32,15 +32,16 @@ class EchoEngine:
         if self._closed:
             raise EngineFailed("The engine is closed.")
         questions = [turn.text for turn in job.prompt.turns if turn.human]
-        words = re.findall(r"\s*\S+\s*?", questions[-1] if questions else job.prompt.text)
+        words = _words(questions[-1] if questions else job.prompt.text)
+        asked = len(_words(job.prompt.text))
         self._running += 1
         try:
-            yield Piece("")
-            for word in words[: job.max_tokens]:
+            yield Piece("", usage=Usage(asked, 0, 0))
+            for number, word in enumerate(words[: job.max_tokens], 1):
                 await asyncio.sleep(0)
                 if self._closed:
                     raise EngineFailed("The engine is closed.")
-                yield Piece(word, tokens=1)
+                yield Piece(word, tokens=1, usage=Usage(asked, 0, number))
             length = len(words) >= job.max_tokens
             yield Piece("", finish=Finish.LENGTH if length else Finish.END)
         finally:
@@ -48,8 +49,19 @@ class EchoEngine:
 
     async def ping(self) -> Status:
         """Always ready."""
-        return Status(not self._closed, "echo", "Echoes the question.", running=self._running)
+        return Status(
+            not self._closed,
+            "echo",
+            "Echoes the question.",
+            running=self._running,
+            # All seeds give one text, since there is nothing to choose.
+            extensions=("seed",),
+        )
 
     async def aclose(self) -> None:
         """Running jobs raise at their next word."""
         self._closed = True
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+\s*?", text)

@@ -1,4 +1,4 @@
-"""Which names a request may use: of models and of beta features."""
+"""What a request may ask for: models, beta features, extensions."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+from tenuto.engine.base import Status
 from tenuto.settings import ApiSettings
 from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.extensions import ExtendedRequest
 from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS, resolve, retired_on
 
 _log = logging.getLogger("tenuto.server")
@@ -49,6 +51,22 @@ def check_model(name: str, served: Sequence[str]) -> None:
             f'"{name}" is not supported on this API. Please use the Messages API instead.'
         )
     raise NotFound(f"model: {name}")
+
+
+def check_extensions(asked: ExtendedRequest, status: Status) -> None:
+    """Checks the fields that only an `ExtendedRequest` has.
+
+    Args:
+        asked: The request.
+        status: Of the engine that answers.
+
+    Raises:
+        InvalidRequest: The engine does not know a field, or two of them don't go together.
+    """
+    asked.check_together()
+    for name, value in (("seed", asked.seed), ("logprobs", asked.logprobs)):
+        if value is not None and name not in status.extensions:
+            raise InvalidRequest(f"{name}: the engine that answers cannot do that. Leave it out.")
 
 
 class RetirementNotices:

@@ -24,6 +24,7 @@ from tenuto.server.models import ModelEndpoints
 from tenuto.server.openapi import openapi
 from tenuto.settings import Settings
 from tenuto.wire.errors import ApiError
+from tenuto.wire.extensions import USAGE_HEADERS
 
 
 def create_app(settings: Settings, engine: Engine) -> ASGIApp:
@@ -50,7 +51,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
             Route("/v1/complete", CompleteEndpoint(engine, settings, keys), methods=["POST"]),
             Route("/v1/models", models.list, methods=["GET"]),
             Route("/v1/models/{model_id:path}", models.retrieve, methods=["GET"]),
-            Route("/openapi.json", openapi, methods=["GET"]),
+            Route("/openapi.json", openapi(settings.api.extensions), methods=["GET"]),
             Route("/health", health.health, methods=["GET"]),
             Route("/ready", health.ready, methods=["GET"]),
         ],
@@ -69,7 +70,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
             allow_origins=settings.server.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["request-id"],
+            expose_headers=["request-id", *(USAGE_HEADERS if settings.api.extensions else ())],
         )
     if is_loopback(settings.server.host):
         guarded = HostMiddleware(guarded, settings.server.allowed_hosts)

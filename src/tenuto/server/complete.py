@@ -13,16 +13,24 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.base import Engine, Job
 from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
-from tenuto.server.accepted import RetirementNotices, check_betas, check_model
+from tenuto.server.accepted import (
+    RetirementNotices,
+    check_betas,
+    check_extensions,
+    check_model,
+)
 from tenuto.server.auth import Keys, caller_key
 from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.response_headers import with_headers
 from tenuto.settings import LimitSettings, Settings
+from tenuto.stream.extensions import extended
+from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import InvalidRequest
 from tenuto.wire.events import Accepted, Event
+from tenuto.wire.extensions import ExtendedRequest
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
 from tenuto.wire.sse import encoder_of
@@ -48,6 +56,7 @@ class CompleteEndpoint:
         self._settings = settings
         self._keys = keys
         self._notices = RetirementNotices()
+        self._kind = ExtendedRequest if settings.api.extensions else CompletionRequest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
@@ -57,17 +66,30 @@ class CompleteEndpoint:
         self._keys.check(request.headers)
         version = parse_version(request.headers.get("anthropic-version"))
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
+        meter = Meter()
         try:
             body = await read_body(request, limits)
-            asked = parse_request(body, version, limits.max_json_depth)
+            asked = parse_request(body, version, limits.max_json_depth, self._kind)
             _check_stop_sequences(asked.stop_sequences, limits)
             if self._settings.api.strict_models:
                 check_model(asked.model, (await self._engine.ping()).names())
+            if isinstance(asked, ExtendedRequest):
+                check_extensions(asked, await self._engine.ping())
             job = job_of(asked, self._prompt(asked.prompt), key=caller_key(request.headers))
-            answer = self._answer(asked, job, version, Channel(scope, receive, send))
+            events = self._events(asked, job, meter)
+            answer = self._answer(asked, events, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
-            _log.info("request %s: the client left", scope["request_id"])
+            meter.ended = meter.ended or "the client left"
+        finally:
+            if meter.ended is not None:
+                _log.info("request %s: %s", scope["request_id"], meter)
+
+    def _events(
+        self, asked: CompletionRequest, job: Job, meter: Meter
+    ) -> AsyncGenerator[Event, None]:
+        events = run(job, self._engine, asked.stop_sequences, meter)
+        return extended(events, asked, meter) if isinstance(asked, ExtendedRequest) else events
 
     def _prompt(self, text: str) -> Prompt:
         try:
@@ -78,10 +100,14 @@ class CompleteEndpoint:
             return raw_prompt(text)
 
     async def _answer(
-        self, asked: CompletionRequest, job: Job, version: Version, channel: Channel
+        self,
+        asked: CompletionRequest,
+        events: AsyncGenerator[Event, None],
+        version: Version,
+        channel: Channel,
     ) -> None:
         name = completion_id()
-        async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
+        async with aclosing(events):
             # An error until this first event is raised, and becomes a status.
             first = await anext(events)
             told = first if isinstance(first, Accepted) else Accepted()
@@ -89,7 +115,8 @@ class CompleteEndpoint:
             send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
                 completion = await collect(_joined(first, events), name, model)
-                response = JSONResponse(completion.body(version))
+                headers = completion.usage.headers() if completion.usage is not None else None
+                response = JSONResponse(completion.body(version), headers=headers)
                 await response(channel.scope, channel.receive, send)
                 return
             await send_events(

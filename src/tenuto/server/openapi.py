@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -9,20 +10,27 @@ from starlette.responses import JSONResponse, Response
 
 from tenuto.version import __version__
 from tenuto.wire.errors import all_errors
+from tenuto.wire.extensions import USAGE_HEADERS, ExtendedRequest
 from tenuto.wire.request import SAMPLING_FIELDS, CompletionRequest
 from tenuto.wire.versions import spoken_versions
 
 _SCHEMAS = "#/components/schemas/"
 
 
-async def openapi(request: Request) -> Response:
-    """The document."""
-    return JSONResponse(document())
+def openapi(extensions: bool) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint; `extensions` is the setting of this name."""
+
+    async def endpoint(request: Request) -> Response:
+        return JSONResponse(document(extensions))
+
+    return endpoint
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
-    asked = CompletionRequest.model_json_schema(ref_template=_SCHEMAS + "{model}")
+def document(extensions: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document, with the fields of extensions or without."""
+    kind = ExtendedRequest if extensions else CompletionRequest
+    asked = kind.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    asked["title"] = CompletionRequest.__name__
     schemas = asked.pop("$defs", {})
     asked["properties"] = _as_accepted(asked["properties"], asked["required"])
     return {
@@ -33,7 +41,7 @@ def document() -> dict[str, Any]:
             "description": "The legacy Text Completions API, served by Tenuto.",
         },
         "paths": {
-            "/v1/complete": {"post": _complete()},
+            "/v1/complete": {"post": _complete(extensions)},
             "/v1/models": {"get": _models()},
             "/v1/models/{model_id}": {"get": _model()},
             "/health": {"get": _watch("Whether the server is alive")},
@@ -43,7 +51,7 @@ def document() -> dict[str, Any]:
             "schemas": {
                 **schemas,
                 "CompletionRequest": asked,
-                "Completion": _COMPLETION,
+                "Completion": _completion(extensions),
                 "Model": _MODEL,
                 "ModelList": _MODEL_LIST,
                 "Error": _error(),
@@ -70,7 +78,7 @@ def _as_accepted(properties: dict[str, Any], required: list[str]) -> dict[str, A
     return accepted | {"tags": tags | {"description": "In version 2023-01-01 only; no effect."}}
 
 
-def _complete() -> dict[str, Any]:
+def _complete(extensions: bool) -> dict[str, Any]:
     return {
         "operationId": "complete",
         "summary": "Complete a prompt",
@@ -92,7 +100,7 @@ def _complete() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The completion, or its events with `stream`.",
-                "headers": _headers(),
+                "headers": _headers() | (_usage_headers() if extensions else {}),
                 "content": {
                     **_json("Completion"),
                     "text/event-stream": {"schema": _EVENT},
@@ -172,6 +180,14 @@ def _json(schema: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _SCHEMAS + schema}}}
 
 
+def _usage_headers() -> dict[str, Any]:
+    told = "Without `stream`, where it is known."
+    return {
+        name: {"description": told, "schema": {"type": "number" if "time" in name else "integer"}}
+        for name in USAGE_HEADERS
+    }
+
+
 def _headers() -> dict[str, Any]:
     return {"request-id": {"required": True, "schema": {"type": "string"}}}
 
@@ -193,6 +209,27 @@ _COMPLETION = _object(
         "log_id": _TEXT,
     }
 )
+# The lists of `Logprobs`.
+_LOGPROBS = _object(
+    {
+        "tokens": {"type": "array", "items": _TEXT},
+        "token_logprobs": {"type": "array", "items": {"type": ["number", "null"]}},
+        "top_logprobs": {
+            "type": ["array", "null"],
+            "items": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
+        },
+        "text_offset": {"type": "array", "items": {"type": "integer"}},
+    }
+)
+
+
+def _completion(extensions: bool) -> dict[str, Any]:
+    if not extensions:
+        return _COMPLETION
+    told = {"logprobs": _LOGPROBS | {"description": "Where the request asks for them."}}
+    return _COMPLETION | {"properties": _COMPLETION["properties"] | told}
+
+
 # Each event of a stream. `data` holds JSON, or `[DONE]` in version 2023-01-01, where text has no
 # event name, which readers take for `message`.
 _EVENT: dict[str, Any] = {

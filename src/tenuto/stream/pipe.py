@@ -14,6 +14,7 @@ from tenuto.engine.base import (
     Engine,
     EngineError,
     EngineOverloaded,
+    FieldRefused,
     Finish,
     Job,
     ModelError,
@@ -22,6 +23,8 @@ from tenuto.engine.base import (
     UpstreamError,
 )
 from tenuto.prompt.turns import HUMAN, Prompt
+from tenuto.stream.logprobs import LogprobQueue
+from tenuto.stream.meter import Meter
 from tenuto.stream.stops import StopMatcher
 from tenuto.wire.errors import (
     ApiError,
@@ -30,7 +33,8 @@ from tenuto.wire.errors import (
     Overloaded,
     for_status,
 )
-from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping, StopReason
+from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
+from tenuto.wire.extensions import ExtendedRequest, Logprobs
 from tenuto.wire.request import CompletionRequest
 from tenuto.wire.response import Completion
 
@@ -46,9 +50,13 @@ def job_of(
     Args:
         request: Who asks, and how the tokens are to be chosen.
         prompt: What to continue.
-        seed: See `Job`; requests of the API have none.
+        seed: See `Job`; requests of the API have none, and the seed of an `ExtendedRequest` wins.
         key: The caller's own key.
     """
+    logprobs: int | None = None
+    if isinstance(request, ExtendedRequest):
+        seed = seed if request.seed is None else request.seed
+        logprobs = request.logprobs
     return Job(
         prompt=prompt,
         max_tokens=request.max_tokens_to_sample,
@@ -61,11 +69,12 @@ def job_of(
         stream=request.stream,
         user_id=request.metadata.user_id if request.metadata else None,
         key=key,
+        logprobs=logprobs,
     )
 
 
 async def run(
-    job: Job, engine: Engine, stop_sequences: Iterable[str] = ()
+    job: Job, engine: Engine, stop_sequences: Iterable[str] = (), meter: Meter | None = None
 ) -> AsyncGenerator[CompletionEvent | Ping | Accepted, None]:
     r"""Writes a completion.
 
@@ -73,6 +82,7 @@ async def run(
         job: What to write.
         engine: Who writes it.
         stop_sequences: What ends it, besides `\n\nHuman:`, which always does.
+        meter: Counts what it takes.
 
     Yields:
         First a ping, or `Accepted` where there is something to tell, when the engine has
@@ -83,25 +93,40 @@ async def run(
         ApiError: The engine refused the job, or broke.
     """
     matcher = StopMatcher([HUMAN, *stop_sequences])
+    tokens = None if job.logprobs is None else LogprobQueue(job.logprobs)
+    meter = meter or Meter()
+    meter.begin()
     try:
         async with aclosing(engine.generate(job)) as pieces:
             async for piece in pieces:
+                meter.count(piece)
+                if tokens is not None:
+                    tokens.push(piece.logprobs)
                 text = matcher.push(piece.text)
                 if piece.finish is not None:
                     text += matcher.flush()
                 if text:
-                    yield CompletionEvent(text)
+                    yield CompletionEvent(
+                        text, logprobs=None if tokens is None else tokens.release(len(text))
+                    )
                 elif piece.accepted is not None:
                     told = piece.accepted
                     yield Accepted(told.model, told.upstream, told.warnings)
                 elif not piece.tokens and piece.finish is None:
                     yield Ping()
                 if matcher.stop is not None or piece.finish is not None:
-                    yield _last(matcher.stop, piece.finish)
+                    last = _last(matcher.stop, piece.finish, tokens)
+                    meter.ended = last.stop_reason
+                    yield last
                     return
+        raise InternalError("The engine ended without saying why.")
     except EngineError as error:
-        raise _as_api_error(error) from error
-    raise InternalError("The engine ended without saying why.")
+        refusal = _as_api_error(error)
+        meter.ended = refusal.type
+        raise refusal from error
+    except Exception as error:
+        meter.ended = error.type if isinstance(error, ApiError) else InternalError.type
+        raise
 
 
 async def collect(events: AsyncIterable[Event], completion_id: str, model: str) -> Completion:
@@ -111,32 +136,38 @@ async def collect(events: AsyncIterable[Event], completion_id: str, model: str) 
         ApiError: The stream ended in an error.
     """
     texts: list[str] = []
-    reason: StopReason | None = None
-    stop: str | None = None
+    last = CompletionEvent("")
+    logprobs: Logprobs | None = None
     async for event in events:
         if isinstance(event, ErrorEvent):
             raise event.error
         if isinstance(event, CompletionEvent):
             texts.append(event.completion)
-            reason, stop = event.stop_reason, event.stop
-    if reason is None:
+            last = event
+            if event.logprobs is not None:
+                logprobs = logprobs or Logprobs()
+                logprobs += event.logprobs
+    if last.stop_reason is None:
         raise InternalError("The stream ended without a reason.")
-    return Completion(completion_id, "".join(texts), reason, stop, model)
+    return Completion(
+        completion_id, "".join(texts), last.stop_reason, last.stop, model, logprobs, last.usage
+    )
 
 
-def _last(stop: str | None, finish: Finish | None) -> CompletionEvent:
+def _last(stop: str | None, finish: Finish | None, tokens: LogprobQueue | None) -> CompletionEvent:
     """The last event, without text, as the service sends it."""
+    logprobs = None if tokens is None else tokens.release()
     if stop is None and finish is Finish.LENGTH:
-        return CompletionEvent("", "max_tokens")
+        return CompletionEvent("", "max_tokens", logprobs=logprobs)
     # A model that ends its text by itself has ended its turn; the service says so with the
     # sequence that would have followed.
-    return CompletionEvent("", "stop_sequence", stop or HUMAN)
+    return CompletionEvent("", "stop_sequence", stop or HUMAN, logprobs)
 
 
 def _as_api_error(error: EngineError) -> ApiError:
     message = str(error)
     match error:
-        case PromptTooLong() | PromptRefused():
+        case PromptTooLong() | PromptRefused() | FieldRefused():
             return InvalidRequest(message)
         case EngineOverloaded():
             return Overloaded(message, retry_after=_RETRY_AFTER_S)

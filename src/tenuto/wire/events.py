@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tenuto.wire.errors import ApiError
+from tenuto.wire.extensions import Logprobs, Usage
 
 StopReason: TypeAlias = Literal["stop_sequence", "max_tokens"]
 
@@ -19,11 +20,16 @@ class CompletionEvent:
         stop_reason: None until the last event.
         stop: The stop sequence that ended the completion. None unless `stop_reason` is
             `stop_sequence`.
+        logprobs: Of the tokens that end in this text, where they are asked for; else None.
+        usage: In the last event, where the server tells it; else None.
     """
 
     completion: str
     stop_reason: StopReason | None = None
     stop: str | None = None
+    logprobs: Logprobs | None = None
+    # What a completion took is no part of what it says.
+    usage: Usage | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
@@ -71,7 +71,10 @@ _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 
 
 def parse_request(
-    body: bytes, version: Version = Version.V2023_06_01, max_depth: int = 32
+    body: bytes,
+    version: Version = Version.V2023_06_01,
+    max_depth: int = 32,
+    kind: type[CompletionRequest] = CompletionRequest,
 ) -> CompletionRequest:
     """Reads a request body.
 
@@ -80,6 +83,7 @@ def parse_request(
         version: The version of the request. In 2023-01-01 it may have `tags`, which were for the
             service's own statistics and change nothing.
         max_depth: Deepest nesting that is read on.
+        kind: Which fields it may have.
 
     Raises:
         InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
@@ -90,10 +94,13 @@ def parse_request(
         raise InvalidRequest(f"The request body is nested more than {max_depth} levels deep")
     if version is Version.V2023_01_01:
         _check_tags(fields.pop("tags", None))
-    return check_request(fields)
+    return check_request(fields, kind)
 
 
-def check_request(fields: Mapping[str, object]) -> CompletionRequest:
+def check_request(
+    fields: Mapping[str, object],
+    kind: type[CompletionRequest] = CompletionRequest,
+) -> CompletionRequest:
     """Checks the fields of a request.
 
     Raises:
@@ -101,9 +108,9 @@ def check_request(fields: Mapping[str, object]) -> CompletionRequest:
     """
     given = {name: value for name, value in fields.items() if not _says_nothing(name, value)}
     try:
-        return CompletionRequest.model_validate(given)
+        return kind.model_validate(given)
     except ValidationError as error:
-        raise InvalidRequest(_explain(error, given)) from None
+        raise InvalidRequest(_explain(error, given, kind.model_fields)) from None
 
 
 def _says_nothing(name: str, value: object) -> bool:
@@ -158,16 +165,16 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _explain(error: ValidationError, given: Mapping[str, object]) -> str:
+def _explain(error: ValidationError, given: Mapping[str, object], known: Iterable[str]) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     reason = first["msg"]
     message = f"{field}: {reason}" if field else reason
-    remedy = _remedy(first["type"], str(first["loc"][-1]) if first["loc"] else "", given)
+    remedy = _remedy(first["type"], str(first["loc"][-1]) if first["loc"] else "", given, known)
     return f"{message}. {remedy}" if remedy else message
 
 
-def _remedy(kind: str, field: str, given: Mapping[str, object]) -> str | None:
+def _remedy(kind: str, field: str, given: Mapping[str, object], known: Iterable[str]) -> str | None:
     if kind == "missing":
         slips = [name for name, meant in _MEANT.items() if meant == field and name in given]
         if slips:
@@ -181,5 +188,5 @@ def _remedy(kind: str, field: str, given: Mapping[str, object]) -> str | None:
         return f"This API calls it `{_MEANT[field]}`."
     if field in _OF_MESSAGES:
         return f"`{field}` belongs to POST /v1/messages; here it is part of the prompt."
-    near = difflib.get_close_matches(field, CompletionRequest.model_fields, n=1)
+    near = difflib.get_close_matches(field, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else None

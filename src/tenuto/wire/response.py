@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenuto.wire.events import StopReason
+from tenuto.wire.extensions import Logprobs, Usage
 from tenuto.wire.ids import log_id
 from tenuto.wire.versions import Version
 
@@ -20,6 +21,8 @@ class Completion:
         stop_reason: `stop_sequence` also when the model ended its turn by itself.
         stop: The stop sequence that matched, None when the tokens ran out.
         model: The model that answered.
+        logprobs: Of its tokens, where they were asked for; else None.
+        usage: What it took, where the server tells it, which it does in the headers; else None.
     """
 
     id: str
@@ -27,6 +30,8 @@ class Completion:
     stop_reason: StopReason
     stop: str | None
     model: str
+    logprobs: Logprobs | None = None
+    usage: Usage | None = field(default=None, compare=False)
 
     def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
         """The JSON object, in the order in which the service sends its fields."""
@@ -41,4 +46,6 @@ class Completion:
         }
         if version is Version.V2023_01_01:
             body |= {"truncated": False, "exception": None}
+        if self.logprobs is not None:
+            body["logprobs"] = self.logprobs.body()
         return body

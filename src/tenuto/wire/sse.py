@@ -14,12 +14,16 @@ from typing import Protocol
 
 from tenuto.wire.errors import error_of
 from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
+from tenuto.wire.extensions import Logprobs, Usage
 from tenuto.wire.ids import log_id
 from tenuto.wire.versions import Version
 
 # Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
 # there are some, would see an event broken in two; as JSON escapes they are safe with all.
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
+_END = "}\n\n"
 
 
 def _quote(text: str) -> str:
@@ -63,7 +67,7 @@ class EventEncoder:
             f'event: completion\ndata: {{"type":"completion","id":{quoted_id},"completion":'
         )
         self._model = f',"model":{quoted_model},"stop":'
-        self._tail = f',"log_id":{quoted_id}}}\n\n'
+        self._tail = f',"log_id":{quoted_id}' + _END
         self._running = f',"stop_reason":null{self._model}null{self._tail}'
 
     def encode(self, event: Event, request_id: str | None = None) -> bytes:
@@ -71,15 +75,34 @@ class EventEncoder:
         if isinstance(event, CompletionEvent):
             text = _quote(event.completion)
             if event.stop_reason is None:
-                return (self._head + text + self._running).encode()
+                return _with_extensions(self._head + text + self._running, event).encode()
             stop = "null" if event.stop is None else _quote(event.stop)
             reason = f',"stop_reason":"{event.stop_reason}"'
-            return (self._head + text + reason + self._model + stop + self._tail).encode()
+            whole = self._head + text + reason + self._model + stop + self._tail
+            return _with_extensions(whole, event).encode()
         if isinstance(event, Ping | Accepted):
             return b'event: ping\ndata: {"type":"ping"}\n\n'
         assert isinstance(event, ErrorEvent)
         body = json.dumps(event.error.body(request_id), separators=(",", ":"))
         return f"event: error\ndata: {body}\n\n".encode()
+
+
+def _with_extensions(written: str, event: CompletionEvent) -> str:
+    """Puts what only some requests ask for behind the last field."""
+    if event.logprobs is None and event.usage is None:
+        return written
+    added = _extensions(event.logprobs, event.usage)
+    fields = json.dumps(added, separators=(",", ":")).removeprefix("{")
+    return f"{written.removesuffix(_END)},{fields}\n\n"
+
+
+def _extensions(logprobs: Logprobs | None, usage: Usage | None) -> dict[str, object]:
+    added: dict[str, object] = {}
+    if logprobs is not None:
+        added["logprobs"] = logprobs.body()
+    if usage is not None:
+        added["usage"] = usage.body()
+    return added
 
 
 class CumulativeEncoder:
@@ -93,6 +116,7 @@ class CumulativeEncoder:
         self._model = model
         self._log_id = log_id(completion_id, Version.V2023_01_01)
         self._text = ""
+        self._logprobs: Logprobs | None = None
 
     def encode(self, event: Event, request_id: str | None = None) -> bytes:
         """See `Encoder.encode`. The last completion is followed by `[DONE]`."""
@@ -101,6 +125,9 @@ class CumulativeEncoder:
         if isinstance(event, ErrorEvent):
             return _data(event.error.body(request_id))
         self._text += event.completion
+        if event.logprobs is not None:
+            self._logprobs = self._logprobs or Logprobs()
+            self._logprobs += event.logprobs
         data = _data(
             {
                 **self._fields,
@@ -111,6 +138,7 @@ class CumulativeEncoder:
                 "log_id": self._log_id,
                 "truncated": False,
                 "exception": None,
+                **_extensions(self._logprobs, event.usage),
             }
         )
         return data if event.stop_reason is None else data + b"data: [DONE]\n\n"

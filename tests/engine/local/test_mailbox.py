@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.base import EngineFailed, Finish, Piece, PromptTooLong
+from tenuto.engine.base import (
+    EngineFailed,
+    Finish,
+    Piece,
+    PromptTooLong,
+    TokenLogprob,
+    Usage,
+)
 from tenuto.engine.local.mailbox import Mailbox
 
 pytestmark = pytest.mark.anyio
@@ -214,3 +221,30 @@ def test_all_text_and_all_tokens_arrive_whatever_the_pace(
     assert sum(piece.tokens for piece in pieces) == sum(tokens for _, tokens, _ in written)
     assert all(piece.text for piece in pieces[1:-1])
     assert pieces[-1].finish is Finish.END
+
+
+async def test_log_probabilities_leave_once_with_the_next_piece() -> None:
+    mailbox = Mailbox()
+    one, two = TokenLogprob(" One", 0, 4, -0.5), TokenLogprob(",", 4, 5, -0.25)
+    mailbox.score([one])
+    mailbox.put(" One", 1, None)
+    mailbox.score([two])
+    mailbox.put(",", 1, None)
+
+    assert (await get(mailbox)).logprobs == (one, two)
+
+    mailbox.put(" two", 1, None)
+
+    assert (await get(mailbox)).logprobs == ()
+
+
+async def test_every_piece_tells_what_the_job_took_so_far() -> None:
+    mailbox = Mailbox()
+    mailbox.accept(22)
+    assert (await get(mailbox)).usage == Usage(22, None, 0)
+    mailbox.count_cached(21)
+    mailbox.put(" One", 1, None)
+    assert (await get(mailbox)).usage == Usage(22, 21, 1)
+    mailbox.put("", 1, None)
+    mailbox.put(" two", 1, None)
+    assert (await get(mailbox)).usage == Usage(22, 21, 3)

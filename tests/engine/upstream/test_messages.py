@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import Job
+from tenuto.engine.base import FieldRefused, Job
 from tenuto.engine.upstream.messages import MessagesTarget
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings_upstreams import MessagesUpstream
@@ -284,6 +284,20 @@ async def test_thinking_is_switched_off_where_it_can_be(
     assert ("thinks before it answers" in seen.headers.get("warning", "")) == warns
 
 
+def test_a_seed_is_refused() -> None:
+    with pytest.raises(FieldRefused, match="seed: claude-haiku-4-5 takes none"):
+        MessagesTarget().ask(Job(parse_prompt(HI), 5, model=OLD, seed=1))
+
+
+@both_ways
+async def test_the_log_says_what_it_took(
+    server: ScriptedServer, caller: Caller, as_stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await caller.complete(model=OLD, stream=as_stream)
+    assert "input_tokens=9 cached_tokens=unknown output_tokens=3" in caplog.text
+
+
 @both_ways
 async def test_what_is_no_text_is_passed_over(
     server: ScriptedServer, caller: Caller, as_stream: bool
@@ -291,7 +305,9 @@ async def test_what_is_no_text_is_passed_over(
     thought = {"type": "thinking", "thinking": "hm", "signature": "x"}
     if as_stream:
         think = event("content_block_delta", index=0, delta={"type": "thinking_delta"})
-        server.answers(stream(claude.START, think, event("news"), claude.delta("Hi"), claude.end()))
+        not_yet = event("message_delta", delta={"stop_reason": None}, usage={})
+        parts = [think, event("news"), not_yet, claude.delta("Hi"), claude.end()]
+        server.answers(stream(claude.START, *parts))
     else:
         server.answers(claude.message("", content=[thought, {"type": "text", "text": "Hi"}]))
     assert (await caller.complete(model=OLD, stream=as_stream)).text == " Hi"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import Job
+from tenuto.engine.base import FieldRefused, Job
 from tenuto.engine.upstream.openai import OpenAITarget
 from tenuto.prompt.turns import parse_prompt
 from tenuto.settings_upstreams import OpenAIUpstream
@@ -130,11 +130,11 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
     assert {name: body[name] for name in expected} == expected
 
 
-def test_what_the_server_does_not_know_is_left_out_and_told() -> None:
-    job = Job(parse_prompt(HI), 5, top_k=3, seed=4, model="gpt")
-    assert OpenAITarget().ask(job).body | {"top_k": 3, "seed": 4} == OpenAITarget().ask(job).body
-    body = OpenAITarget(takes_top_k=False, takes_seed=False).ask(job).body
-    assert not {"top_k", "seed"} & body.keys()
+def test_a_seed_goes_along_where_the_server_takes_it() -> None:
+    job = Job(parse_prompt(HI), 5, seed=4, model="gpt")
+    assert OpenAITarget().ask(job).body["seed"] == 4
+    with pytest.raises(FieldRefused, match="seed: gpt takes none"):
+        OpenAITarget(takes_seed=False).ask(job)
 
 
 @both_ways

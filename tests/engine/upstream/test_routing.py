@@ -13,6 +13,7 @@ from tenuto.engine.base import (
     EngineError,
     EngineFailed,
     EngineOverloaded,
+    FieldRefused,
     Finish,
     Job,
     Piece,
@@ -21,9 +22,12 @@ from tenuto.engine.base import (
     UpstreamError,
 )
 from tenuto.engine.echo import EchoEngine
+from tenuto.engine.registry import create
 from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
+from tenuto.settings import EngineSettings
+from tenuto.settings_upstreams import TenutoUpstream
 
 pytestmark = pytest.mark.anyio
 
@@ -260,6 +264,15 @@ async def test_an_engine_that_breaks_in_the_middle_counts_as_failed() -> None:
     with pytest.raises(EngineFailed):
         await ask(engine)
     assert (await engine.ping()).upstreams["a"] == "1 failures in a row"
+
+
+async def test_logprobs_are_not_passed_on_from_servers() -> None:
+    settings = EngineSettings("routes", upstreams={"a": TenutoUpstream(base_url="http://x")})
+    engine = create(settings)
+    assert (await engine.ping()).extensions == ("seed",)
+    with pytest.raises(FieldRefused, match="logprobs: they are not passed on"):
+        await anext(engine.generate(Job(PROMPT, 5, logprobs=1)))
+    await engine.aclose()
 
 
 async def test_names_without_wildcards_are_listed() -> None:

@@ -19,6 +19,7 @@ from tenuto.engine.base import (
     EngineError,
     EngineFailed,
     EngineOverloaded,
+    FieldRefused,
     Finish,
     Job,
     ModelError,
@@ -26,6 +27,7 @@ from tenuto.engine.base import (
     PromptRefused,
     PromptTooLong,
     Status,
+    TokenLogprob,
 )
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.mailbox import Mailbox
@@ -78,7 +80,10 @@ class LocalEngine:
         self._ended: EngineError | None = None
         self._jobs: dict[int, Mailbox] = {}
         self._keys = itertools.count()
-        self._status = Status(False, self._name, "The model is loading.")
+        self._most_logprobs = 0
+        self._status = Status(
+            False, self._name, "The model is loading.", extensions=("seed", "logprobs")
+        )
 
     async def start(self) -> None:
         """See `Engine.start`."""
@@ -95,6 +100,7 @@ class LocalEngine:
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
         worker = await self._wait_for_worker()
+        self._check_logprobs(job)
         key = next(self._keys)
         mailbox = self._jobs[key] = Mailbox()
         # The runtime's own default seed is 0: all would get the same "random" text.
@@ -112,6 +118,7 @@ class LocalEngine:
                 job.top_k,
                 seed,
                 messages,
+                job.logprobs,
             )
         )
         finished = False
@@ -137,6 +144,15 @@ class LocalEngine:
             self._supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
+
+    def _check_logprobs(self, job: Job) -> None:
+        if job.logprobs is not None and job.logprobs > self._most_logprobs:
+            raise FieldRefused(
+                "logprobs",
+                f"Input should be less than or equal to {self._most_logprobs} with this model. "
+                "Its runtime knows the log probabilities of the tokens that it writes, and not of "
+                "others; `llamacpp` does.",
+            )
 
     async def _wait_for_worker(self) -> WorkerProcess:
         if self._supervisor is None:
@@ -245,7 +261,13 @@ class LocalEngine:
                 )
             case frames.Accepted():
                 if mailbox := self._jobs.get(frame.key):
-                    mailbox.accept()
+                    mailbox.accept(frame.tokens)
+            case frames.Cached():
+                if mailbox := self._jobs.get(frame.key):
+                    mailbox.count_cached(frame.tokens)
+            case frames.Scored():
+                if mailbox := self._jobs.get(frame.key):
+                    mailbox.score(TokenLogprob(*token) for token in frame.tokens)
             case frames.Refused():
                 reason = f"the model's chat template refuses the prompt: {frame.reason}"
                 self._fail(frame.key, PromptRefused(reason))
@@ -265,6 +287,7 @@ class LocalEngine:
                     kv_blocks=frame.kv_blocks,
                 )
                 self._chat = frame.chat
+                self._most_logprobs = frame.most_logprobs
                 self._say_loaded(frame)
                 self._loaded.set()
             case frames.NotLoaded():

@@ -42,6 +42,7 @@ class Submit:
     top_k: int | None
     seed: int
     messages: list[tuple[str, str]] | None = None
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Loaded:
     """From the worker: the model is loaded.
 
     `context` is in tokens, `runtime` names the library, `chat` says whether prompts go through
-    the model's chat template, and `note` is a sentence for the log, or "".
+    the model's chat template, and `note` is a sentence for the log, or "". `most_logprobs` is the
+    runtime's: see `Runtime`.
     """
 
     context: int
@@ -74,6 +76,7 @@ class Loaded:
     runtime: str
     chat: bool
     note: str
+    most_logprobs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,29 @@ class NotLoaded:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """From the worker: the job runs, or waits for its place."""
+    """From the worker: the job runs, or waits for its place. Its prompt has so many tokens."""
 
     key: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """From the worker: so many tokens of the job's prompt were found in a cache."""
+
+    key: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """From the worker, before the text of theirs: the log probabilities of some tokens of a job.
+
+    `tokens` holds what a `tenuto.engine.base.TokenLogprob` does; having crossed, each is a list.
+    """
+
+    key: int
+    tokens: list[tuple[str, int, int, float | None, dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,8 @@ Frame: TypeAlias = (
     | Loaded
     | NotLoaded
     | Accepted
+    | Cached
+    | Scored
     | TooLong
     | Refused
     | Full
@@ -170,6 +195,8 @@ _FRAMES: dict[str, type[Frame]] = {
         Loaded,
         NotLoaded,
         Accepted,
+        Cached,
+        Scored,
         TooLong,
         Refused,
         Full,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -21,9 +22,9 @@ from pathlib import Path
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tenuto.engine.local.runtime.choose import load_runtime
-from tenuto.engine.local.vocabulary import TextStream
+from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
 
 _READ_BYTES = 1 << 18
 _PR_SET_PDEATHSIG = 1
@@ -123,12 +124,14 @@ class Worker:
             self._send(frames.TooLong(frame.key, len(tokens), limit))
             return
         max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
-        sampling = Sampling(frame.temperature, frame.top_p, frame.top_k, frame.seed)
+        sampling = Sampling(frame.temperature, frame.top_p, frame.top_k, frame.seed, frame.logprobs)
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
-        stream = TextStream(spaced=frame.messages is not None and not frame.prompt)
+        kind = TextStream if frame.logprobs is None else PlacedTextStream
+        stream = kind(spaced=frame.messages is not None and not frame.prompt)
         job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream))
         accepted = self._admission.offer(frame.key, job)
-        self._send(frames.Accepted(frame.key) if accepted else frames.Full(frame.key))
+        answer = frames.Accepted(frame.key, len(tokens)) if accepted else frames.Full(frame.key)
+        self._send(answer)
         self._admit()
 
     def _text_of(self, frame: frames.Submit) -> str:
@@ -168,13 +171,24 @@ class Worker:
 
     def _piece(self, delta: Delta) -> tuple[int, str, int, str | None] | None:
         stream = self._streams[delta.key]
+        if delta.cached is not None:
+            self._send(frames.Cached(delta.key, delta.cached))
         if delta.ending is not None:
             del self._streams[delta.key]
             self._admission.release(delta.key)
             if delta.ending == "broke":
                 self._send(frames.Broke(delta.key, "the runtime dropped it"))
                 return None
-        return delta.key, stream.push(delta.data), delta.tokens, delta.ending
+        return delta.key, self._text(stream, delta), delta.tokens, delta.ending
+
+    def _text(self, stream: TextStream, delta: Delta) -> str:
+        """The text of a delta. The log probabilities of its tokens are sent at once."""
+        if not isinstance(stream, PlacedTextStream):
+            return stream.push(delta.data)
+        text, placed = stream.place(delta.written)
+        if placed:
+            self._send(frames.Scored(delta.key, [_scored(*each) for each in placed]))
+        return text
 
     def _report(self) -> None:
         admission = self._admission
@@ -188,6 +202,22 @@ class Worker:
             self._link.sendall(frames.encode(frame))
         except OSError:
             raise ParentGone from None
+
+
+def _scored(
+    token: Written, start: int, end: int
+) -> tuple[str, int, int, float | None, dict[str, float]]:
+    top: dict[str, float] = {}
+    for data, its in token.top:
+        # Tokens of one spelling cannot be told apart here: the likeliest counts.
+        if (logprob := _finite(its)) is not None:
+            top.setdefault(spelled(data), logprob)
+    return spelled(token.data), start, end, _finite(token.logprob), top
+
+
+def _finite(logprob: float | None) -> float | None:
+    # JSON has no infinity; libraries give it, or null, for a token that cannot come.
+    return logprob if logprob is not None and math.isfinite(logprob) else None
 
 
 def main(descriptor: int) -> None:
@@ -208,7 +238,8 @@ def main(descriptor: int) -> None:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return
     chat = template is not None
-    loaded = frames.Loaded(runtime.context, runtime.kv_blocks, name, chat, note)
+    most = runtime.most_logprobs
+    loaded = frames.Loaded(runtime.context, runtime.kv_blocks, name, chat, note, most)
     link.sendall(frames.encode(loaded))
     Worker(link, reader, load, runtime, template).serve()
 

@@ -29,6 +29,8 @@ def ask(job: Job) -> Question:
         body["top_k"] = job.top_k
     if job.stop_sequences:
         body["stop_sequences"] = list(job.stop_sequences)
+    if job.seed is not None:
+        body["seed"] = job.seed  # An extension there too.
     if job.user_id is not None:
         body["metadata"] = {"user_id": job.user_id}
     headers = {"anthropic-version": API_VERSION}

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from tenuto.engine.base import Job, Piece, Status
+from tenuto.engine.base import FieldRefused, Job, Piece, Status
 from tenuto.engine.upstream.connection import Address, Connection
 from tenuto.engine.upstream.reading import ReadEvent, ReadWhole, streamed, whole
 from tenuto.prompt.render import Continuation
@@ -60,6 +60,8 @@ class UpstreamEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
+        if job.logprobs is not None:
+            raise FieldRefused("logprobs", "they are not passed on from servers. Leave it out.")
         asked = self._ask(job)
         if key := self._connection.address.key_for(job):
             name, value = ("authorization", f"Bearer {key}") if self._bearer else ("x-api-key", key)
@@ -81,7 +83,8 @@ class UpstreamEngine:
     async def ping(self) -> Status:
         """Always ready."""
         name = self._connection.address.name
-        return Status(True, None, f"Asks {name}.", running=self._running)
+        # Which of them takes a seed shows when it is asked.
+        return Status(True, None, f"Asks {name}.", running=self._running, extensions=("seed",))
 
     async def aclose(self) -> None:
         """Closes all connections."""

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tenuto.engine.base import Accepted, Finish, Job
+from tenuto.engine.base import Accepted, FieldRefused, Finish, Job, Usage
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
 from tenuto.engine.upstream.chat import Prefill, as_chat
 from tenuto.engine.upstream.engine import Question
 from tenuto.engine.upstream.failures import error_of_event, json_object
-from tenuto.engine.upstream.reading import Reading
+from tenuto.engine.upstream.reading import Reading, count_in
 from tenuto.wire.event_source import ServerSentEvent
 
 API_VERSION: Final = "2023-06-01"
@@ -42,7 +42,10 @@ class MessagesTarget:
 
         Raises:
             UpstreamError: The model does not take such a prompt; status 400.
+            FieldRefused: There is a seed.
         """
+        if job.seed is not None:
+            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
         able = capabilities_of(job.model)
         if self.known:
             able = replace(able, **self.known)
@@ -99,11 +102,12 @@ class _Reader:
 
     def whole(self, message: dict[str, Any], reading: Reading) -> None:
         blocks = message.get("content")
-        if message.get("type") == "error" or not isinstance(blocks, list):
+        if not isinstance(blocks, list):
             return  # A reading without anything is no answer.
         reading.accepted = self._accepted(message)
         texts = (block.get("text") for block in blocks if isinstance(block, dict))
         reading.texts = [text for text in texts if isinstance(text, str)]
+        _count(message, reading)
         _end(message, reading)
 
     def event(self, event: ServerSentEvent, reading: Reading) -> None:
@@ -115,9 +119,13 @@ class _Reader:
                     reading.texts.append(text)
             case "message_start":
                 message = json_object(event.data).get("message")
-                reading.accepted = self._accepted(message if isinstance(message, dict) else {})
+                message = message if isinstance(message, dict) else {}
+                reading.accepted = self._accepted(message)
+                _count(message, reading)
             case "message_delta":
-                delta = json_object(event.data).get("delta")
+                said = json_object(event.data)
+                delta = said.get("delta")
+                _count(said, reading)
                 if isinstance(delta, dict) and delta.get("stop_reason") is not None:
                     _end(delta, reading)
             case "error":
@@ -128,6 +136,20 @@ class _Reader:
     def _accepted(self, message: dict[str, Any]) -> Accepted:
         model = message.get("model")
         return Accepted(model if isinstance(model, str) else self._model, warnings=self._warnings)
+
+
+def _count(said: dict[str, Any], reading: Reading) -> None:
+    """Writes down what it took; the last event says so again, as far as it changed."""
+    usage, before = said.get("usage"), reading.usage or Usage()
+    cached = count_in(usage, "cache_read_input_tokens")
+    fresh = count_in(usage, "input_tokens")
+    written = count_in(usage, "output_tokens")
+    reading.usage = Usage(
+        # Those of the cache are not among them there.
+        before.input_tokens if fresh is None else fresh + (cached or 0),
+        before.cached_tokens if cached is None else cached,
+        before.output_tokens if written is None else written,
+    )
 
 
 def _end(said: dict[str, Any], reading: Reading) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tenuto.engine.base import Accepted, Finish, Job
+from tenuto.engine.base import Accepted, FieldRefused, Finish, Job, Usage
 from tenuto.engine.upstream.chat import Prefill, as_chat
 from tenuto.engine.upstream.engine import Question
 from tenuto.engine.upstream.failures import error_of_object, json_object
-from tenuto.engine.upstream.reading import Reading
+from tenuto.engine.upstream.reading import Reading, count_in
 from tenuto.prompt.turns import HUMAN
 from tenuto.wire.event_source import ServerSentEvent
 
@@ -41,6 +41,7 @@ class OpenAITarget:
 
         Raises:
             UpstreamError: The model does not take such a prompt; status 400.
+            FieldRefused: It takes no seed.
         """
         warnings: list[str] = []
         body: dict[str, Any] = {
@@ -55,14 +56,14 @@ class OpenAITarget:
             "stop": [HUMAN],
             "stream": job.stream or bool(job.stop_sequences),
         }
-        for name, value, takes in (
-            ("top_k", job.top_k, self.takes_top_k),
-            ("seed", job.seed, self.takes_seed),
-        ):
-            if value is not None and takes:
-                body[name] = value
-            elif value is not None:
-                warnings.append(f"{job.model} takes no {name}; it was left out")
+        if job.top_k is not None and self.takes_top_k:
+            body["top_k"] = job.top_k
+        elif job.top_k is not None:
+            warnings.append(f"{job.model} takes no top_k; it was left out")
+        if job.seed is not None and not self.takes_seed:
+            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
+        if job.seed is not None:
+            body["seed"] = job.seed
         if job.user_id is not None:
             body["user"] = job.user_id
         if not self.chat:
@@ -106,6 +107,13 @@ class _Reader:
             reading.accepted = Accepted(name, warnings=self._warnings)
         if text := _text_of(choice):
             reading.texts.append(text)
+        usage = said.get("usage")
+        if isinstance(usage, dict):
+            reading.usage = Usage(
+                count_in(usage, "prompt_tokens"),
+                count_in(usage.get("prompt_tokens_details"), "cached_tokens"),
+                count_in(usage, "completion_tokens"),
+            )
         if (reason := choice.get("finish_reason")) is not None:
             reading.finish = Finish.LENGTH if reason == "length" else Finish.END
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-from tenuto.engine.base import Accepted, Finish, Piece, UpstreamError
+from tenuto.engine.base import Accepted, Finish, Piece, UpstreamError, Usage
 from tenuto.engine.upstream.connection import Answer
 from tenuto.engine.upstream.failures import BROKE_OFF, GARBAGE
 from tenuto.prompt.render import Continuation
@@ -23,6 +23,7 @@ class Reading:
         stop: The stop sequence that ended it, if the server took it away. It is put back, so
             that what matches them above finds it, as in all other answers.
         failure: Why the answer breaks off.
+        usage: What the server says that it took.
     """
 
     accepted: Accepted | None = None
@@ -30,6 +31,13 @@ class Reading:
     finish: Finish | None = None
     stop: str = ""
     failure: UpstreamError | None = None
+    usage: Usage | None = None
+
+
+def count_in(usage: object, name: str) -> int | None:
+    """A number of tokens that a server tells; None if it does not."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) else None
 
 
 ReadEvent = Callable[[ServerSentEvent, Reading], None]
@@ -60,7 +68,12 @@ async def whole(
     text = "".join(reading.texts)
     if continuation is not None:
         text = continuation.push(text) + continuation.end()
-    yield Piece(text + reading.stop, tokens=len(reading.texts), finish=reading.finish)
+    yield Piece(
+        text + reading.stop,
+        tokens=len(reading.texts),
+        finish=reading.finish,
+        usage=reading.usage,
+    )
 
 
 async def streamed(
@@ -96,7 +109,7 @@ async def streamed(
         if reading.finish is not None:
             answer.whole = True
             rest = continuation.end() if continuation is not None else ""
-            yield Piece(rest + reading.stop, finish=reading.finish)
+            yield Piece(rest + reading.stop, finish=reading.finish, usage=reading.usage)
             return
     raise UpstreamError(BROKE_OFF if announced else GARBAGE, status=500, retryable=True)
 

@@ -201,6 +201,8 @@ class RoutingEngine:
             waiting=sum(status.waiting for status in statuses),
             restarts=sum(status.restarts for status in statuses),
             models=self._names,
+            # One that cannot do what is asked says so itself.
+            extensions=tuple(sorted({name for one in statuses for name in one.extensions})),
             upstreams={
                 name: str(upstream.breaker) if status.ready else status.detail
                 for (name, upstream), status in zip(self._upstreams.items(), statuses, strict=True)

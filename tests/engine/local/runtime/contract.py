@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
 import pytest
 
+from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling
+from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling, Written
 from tests.conftest import PATIENCE_S
 
 ANY = Sampling(1.0, None, None, seed=1)
@@ -40,6 +42,16 @@ def write(
     deltas = run(runtime, {0})[0]
     text = b"".join(delta.data for delta in deltas)
     return text, sum(delta.tokens for delta in deltas), deltas[-1].ending
+
+
+def score(
+    runtime: Runtime, prompt: list[int], most: int, sampling: Sampling
+) -> tuple[bytes, list[Written]]:
+    """What a job alone writes, and the tokens that it tells."""
+    runtime.begin(0, prompt, most, sampling)
+    deltas = run(runtime, {0})[0]
+    text = b"".join(delta.data for delta in deltas)
+    return text, [token for delta in deltas for token in delta.written]
 
 
 class RuntimeContract:
@@ -164,3 +176,74 @@ class RuntimeContract:
 
     def test_a_step_without_jobs_comes_back(self, runtime: Runtime) -> None:
         assert runtime.step() == []
+
+    def test_nothing_is_told_of_tokens_unless_it_is_asked_for(self, runtime: Runtime) -> None:
+        assert score(runtime, runtime.encode(TEXT), 20, ANY)[1] == []
+
+    def test_the_tokens_that_are_told_are_the_text(self, runtime: Runtime) -> None:
+        prompt = runtime.encode("\n\nHuman: What is 2 plus 3?\n\nAssistant:")
+        text, told = score(runtime, prompt, 60, Sampling(0.0, None, None, 1, logprobs=0))
+        assert len(text) > 10
+        assert b"".join(token.data for token in told) == text
+        assert all(token.data and token.top == () for token in told)
+        assert all(token.logprob is not None and token.logprob <= 0 for token in told)
+
+    @pytest.mark.parametrize(
+        "sampling",
+        [
+            Sampling(1.0, None, None, 1, logprobs=0),
+            Sampling(0.3, None, None, 1, logprobs=0),
+            Sampling(1.0, 0.5, None, 1, logprobs=0),
+            Sampling(1.0, None, 50, 1, logprobs=0),
+            Sampling(0.0, None, None, 1, logprobs=0),
+        ],
+        ids=["as learned", "temperature", "top_p", "top_k", "the likeliest"],
+    )
+    def test_log_probabilities_are_the_models_whatever_the_sampling(
+        self, endless: Runtime, sampling: Sampling
+    ) -> None:
+        # All its tokens are equally likely.
+        tokens = gguf.read(built_in_model()).metadata["tokenizer.ggml.tokens"]
+        _, told = score(endless, endless.encode(TEXT), 100, sampling)
+        known = [token.logprob for token in told if token.logprob is not None]
+        assert len(known) > 80 or sampling.temperature == 0
+        assert known == pytest.approx([-math.log(len(tokens))] * len(known), abs=1e-3)
+
+    def test_tokens_that_end_inside_a_character_are_told_too(self, endless: Runtime) -> None:
+        # Some of its random tokens are no whole characters.
+        text, told = score(
+            endless, endless.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0)
+        )
+        assert b"".join(token.data for token in told) == text
+        assert sum(token.logprob is not None for token in told) > 300
+
+    def test_the_likeliest_tokens_are_told_as_many_as_were_asked_for(
+        self, runtime: Runtime
+    ) -> None:
+        for most in {min(most, runtime.most_logprobs) for most in (1, 5, 20)} - {0}:
+            for seed in range(4):
+                sampling = Sampling(1.0, None, None, seed, logprobs=most)
+                _, told = score(runtime, runtime.encode(TEXT), 10, sampling)
+                for token in told:
+                    top = dict(token.top)
+                    logprobs = [logprob for _, logprob in token.top if logprob is not None]
+                    assert top[token.data] == token.logprob
+                    assert most <= len(top) <= most + 1
+                    assert logprobs == sorted(logprobs, reverse=True)
+                    assert sum(map(math.exp, logprobs)) <= 1 + 1e-3
+
+    def test_the_likeliest_token_is_the_one_that_greedy_decoding_writes(
+        self, runtime: Runtime
+    ) -> None:
+        for most in {min(1, runtime.most_logprobs)} - {0}:
+            sampling = Sampling(0.0, None, None, 1, logprobs=most)
+            _, told = score(runtime, runtime.encode(TEXT), 10, sampling)
+            assert [token.top for token in told] == [((t.data, t.logprob),) for t in told]
+
+    def test_only_the_job_that_asks_is_told(self, endless: Runtime) -> None:
+        prompt = endless.encode(TEXT)
+        endless.begin(1, prompt, 20, ANY)
+        endless.begin(2, prompt, 20, Sampling(1.0, None, None, 1, logprobs=0))
+        wrote = run(endless, {1, 2})
+        assert not any(delta.written for delta in wrote[1])
+        assert any(delta.written for delta in wrote[2])

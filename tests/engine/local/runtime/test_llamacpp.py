@@ -10,7 +10,7 @@ import pytest
 
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime, Sampling
 from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
 from tests.engine.local.runtime.contract import (
     ANY,
@@ -18,6 +18,7 @@ from tests.engine.local.runtime.contract import (
     RuntimeContract,
     load,
     run,
+    score,
     write,
 )
 
@@ -159,3 +160,35 @@ def listeners() -> set[str]:
             if fields[3] == "0A":
                 addresses.add(fields[1])
     return addresses
+
+
+def test_the_first_piece_says_how_much_of_the_prompt_was_in_the_cache() -> None:
+    runtime = LlamaCppRuntime(load(max_running=1))
+    prompt = runtime.encode(TEXT)
+    for cached in (0, len(prompt) - 1):  # the last one is computed again, for what follows it
+        runtime.begin(0, prompt, 3, ANY)
+        first, *others = run(runtime, {0})[0]
+        assert first.cached == cached
+        assert all(delta.cached is None for delta in others)
+
+
+def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
+    runtime = LlamaCppRuntime(load())
+    names = set()
+    for seed in range(8):
+        sampling = Sampling(1.0, None, None, seed, logprobs=20)
+        _, told = score(runtime, runtime.encode(TEXT), 60, sampling)
+        names |= {data for token in told for data, _ in token.top}
+    assert b"<|tenuto:end|>" in names
+    assert b"" not in names
+
+
+def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
+    endless_model: Path,
+) -> None:
+    runtime = make(load(endless_model))
+    runtime.begin(0, runtime.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0))
+    several = [delta for delta in run(runtime, {0})[0] if delta.data and delta.tokens > 1]
+    assert several
+    for delta in several:
+        assert [(token.data, token.logprob) for token in delta.written] == [(delta.data, None)]

@@ -5,7 +5,7 @@ import pytest
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import Runtime
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
-from tests.engine.local.runtime.contract import RuntimeContract
+from tests.engine.local.runtime.contract import ANY, TEXT, RuntimeContract, load, run
 
 pytest.importorskip("openvino_genai")
 
@@ -14,3 +14,10 @@ class TestOpenVinoKeepsTheContract(RuntimeContract):
     @staticmethod
     def make(wanted: Load) -> Runtime:
         return OpenVinoRuntime(wanted)
+
+
+def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
+    runtime = OpenVinoRuntime(load())
+    assert runtime.most_logprobs == 0
+    runtime.begin(0, runtime.encode(TEXT), 2, ANY)
+    assert all(delta.cached is None for delta in run(runtime, {0})[0])

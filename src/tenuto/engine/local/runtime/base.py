@@ -11,12 +11,31 @@ Ending: TypeAlias = Literal["end", "length", "broke"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose the tokens of one completion. See `tenuto.engine.base.Job`."""
+    """How to choose the tokens of one completion, and what to tell of them.
+
+    See `tenuto.engine.base.Job`.
+    """
 
     temperature: float
     top_p: float | None
     top_k: int | None
     seed: int
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A token that was written, with its log probability.
+
+    Attributes:
+        data: Its bytes, at least one.
+        logprob: Before temperature, top_p and top_k; None where the library keeps it.
+        top: The likeliest tokens in its place, as many as were asked for and itself.
+    """
+
+    data: bytes
+    logprob: float | None
+    top: tuple[tuple[bytes, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +47,17 @@ class Delta:
         data: Its next bytes, which may end inside a character.
         tokens: How many tokens they are.
         ending: Why it ended, None while it goes on.
+        written: If log probabilities were asked for, the tokens whose bytes `data` is. A token
+            without bytes, as the one that ends a turn, is none of them.
+        cached: How many tokens of the prompt were found in a cache; None if that is not known.
     """
 
     key: int
     data: bytes
     tokens: int
     ending: Ending | None
+    written: tuple[Written, ...] = ()
+    cached: int | None = None
 
 
 class Runtime(Protocol):
@@ -44,12 +68,14 @@ class Runtime(Protocol):
         kv_blocks: Size of the KV cache, in blocks.
         block_tokens: Tokens that a block holds.
         longest_token: Bytes of the longest token.
+        most_logprobs: How many of the likeliest tokens it can tell besides the one it wrote.
     """
 
     context: int
     kv_blocks: int
     block_tokens: int
     longest_token: int
+    most_logprobs: int
 
     def encode(self, text: str) -> list[int]:
         """Text -> token ids, the one that begins a text included if the model wants it."""

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling, Written
 from tenuto.engine.local.runtime.llamaserver import LlamaServer
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
-from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
+from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
 
 # The library counts the cells of its cache, one a token, in steps of this, and numbers at most
 # so many sequences.
@@ -39,6 +39,9 @@ _PATIENCE_S: Final = 0.05
 # OpenVINO's order. All others are off: penalties, min-p, typical, XTC, DRY.
 _SAMPLERS: Final = ("temperature", "top_p", "top_k")
 
+# Each costs a sort of the vocabulary for every token; the API asks for no more.
+_MOST_LOGPROBS: Final = 20
+
 # The library's seeds have 32 bits, and this one stands for a random one.
 _ANY_SEED: Final = 2**32 - 1
 
@@ -49,6 +52,7 @@ class _Job:
 
     key: int
     body: dict[str, Any]
+    logprobs: int | None
     cancelled: bool = False
 
 
@@ -67,6 +71,7 @@ class LlamaCppRuntime:
     kv_blocks: int
     block_tokens: int
     longest_token: int
+    most_logprobs: int = _MOST_LOGPROBS
 
     def __init__(self, load: Load) -> None:
         try:
@@ -80,6 +85,7 @@ class LlamaCppRuntime:
         file = gguf.read(Path(load.path))
         self.longest_token = _longest_token(file)
         self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+        self._control = _control_tokens(file)
 
         params = xllamacpp.CommonParams()
         params.model.path = load.path
@@ -147,7 +153,9 @@ class LlamaCppRuntime:
             "timings_per_token": True,  # they count the tokens
             "return_progress": True,  # calls back between two batches of a prompt too
         }
-        job = self._jobs[key] = _Job(key, body)
+        if sampling.logprobs is not None:
+            body["logprobs"] = max(1, sampling.logprobs)  # 0 turns them off
+        job = self._jobs[key] = _Job(key, body, sampling.logprobs)
         self._waiting.append(job)
         self._start_waiting()
 
@@ -193,10 +201,14 @@ class LlamaCppRuntime:
             nonlocal written
             if not job.cancelled and "choices" in chunk and "prompt_progress" not in chunk:
                 (choice,) = chunk["choices"]
-                so_far = chunk["timings"]["predicted_n"]
+                timings = chunk["timings"]
+                so_far = timings["predicted_n"]
                 ending = _ending(choice["finish_reason"], so_far, job.body["max_tokens"])
                 data = choice["text"].encode()
-                self._news.put((job, Delta(job.key, data, so_far - written, ending)))
+                tokens = so_far - written
+                told = () if job.logprobs is None else self._written(choice, tokens, job.logprobs)
+                cached = None if written else timings["cache_n"]
+                self._news.put((job, Delta(job.key, data, tokens, ending, told, cached)))
                 written = so_far
             return job.cancelled
 
@@ -206,6 +218,28 @@ class LlamaCppRuntime:
                 self._server.complete(job.body, hear)
         finally:
             self._news.put((job, None))
+
+    def _written(self, choice: dict[str, Any], tokens: int, most: int) -> tuple[Written, ...]:
+        """The tokens of a piece of text, with `most` of the likeliest in the place of each.
+
+        A character that took several tokens comes with the log probability of the last of them
+        alone, so it counts as one token whose log probability is not known.
+        """
+        data = choice["text"].encode()
+        if not data:
+            return ()
+        content = (choice["logprobs"] or {}).get("content", ())
+        if tokens != 1 or len(content) != 1:
+            return (Written(data, None),)
+        (token,) = content
+        likeliest = token["top_logprobs"][:most]
+        if most and all(other["id"] != token["id"] for other in likeliest):
+            likeliest.append(token)
+        top = tuple((self._spelling(other), other["logprob"]) for other in likeliest)
+        return (Written(data, token["logprob"], top),)
+
+    def _spelling(self, token: dict[str, Any]) -> bytes:
+        return bytes(token["bytes"]) or self._control.get(token["id"], b"")
 
 
 def _ending(reason: str | None, tokens: int, max_tokens: int) -> Ending | None:
@@ -228,6 +262,14 @@ def _longest_token(file: gguf.Gguf) -> int:
         # As the file spells them, they are hardly shorter than what they stand for.
         table = [token.encode("utf-8", "surrogateescape") for token in tokens]
     return max(map(len, table))
+
+
+def _control_tokens(file: gguf.Gguf) -> dict[int, bytes]:
+    """The names of the tokens that print nothing."""
+    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
+    types: Sequence[int] = file.metadata.get("tokenizer.ggml.token_type", ())
+    pairs = enumerate(zip(tokens, types, strict=False))
+    return {token: name.encode() for token, (name, kind) in pairs if kind == CONTROL}
 
 
 def _cell_bytes(file: gguf.Gguf) -> int:

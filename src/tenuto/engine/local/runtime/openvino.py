@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling, Written
 from tenuto.engine.local.runtime.machine import kv_budget
 from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 
@@ -43,6 +43,8 @@ class OpenVinoRuntime:
     kv_blocks: int
     block_tokens: int = _BLOCK_TOKENS
     longest_token: int
+    # It has those of the tokens that it wrote, and of no others.
+    most_logprobs: int = 0
 
     def __init__(self, load: Load) -> None:
         try:
@@ -81,6 +83,8 @@ class OpenVinoRuntime:
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._tokenizer = self._pipeline.get_tokenizer()
         self._handles: dict[int, Any] = {}
+        # Without being asked for them, the library gives zeros for log probabilities.
+        self._scored: set[int] = set()
 
     def encode(self, text: str) -> list[int]:
         """See `Runtime.encode`. The library's own tokenizer leaves the first token out."""
@@ -107,12 +111,16 @@ class OpenVinoRuntime:
             config.top_p = top_p
             if sampling.top_k is not None:
                 config.top_k = min(sampling.top_k, len(self._table))
+        if sampling.logprobs is not None:
+            config.logprobs = 1
+            self._scored.add(key)
         ids = self._ov.Tensor(self._np.array([prompt], dtype=self._np.int64))
         self._handles[key] = self._pipeline.add_request(key, ids, config)
 
     def cancel(self, key: int) -> None:
         """See `Runtime.cancel`."""
         self._handles.pop(key).cancel()
+        self._scored.discard(key)
 
     def step(self) -> list[Delta]:
         """See `Runtime.step`."""
@@ -132,14 +140,20 @@ class OpenVinoRuntime:
                 if reason != running:
                     ended = reason == genai.GenerationFinishReason.STOP
                     ending = "end" if ended else "length"
-                deltas.append(Delta(key, data, len(ids), ending))
+                written = self._written(output) if key in self._scored else ()
+                deltas.append(Delta(key, data, len(ids), ending, written))
             elif handle.get_status() != genai.GenerationStatus.RUNNING:
                 # Out of cache memory, which the reservation at admission makes impossible.
                 deltas.append(Delta(key, b"", 0, "broke"))
         for delta in deltas:
             if delta.ending is not None:
                 del self._handles[delta.key]
+                self._scored.discard(delta.key)
         return deltas
+
+    def _written(self, output: Any) -> tuple[Written, ...]:
+        pairs = zip(output.generated_ids, output.generated_log_probs, strict=True)
+        return tuple(Written(data, prob) for token, prob in pairs if (data := self._table[token]))
 
 
 def _token_table(file: gguf.Gguf) -> list[bytes]:

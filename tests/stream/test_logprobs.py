@@ -1,0 +1,131 @@
+"""Tokens leave with their text, and none of them comes from beyond the cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.engine.base import Finish, Job, Piece, TokenLogprob
+from tenuto.engine.echo import EchoEngine
+from tenuto.prompt.turns import parse_prompt
+from tenuto.stream.logprobs import LogprobQueue
+from tenuto.stream.pipe import collect, run
+from tenuto.wire.events import CompletionEvent
+from tenuto.wire.extensions import Logprobs
+from tenuto.wire.response import Completion
+
+PROMPT = parse_prompt("\n\nHuman: Name one prime.\n\nAssistant:")
+
+
+def scored(*texts: str) -> list[TokenLogprob]:
+    """These tokens, one after another, the first with -0.0, the next with -0.25, and so on."""
+    tokens, at = [], 0
+    for number, text in enumerate(texts):
+        logprob = -number / 4
+        tokens.append(TokenLogprob(text, at, at + len(text), logprob, {text: logprob}))
+        at += len(text)
+    return tokens
+
+
+class ScoringEngine(EchoEngine):
+    """Writes texts, a token each, and says how likely they were; `batch` tokens a piece."""
+
+    def __init__(self, *texts: str, batch: int = 1) -> None:
+        super().__init__()
+        self._texts = texts
+        self._batch = batch
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        yield Piece("")
+        tokens = scored(*self._texts)
+        for start in range(0, len(tokens), self._batch):
+            some = tokens[start : start + self._batch]
+            yield Piece("".join(token.token for token in some), len(some), logprobs=tuple(some))
+        yield Piece("", finish=Finish.LENGTH)
+
+
+async def events_of(engine: ScoringEngine, *stops: str, most: int = 0) -> list[CompletionEvent]:
+    job = Job(PROMPT, 99, logprobs=most)
+    events = [event async for event in run(job, engine, stops)]
+    return [event for event in events if isinstance(event, CompletionEvent)]
+
+
+async def completion_of(engine: ScoringEngine, *stops: str, most: int = 0) -> Completion:
+    job = Job(PROMPT, 99, logprobs=most)
+    return await collect(run(job, engine, stops), "compl_01", "scoring")
+
+
+def logprobs_of(*texts: str, stops: tuple[str, ...] = (), most: int = 0) -> Logprobs:
+    completion = asyncio.run(completion_of(ScoringEngine(*texts), *stops, most=most))
+    assert completion.logprobs is not None
+    return completion.logprobs
+
+
+def test_every_token_is_told_with_its_place() -> None:
+    assert logprobs_of(" One", ",", " two") == Logprobs(
+        [" One", ",", " two"], [0, -0.25, -0.5], None, [0, 4, 5]
+    )
+
+
+def test_the_likeliest_are_told_where_some_were_asked_for() -> None:
+    assert logprobs_of(" One", ",", most=1).top_logprobs == [{" One": 0}, {",": -0.25}]
+    assert logprobs_of(most=1).top_logprobs == []
+
+
+def test_no_token_of_the_stop_sequence_or_behind_it_is_told() -> None:
+    assert logprobs_of(" One", " ", "END", " never", stops=("END",)).tokens == [" One", " "]
+
+
+def test_a_token_that_reaches_over_the_cut_is_not_told() -> None:
+    assert logprobs_of(" One", " tw", "o.EN", "D never", stops=("END",)).tokens == [" One", " tw"]
+
+
+def test_a_token_whose_end_is_held_back_waits_for_it() -> None:
+    events = asyncio.run(events_of(ScoringEngine(" One\n", "\nHum", "ming"), " END"))
+    told = [(event.completion, event.logprobs and event.logprobs.tokens) for event in events]
+    assert told == [(" One", []), ("\n\nHumming", [" One\n", "\nHum", "ming"]), ("", [])]
+
+
+def test_text_without_tokens_asked_for_has_none() -> None:
+    async def events() -> list[object]:
+        pieces = run(Job(PROMPT, 99), ScoringEngine(" One"))
+        return [event.logprobs async for event in pieces if isinstance(event, CompletionEvent)]
+
+    assert asyncio.run(events()) == [None, None]
+
+
+@given(
+    st.lists(st.sampled_from([" a", "b", "ab", "\n", "\n\nHum", "an", "an:", "é"]), max_size=10),
+    st.lists(st.sampled_from(["ab", "ba", "abb", "\n\n", "é"]), max_size=2),
+    st.integers(1, 4),
+)
+def test_what_is_told_are_the_tokens_that_lie_in_the_completion(
+    texts: list[str], stops: list[str], batch: int
+) -> None:
+    completion = asyncio.run(completion_of(ScoringEngine(*texts, batch=batch), *stops, most=1))
+    events = asyncio.run(events_of(ScoringEngine(*texts, batch=batch), *stops, most=1))
+    inside = [token for token in scored(*texts) if token.end <= len(completion.completion)]
+    told = completion.logprobs
+    assert told is not None
+    assert told.tokens == [token.token for token in inside]
+    assert told.token_logprobs == [token.logprob for token in inside]
+    assert told.top_logprobs == [token.top for token in inside]
+    assert told.text_offset == [token.start for token in inside]
+    assert completion.completion.startswith("".join(told.tokens))
+    # Streaming says the same, each token not before its text.
+    at, streamed = 0, list[str]()
+    for event in events:
+        at += len(event.completion)
+        assert event.logprobs is not None
+        streamed += event.logprobs.tokens
+        assert len("".join(streamed)) <= at
+    assert streamed == told.tokens
+
+
+def test_a_token_without_a_known_probability_has_no_likeliest() -> None:
+    queue = LogprobQueue(2)
+    queue.push([TokenLogprob("é", 0, 1, None)])
+    assert queue.release(1) == Logprobs(["é"], [None], [None], [0])

@@ -1,0 +1,108 @@
+"""What a completion took."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tenuto.engine.base import EngineFailed, Finish, Job, Piece, PromptTooLong, Usage
+from tenuto.engine.echo import EchoEngine
+from tenuto.prompt.turns import parse_prompt
+from tenuto.stream.meter import Meter
+from tenuto.stream.pipe import run
+from tenuto.wire import extensions
+from tenuto.wire.errors import ApiError
+
+PROMPT = parse_prompt("\n\nHuman: one two three\n\nAssistant:")
+
+
+class Clock:
+    """Ten seconds later each time that it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 10
+        return self.now
+
+
+class Scripted(EchoEngine):
+    def __init__(self, *script: Piece | Exception) -> None:
+        super().__init__()
+        self._script = script
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        for step in self._script:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+async def metered(engine: EchoEngine, *stops: str) -> Meter:
+    meter = Meter(Clock())
+    try:
+        async for _ in run(Job(PROMPT, 99), engine, stops, meter):
+            pass
+    except (ApiError, ZeroDivisionError):
+        pass
+    return meter
+
+
+def test_the_time_to_the_first_token_ends_with_it() -> None:
+    engine = Scripted(
+        Piece("", usage=Usage(5, None, 0)),
+        Piece("", tokens=1, usage=Usage(5, 3, 1)),  # half a character
+        Piece(" One", tokens=1, usage=Usage(5, 3, 2)),
+        Piece("", finish=Finish.END),
+    )
+    assert asyncio.run(metered(engine)).usage() == extensions.Usage(5, 3, 2, 10_000.0)
+
+
+def test_half_a_character_is_a_first_token_and_acceptance_is_none() -> None:
+    clock = Clock()
+    meter = Meter(clock)
+    meter.begin()
+    meter.count(Piece(""))
+    clock.now += 5
+    meter.count(Piece("", tokens=1))
+    clock.now += 500
+    meter.count(Piece("é", tokens=1))
+    assert meter.usage().time_to_first_token_ms == 15_000
+
+
+def test_what_an_engine_does_not_count_is_unknown() -> None:
+    meter = asyncio.run(metered(Scripted(Piece(""), Piece("", finish=Finish.END))))
+    assert meter.usage() == extensions.Usage(None, None, None, None)
+    assert str(meter) == (
+        "stop_sequence, input_tokens=unknown cached_tokens=unknown output_tokens=unknown "
+        "time_to_first_token_ms=unknown"
+    )
+
+
+def test_tokens_are_counted_up_to_the_stop_sequence() -> None:
+    usage = asyncio.run(metered(EchoEngine(), " two")).usage()
+    assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens) == (5, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "ended"),
+    [
+        ([Piece(""), Piece(" One", 1), Piece("", finish=Finish.LENGTH)], "max_tokens"),
+        ([Piece(""), Piece("", finish=Finish.END)], "stop_sequence"),
+        ([PromptTooLong(9, 1)], "invalid_request_error"),
+        ([Piece(""), EngineFailed("It broke.")], "api_error"),
+        ([Piece(""), ZeroDivisionError()], "api_error"),
+        ([Piece("")], "api_error"),
+    ],
+)
+def test_it_knows_how_the_completion_ended(script: list[Piece | Exception], ended: str) -> None:
+    assert asyncio.run(metered(Scripted(*script))).ended == ended
+
+
+def test_before_it_begins_there_is_nothing_to_say_but_the_end() -> None:
+    meter = Meter()
+    meter.ended = "the client left"
+    assert str(meter) == "the client left"

@@ -1,0 +1,112 @@
+"""The fields that a server may allow, and what it tells with them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.extensions import USAGE_HEADERS, ExtendedRequest, Logprobs, Usage
+from tenuto.wire.request import CompletionRequest, parse_request
+from tenuto.wire.versions import Version
+
+SMALLEST = {"model": "any", "prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens_to_sample": 1}
+
+
+def parse(**fields: object) -> ExtendedRequest:
+    body = json.dumps(SMALLEST | fields).encode()
+    request = parse_request(body, kind=ExtendedRequest)
+    assert isinstance(request, ExtendedRequest)
+    return request
+
+
+def test_all_fields_are_read() -> None:
+    request = parse(seed=2**64 - 1, logprobs=20, echo=True)
+    assert (request.seed, request.logprobs, request.echo) == (2**64 - 1, 20, True)
+
+
+@pytest.mark.parametrize("fields", [{}, {"seed": None, "logprobs": None, "echo": None}])
+def test_without_them_nothing_is_asked_for(fields: dict[str, None]) -> None:
+    request = parse(**fields)
+    assert (request.seed, request.logprobs, request.echo) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("seed", -1, "Input should be greater than or equal to 0"),
+        ("seed", 2**64, "Input should be less than or equal to"),
+        ("seed", 1.5, "Input should be a valid integer"),
+        ("seed", True, "Input should be a valid integer"),
+        ("logprobs", -1, "Input should be greater than or equal to 0"),
+        ("logprobs", 21, "Input should be less than or equal to 20"),
+        ("logprobs", True, "Input should be a valid integer"),
+        ("echo", 1, "Input should be a valid boolean"),
+        ("echos", True, "Extra inputs are not permitted. Did you mean `echo`?"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(field: str, value: object, reason: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        parse(**{field: value})
+    assert refusal.value.message.startswith(f"{field}: {reason}")
+
+
+@pytest.mark.parametrize("version", Version)
+@pytest.mark.parametrize("field", ["seed", "logprobs", "echo"])
+def test_where_they_are_not_allowed_they_are_as_unknown_as_any_other(
+    field: str, version: Version
+) -> None:
+    refusals = []
+    for name in (field, "frobnicate"):
+        with pytest.raises(InvalidRequest) as refusal:
+            parse_request(json.dumps(SMALLEST | {name: 1}).encode(), version)
+        refusals.append(refusal.value.message.replace(name, "it"))
+    assert refusals == ["it: Extra inputs are not permitted"] * 2
+
+
+def test_tags_belong_to_the_old_version_here_too() -> None:
+    body = json.dumps(SMALLEST | {"tags": {"a": "b"}, "seed": 1}).encode()
+    request = parse_request(body, Version.V2023_01_01, kind=ExtendedRequest)
+    assert isinstance(request, ExtendedRequest)
+    assert request.seed == 1
+    with pytest.raises(InvalidRequest, match="tags"):
+        parse_request(body, kind=ExtendedRequest)
+
+
+def test_a_prompt_has_no_log_probabilities() -> None:
+    with pytest.raises(InvalidRequest, match="logprobs: with `echo`"):
+        parse(logprobs=0, echo=True).check_together()
+    parse(logprobs=0).check_together()
+    parse(echo=True).check_together()
+
+
+def test_a_request_without_them_is_the_standard_one() -> None:
+    added = ExtendedRequest.model_fields.keys() - CompletionRequest.model_fields.keys()
+    assert added == {"seed", "logprobs", "echo"}
+
+
+def test_log_probabilities_of_events_add_up() -> None:
+    whole = Logprobs()
+    whole += Logprobs(["a"], [-1.0], [{"a": -1.0}], [0])
+    whole += Logprobs(top_logprobs=[])
+    whole += Logprobs(["b"], [None], [None], [1])
+    assert whole.body() == {
+        "tokens": ["a", "b"],
+        "token_logprobs": [-1.0, None],
+        "top_logprobs": [{"a": -1.0}, None],
+        "text_offset": [0, 1],
+    }
+    without = Logprobs()
+    without += Logprobs(["a"], [-1.0], None, [0])
+    assert without.top_logprobs is None
+
+
+def test_headers_tell_what_is_known() -> None:
+    assert Usage(22, None, 7, 12.345).headers() == {
+        "tenuto-input-tokens": "22",
+        "tenuto-output-tokens": "7",
+        "tenuto-time-to-first-token-ms": "12.345",
+    }
+    assert Usage(0, 0, 0, 0.0).headers().keys() == set(USAGE_HEADERS)
+    assert len(USAGE_HEADERS) == 4
