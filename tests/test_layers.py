@@ -54,7 +54,7 @@ TABLE: Mapping[str, May] = {
     ),
     "engine.upstream.connection": may(
         *("engine.base", "engine.upstream", "version", "wire.backoff"),
-        libraries="aiohttp pydantic_core",
+        libraries="aiohttp pydantic_core yarl",
     ),
     "engine.upstream.failures": may("engine.base", libraries="pydantic_core"),
     "engine.upstream.breaker": may(),

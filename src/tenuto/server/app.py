@@ -17,6 +17,7 @@ from tenuto.server.auth import Keys
 from tenuto.server.complete import CompleteEndpoint
 from tenuto.server.errors import on_api_error, on_bug, on_http_exception
 from tenuto.server.health import HealthEndpoints
+from tenuto.server.main_route import MainRoute
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.request_id import RequestIdMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
@@ -46,9 +47,10 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
     health = HealthEndpoints(engine)
     keys = Keys(settings.server.api_keys)
     models = ModelEndpoints(engine, keys, strict=settings.api.strict_models)
+    complete = CompleteEndpoint(engine, settings, keys)
     app = Starlette(
         routes=[
-            Route("/v1/complete", CompleteEndpoint(engine, settings, keys), methods=["POST"]),
+            Route("/v1/complete", complete, methods=["POST"]),
             Route("/v1/models", models.list, methods=["GET"]),
             Route("/v1/models/{model_id:path}", models.retrieve, methods=["GET"]),
             Route("/openapi.json", openapi(settings.api.extensions), methods=["GET"]),
@@ -63,7 +65,7 @@ def create_app(settings: Settings, engine: Engine) -> ASGIApp:
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    guarded: ASGIApp = app
+    guarded: ASGIApp = MainRoute(complete, app)
     if settings.server.cors_origins:
         guarded = CORSMiddleware(
             guarded,

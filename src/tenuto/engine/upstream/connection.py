@@ -14,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from pydantic_core import to_json
+from yarl import URL
 
 from tenuto.engine.base import Job, UpstreamError
 from tenuto.engine.upstream.failures import (
@@ -70,6 +71,7 @@ class Connection:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._session: aiohttp.ClientSession | None = None
+        self._urls: dict[str, URL] = {}
         self._draining: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -97,7 +99,8 @@ class Connection:
         Raises:
             UpstreamError: There is none.
         """
-        url = self.address.base_url + path
+        # Of an object, it is not parsed again.
+        url = self._urls.get(path) or self._urls.setdefault(path, URL(self.address.base_url + path))
         session = self._session or self._opened()
         try:
             return await session.post(url, data=data, headers=headers, allow_redirects=False)
