@@ -19,6 +19,7 @@ from tenuto.engine.base import (
     Job,
     ModelError,
     Piece,
+    PromptRefused,
     PromptTooLong,
     Status,
 )
@@ -204,6 +205,7 @@ async def test_a_token_of_held_back_text_is_no_event() -> None:
             InvalidRequest,
             "prompt is too long: 3000 tokens > 2047 maximum",
         ),
+        (PromptRefused("roles must alternate"), InvalidRequest, "roles must alternate"),
         (EngineOverloaded("Overloaded"), Overloaded, "Overloaded"),
         (EngineFailed("The engine broke."), InternalError, "The engine broke."),
         (
