@@ -42,7 +42,7 @@ class LocalSettings:
         max_running: Most completions written at the same time.
         max_waiting: Most accepted jobs that wait for a place; more are refused as overloaded.
         kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
-            of full length need, but at most a quarter of the machine's memory.
+            of full length need, but at most a quarter of the memory of the machine or container.
         threads: Threads that compute. None: the runtime's choice, one a core.
         runtime: The library that runs the model. `auto`: OpenVINO for the models that it reads,
             where it is installed, and llama.cpp for all others.

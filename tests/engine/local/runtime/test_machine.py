@@ -17,6 +17,26 @@ def test_the_kv_budget_is_part_of_memory_by_default() -> None:
     assert machine.kv_budget(Load("", 1, 1, None, None)) > 64 * 1024 * 1024
 
 
+@pytest.mark.parametrize(
+    ("version", "limit", "share"),
+    [
+        (0, "536870912\n", 2**29),
+        (1, "536870912\n", 2**29),
+        (0, "max\n", None),
+        (1, str(2**63), None),
+    ],
+)
+def test_a_containers_memory_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int, limit: str, share: int | None
+) -> None:
+    limits = (tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes")
+    monkeypatch.setattr(machine, "_CGROUP_MEMORY", limits)
+    whole = machine.memory_bytes()
+    limits[version].write_text(limit)
+    assert machine.memory_bytes() == (share or whole)
+    assert machine.kv_budget(Load("", 1, 1, None, None)) == (share or whole) // 4
+
+
 def test_there_is_a_core_and_not_more_than_there_are_threads() -> None:
     assert 1 <= machine.physical_cores() <= (os.cpu_count() or 1)
 

@@ -13,13 +13,27 @@ from tenuto.engine.local.frames import Load
 
 _CPUS: Final = Path("/sys/devices/system/cpu")
 _CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_MEMORY: Final = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 def kv_budget(load: Load) -> int:
     """The most bytes that the KV cache may take: what the parent says, or a quarter of memory."""
     if load.kv_cache_mib is not None:
         return load.kv_cache_mib * 1024 * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return memory_bytes() // 4
+
+
+def memory_bytes() -> int:
+    """The memory that this process may use: the machine's, or its container's share of it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in _CGROUP_MEMORY:
+        # Of the two versions at most one is there; "max", or a huge number, means no limit.
+        with contextlib.suppress(OSError, ValueError):
+            memory = min(memory, int(limit.read_text()))
+    return memory
 
 
 def physical_cores() -> int:
