@@ -8,7 +8,6 @@ that it lets pass are loaded by a worker and asked for a few tokens.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
 import tempfile
@@ -130,6 +129,11 @@ async def load(path: Path, runtime: Runtime = "auto") -> str:
     return "completed"
 
 
+def _in_turn(count: int) -> Iterator[Runtime]:
+    for number in range(count):
+        yield _RUNTIMES[number % len(_RUNTIMES)]
+
+
 def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
     """Runs both; gives how often each end came.
 
@@ -146,8 +150,7 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
     path = Path(tempfile.mkdtemp(prefix="tenuto-fuzz-")) / "damaged.gguf"
-    in_turn: Iterator[Runtime] = itertools.cycle(_RUNTIMES)
-    runtimes = itertools.islice(in_turn, loaded)
+    runtimes = _in_turn(loaded)
     for number in range(checked):
         path.write_bytes(mutate(whole, header, chance))
         try:
