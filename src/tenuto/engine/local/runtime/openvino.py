@@ -10,6 +10,7 @@ from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling
 from tenuto.engine.local.runtime.machine import kv_budget
+from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
 from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 
 # Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
@@ -76,17 +77,15 @@ class OpenVinoRuntime:
             self._pipeline = genai.ContinuousBatchingPipeline(
                 load.path, scheduler, "CPU", properties
             )
+            self._tokenizer = OpenVinoTokenizer(Path(load.path))
         except Exception as error:
             # Of any class: for an entry that a file leaves out, it is an IndexError.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
-        self._tokenizer = self._pipeline.get_tokenizer()
         self._handles: dict[int, Any] = {}
 
     def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`. The library's own tokenizer leaves the first token out."""
-        ids: list[int] = (
-            self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
-        )
+        """See `Runtime.encode`."""
+        ids = self._tokenizer.encode(text)
         if self._bos is not None and ids[:1] != [self._bos]:
             ids.insert(0, self._bos)
         return ids
