@@ -42,7 +42,7 @@ format: $(DEV) ## Put the code into its form
 bench: $(RUN) ## Measure this machine (a few minutes)
 	$(BIN)/python -m benchmarks
 
-fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones to the server
+fuzz: $(DEV) ## Send 100,000 requests, 10,000 malformed ones and 10,000 damaged models
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
 
 model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTES and SIZE set how far

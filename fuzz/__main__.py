@@ -1,10 +1,10 @@
-"""Runs both fuzzers: `python -m fuzz --requests 100000 --raw 10000`."""
+"""Runs all fuzzers: `python -m fuzz --requests 100000 --raw 10000 --models 10000 --loads 200`."""
 
 from __future__ import annotations
 
 import argparse
 
-from fuzz import raw, requests
+from fuzz import models, raw, requests
 
 
 def main() -> None:
@@ -12,9 +12,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fuzz the server.")
     parser.add_argument("--requests", type=int, default=100_000, help="requests to the application")
     parser.add_argument("--raw", type=int, default=10_000, help="malformed requests to the socket")
+    parser.add_argument("--models", type=int, default=10_000, help="model files to the checker")
+    parser.add_argument("--loads", type=int, default=200, help="of the sound ones, to a worker")
+    parser.add_argument("--seed", type=int, default=1, help="which model files")
     options = parser.parse_args()
     requests.main(options.requests)
     raw.main(options.raw)
+    models.main(options.models, options.loads, options.seed)
 
 
 if __name__ == "__main__":

@@ -53,16 +53,21 @@ class LocalSettings:
         max_running: Most completions written at the same time.
         max_waiting: Most accepted jobs that wait for a place; more are refused as overloaded.
         kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
-            of full length need, but at most a quarter of the machine's memory.
-        threads: Threads that compute. None: the runtime's choice, one a core.
+            of full length need, but at most a quarter of the memory of the machine or container.
+        context: Most tokens of prompt and completion together. None: as many as the model was
+            trained with, if the KV cache holds them.
+        batch_tokens: Most tokens computed in one step. A longer prompt is split, and between its
+            parts the running completions go on.
+        threads: Threads that compute. None: one for each core that the machine, or its container,
+            gives to this process.
         runtime: The library that runs the model. `auto`: OpenVINO for the models that it reads,
             where it is installed, and llama.cpp for all others.
         format: What the model is given: `raw`, the prompt as text; `chat`, its turns in the
             model's own chat template; `auto`, the template if the model has one and is not
             called a base model.
         step_timeout_s: A worker that gives no sign of life for so long while it has work is
-            killed and replaced, in seconds. More than the longest step may take: at most 512
-            tokens of prompts.
+            killed and replaced, in seconds. More than the longest step may take, one of
+            `batch_tokens`.
         load_wait_s: How long a request waits for a model that is still loading, in seconds.
     """
 
@@ -70,6 +75,8 @@ class LocalSettings:
     max_running: Count = 64
     max_waiting: Annotated[int, Ge(0)] = 256
     kv_cache_mib: Count | None = None
+    context: Count | None = None
+    batch_tokens: Annotated[int, Ge(32), Le(8192)] = 512
     threads: Count | None = None
     runtime: Literal["auto", "openvino", "llamacpp"] = "auto"
     format: Literal["auto", "raw", "chat"] = "auto"

@@ -20,6 +20,7 @@ from tenuto.engine.base import (
     Job,
     ModelError,
     Piece,
+    PromptRefused,
     PromptTooLong,
     Status,
 )
@@ -206,6 +207,7 @@ async def test_a_token_of_held_back_text_is_no_event() -> None:
             "prompt is too long: 3000 tokens > 2047 maximum",
         ),
         (FieldRefused("logprobs", "Not here."), InvalidRequest, "logprobs: Not here."),
+        (PromptRefused("roles must alternate"), InvalidRequest, "roles must alternate"),
         (EngineOverloaded("Overloaded"), Overloaded, "Overloaded"),
         (EngineFailed("The engine broke."), InternalError, "The engine broke."),
         (

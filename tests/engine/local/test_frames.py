@@ -36,7 +36,7 @@ ONE_OF_EACH: list[Frame] = [
     Load("/models/é.gguf", 64, 256, None, 4),
     Submit(1, "\n\nHuman: Hi 😀\n\nAssistant:", 256, 0.7, None, 5, 2**64 - 1),
     Cancel(1),
-    Loaded(2048, 512, "openvino", False, ""),
+    Loaded(2048, 13, 512, 2**30, 2, "openvino", False, ""),
     Ping(),
     Pong(),
     Refused(1, "roles must alternate"),

@@ -75,6 +75,7 @@ class LocalEngine:
         self._worker: WorkerProcess | None = None
         self._loaded = asyncio.Event()
         self._chat = False
+        self._longest_token = 1
         self._runtime: str = settings.runtime
         # Why there is no worker, and will be none.
         self._ended: EngineError | None = None
@@ -101,12 +102,14 @@ class LocalEngine:
         """See `Engine.generate`."""
         worker = await self._wait_for_worker()
         self._check_logprobs(job)
+        # Without turns there is nothing for a template: the text itself is to be continued.
+        chats = self._chat and bool(job.prompt.turns)
+        if not chats:
+            self._check_length(job.prompt.text)
         key = next(self._keys)
         mailbox = self._jobs[key] = Mailbox()
         # The runtime's own default seed is 0: all would get the same "random" text.
         seed = secrets.randbits(64) if job.seed is None else job.seed
-        # Without turns there is nothing for a template: the text itself is to be continued.
-        chats = self._chat and bool(job.prompt.turns)
         messages, text = _messages(job.prompt) if chats else (None, job.prompt.text)
         worker.send(
             frames.Submit(
@@ -153,6 +156,13 @@ class LocalEngine:
                 "Its runtime knows the log probabilities of the tokens that it writes, and not of "
                 "others; `llamacpp` does.",
             )
+
+    def _check_length(self, text: str) -> None:
+        """Refuses a text that is hopeless, however it is tokenised, before it is sent."""
+        limit = self._status.context - 1
+        least = len(text.encode()) // self._longest_token
+        if least > limit:
+            raise PromptTooLong(least, limit)
 
     async def _wait_for_worker(self) -> WorkerProcess:
         if self._supervisor is None:
@@ -205,6 +215,8 @@ class LocalEngine:
                 settings.threads,
                 self._runtime,
                 settings.format,
+                settings.context,
+                settings.batch_tokens,
             )
         )
         self._worker = worker
@@ -286,7 +298,7 @@ class LocalEngine:
                     context=frame.context,
                     kv_blocks=frame.kv_blocks,
                 )
-                self._chat = frame.chat
+                self._chat, self._longest_token = frame.chat, frame.longest_token
                 self._most_logprobs = frame.most_logprobs
                 self._say_loaded(frame)
                 self._loaded.set()
@@ -296,8 +308,19 @@ class LocalEngine:
                 raise TypeError(f"the worker sent {type(frame).__name__}")
 
     def _say_loaded(self, frame: frames.Loaded) -> None:
+        settings = self._settings
         form = "its chat template" if frame.chat else "prompts as text"
         _log.info("%s runs on %s, with %s", self._name, frame.runtime, form)
+        _log.info(
+            "threads %d, context %d tokens, KV cache %d MiB (%d blocks), "
+            "up to %d completions at once, %d tokens a step",
+            frame.threads,
+            frame.context,
+            -(-frame.kv_bytes // 2**20),
+            frame.kv_blocks,
+            settings.max_running,
+            settings.batch_tokens,
+        )
         if frame.note:
             # Once: from now on the worker starts with the one that works.
             _log.warning("%s; %s runs it instead", frame.note, frame.runtime)

@@ -24,6 +24,8 @@ class Load:
     threads: int | None
     runtime: str = "auto"
     format: str = "auto"
+    context: int | None = None
+    batch_tokens: int = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,16 @@ class Pong:
 class Loaded:
     """From the worker: the model is loaded.
 
-    `context` is in tokens, `runtime` names the library, `chat` says whether prompts go through
-    the model's chat template, and `note` is a sentence for the log, or "". `most_logprobs` is the
-    runtime's: see `Runtime`.
+    `context` is in tokens, `longest_token` and `kv_bytes` in bytes, `runtime` names the library,
+    `chat` says whether prompts go through the model's chat template, and `note` is a sentence for
+    the log, or "". `most_logprobs` is the runtime's: see `Runtime`.
     """
 
     context: int
+    longest_token: int
     kv_blocks: int
+    kv_bytes: int
+    threads: int
     runtime: str
     chat: bool
     note: str

@@ -4,7 +4,8 @@
 
 FD is this end of a socket pair. One thread does everything, in turns: take what has come in, let
 jobs join, write one step, send what it wrote. The runtime's step keeps Python's lock, so a
-second thread would only wait for it.
+second thread would only wait for it. Long prompts alone are tokenised by another, whose work needs
+no lock.
 """
 
 from __future__ import annotations
@@ -13,21 +14,30 @@ import contextlib
 import ctypes
 import math
 import os
+import select
 import signal
 import socket
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
+from tenuto.engine.local.prefixes import Prefixes
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tenuto.engine.local.runtime.choose import load_runtime
+from tenuto.engine.local.tokenising import Tokenising
 from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
 
 _READ_BYTES = 1 << 18
+# Between two steps, so that a flood of requests does not keep the running ones waiting.
+_MOST_READS = 16
 _PR_SET_PDEATHSIG = 1
+
+# A prompt of more bytes is tokenised apart: it takes longer than a step of a small model.
+_LONG_BYTES = 1 << 14
 
 
 class ParentGone(Exception):
@@ -62,6 +72,11 @@ class Worker:
         self._admission: Admission[Prepared] = Admission(
             runtime.kv_blocks, load.max_running, load.max_waiting
         )
+        self._max_waiting = load.max_waiting
+        self._tokenising: Tokenising[frames.Submit] = Tokenising(runtime.encode)
+        self._prefixes = Prefixes(runtime.block_tokens)
+        # Admitted, and held until another has computed what they share.
+        self._held: dict[int, Prepared] = {}
         self._streams: dict[int, TextStream] = {}
         # Cancelled jobs keep their reservation until the runtime has taken a step without them.
         self._leaving: list[int] = []
@@ -73,33 +88,44 @@ class Worker:
         Raises:
             ParentGone: It is.
         """
-        while True:
-            self._take()
-            self._admit()
-            self._report()
-            self._step()
-            self._report()
+        with closing(self._tokenising):
+            while True:
+                self._take()
+                self._admit()
+                self._report()
+                self._step()
+                self._report()
 
     def _take(self) -> None:
-        """Handles all frames that are there; waits for one if there is nothing else to do."""
-        while True:
-            busy = bool(self._streams or self._leaving or self._admission.waiting)
-            self._link.setblocking(not busy)
-            try:
-                data = self._link.recv(_READ_BYTES)
-            except BlockingIOError:
+        """Handles what is there; waits for something if there is nothing else to do."""
+        sources: list[socket.socket | Tokenising[frames.Submit]] = [self._link, self._tokenising]
+        wait = 0 if self._busy else None
+        for _ in range(_MOST_READS):
+            ready, _, _ = select.select(sources, [], [], wait)
+            wait = 0
+            if self._tokenising in ready:
+                for done in self._tokenising.take():
+                    self._queue(done.job, done.tokens)
+            if self._link in ready:
+                self._hear(self._link.recv(_READ_BYTES))
+            if not ready:
                 return
-            finally:
-                self._link.setblocking(True)
-            if not data:
-                raise ParentGone
-            for frame in self._reader.feed(data):
-                if isinstance(frame, frames.Submit):
-                    self._submit(frame)
-                elif isinstance(frame, frames.Cancel):
-                    self._cancel(frame.key)
-                elif isinstance(frame, frames.Ping):
-                    self._send(frames.Pong())
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a step is due."""
+        return bool(self._streams or self._leaving or self._admission.waiting)
+
+    def _hear(self, data: bytes) -> None:
+        if not data:
+            raise ParentGone
+        for frame in self._reader.feed(data):
+            if isinstance(frame, frames.Submit):
+                self._submit(frame)
+            elif isinstance(frame, frames.Cancel):
+                self._cancel(frame.key)
+            elif isinstance(frame, frames.Ping):
+                self._send(frames.Pong())
 
     def _submit(self, frame: frames.Submit) -> None:
         runtime = self._runtime
@@ -108,18 +134,36 @@ class Worker:
         except TemplateRefused as error:
             self._send(frames.Refused(frame.key, str(error)))
             return
+        size = len(prompt.encode())
+        least, limit = size // runtime.longest_token, runtime.context - 1
+        if least > limit:
+            # Hopeless, however it is tokenised.
+            self._send(frames.TooLong(frame.key, least, limit))
+        elif size > _LONG_BYTES:
+            self._submit_long(frame, prompt)
+        else:
+            tokens: list[int] | Exception
+            try:
+                tokens = runtime.encode(prompt)
+            except Exception as error:
+                tokens = error
+            self._queue(frame, tokens)
+
+    def _submit_long(self, frame: frames.Submit, prompt: str) -> None:
+        if len(self._tokenising) > self._max_waiting:
+            self._send(frames.Full(frame.key))
+        else:
+            self._tokenising.add(frame.key, frame, prompt)
+
+    def _queue(self, frame: frames.Submit, tokens: list[int] | Exception) -> None:
+        """Lets a job wait for its place, now that its prompt is tokenised."""
+        runtime = self._runtime
+        if isinstance(tokens, Exception):
+            reason = f"{type(tokens).__name__}: cannot tokenise"
+            self._send(frames.Broke(frame.key, reason))
+            return
         # The last place of the context is for the first token of the completion.
         limit = runtime.context - 1
-        least = len(prompt.encode()) // runtime.longest_token
-        if least > limit:
-            # Hopeless, and tokenising it would keep all others waiting.
-            self._send(frames.TooLong(frame.key, least, limit))
-            return
-        try:
-            tokens = runtime.encode(prompt)
-        except Exception as error:
-            self._send(frames.Broke(frame.key, f"{type(error).__name__}: cannot tokenise"))
-            return
         if len(tokens) > limit:
             self._send(frames.TooLong(frame.key, len(tokens), limit))
             return
@@ -141,21 +185,37 @@ class Worker:
         return self._template.render(frame.messages, frame.prompt)
 
     def _cancel(self, key: int) -> None:
-        if self._admission.withdraw(key) or key not in self._streams:
+        if self._tokenising.cancel(key) or self._admission.withdraw(key):
             return
-        del self._streams[key]
-        self._runtime.cancel(key)
-        self._leaving.append(key)
+        if key in self._held:
+            del self._held[key]
+            self._admission.release(key)
+        elif key in self._streams:
+            del self._streams[key]
+            self._runtime.cancel(key)
+            self._leaving.append(key)
+        self._begin_all(self._prefixes.drop(key))
 
     def _admit(self) -> None:
         for key, job in self._admission.admit():
-            try:
-                self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
-            except Exception as error:
-                # Whatever a library has against one job must not end those of all others.
-                self._admission.release(key)
-                self._send(frames.Broke(key, f"{type(error).__name__}: {error}"))
-                continue
+            if self._runtime.shares_prefixes and not self._prefixes.begins(key, job.tokens):
+                self._held[key] = job
+            else:
+                self._begin(key, job)
+
+    def _begin_all(self, keys: list[int]) -> None:
+        for key in keys:
+            self._begin(key, self._held.pop(key))
+
+    def _begin(self, key: int, job: Prepared) -> None:
+        try:
+            self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
+        except Exception as error:
+            # Whatever a library has against one job must not end those of all others.
+            self._admission.release(key)
+            self._send(frames.Broke(key, f"{type(error).__name__}: {error}"))
+            self._begin_all(self._prefixes.drop(key))
+        else:
             self._streams[key] = job.text
 
     def _step(self) -> None:
@@ -168,6 +228,8 @@ class Worker:
         pieces = [piece for piece in map(self._piece, deltas) if piece is not None]
         if pieces:
             self._send(frames.Wrote(pieces))
+        for delta in deltas:
+            self._begin_all(self._prefixes.computed(delta.key))
 
     def _piece(self, delta: Delta) -> tuple[int, str, int, str | None] | None:
         stream = self._streams[delta.key]
@@ -192,7 +254,8 @@ class Worker:
 
     def _report(self) -> None:
         admission = self._admission
-        now = frames.Counters(admission.running, admission.waiting, admission.reserved)
+        waiting = admission.waiting + len(self._tokenising)
+        now = frames.Counters(admission.running, waiting, admission.reserved)
         if now != self._counters:
             self._counters = now
             self._send(now)
@@ -238,8 +301,17 @@ def main(descriptor: int) -> None:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return
     chat = template is not None
-    most = runtime.most_logprobs
-    loaded = frames.Loaded(runtime.context, runtime.kv_blocks, name, chat, note, most)
+    loaded = frames.Loaded(
+        runtime.context,
+        runtime.longest_token,
+        runtime.kv_blocks,
+        runtime.kv_bytes,
+        runtime.threads,
+        name,
+        chat,
+        note,
+        runtime.most_logprobs,
+    )
     link.sendall(frames.encode(loaded))
     Worker(link, reader, load, runtime, template).serve()
 

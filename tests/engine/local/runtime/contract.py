@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling, Written
+from tenuto.engine.local.runtime import machine
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tests.conftest import PATIENCE_S
 
 ANY = Sampling(1.0, None, None, seed=1)
@@ -52,6 +55,31 @@ def score(
     deltas = run(runtime, {0})[0]
     text = b"".join(delta.data for delta in deltas)
     return text, [token for delta in deltas for token in delta.written]
+
+
+_LONG_PROMPTS = itertools.count()
+
+
+def beside_a_long_prompt(runtime: Runtime) -> list[int]:
+    """The tokens that a running job writes while a prompt of four parts is read, by the step."""
+    batch = load().batch_tokens
+    token = runtime.encode("a")[-1]
+    # Unlike any prompt before, so that nothing of it is in a cache.
+    turn = next(_LONG_PROMPTS)
+    prompt = [token + turn, *(token + each % 7 for each in range(runtime.context - 9))]
+    assert 3 * batch < len(prompt) <= 4 * batch
+    runtime.begin(1, runtime.encode(TEXT), 1000, ANY)
+    while not runtime.step():
+        pass
+    runtime.begin(2, prompt, 1, ANY)
+    wrote: list[int] = []
+    keys: dict[int, int] = {}
+    while 2 not in keys:
+        keys = {delta.key: delta.tokens for delta in runtime.step()}
+        wrote.append(keys.get(1, 0))
+    runtime.cancel(1)
+    runtime.step()
+    return wrote
 
 
 class RuntimeContract:
@@ -145,6 +173,35 @@ class RuntimeContract:
         # on by the library's default would leave a few.
         text, _, _ = write(endless, endless.encode(TEXT), 200)
         assert len(set(text)) > 50
+
+    def test_a_running_job_writes_with_every_part_of_anothers_prompt(
+        self, endless: Runtime
+    ) -> None:
+        wrote = beside_a_long_prompt(endless)
+        # Three whole parts, and a rest.
+        assert sum(wrote) >= 3
+
+    def test_a_small_batch_splits_a_prompt_into_more_parts(self) -> None:
+        runtime = self.make(replace(load(), batch_tokens=64))
+        prompt = runtime.encode(TEXT * 20)
+        assert 5 * 64 < len(prompt) < 10 * 64
+        assert write(runtime, prompt, 1, GREEDY)[1] == 1
+
+    def test_the_context_may_be_less_than_the_model_was_trained_with(self) -> None:
+        runtime = self.make(replace(load(), context=512))
+        assert runtime.context == 512
+        assert write(runtime, runtime.encode(TEXT), 3, GREEDY)[1] == 3
+
+    def test_the_context_cannot_be_more_than_the_model_was_trained_with(self) -> None:
+        reason = "context is 4096, and the model was trained with 2048 tokens"
+        with pytest.raises(CannotLoad, match=reason):
+            self.make(replace(load(), context=4096))
+
+    def test_what_it_says_of_threads_and_memory_is_within_its_limits(
+        self, runtime: Runtime
+    ) -> None:
+        assert runtime.threads == 1
+        assert 0 < runtime.kv_bytes <= machine.kv_budget(load())
 
     def test_a_cancelled_job_writes_no_more_and_the_others_go_on(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)

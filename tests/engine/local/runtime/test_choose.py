@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -22,16 +22,36 @@ ODD_ARCHITECTURE = Gguf({"general.architecture": "mamba"}, READABLE.tensors)
 Install = Callable[..., None]
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Stands for a runtime."""
+
+    name: str
+    tokenises: bool
+
+    def encode(self, text: str) -> list[int]:
+        if not self.tokenises:
+            raise RuntimeError("of several\nlines")
+        return [1]
+
+
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts these libraries in place of those that are there; `broken` refuse every model."""
+    """Puts these libraries in place of those that are there.
 
-    def install(libraries: set[str], broken: frozenset[str] = frozenset()) -> None:
+    `broken` refuse every model, `mute` take it and cannot tokenise.
+    """
+
+    def install(
+        libraries: set[str],
+        broken: frozenset[str] = frozenset(),
+        mute: frozenset[str] = frozenset(),
+    ) -> None:
         def library(name: str) -> Callable[[Load], object]:
             def load(load: Load) -> object:
                 if name in broken:
                     raise CannotLoad(f"{name} cannot load this model")
-                return name
+                return Loaded(name, name not in mute)
 
             return load
 
@@ -61,21 +81,35 @@ def test_the_fastest_runtime_that_reads_the_file_loads_it(
     install: Install, installed: set[str], file: Gguf, chosen: str
 ) -> None:
     install(installed)
-    loaded: object = choose.load_runtime(LOAD, file)
-    assert loaded == (chosen, chosen, "")
+    said: tuple[object, ...] = choose.load_runtime(LOAD, file)
+    assert said == (Loaded(chosen, tokenises=True), chosen, "")
 
 
 @pytest.mark.parametrize("name", ["openvino", "llamacpp"])
 def test_a_setting_decides_for_one(install: Install, name: str) -> None:
     install(BOTH)
-    loaded: object = choose.load_runtime(replace(LOAD, runtime=name), SPLIT)
-    assert loaded == (name, name, "")
+    said: tuple[object, ...] = choose.load_runtime(replace(LOAD, runtime=name), SPLIT)
+    assert said == (Loaded(name, tokenises=True), name, "")
 
 
 def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
-    loaded: object = choose.load_runtime(LOAD, READABLE)
-    assert loaded == ("llamacpp", "llamacpp", "openvino cannot load this model")
+    said: tuple[object, ...] = choose.load_runtime(LOAD, READABLE)
+    assert said == (
+        Loaded("llamacpp", tokenises=True),
+        "llamacpp",
+        "openvino cannot load this model",
+    )
+
+
+def test_a_model_that_cannot_be_tokenised_for_is_refused(install: Install) -> None:
+    install(BOTH, mute=frozenset({"openvino"}))
+    said: tuple[object, ...] = choose.load_runtime(LOAD, READABLE)
+    why = "openvino loads this model, but its tokenizer does not work (RuntimeError)"
+    assert said == (Loaded("llamacpp", tokenises=True), "llamacpp", why)
+    install(BOTH, mute=frozenset({"openvino", "llamacpp"}))
+    with pytest.raises(CannotLoad, match=r"^openvino loads .*; llamacpp loads [^\n]*$"):
+        choose.load_runtime(LOAD, READABLE)
 
 
 def test_where_all_refuse_all_reasons_are_told(install: Install) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,45 @@ def test_the_kv_budget_is_part_of_memory_by_default() -> None:
     assert machine.kv_budget(Load("", 1, 1, None, None)) > 64 * 1024 * 1024
 
 
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("limits", "memory"),
+    [
+        ({"memory.max": GIB}, GIB),
+        ({"memory/memory.limit_in_bytes": GIB}, GIB),
+        ({"a/b/memory.max": GIB}, GIB),
+        ({"a/memory.max": GIB, "a/b/memory.max": 2 * GIB}, GIB),
+        ({"other/memory.max": GIB}, None),
+        ({"memory.max": "max"}, None),
+        ({"memory/memory.limit_in_bytes": 2**63 - 4096}, None),
+    ],
+)
+def test_the_least_limit_on_memory_counts(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    limits: dict[str, int | str],
+    memory: int | None,
+) -> None:
+    whole = machine.memory_bytes()
+    in_cgroup(monkeypatch, tmp_path, "/a/b", limits)
+    assert machine.memory_bytes() == (memory or whole)
+    assert machine.kv_budget(Load("", 1, 1, None, None)) == (memory or whole) // 4
+
+
+def in_cgroup(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, limits: Mapping[str, int | str]
+) -> None:
+    """Puts this process into a cgroup with these limits."""
+    (folder / "own").write_text(f"0::{own}\n")
+    monkeypatch.setattr(machine, "_OWN_CGROUP", folder / "own")
+    monkeypatch.setattr(machine, "_CGROUPS", folder)
+    for name, limit in limits.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{limit}\n")
+
+
 def test_there_is_a_core_and_not_more_than_there_are_threads() -> None:
     assert 1 <= machine.physical_cores() <= (os.cpu_count() or 1)
 
@@ -28,13 +68,13 @@ def test_a_containers_share_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
     four_cores(monkeypatch, tmp_path)
-    (tmp_path / "cpu.max").write_text(limit)
+    in_cgroup(monkeypatch, tmp_path, "/a", {"a/cpu.max": limit})
     assert machine.physical_cores() == cores
 
 
 def test_two_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     four_cores(monkeypatch, tmp_path)
-    (tmp_path / "cpu.max").write_text("max 100000")
+    in_cgroup(monkeypatch, tmp_path, "/a", {"a/cpu.max": "max 100000"})
     assert machine.physical_cores() == 4
 
 
@@ -45,6 +85,5 @@ def four_cores(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         topology.mkdir(parents=True)
         (topology / "thread_siblings_list").write_text(f"{cpu % 4},{cpu % 4 + 4}\n")
     monkeypatch.setattr(machine, "_CPUS", folder)
-    monkeypatch.setattr(machine, "_CGROUP_LIMIT", folder / "cpu.max")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)

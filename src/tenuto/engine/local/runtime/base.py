@@ -66,19 +66,30 @@ class Runtime(Protocol):
     Attributes:
         context: Most tokens of prompt and completion together.
         kv_blocks: Size of the KV cache, in blocks.
+        kv_bytes: Its size in bytes.
+        threads: How many threads compute.
         block_tokens: Tokens that a block holds.
         longest_token: Bytes of the longest token.
         most_logprobs: How many of the likeliest tokens it can tell besides the one it wrote.
+        shares_prefixes: Whether a job that begins finds in the cache what prompts of running jobs
+            have in common with its own.
     """
 
     context: int
     kv_blocks: int
+    kv_bytes: int
+    threads: int
     block_tokens: int
     longest_token: int
     most_logprobs: int
+    shares_prefixes: bool
 
     def encode(self, text: str) -> list[int]:
-        """Text -> token ids, the one that begins a text included if the model wants it."""
+        """Text -> token ids, the one that begins a text included if the model wants it.
+
+        It may be called in one thread while another calls any of these, `encode` included, and
+        it keeps Python's lock for moments only.
+        """
         ...
 
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
@@ -92,6 +103,17 @@ class Runtime(Protocol):
     def step(self) -> list[Delta]:
         """Writes the next tokens of all completions. Those that ended are gone after it."""
         ...
+
+
+def context_of(trained: int, wanted: int | None) -> int:
+    """The context that a model gets: what the settings want, or what it was trained with.
+
+    Raises:
+        CannotLoad: They want more than it was trained with.
+    """
+    if wanted is not None and wanted > trained:
+        raise CannotLoad(f"context is {wanted}, and the model was trained with {trained} tokens")
+    return wanted or trained
 
 
 class CannotLoad(Exception):

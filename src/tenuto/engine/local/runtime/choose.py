@@ -12,6 +12,8 @@ from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _OPENVINO_TYPES = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
 
+_ANY_TEXT = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
+
 _LIBRARIES = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
 
 
@@ -65,10 +67,20 @@ def _openvino_reads(file: Gguf) -> bool:
 
 def _load(name: str, load: Load) -> Runtime:
     # Late: only the library that is used is imported.
+    runtime: Runtime
     if name == "openvino":
         from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(load)
-    from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+        runtime = OpenVinoRuntime(load)
+    else:
+        from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
 
-    return LlamaCppRuntime(load)
+        runtime = LlamaCppRuntime(load)
+    try:
+        # A library may take a damaged vocabulary, and fail with it only when it is used.
+        runtime.encode(_ANY_TEXT)
+    except Exception as error:
+        raise CannotLoad(
+            f"{name} loads this model, but its tokenizer does not work ({type(error).__name__})"
+        ) from None
+    return runtime

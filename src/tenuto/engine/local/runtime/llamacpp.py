@@ -17,7 +17,14 @@ from typing import Any, Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling, Written
+from tenuto.engine.local.runtime.base import (
+    CannotLoad,
+    Delta,
+    Ending,
+    Sampling,
+    Written,
+    context_of,
+)
 from tenuto.engine.local.runtime.llamaserver import LlamaServer
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
 from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
@@ -29,9 +36,6 @@ _MOST_SLOTS: Final = 256
 
 # Tokens in a block of a pool. The library has no such blocks: it is fine enough to waste little.
 _BLOCK_TOKENS: Final = 32
-
-# Most tokens computed at once: between two batches of a long prompt, it can be cancelled.
-_BATCH_TOKENS: Final = 512
 
 # How long a step waits for news: a cancellation that comes meanwhile waits as long.
 _PATIENCE_S: Final = 0.05
@@ -69,9 +73,13 @@ class LlamaCppRuntime:
 
     context: int
     kv_blocks: int
+    kv_bytes: int
+    threads: int
     block_tokens: int
     longest_token: int
     most_logprobs: int = _MOST_LOGPROBS
+    # A slot knows only what it computed itself.
+    shares_prefixes: bool = False
 
     def __init__(self, load: Load) -> None:
         try:
@@ -92,9 +100,10 @@ class LlamaCppRuntime:
         params.verbosity = 1  # errors only
         # Its threads wait for each other in a busy loop: one without a core holds up all.
         cores = physical_cores()
-        threads = load.threads or (cores - 1 if cores > 2 else cores)
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.n_batch = _BATCH_TOKENS
+        self.threads = load.threads or (cores - 1 if cores > 2 else cores)
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
+        # Between two batches of a long prompt, others write, and it can be cancelled.
+        params.n_batch = load.batch_tokens
         params.cache_ram_mib = 0  # a second cache, outside the budget
         params.chat_template = "chatml"  # never used, but a model's own might not parse
         context = self._allot(params, file, load)
@@ -111,7 +120,7 @@ class LlamaCppRuntime:
 
     def _allot(self, params: Any, file: gguf.Gguf, load: Load) -> int:
         """Decides on slots, blocks and, which it returns, the context."""
-        trained = file.hyperparameter("context_length")
+        longest = context_of(file.hyperparameter("context_length"), load.context)
         cell = _cell_bytes(file)
         cells = kv_budget(load) // cell // _CELL_STEP * _CELL_STEP
         if cells == 0:
@@ -119,7 +128,7 @@ class LlamaCppRuntime:
                 f"kv_cache_mib is too small: {_CELL_STEP} tokens take {_CELL_STEP * cell} bytes"
             )
         slots = min(load.max_running, _MOST_SLOTS)
-        slot_cells = -(-trained // _CELL_STEP) * _CELL_STEP
+        slot_cells = -(-longest // _CELL_STEP) * _CELL_STEP
         pooled = cells < slots * slot_cells
         if pooled:
             # Where more jobs are asked for than there can be slots, the blocks are as few as those.
@@ -128,9 +137,10 @@ class LlamaCppRuntime:
             self.kv_blocks = cells // self.block_tokens
         else:
             cells = slots * slot_cells
-            self.block_tokens, self.kv_blocks = trained, slots
+            self.block_tokens, self.kv_blocks = longest, slots
+        self.kv_bytes = cells * cell
         params.n_ctx, params.n_parallel, params.kv_unified = cells, slots, pooled
-        return min(trained, self.kv_blocks * self.block_tokens)
+        return min(longest, self.kv_blocks * self.block_tokens)
 
     def encode(self, text: str) -> list[int]:
         """See `Runtime.encode`."""

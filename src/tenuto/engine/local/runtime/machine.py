@@ -6,20 +6,33 @@ import contextlib
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from tenuto.engine.local.frames import Load
 
 _CPUS: Final = Path("/sys/devices/system/cpu")
-_CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+_OWN_CGROUP: Final = Path("/proc/self/cgroup")
 
 
 def kv_budget(load: Load) -> int:
     """The most bytes that the KV cache may take: what the parent says, or a quarter of memory."""
     if load.kv_cache_mib is not None:
         return load.kv_cache_mib * 1024 * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    return memory_bytes() // 4
+
+
+def memory_bytes() -> int:
+    """The memory that this process may use: the machine's, or its container's share of it."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # The second is of version 1 of cgroups.
+    for limit in (*_limits("memory.max"), *_limits("memory/memory.limit_in_bytes")):
+        # "max", or a huge number, means none.
+        with contextlib.suppress(ValueError):
+            memory = min(memory, int(limit))
+    return memory
 
 
 def physical_cores() -> int:
@@ -34,11 +47,25 @@ def physical_cores() -> int:
             topology = "topology/thread_siblings_list"
             cores = len({(_CPUS / f"cpu{cpu}" / topology).read_text() for cpu in mine})
         cores = min(cores, len(mine))
-        with contextlib.suppress(OSError, ValueError):
-            # A container's share, in microseconds a period; "max 100000" means no limit.
-            quota, period = map(int, _CGROUP_LIMIT.read_text().split())
-            cores = min(cores, max(1, quota // period))
+        for limit in _limits("cpu.max"):
+            # A share, in microseconds a period; "max 100000" means no limit.
+            with contextlib.suppress(ValueError):
+                quota, period = map(int, limit.split())
+                cores = min(cores, max(1, quota // period))
     return cores
+
+
+def _limits(name: str) -> Iterator[str]:
+    """What a file says in the cgroup of this process and in all above it."""
+    own = "/"
+    with contextlib.suppress(OSError):
+        # Version 2 has one line, `0::/path`; in a container the path is that of its own root.
+        own = _OWN_CGROUP.read_text().rpartition("::")[2].strip()
+    group = _CGROUPS / own.lstrip("/")
+    for folder in (group, *group.parents):
+        if folder.is_relative_to(_CGROUPS):
+            with contextlib.suppress(OSError):
+                yield (folder / name).read_text()
 
 
 def _sysctl(name: bytes) -> int:

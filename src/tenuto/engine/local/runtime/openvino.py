@@ -8,17 +8,22 @@ from typing import Any, Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Ending, Sampling, Written
-from tenuto.engine.local.runtime.machine import kv_budget
+from tenuto.engine.local.runtime.base import (
+    CannotLoad,
+    Delta,
+    Ending,
+    Sampling,
+    Written,
+    context_of,
+)
+from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
+from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
 from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 
 # Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
 # for scale and zero point. Both as measured with the cache size that the pipeline reports.
 _BLOCK_TOKENS: Final = 32
 _HEAD_EXTRA_BYTES: Final = 12
-
-# Most tokens computed in one step: a longer prompt is split, so that running completions go on.
-_STEP_TOKENS: Final = 512
 
 _GREEDY_BELOW: Final = 1e-6
 
@@ -41,10 +46,13 @@ class OpenVinoRuntime:
 
     context: int
     kv_blocks: int
+    kv_bytes: int
+    threads: int
     block_tokens: int = _BLOCK_TOKENS
     longest_token: int
     # It has those of the tokens that it wrote, and of no others.
     most_logprobs: int = 0
+    shares_prefixes: bool = True
 
     def __init__(self, load: Load) -> None:
         try:
@@ -61,8 +69,9 @@ class OpenVinoRuntime:
         file = gguf.read(Path(load.path))
         self._table = _token_table(file)
         self.longest_token = max(map(len, self._table))
-        self.context = file.hyperparameter("context_length")
-        self.kv_blocks = _kv_blocks(file, load, self.context)
+        self.context = context_of(file.hyperparameter("context_length"), load.context)
+        self.kv_blocks, block_bytes = _kv_blocks(file, load, self.context)
+        self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block_bytes
         self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
         self._bos = _bos(file)
         # The library insists on an end token; for a model without one it is a token that is not.
@@ -71,26 +80,26 @@ class OpenVinoRuntime:
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
         scheduler.enable_prefix_caching = True
-        scheduler.max_num_batched_tokens = _STEP_TOKENS
+        scheduler.max_num_batched_tokens = load.batch_tokens
         scheduler.max_num_seqs = load.max_running
-        properties = {} if load.threads is None else {"INFERENCE_NUM_THREADS": load.threads}
+        # Its own choice would be the machine's cores, not the container's.
+        self.threads = load.threads or physical_cores()
+        properties = {"INFERENCE_NUM_THREADS": self.threads}
         try:
             self._pipeline = genai.ContinuousBatchingPipeline(
                 load.path, scheduler, "CPU", properties
             )
+            self._tokenizer = OpenVinoTokenizer(Path(load.path))
         except Exception as error:
             # Of any class: for an entry that a file leaves out, it is an IndexError.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
-        self._tokenizer = self._pipeline.get_tokenizer()
         self._handles: dict[int, Any] = {}
         # Without being asked for them, the library gives zeros for log probabilities.
         self._scored: set[int] = set()
 
     def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`. The library's own tokenizer leaves the first token out."""
-        ids: list[int] = (
-            self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
-        )
+        """See `Runtime.encode`."""
+        ids = self._tokenizer.encode(text)
         if self._bos is not None and ids[:1] != [self._bos]:
             ids.insert(0, self._bos)
         return ids
@@ -192,7 +201,8 @@ def _end_tokens(file: gguf.Gguf) -> set[int]:
     return ends
 
 
-def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> int:
+def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:
+    """How many blocks the cache gets, and the bytes of one."""
     heads = file.hyperparameter("attention.head_count")
     kv_heads = file.metadata.get(f"{file.architecture}.attention.head_count_kv", heads)
     head = file.metadata.get(
@@ -205,7 +215,7 @@ def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> int:
     blocks: int = min(kv_budget(load) // block, wanted)
     if blocks < 1:
         raise CannotLoad(f"kv_cache_mib is too small: one block takes {block} bytes")
-    return blocks
+    return blocks, block
 
 
 def _last_line(error: Exception) -> str:

@@ -1,0 +1,247 @@
+"""The step loop, with a runtime that does what a test tells it, and with a real one."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pytest
+
+from tenuto.engine.local import frames
+from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling
+from tenuto.engine.local.worker import ParentGone, Worker
+from tests.conftest import PATIENCE_S
+
+F = TypeVar("F", bound=frames.Frame)
+
+CONTEXT = 10_000
+LONG = "long " * 20_000
+
+
+class Scripted:
+    """Writes a letter a step for every job; tokenises long prompts when it is allowed to."""
+
+    context = CONTEXT
+    kv_blocks = 1000
+    kv_bytes = 1000
+    threads = 1
+    block_tokens = 32
+    longest_token = 100
+    shares_prefixes = False
+    most_logprobs = 0
+
+    def __init__(self) -> None:
+        self.left: dict[int, int] = {}
+        self.begun: list[int] = []
+        self.steps = 0
+        self.may_step: threading.Semaphore | None = None
+        self.tokenising = threading.Event()
+        self.may_tokenise = threading.Event()
+
+    def encode(self, text: str) -> list[int]:
+        if threading.current_thread().name == "tokenising":
+            self.tokenising.set()
+            assert self.may_tokenise.wait(PATIENCE_S)
+        return [*text.encode()]
+
+    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+        self.begun.append(key)
+        self.left[key] = max_tokens
+
+    def cancel(self, key: int) -> None:
+        del self.left[key]
+
+    def step(self) -> list[Delta]:
+        if self.may_step is not None:
+            assert self.may_step.acquire(timeout=PATIENCE_S)
+        self.steps += 1
+        for key in self.left:
+            self.left[key] -= 1
+        deltas = [
+            Delta(key, b"x", 1, None if left else "length") for key, left in self.left.items()
+        ]
+        self.left = {key: left for key, left in self.left.items() if left}
+        return deltas
+
+
+class Parent:
+    """The other end of a worker that runs in a thread."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._reader = frames.FrameReader()
+        self._frames: deque[frames.Frame] = deque()
+
+    def send(self, *sent: frames.Frame) -> None:
+        self._link.sendall(b"".join(map(frames.encode, sent)))
+
+    def submit(self, key: int, prompt: str, max_tokens: int) -> None:
+        self.send(submit(key, prompt, max_tokens))
+
+    def next(self) -> frames.Frame:
+        while not self._frames:
+            data = self._link.recv(1 << 16)
+            assert data, "the worker is gone"
+            self._frames += self._reader.feed(data)
+        return self._frames.popleft()
+
+    def until(self, kind: type[F]) -> F:
+        """The next frame of a kind."""
+        while not isinstance(frame := self.next(), kind):
+            pass
+        return frame
+
+    def until_idle(self) -> None:
+        while self.until(frames.Counters) != frames.Counters(0, 0, 0):
+            pass
+
+
+def submit(key: int, prompt: str, max_tokens: int) -> frames.Submit:
+    return frames.Submit(key, prompt, max_tokens, 1.0, None, None, 1)
+
+
+@contextmanager
+def worker(runtime: Runtime, max_running: int = 8, max_waiting: int = 8) -> Iterator[Parent]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE_S)
+    load = frames.Load("", max_running, max_waiting, None, None)
+    served = Worker(theirs, frames.FrameReader(), load, runtime)
+
+    def run() -> None:
+        with theirs, pytest.raises(ParentGone):
+            served.serve()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield Parent(ours)
+    finally:
+        ours.close()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def runtime() -> Iterator[Scripted]:
+    runtime = Scripted()
+    yield runtime
+    runtime.may_tokenise.set()
+
+
+def test_running_jobs_write_on_while_a_long_prompt_is_tokenised(runtime: Scripted) -> None:
+    with worker(runtime) as parent:
+        parent.submit(1, "short", 1_000_000)
+        assert parent.until(frames.Accepted).key == 1
+        parent.submit(2, LONG, 5)
+        assert runtime.tokenising.wait(PATIENCE_S)
+        for _ in range(100):
+            assert [key for key, *_ in parent.until(frames.Wrote).pieces] == [1]
+        # Who comes later with a short prompt need not wait for it either.
+        parent.submit(3, "short", 5)
+        assert parent.until(frames.Accepted).key == 3
+        runtime.may_tokenise.set()
+        # Only now it is known that they are too many.
+        assert parent.until(frames.TooLong) == frames.TooLong(2, len(LONG), CONTEXT - 1)
+
+
+def test_a_long_prompt_is_completed_like_any_other(runtime: Scripted) -> None:
+    runtime.context, runtime.kv_blocks = 200_000, 10_000
+    runtime.may_tokenise.set()
+    with worker(runtime) as parent:
+        # Once by a worker that has nothing else to do, and once beside another job.
+        for key in (1, 2):
+            parent.submit(key, LONG, 3)
+            assert parent.until(frames.Accepted).key == key
+            written = ""
+            while len(written) < 3:
+                pieces = parent.until(frames.Wrote).pieces
+                written += "".join(text for writer, text, *_ in pieces if writer == key)
+            assert written == "xxx"
+            parent.submit(9, "short", 1_000_000)
+            assert parent.until(frames.Accepted).key == 9
+            parent.send(frames.Cancel(9))
+
+
+def test_a_prompt_that_is_being_tokenised_counts_as_waiting(runtime: Scripted) -> None:
+    with worker(runtime) as parent:
+        parent.submit(1, LONG, 5)
+        assert parent.until(frames.Counters) == frames.Counters(0, 1, 0)
+        parent.send(frames.Cancel(1))
+        assert parent.until(frames.Counters) == frames.Counters(0, 0, 0)
+        runtime.may_tokenise.set()
+        parent.submit(2, LONG, 5)
+        assert parent.until(frames.TooLong).key == 2
+
+
+def test_there_are_as_few_places_to_tokenise_in_as_to_wait_in(runtime: Scripted) -> None:
+    with worker(runtime, max_waiting=1) as parent:
+        for key in (1, 2, 3):
+            parent.submit(key, LONG, 5)
+        assert parent.until(frames.Full).key == 3
+
+
+def test_a_cancelled_job_is_gone_after_one_step(runtime: Scripted) -> None:
+    permits = runtime.may_step = threading.Semaphore(0)
+    with worker(runtime) as parent:
+        parent.submit(1, "one", 1_000_000)
+        parent.submit(2, "two", 1_000_000)
+        permits.release()
+        parent.until(frames.Wrote)
+        parent.send(frames.Cancel(1), frames.Cancel(2))
+        # One step may have begun before that was read, and the next one frees.
+        permits.release(2)
+        parent.until_idle()
+
+
+def test_nobody_overtakes_one_that_needs_much_room(runtime: Scripted) -> None:
+    runtime.kv_blocks = 12
+    with worker(runtime, max_running=3, max_waiting=20) as parent:
+        sizes = [40, 300, 10, 200, 20, 30, 250]
+        parent.send(*(submit(key, "x", size) for key, size in enumerate(sizes)))
+        parent.until_idle()
+        assert runtime.begun == [*range(len(sizes))]
+
+
+class Counting:
+    """A real runtime whose steps are counted."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.steps = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._runtime, name)
+
+    def step(self) -> list[Delta]:
+        self.steps += 1
+        return self._runtime.step()
+
+
+@pytest.fixture(scope="module")
+def openvino() -> Runtime:
+    pytest.importorskip("openvino_genai")
+    from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(frames.Load(str(built_in_model()), 8, 8, None, 1))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_prefix_that_jobs_share_is_computed_once(openvino: Runtime, together: bool) -> None:
+    story = "Once upon a time there was a fox. " * 150
+    prompt = len(openvino.encode(story))
+    assert 2 * 512 < prompt < 3 * 512
+    begun = [f"{story}{key}" if together else f"{key}{story}" for key in range(6)]
+    counting = Counting(openvino)
+    with worker(counting) as parent:  # type: ignore[arg-type]  # it has them by __getattr__
+        parent.send(*(submit(key, text, 1) for key, text in enumerate(begun)))
+        parent.until_idle()
+    if together:
+        # The first in three parts, and the ends of all others at once.
+        assert counting.steps <= 3 + 2
+    else:
+        assert counting.steps >= 6 * prompt // 512
