@@ -75,7 +75,7 @@ def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> 
         ("[server]\nport = 70000\n", r"\[server\] port: .*65535"),
         ('[server]\nport = "x"\n', r"\[server\] port: "),
         ("[engine.local]\nmax_running = 0\n", r"\[engine.local\] max_running: .*1"),
-        ('[engine]\nname = "ehco"\n', r"\[engine\] name: .*'local' or 'echo'"),
+        ('[engine]\nname = "ehco"\n', r"\[engine\] name: .*'local', 'routes' or 'echo'"),
         ('[server]\napi_keys = ["plain"]\n', "a file holds hashes only"),
         ("[server\n", "tenuto.toml: "),
     ],

@@ -14,13 +14,24 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le
 
+from tenuto.settings_upstreams import (
+    KINDS,
+    RouteError,
+    RouteSettings,
+    Upstream,
+    check_routes,
+    completed,
+)
+
 DEFAULT_FILE = Path("tenuto.toml")
+
+_Section = TypeVar("_Section")
 
 Positive = Annotated[float, Gt(0)]
 Seconds = Annotated[float, Ge(0)]
@@ -71,12 +82,18 @@ class EngineSettings:
     """`[engine]`: which engine answers.
 
     Attributes:
-        name: `local`, or `echo`, which repeats the question, for tests.
+        name: `local`; `routes`, for servers behind this one; or `echo`, which repeats the
+            question, for tests.
         local: The embedded engine.
+        upstreams: The servers behind this one, by name. Only a file can have them.
+        routes: Which of them answers to which models. None: all of them to all models, in
+            their order.
     """
 
-    name: Literal["local", "echo"] = "local"
+    name: Literal["local", "routes", "echo"] = "local"
     local: LocalSettings = field(default_factory=LocalSettings)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    routes: tuple[RouteSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +198,6 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
     Raises:
         SettingsError: A key is unknown, or a value is wrong.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     values: dict[str, Any] = _read(path) if path is not None else {}
     for name, keys, parse_list in _variables(Settings, ()):
@@ -194,12 +209,39 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
             section = section.setdefault(key, {})
         items = [item.strip() for item in text.split(",") if item.strip()]
         section[keys[-1]] = items if parse_list else text
+    engine = values.get("engine", {})
+    for name, one in engine.get("upstreams", {}).items():
+        where = f"engine.upstreams.{name}"
+        engine["upstreams"][name] = _validated(KINDS[one["kind"]], one, where)
+    return _with_upstreams(_validated(Settings, values, ""), environment)
+
+
+def _validated(kind: type[_Section], values: Mapping[str, Any], section: str) -> _Section:
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return TypeAdapter(Settings).validate_python(values)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         *parts, key = [str(part) for part in first["loc"] if not str(part).isdigit()]
-        raise SettingsError(f"[{'.'.join(parts)}] {key}: {first['msg']}") from None
+        where = ".".join([*([section] if section else []), *parts])
+        raise SettingsError(f"[{where}] {key}: {first['msg']}") from None
+
+
+def _with_upstreams(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    engine = settings.engine
+    if engine.name != "routes":
+        if engine.upstreams or engine.routes:
+            raise SettingsError('[engine] name: write "routes", so that the upstreams are used')
+        return settings
+    if not engine.upstreams:
+        raise SettingsError("[engine] name: `routes` needs a section [engine.upstreams.NAME]")
+    try:
+        upstreams = completed(engine.upstreams, environment)
+        check_routes(upstreams, engine.routes)
+    except RouteError as error:
+        raise SettingsError(str(error)) from None
+    return replace(settings, engine=replace(engine, upstreams=upstreams))
 
 
 def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.environ) -> Path:
@@ -287,6 +329,25 @@ def _check_keys(path: Path, section: type, values: Mapping[str, Any], name: str)
             if not isinstance(value, dict):
                 raise SettingsError(f"{path}: `{below}` is a section: write [{below}]")
             _check_keys(path, inner, value, below)
+    if section is EngineSettings:
+        _check_upstreams(path, values)
+
+
+def _check_upstreams(path: Path, engine: Mapping[str, Any]) -> None:
+    """The parts of `[engine]` that come in any number."""
+    upstreams, routes = engine.get("upstreams", {}), engine.get("routes", [])
+    if not isinstance(upstreams, dict) or not all(isinstance(v, dict) for v in upstreams.values()):
+        raise SettingsError(f"{path}: write a section [engine.upstreams.NAME] for each upstream")
+    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+        raise SettingsError(f"{path}: write a section [[engine.routes]] for each route")
+    for name, upstream in upstreams.items():
+        kind = upstream.get("kind")
+        if kind not in KINDS:
+            there = ", ".join(KINDS)
+            raise SettingsError(f"{path}: [engine.upstreams.{name}] kind: there are: {there}")
+        _check_keys(path, KINDS[kind], upstream, f"engine.upstreams.{name}")
+    for route in routes:
+        _check_keys(path, RouteSettings, route, "engine.routes")
 
 
 def _variables(
@@ -299,5 +360,5 @@ def _variables(
         kind = hints[entry.name]
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             yield from _variables(kind, keys)
-        else:
+        elif section is not EngineSettings or entry.name not in ("upstreams", "routes"):
             yield "TENUTO_" + "_".join(keys).upper(), keys, kind == tuple[str, ...]

@@ -10,7 +10,7 @@ import typer
 from tenuto.cli.config import ConfigOption
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
-from tenuto.settings import Settings, SettingsError, load
+from tenuto.settings import EngineSettings, Settings, SettingsError, load
 
 
 def serve(
@@ -100,10 +100,16 @@ def _with_options(
     )
 
 
+def _runs_here(engine: EngineSettings) -> bool:
+    """Whether the embedded engine answers, to all requests or to some."""
+    upstreams = engine.upstreams.values()
+    return engine.name == "local" or any(one.kind == "local" for one in upstreams)
+
+
 def _with_model_file(settings: Settings) -> Settings:
     """The settings with the file of the model that they name, downloaded if need be."""
     engine = settings.engine
-    if engine.name != "local" or engine.local.model is None:
+    if not _runs_here(engine) or engine.local.model is None:
         return settings
     from tenuto.cli.fetch import model_file
 

@@ -7,10 +7,9 @@ server, and nothing of an answer has been used when it is asked for again, so ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
-FIRST_DELAY_S = 0.5
-MAX_DELAY_S = 8.0
+from tenuto.wire import backoff
+
 MAX_RETRY_AFTER_S = 60.0
 """A server that asks for a longer wait is not waited for so long."""
 
@@ -36,29 +35,9 @@ def delay_s(retries_taken: int, headers: Mapping[str, str], *, now: float, chanc
         headers: Of the answer, none if there was none; `retry-after-ms` and `retry-after`
             decide where they are sensible.
         now: Seconds since 1970.
-        chance: At least 0 and below 1; up to a quarter is taken off the wait by it, so that many
-            clients don't come back at once.
+        chance: At least 0 and below 1; see `wire.backoff`.
     """
-    told = _retry_after_s(headers, now)
+    told = backoff.retry_after_s(headers, now)
     if told is not None and 0 < told <= MAX_RETRY_AFTER_S:
         return told
-    # 2.0 to the power of 1024 is no float.
-    delay = min(FIRST_DELAY_S * 2.0 ** min(retries_taken, 64), MAX_DELAY_S)
-    return delay * (1 - 0.25 * chance)
-
-
-def _retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    try:
-        return float(headers.get("retry-after-ms", "")) / 1000
-    except ValueError:
-        pass
-    text = headers.get("retry-after", "")
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        # A date without a zone is taken as UTC, as all dates of HTTP are.
-        return parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
+    return backoff.delay_s(retries_taken, chance)

@@ -183,6 +183,10 @@ class Status:
     models: tuple[str, ...] = ()
     upstreams: Mapping[str, str] = field(default_factory=dict)
 
+    def names(self) -> tuple[str, ...]:
+        """The models that answer: the only one, or those that are named."""
+        return (self.model,) if self.model is not None else self.models
+
 
 class Engine(Protocol):
     """Writes completions. Made by `registry.create`; its methods share one event loop."""

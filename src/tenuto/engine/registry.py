@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING
 
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
+from tenuto.settings_upstreams import (
+    LocalUpstream,
+    MessagesUpstream,
+    OpenAIUpstream,
+    TenutoUpstream,
+    Upstream,
+    hop_of,
+    routes_of,
+)
 
 if TYPE_CHECKING:
     from tenuto.engine.local.description import Description
@@ -52,4 +61,77 @@ def _echo(settings: EngineSettings) -> Engine:
     return EchoEngine()
 
 
-_FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {"echo": _echo, "local": _local}
+def _routes(settings: EngineSettings) -> Engine:
+    from random import Random
+    from time import monotonic
+
+    from tenuto.engine.upstream.breaker import Breaker
+    from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine
+    from tenuto.engine.upstream.routing import Upstream as Routed
+
+    upstreams = {
+        name: Routed(
+            _upstream(name, one, settings),
+            Breaker(one.breaker_failures, one.breaker_pause_s, monotonic),
+            one.model,
+        )
+        for name, one in settings.upstreams.items()
+    }
+    routes = [
+        Route(
+            route.models,
+            [Hop(*hop_of(hop)) for hop in route.to],
+            route.weights or (),
+            route.max_retries,
+            route.first_byte_timeout_s,
+        )
+        for route in routes_of(settings.upstreams, settings.routes)
+    ]
+    return RoutingEngine(upstreams, routes, Random())
+
+
+def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:
+    if isinstance(upstream, LocalUpstream):
+        return _local(settings)
+    from tenuto.engine.upstream import completions
+    from tenuto.engine.upstream.connection import Address
+    from tenuto.engine.upstream.engine import UpstreamEngine
+    from tenuto.engine.upstream.messages import MessagesTarget
+    from tenuto.engine.upstream.openai import OpenAITarget
+
+    address = Address(
+        name,
+        upstream.base_url,
+        upstream.connect_timeout_s,
+        upstream.read_timeout_s,
+        upstream.api_key,
+        upstream.forward_key,
+    )
+    match upstream:
+        case MessagesUpstream():
+            known = {
+                "prefill": upstream.takes_prefill,
+                "sampling": upstream.takes_sampling,
+                "both": upstream.takes_both,
+                "max_output_tokens": upstream.max_output_tokens,
+            }
+            known = {name: value for name, value in known.items() if value is not None}
+            return UpstreamEngine(address, MessagesTarget(upstream.prefill, known).ask)
+        case OpenAIUpstream():
+            target = OpenAITarget(
+                upstream.chat,
+                upstream.takes_prefill,
+                upstream.prefill,
+                upstream.takes_top_k,
+                upstream.takes_seed,
+            )
+            return UpstreamEngine(address, target.ask, bearer=True)
+        case TenutoUpstream():
+            return UpstreamEngine(address, completions.ask)
+
+
+_FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {
+    "echo": _echo,
+    "local": _local,
+    "routes": _routes,
+}

@@ -19,8 +19,8 @@ class Chat:
 
     Attributes:
         system: The system text, or "".
-        turns: `("user" or "assistant", text)`, by turns, beginning with the user's. No text is
-            empty or white space alone.
+        turns: `("user" or "assistant", text)`, the sides in turn, the last one the user's. No
+            text is empty or white space alone.
         prefill: The beginning of the answer, without white space at its end, or "".
         gap: The white space that was taken from the end of the prefill. Whoever continues it
             begins with white space of its own, which the caller has already.
@@ -32,45 +32,32 @@ class Chat:
     gap: str = ""
 
 
-class NothingToSay(ValueError):
-    """No Human turn has any text, and a chat cannot begin without one."""
-
-
 def to_chat(prompt: Prompt) -> Chat:
     """A prompt as a chat. A raw prompt, which has no turns, is one turn of the user.
 
-    Raises:
-        NothingToSay: There is no text to begin with.
+    An Assistant turn before the last colon is the beginning of the answer too. Turns without
+    text are left out, so there may be none at all.
     """
     if not prompt.turns:
-        return Chat("", (("user", _sayable([prompt.text])),))
-    merged: list[tuple[str, list[str]]] = []
+        return Chat("", (("user", prompt.text),) if prompt.text.strip() else ())
+    merged: list[tuple[str, str]] = []
     for turn in prompt.turns:
-        side = "user" if turn.human else "assistant"
-        text = turn.text.removeprefix(" ")
-        if not text.strip():
-            continue  # A chat has no empty turns.
-        if merged and merged[-1][0] == side:
-            merged[-1][1].append(text)
-        else:
-            merged.append((side, [text]))
-    if not merged or merged[0][0] != "user":
-        raise NothingToSay("the first Human turn has no text")
-    prefill = prompt.prefill.removeprefix(" ")
-    kept = prefill.rstrip()
-    return Chat(
-        prompt.system.strip(),
-        tuple((side, "\n\n".join(texts)) for side, texts in merged),
-        kept,
-        prefill[len(kept) :] if kept else "",
-    )
+        _say(merged, "user" if turn.human else "assistant", turn.text)
+    _say(merged, "assistant", prompt.prefill)
+    begun = merged.pop()[1] if merged and merged[-1][0] == "assistant" else ""
+    prefill = begun.rstrip()
+    return Chat(prompt.system.strip(), tuple(merged), prefill, begun[len(prefill) :])
 
 
-def _sayable(texts: list[str]) -> str:
-    text = "\n\n".join(texts)
+def _say(merged: list[tuple[str, str]], side: str, text: str) -> None:
+    """Adds a turn, to the one before where that is of the same side."""
+    text = text.removeprefix(" ")
     if not text.strip():
-        raise NothingToSay("the prompt has no text")
-    return text
+        return
+    if merged and merged[-1][0] == side:
+        _, before = merged.pop()
+        text = f"{before}\n\n{text}"
+    merged.append((side, text))
 
 
 class Continuation:

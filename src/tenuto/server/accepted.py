@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from tenuto.settings import ApiSettings
@@ -30,19 +31,18 @@ def check_betas(headers: list[str], settings: ApiSettings) -> None:
         )
 
 
-def check_model(name: str, served: str, settings: ApiSettings) -> None:
-    """Checks the model that a request names.
+def check_model(name: str, served: Sequence[str]) -> None:
+    """Checks the model that a request names, where not every name is right.
 
     Args:
         name: The name in the request.
-        served: The name of the model that answers.
-        settings: Without `strict_models`, every name is right.
+        served: The names of the models that answer.
 
     Raises:
         NotFound: There is no such model.
         InvalidRequest: It is a model of the Messages API.
     """
-    if not settings.strict_models or name == served or name in TEXT_MODELS:
+    if name in served or name in TEXT_MODELS:
         return
     if name in MESSAGES_MODELS:
         raise InvalidRequest(

@@ -19,7 +19,7 @@ async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     """Runs `work` as long as the client is there.
 
     Args:
-        work: What to do. It is cancelled, and waited for, when the client leaves.
+        work: What to do. It is cancelled when the client leaves.
         receive: The request's ASGI channel, its body read to the end.
 
     Returns:
@@ -28,17 +28,28 @@ async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     Raises:
         ClientGone: The client left first.
     """
-    task = asyncio.create_task(work)
+    current = asyncio.current_task()
+    assert current is not None
+    left = False
+
+    def leave(watch: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not watch.cancelled():
+            left = True
+            current.cancel()
+
     watch = asyncio.create_task(_left(receive))
+    watch.add_done_callback(leave)
     try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGone
+        return await work
+    except asyncio.CancelledError:
+        # Cancelled from elsewhere too, it is not for the client's sake alone.
+        if left and not current.uncancel():
+            raise ClientGone from None
+        raise
     finally:
-        task.cancel()
+        watch.remove_done_callback(leave)
         watch.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
 
 
 async def _left(receive: Receive) -> None:

@@ -61,10 +61,10 @@ class CompleteEndpoint:
             body = await read_body(request, limits)
             asked = parse_request(body, version, limits.max_json_depth)
             _check_stop_sequences(asked.stop_sequences, limits)
-            model = (await self._engine.ping()).model or asked.model
-            check_model(asked.model, model, self._settings.api)
+            if self._settings.api.strict_models:
+                check_model(asked.model, (await self._engine.ping()).names())
             job = job_of(asked, self._prompt(asked.prompt), key=caller_key(request.headers))
-            answer = self._answer(asked, job, model, version, Channel(scope, receive, send))
+            answer = self._answer(asked, job, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
             _log.info("request %s: the client left", scope["request_id"])
@@ -78,14 +78,14 @@ class CompleteEndpoint:
             return raw_prompt(text)
 
     async def _answer(
-        self, asked: CompletionRequest, job: Job, model: str, version: Version, channel: Channel
+        self, asked: CompletionRequest, job: Job, version: Version, channel: Channel
     ) -> None:
         name = completion_id()
         async with aclosing(run(job, self._engine, asked.stop_sequences)) as events:
             # An error until this first event is raised, and becomes a status.
             first = await anext(events)
             told = first if isinstance(first, Accepted) else Accepted()
-            model = told.model or model
+            model = told.model or (await self._engine.ping()).model or asked.model
             send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
                 completion = await collect(_joined(first, events), name, model)

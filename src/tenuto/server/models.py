@@ -18,7 +18,7 @@ _EPOCH = "1970-01-01T00:00:00Z"
 
 
 class ModelEndpoints:
-    """The model that answers, and the names under which Text Completions clients ask for one."""
+    """The models that answer, and the names under which Text Completions clients ask for one."""
 
     def __init__(self, engine: Engine, keys: Keys, *, strict: bool) -> None:
         self._engine = engine
@@ -30,7 +30,7 @@ class ModelEndpoints:
         self._keys.check(request.headers)
         query = request.query_params
         served = await self._served()
-        names = [served, *(name for name in TEXT_MODELS if name != served)]
+        names = list(dict.fromkeys([*served, *TEXT_MODELS]))
         limit = _limit(query.get("limit"))
         start, end = 0, len(names)
         if after := query.get("after_id"):
@@ -54,16 +54,18 @@ class ModelEndpoints:
         self._keys.check(request.headers)
         name = request.path_params["model_id"]
         served = await self._served()
-        if not name or (self._strict and name != served and name not in TEXT_MODELS):
+        if not name or (self._strict and name not in served and name not in TEXT_MODELS):
             raise NotFound(f"model: {name}")
         return JSONResponse(_body(name, served))
 
-    async def _served(self) -> str:
-        return (await self._engine.ping()).model or "unknown"
+    async def _served(self) -> tuple[str, ...]:
+        return (await self._engine.ping()).names()
 
 
-def _body(name: str, served: str) -> dict[str, object]:
-    answered = "" if name == served else f" (answered by {served})"
+def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:
+    # Of several, the settings say which one answers.
+    known = name in served or len(served) != 1
+    answered = "" if known else f" (answered by {served[0]})"
     return {
         "type": "model",
         "id": name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from tenuto.settings import ServerSettings, Settings
 # What connections get to send their last event, after the engine has been closed under them.
 _LAST_EVENT_S = 3
 _BACKLOG = 2048
+# Objects that may pile up before those in cycles are looked for.
+_GC_THRESHOLD = 20_000
 
 
 class CannotListen(Exception):
@@ -74,6 +77,11 @@ async def serve(
         ModelError: The model cannot be loaded; the server has ended.
     """
     server = build_server(settings, engine)
+    # What is there by now stays. Looking through it again and again for garbage would cost a tenth
+    # of a short request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     serving = asyncio.create_task(server.serve([listener]))
     loading = asyncio.create_task(engine.ready())
     await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
@@ -103,6 +111,7 @@ def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
         server_header=False,
         http=bounded_protocol(settings.limits),
         ws="none",
+        proxy_headers=False,  # Nothing here depends on the client's address.
         timeout_graceful_shutdown=int(grace) + _LAST_EVENT_S,
     )
     return _Server(config, engine, grace)

@@ -11,7 +11,7 @@ import pytest
 from tenuto.engine.local import gguf
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, is_chat_model, template_of
 from tenuto.engine.local.gguf import Gguf
-from tests.models import with_template
+from tests.model_files import with_template
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] }}"

@@ -25,7 +25,7 @@ from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
 from tests.engine.contract import PROMPT, EngineContract, job, write
-from tests.models import with_pair, with_template
+from tests.model_files import with_pair, with_template
 
 pytestmark = pytest.mark.anyio
 

@@ -31,7 +31,8 @@ from tenuto.engine.local import frames, gguf
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
-from tenuto.prompt.messages import messages_of
+from tenuto.prompt.render import to_chat
+from tenuto.prompt.turns import Prompt
 from tenuto.settings import LocalSettings
 
 _log = logging.getLogger("tenuto.engine")
@@ -99,11 +100,12 @@ class LocalEngine:
         # The runtime's own default seed is 0: all would get the same "random" text.
         seed = secrets.randbits(64) if job.seed is None else job.seed
         # Without turns there is nothing for a template: the text itself is to be continued.
-        messages, text = messages_of(job.prompt) if self._chat and job.prompt.turns else (None, "")
+        chats = self._chat and bool(job.prompt.turns)
+        messages, text = _messages(job.prompt) if chats else (None, job.prompt.text)
         worker.send(
             frames.Submit(
                 key,
-                job.prompt.text if messages is None else text,
+                text,
                 job.max_tokens,
                 job.temperature,
                 job.top_p,
@@ -303,6 +305,15 @@ class LocalEngine:
 def built_in_model() -> Path:
     """The model in the package."""
     return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
+
+
+def _messages(prompt: Prompt) -> tuple[list[tuple[str, str]], str]:
+    """What a chat template is given: roles and texts, the user's first, and the answer's start."""
+    chat = to_chat(prompt)
+    system = [("system", chat.system)] if chat.system else []
+    begins = bool(chat.turns) and chat.turns[0][0] == "user"
+    opening = [] if begins else [("user", "")]
+    return [*system, *opening, *chat.turns], chat.prefill + chat.gap
 
 
 def _check(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ class Capabilities:
     context_tokens: int
 
 
+@lru_cache(maxsize=256)
 def capabilities_of(model: str) -> Capabilities:
     """What a model takes, by its name; names of cloud platforms are understood too.
 

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
 from time import time
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from pydantic_core import from_json
+from pydantic_core import to_json
 
-from tenuto.engine.base import UpstreamError
+from tenuto.engine.base import Job, UpstreamError
+from tenuto.engine.upstream.failures import (
+    BROKE_OFF,
+    GARBAGE,
+    SLOW,
+    UNREACHABLE,
+    error_of_status,
+    json_object,
+    message_in,
+)
 from tenuto.version import __version__
+from tenuto.wire.backoff import retry_after_s
 
 _log = logging.getLogger("tenuto.upstream")
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 _MAX_RETRY_AFTER_S: Final = 3600.0
-
-UNREACHABLE: Final = "The server behind this one cannot be reached."
-SLOW: Final = "The server behind this one took too long to answer."
-BROKE_OFF: Final = "The server behind this one broke off in the middle of its answer."
-GARBAGE: Final = "The server behind this one answered with something that is no completion."
-REFUSES_US: Final = "The server behind this one does not accept this server's key."
+# How long the words of an error may take after its status.
+_ERROR_S: Final = 5.0
+# How long the end of an answer may take after its last event.
+_DRAIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,20 @@ class Address:
         base_url: Without `/v1`.
         connect_timeout_s: Longest wait for a connection.
         read_timeout_s: Longest silence, before an answer and in the middle of it.
+        key: The key that is sent, or None.
+        forwards_key: Send the caller's own key instead. A refusal of it is then its business.
     """
 
     name: str
     base_url: str
     connect_timeout_s: float = 5.0
-    read_timeout_s: float = 120.0
+    read_timeout_s: float = 300.0
+    key: str | None = field(default=None, repr=False)
+    forwards_key: bool = False
+
+    def key_for(self, job: Job) -> str | None:
+        """The key to send with a job."""
+        return job.key if self.forwards_key else self.key
 
 
 class Connection:
@@ -52,91 +70,114 @@ class Connection:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._session: aiohttp.ClientSession | None = None
+        self._draining: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
         """Closes all of them, also those in use."""
+        for task in self._draining:
+            task.cancel()
         if self._session is not None:
             await self._session.close()
 
-    @asynccontextmanager
-    async def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], *, forwards_key: bool
-    ) -> AsyncGenerator[Answer, None]:
-        """Sends a request. Leaving the block closes the connection unless it was read to its end.
+    def post(self, path: str, body: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+        """The answer to a request, which is sent when its `async with` begins.
 
         Args:
             path: Below the base URL.
-            body: JSON.
+            body: What is sent as JSON.
             headers: On top of those that every request has.
-            forwards_key: Whether the key in them is the caller's own, so that a refusal of it is
-                the caller's business.
+        """
+        return Answer(self, path, to_json(body), headers)
+
+    async def send(
+        self, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Sends a request, and waits for the head of its answer.
 
         Raises:
-            UpstreamError: There is no answer, or it is an error.
+            UpstreamError: There is none.
         """
-        url = self.address.base_url.rstrip("/") + path
+        url = self.address.base_url + path
+        session = self._session or self._opened()
         try:
-            response = await self._opened().post(url, data=body, headers=headers)
-        except TimeoutError:
-            raise UpstreamError(SLOW, status=504, retryable=True) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            _log.warning("%s: %s", self.address.name, type(error).__name__)
-            raise UpstreamError(UNREACHABLE, status=500, retryable=True) from None
-        try:
-            if response.status >= 400:
-                raise await self._error(response, forwards_key=forwards_key)
-            yield Answer(response, self.address.name)
-        finally:
-            # Read to the end it goes back to the pool; otherwise the server notices at once.
-            response.close()
+            return await session.post(url, data=data, headers=headers, allow_redirects=False)
+        except TimeoutError as error:
+            raise UpstreamError(SLOW, status=504, retryable=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(UNREACHABLE, status=500, retryable=True) from error
 
     def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # Its own limit would let the hundred-and-first stream wait.
-                connector=aiohttp.TCPConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=self.address.connect_timeout_s,
-                    sock_read=self.address.read_timeout_s,
-                ),
-                headers={
-                    "accept-encoding": "identity",
-                    "content-type": "application/json",
-                    "user-agent": f"Tenuto/{__version__}",
-                },
-            )
+        address = self.address
+        self._session = aiohttp.ClientSession(
+            # Its own limit would let the hundred-and-first stream wait.
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            # Looked up once: aiohttp's `trust_env` does so for every request, and reads .netrc.
+            proxy=_proxy_for(address.base_url),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                sock_connect=address.connect_timeout_s,
+                sock_read=address.read_timeout_s,
+            ),
+            headers={
+                "accept-encoding": "identity",
+                "content-type": "application/json",
+                "user-agent": f"Tenuto/{__version__}",
+            },
+        )
         return self._session
 
-    async def _error(
-        self, response: aiohttp.ClientResponse, *, forwards_key: bool
-    ) -> UpstreamError:
-        """The error that an answer stands for."""
-        text = b""
-        try:
-            text = await response.content.read(_MAX_ERROR_BYTES)
-        except (TimeoutError, aiohttp.ClientError, OSError):
-            pass  # Its status says enough.
-        request_id = response.headers.get("request-id") or response.headers.get("x-request-id")
-        _log.warning(
-            "%s answered %d, request id %s", self.address.name, response.status, request_id or "-"
-        )
-        return error_of_status(
-            response.status,
-            message_in(text),
-            retry_after=retry_after_s(response.headers),
-            forwards_key=forwards_key,
-        )
+    def give_back(self, response: aiohttp.ClientResponse) -> None:
+        """Lets the last bytes of an answer come, which say nothing more, to keep its connection."""
+        task = asyncio.create_task(_drain(response))
+        self._draining.add(task)
+        task.add_done_callback(self._draining.discard)
+        # Not by the task itself: one that is cancelled before its first step does nothing.
+        task.add_done_callback(lambda _: response.close())
 
 
 class Answer:
-    """An answer whose body is still to come."""
+    """An answer to come. Leaving its block closes the connection, unless it was read whole.
 
-    def __init__(self, response: aiohttp.ClientResponse, name: str) -> None:
-        self._response = response
-        self._name = name
+    Attributes:
+        whole: Set by the reader when it needs no more of it.
+
+    Raises:
+        UpstreamError: On entering: there is no answer, or it is an error.
+    """
+
+    def __init__(
+        self, connection: Connection, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> None:
+        self._connection = connection
+        self._asked = path, data, headers
+        self._response: aiohttp.ClientResponse | None = None
+        self.whole = False
+
+    async def __aenter__(self) -> Answer:
+        try:
+            self._response = await self._connection.send(*self._asked)
+            if self._response.status >= 300:
+                address = self._connection.address
+                raise await _error(self._response, forwards_key=address.forwards_key)
+        except BaseException as error:
+            self._end(error)
+            raise
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        response = self._response
+        if isinstance(error, UpstreamError):
+            _report(self._connection.address.name, error, response)
+        if response is not None and self.whole and not response.content.is_eof():
+            self._connection.give_back(response)
+        elif response is not None:
+            # Does nothing where it went back to the pool; otherwise the server notices at once.
+            response.close()
 
     async def json(self) -> dict[str, Any]:
         """The whole body, a JSON object.
@@ -157,6 +198,7 @@ class Answer:
         Raises:
             UpstreamError: It stops coming.
         """
+        assert self._response is not None
         content = self._response.content
         try:
             while data := await content.readany():
@@ -164,101 +206,50 @@ class Answer:
         except TimeoutError:
             raise UpstreamError(SLOW, status=504, retryable=True) from None
         except (aiohttp.ClientError, OSError) as error:
-            _log.warning("%s: %s", self._name, type(error).__name__)
-            raise UpstreamError(BROKE_OFF, status=500, retryable=True) from None
+            raise UpstreamError(BROKE_OFF, status=500, retryable=True) from error
 
 
-def json_object(data: bytes | str) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        UpstreamError: The text is none.
-    """
-    try:
-        value = from_json(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise UpstreamError(GARBAGE, status=500, retryable=True)
-    return value
-
-
-def message_in(body: bytes | str) -> str | None:
-    """The words in the body of an error, in the envelope of either API; None if it has none."""
-    try:
-        value = from_json(body)
-    except ValueError:
-        return None
-    inner = value.get("error", value) if isinstance(value, dict) else None
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    return message if isinstance(message, str) and message else None
+async def _error(response: aiohttp.ClientResponse, *, forwards_key: bool) -> UpstreamError:
+    """The error that an answer stands for."""
+    text = b""
+    # Without its text, its status says enough.
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_ERROR_S):
+            while len(text) < _MAX_ERROR_BYTES and (data := await response.content.readany()):
+                text += data
+    return error_of_status(
+        response.status,
+        message_in(text),
+        retry_after=_sensible(retry_after_s(response.headers, time())),
+        forwards_key=forwards_key,
+    )
 
 
-def error_of_status(
-    status: int,
-    message: str | None,
-    *,
-    retry_after: float | None = None,
-    forwards_key: bool = False,
-) -> UpstreamError:
-    """The error for a caller, from the error of a server behind this one.
-
-    What is the caller's mistake keeps its status and its words. What is this server's, a wrong
-    key of its own for example, is not blamed on the caller.
-    """
-    if status in (401, 403) and not forwards_key:
-        return UpstreamError(REFUSES_US, status=500)
-    if status in (408, 504):
-        return UpstreamError(SLOW, status=504, retryable=True)
-    if status in (503, 529):
-        return UpstreamError("Overloaded", status=529, retry_after=retry_after, retryable=True)
-    said = message or f"The server behind this one answered {status}."
-    if status == 429:
-        return UpstreamError(said, status=429, retry_after=retry_after, retryable=True)
-    if status >= 500:
-        return UpstreamError(
-            f"The server behind this one failed; it answered {status}.", status=500, retryable=True
-        )
-    return UpstreamError(said, status=status if status in _STATUS_OF_TYPE.values() else 400)
+def _report(name: str, error: UpstreamError, response: aiohttp.ClientResponse | None) -> None:
+    """Logs what went wrong, without the words of the server, which may quote the prompt."""
+    headers: Mapping[str, str] = response.headers if response is not None else {}
+    _log.warning(
+        "upstream %s: status %s, %s, its request id %s",
+        name,
+        response.status if response is not None else "none",
+        type(error.__cause__).__name__ if error.__cause__ else f"given on as {error.status}",
+        headers.get("request-id") or headers.get("x-request-id") or "-",
+    )
 
 
-_STATUS_OF_TYPE: Final = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "conflict_error": 409,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_DRAIN_S):
+            while await response.content.readany():
+                pass
 
 
-def error_of_event(data: str) -> UpstreamError:
-    """The error that an `error` event stands for, in the middle of a stream."""
-    try:
-        value = from_json(data)
-    except ValueError:
-        value = None
-    inner = value.get("error") if isinstance(value, dict) else None
-    kind = inner.get("type") if isinstance(inner, dict) else None
-    status = _STATUS_OF_TYPE.get(kind, 500) if isinstance(kind, str) else 500
-    return error_of_status(status, message_in(data))
+def _proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for an address, as all programs look it up."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return None if proxy_bypass(host) else getproxies().get(parts.scheme)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds until another try, from `retry-after-ms` or `retry-after`; None without either."""
-    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            seconds = float(text) * scale
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - time()
-            except (ValueError, OverflowError):
-                continue
-        if 0 <= seconds <= _MAX_RETRY_AFTER_S:
-            return seconds
-    return None
+def _sensible(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and 0 <= seconds <= _MAX_RETRY_AFTER_S else None

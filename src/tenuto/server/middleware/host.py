@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenuto.server.errors import error_response
+from tenuto.server.request_headers import header
 from tenuto.wire.errors import PermissionDenied
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -28,7 +28,7 @@ class HostMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 403."""
         if scope["type"] == "http":
-            host = Headers(scope=scope).get("host", "localhost")
+            host = header(scope, b"host") or "localhost"
             if _without_port(host) not in self._allowed:
                 error = PermissionDenied(
                     f"host: {host!r} is not a name of this server. Add it to `allowed_hosts` of "

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 
 # A client that goes on beyond so many times the limit does not deserve an explanation.
@@ -33,7 +33,7 @@ class WholeBodyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes everything on, the response only after the body."""
         # A client that waits for permission to send has not sent anything yet.
-        if scope["type"] != "http" or "expect" in Headers(scope=scope):
+        if scope["type"] != "http" or header(scope, b"expect") is not None:
             await self._app(scope, receive, send)
             return
         body = _Body(receive)

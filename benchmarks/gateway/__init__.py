@@ -1,0 +1,1 @@
+"""What Tenuto adds to a request that it passes on, beside other gateways."""

@@ -1,0 +1,79 @@
+"""A prompt as a chat, for models that chat: what to do with the beginning of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tenuto.engine.base import Job, UpstreamError
+from tenuto.prompt.render import Chat, Continuation, to_chat
+
+Prefill = Literal["instruct", "refuse", "drop"]
+"""What to do with a prefill where the model takes none: give it as an instruction, refuse the
+request, or leave it out."""
+
+_INSTRUCTION: Final = (
+    "Your answer must begin with exactly the text between the two lines below, and then go on from "
+    "there without repeating it.\n<beginning>\n{prefill}\n</beginning>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt as a chat, and what had to be done to it.
+
+    Attributes:
+        system: The system text, or "".
+        messages: As both chat APIs have them. With a prefill that is sent, the last one is the
+            assistant's.
+        prefilled: Whether it is.
+        continuation: Makes a completion of the answer.
+        warnings: What was changed or left out, for the caller.
+    """
+
+    system: str
+    messages: list[dict[str, str]]
+    prefilled: bool
+    continuation: Continuation
+    warnings: tuple[str, ...]
+
+
+def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
+    """What a model that chats is asked for a job.
+
+    Args:
+        job: The job; its model is named in warnings.
+        takes_prefill: Whether the model goes on with an answer that is begun for it.
+        prefill: What to do if it does not.
+
+    Raises:
+        UpstreamError: The model does not take such a prompt; status 400.
+    """
+    chat = to_chat(job.prompt)
+    if not chat.turns or chat.turns[0][0] != "user":
+        raise UpstreamError(
+            f"prompt: the first Human turn has no text, and {job.model} does not answer without",
+            status=400,
+        )
+    messages = [{"role": side, "content": text} for side, text in chat.turns]
+    system, warnings = chat.system, tuple[str, ...]()
+    prefilled = instructed = False
+    if chat.prefill and takes_prefill:
+        messages.append({"role": "assistant", "content": chat.prefill})
+        prefilled = True
+    elif chat.prefill and prefill == "refuse":
+        raise UpstreamError(
+            f"prompt: {job.model} does not continue an answer that is begun for it; end the "
+            'prompt with "\\n\\nAssistant:"',
+            status=400,
+        )
+    elif chat.prefill and prefill == "instruct":
+        instruction = _INSTRUCTION.format(prefill=chat.prefill)
+        system = f"{system}\n\n{instruction}" if system else instruction
+        instructed = True
+        warnings = (f"{job.model} takes no prefill; it was given as an instruction",)
+    elif chat.prefill:
+        warnings = (f"{job.model} takes no prefill; it was left out",)
+        chat = Chat(chat.system, chat.turns)
+    continuation = Continuation(chat, repeated=instructed)
+    return Question(system, messages, prefilled, continuation, warnings)

@@ -1,0 +1,210 @@
+"""The settings of servers behind this one, and of the routes to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Gt, MinLen
+
+Positive = Annotated[float, Gt(0)]
+Count = Annotated[int, Ge(1)]
+Prefill = Literal["instruct", "refuse", "drop"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class RouteError(ValueError):
+    """An upstream or a route is wrong. The message is one line and names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerUpstream:
+    """What all servers behind this one have in common.
+
+    Attributes:
+        base_url: Where it is: `http://…` or `https://…`, with or without `/v1` at the end.
+        model: The name that it is asked for. None: the one in the request.
+        api_key: The key that it is sent. `$NAME` stands for that variable of the environment.
+        forward_key: Send it the caller's own key instead.
+        connect_timeout_s: How long a connection may take.
+        read_timeout_s: How long it may be silent, before its answer and in the middle of it.
+        breaker_failures: After so many failures in a row it is left alone for a while.
+        breaker_pause_s: For how long. Doubled when it fails again, up to sixteen times.
+    """
+
+    base_url: str
+    model: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    forward_key: bool = False
+    connect_timeout_s: Positive = 5.0
+    read_timeout_s: Positive = 300.0
+    breaker_failures: Count = 5
+    breaker_pause_s: Positive = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesUpstream(ServerUpstream):
+    """`kind = "messages"`: Claude, or any server of the Messages API.
+
+    Attributes:
+        prefill: What to do with the beginning of an answer where the model takes none: give it
+            as an instruction, refuse the request, or leave it out.
+        takes_prefill: Whether the model takes one. None: as the table of models has it, here
+            and below.
+        takes_sampling: Whether it takes `temperature`, `top_p` and `top_k`.
+        takes_both: Whether it takes `temperature` and `top_p` in one request.
+        max_output_tokens: The most that it may be asked to write; more is capped.
+    """
+
+    kind: Literal["messages"] = "messages"
+    base_url: str = "https://api.anthropic.com"
+    prefill: Prefill = "instruct"
+    takes_prefill: bool | None = None
+    takes_sampling: bool | None = None
+    takes_both: bool | None = None
+    max_output_tokens: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIUpstream(ServerUpstream):
+    """`kind = "openai"`: a server that speaks OpenAI's APIs.
+
+    Attributes:
+        chat: Ask for a chat (`/v1/chat/completions`), not for the continuation of a text.
+        prefill: See `MessagesUpstream`; for chats.
+        takes_prefill: Whether a chat may end with the beginning of an answer.
+        takes_top_k: Whether it knows `top_k`.
+        takes_seed: Whether it knows `seed`.
+    """
+
+    kind: Literal["openai"] = "openai"
+    chat: bool = False
+    prefill: Prefill = "instruct"
+    takes_prefill: bool = False
+    takes_top_k: bool = True
+    takes_seed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenutoUpstream(ServerUpstream):
+    """`kind = "tenuto"`: a server of Text Completions, which gets requests as they are."""
+
+    kind: Literal["tenuto"] = "tenuto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalUpstream:
+    """`kind = "local"`: the embedded engine of this server, as `[engine.local]` has it.
+
+    Attributes:
+        breaker_failures: See `ServerUpstream`.
+        breaker_pause_s: See there.
+    """
+
+    kind: Literal["local"] = "local"
+    breaker_failures: Count = 5
+    breaker_pause_s: Positive = 10.0
+
+    model: ClassVar[None] = None
+    """It has one, whatever it is asked for."""
+
+
+Upstream = MessagesUpstream | OpenAIUpstream | TenutoUpstream | LocalUpstream
+
+KINDS: Mapping[str, type[Upstream]] = {
+    "messages": MessagesUpstream,
+    "openai": OpenAIUpstream,
+    "tenuto": TenutoUpstream,
+    "local": LocalUpstream,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """`[[engine.routes]]`: who answers to some names of models. The first that matches counts.
+
+    Attributes:
+        models: Names, also with `*` for any characters.
+        to: Upstreams, each `NAME` or `NAME:MODEL`. Each takes over from the one before it if
+            that fails before it has begun to answer.
+        weights: How often each of them is the first to be asked, in proportion. None: the first
+            is always the first.
+        max_retries: How often each is asked again before the next one is.
+        first_byte_timeout_s: How long each may take to begin its answer. An answer that does
+            not stream begins when it is whole. None: as long as it may be silent.
+    """
+
+    models: Annotated[tuple[str, ...], MinLen(1)]
+    to: Annotated[tuple[str, ...], MinLen(1)]
+    weights: tuple[Annotated[float, Gt(0)], ...] | None = None
+    max_retries: Annotated[int, Ge(0)] = 1
+    first_byte_timeout_s: Positive | None = None
+
+
+def hop_of(text: str) -> tuple[str, str | None]:
+    """`NAME` or `NAME:MODEL` -> the upstream's name, and the model."""
+    name, _, model = text.partition(":")
+    return name, model or None
+
+
+def completed(
+    upstreams: Mapping[str, Upstream], environment: Mapping[str, str]
+) -> dict[str, Upstream]:
+    """The upstreams with their addresses in one form, and the keys that the environment holds.
+
+    Raises:
+        RouteError: One is wrong, or a variable is not set.
+    """
+    return {name: _completed(name, one, environment) for name, one in upstreams.items()}
+
+
+def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) -> Upstream:
+    where = f"[engine.upstreams.{name}]"
+    if not _NAME.fullmatch(name):
+        raise RouteError(f"{where}: a name has letters, digits, `-`, `_` and `.` only")
+    if isinstance(upstream, LocalUpstream):
+        return upstream
+    parts = urlsplit(upstream.base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise RouteError(f"{where} base_url: write it like http://127.0.0.1:8080")
+    key = upstream.api_key
+    if key is not None and upstream.forward_key:
+        raise RouteError(f"{where}: api_key and forward_key exclude each other")
+    if key is not None and key.startswith("$"):
+        key = environment.get(key[1:])
+        if not key:
+            raise RouteError(f"{where} api_key: {upstream.api_key} is not set in the environment")
+    url = upstream.base_url.rstrip("/").removesuffix("/v1")
+    return dataclasses.replace(upstream, base_url=url, api_key=key)
+
+
+def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:
+    """Checks that every route leads somewhere.
+
+    Raises:
+        RouteError: One does not.
+    """
+    for number, route in enumerate(routes, 1):
+        where = f"[[engine.routes]] number {number}"
+        for name in _names(route.to):
+            if name not in upstreams:
+                there = f"there are: {', '.join(upstreams)}" if upstreams else "there is none"
+                raise RouteError(f"{where} to: no [engine.upstreams.{name}]; {there}")
+        if route.weights is not None and len(route.weights) != len(route.to):
+            raise RouteError(f"{where} weights: {len(route.to)} of them, one for each in `to`")
+
+
+def _names(hops: Iterable[str]) -> list[str]:
+    return [hop_of(hop)[0] for hop in hops]
+
+
+def routes_of(
+    upstreams: Mapping[str, Any], routes: Sequence[RouteSettings]
+) -> Sequence[RouteSettings]:
+    """The routes, or else one for all names to all upstreams, in their order."""
+    return routes or [RouteSettings(("*",), tuple(upstreams))]

@@ -1,0 +1,82 @@
+"""Whoever calls Tenuto, with servers behind it that a test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from tenuto.engine import registry
+from tenuto.engine.base import Engine
+from tenuto.server.app import create_app
+from tenuto.settings import EngineSettings, Settings
+from tenuto.settings_upstreams import RouteSettings, Upstream
+
+HI = "\n\nHuman: Hi\n\nAssistant:"
+
+
+@dataclass
+class Seen:
+    """What a caller sees of an answer, plain or streamed."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    final: dict[str, Any]
+    """The body, or the last event's data: of a stream, what says how it ended."""
+
+
+@dataclass
+class Caller:
+    """Asks Tenuto."""
+
+    client: httpx2.AsyncClient
+    engine: Engine
+
+    async def complete(self, prompt: str = HI, *, key: str = "", **fields: Any) -> Seen:
+        body = {"model": "claude-2.1", "prompt": prompt, "max_tokens_to_sample": 50} | fields
+        headers = {"x-api-key": key} if key else {}
+        response = await self.client.post("/v1/complete", json=body, headers=headers)
+        if response.headers["content-type"].startswith("application/json"):
+            whole = response.json()
+            text = whole.get("completion", "")
+            return Seen(response.status_code, response.headers, text, whole)
+        events = [
+            json.loads(block.partition("data: ")[2])
+            for block in response.text.split("\n\n")
+            if "data: " in block
+        ]
+        text = "".join(event.get("completion", "") for event in events)
+        return Seen(response.status_code, response.headers, text, events[-1])
+
+
+@asynccontextmanager
+async def caller_of(
+    upstreams: Mapping[str, Upstream], *routes: RouteSettings
+) -> AsyncGenerator[Caller, None]:
+    """Tenuto with these servers behind it, and somebody who calls it. Nothing may be left over."""
+    before = asyncio.all_tasks()
+    settings = Settings(engine=EngineSettings("routes", upstreams=upstreams, routes=routes))
+    engine = registry.create(settings.engine)
+    transport = httpx2.ASGITransport(create_app(settings, engine))
+    headers = {"anthropic-version": "2023-06-01"}
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://localhost", headers=headers
+    ) as client:
+        try:
+            yield Caller(client, engine)
+        finally:
+            await engine.aclose()
+            async with asyncio.timeout(5):
+                while left := {task for task in asyncio.all_tasks() - before if _counts(task)}:
+                    await asyncio.wait(left)
+
+
+def _counts(task: asyncio.Task[object]) -> bool:
+    """Whether a task is neither the test's own nor that of the runner of fixtures."""
+    return task is not asyncio.current_task() and "TestRunner" not in repr(task.get_coro())

@@ -1,0 +1,126 @@
+"""A server of this API behind this one: what it gets and says is what the caller said and gets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tenuto.settings_upstreams import TenutoUpstream
+from tests.engine.upstream.callers import HI, Caller, caller_of
+from tests.engine.upstream.scripted import (
+    HANG,
+    ScriptedServer,
+    Step,
+    event,
+    scripted_server,
+    stream,
+    whole,
+)
+
+pytestmark = pytest.mark.anyio
+
+both_ways = pytest.mark.parametrize("as_stream", [False, True], ids=["plain", "streamed"])
+
+
+def part(text: str, reason: str | None = None, stop: str | None = None) -> dict[str, object]:
+    known: dict[str, object] = {"id": "compl_1", "log_id": "compl_1", "model": "claude-2.1"}
+    return known | {"completion": text, "stop_reason": reason, "stop": stop}
+
+
+def answer(text: str, reason: str, stop: str | None, *, as_stream: bool) -> list[Step]:
+    if not as_stream:
+        return whole({"type": "completion"} | part(text, reason, stop))
+    return stream(
+        event("ping"),
+        event("completion", **part(text[:2])),
+        event("completion", **part(text[2:])),
+        event("completion", **part("", reason, stop)),
+    )
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started
+
+
+@pytest.fixture
+async def caller(server: ScriptedServer) -> AsyncIterator[Caller]:
+    async with caller_of({"far": TenutoUpstream(base_url=server.url, api_key="k")}) as caller:
+        yield caller
+
+
+@both_ways
+async def test_a_request_is_passed_on_whole(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    server.answers(answer(" Hello", "stop_sequence", "\n\nHuman:", as_stream=as_stream))
+    fields: dict[str, Any] = {
+        "model": "claude-2",
+        "max_tokens_to_sample": 7,
+        "stop_sequences": ["END", "\n"],
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "top_k": 3,
+        "metadata": {"user_id": "u"},
+        "stream": as_stream,
+    }
+    seen = await caller.complete(**fields)
+    (request,) = server.requests
+    assert request.path == "/v1/complete"
+    assert (request.headers["x-api-key"], request.headers["anthropic-version"]) == (
+        *("k", "2023-06-01"),
+    )
+    assert request.body == fields | {"prompt": HI}
+    assert (seen.text, seen.final["model"]) == (" Hello", "claude-2.1")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reason", "stop"),
+    [("stop_sequence", "\n\nHuman:"), ("stop_sequence", "END"), ("max_tokens", None)],
+)
+async def test_every_end_is_passed_back(
+    server: ScriptedServer, caller: Caller, as_stream: bool, reason: str, stop: str | None
+) -> None:
+    server.answers(answer(" Hello", reason, stop, as_stream=as_stream))
+    seen = await caller.complete(stream=as_stream, stop_sequences=["END"])
+    assert seen.text == " Hello"
+    assert (seen.final["stop_reason"], seen.final["stop"]) == (reason, stop)
+
+
+async def test_a_long_silence_with_pings_begins_the_answer(
+    server: ScriptedServer, caller: Caller
+) -> None:
+    later = event("completion", **part(" Hi", "stop_sequence", "\n\nHuman:"))
+    server.answers(stream(event("ping"), event("ping"), later))
+    seen = await caller.complete(stream=True, model="claude-2")
+    # By then it is not known which model answers.
+    assert (seen.text, seen.final["model"]) == (" Hi", "claude-2")
+
+
+@both_ways
+async def test_an_error_is_passed_back(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}
+    server.answers(whole(error, 400))
+    seen = await caller.complete(stream=as_stream)
+    assert (seen.status, seen.final["error"]) == (400, error["error"])
+    server.answers(whole(error))  # With a status that says otherwise.
+    assert (await caller.complete(stream=as_stream)).status == 500
+
+
+async def test_an_error_event_is_passed_back(server: ScriptedServer, caller: Caller) -> None:
+    error = {"type": "overloaded_error", "message": "Overloaded"}
+    server.answers(stream(event("completion", **part(" H")), event("error", error=error)))
+    seen = await caller.complete(stream=True)
+    assert (seen.text, seen.final["error"]) == (" H", error)
+
+
+async def test_news_are_passed_over(server: ScriptedServer, caller: Caller) -> None:
+    end = event("completion", **part(" Hi", "max_tokens"))
+    server.answers(stream(event("news", x=1), event("completion", x=1), end, HANG))
+    assert (await caller.complete(stream=True)).text == " Hi"

@@ -1,0 +1,343 @@
+"""Each way in which a server can fail, plain and streamed, alone and with another behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tenuto.engine.upstream import routing
+from tenuto.settings_upstreams import MessagesUpstream, RouteSettings
+from tests.engine.upstream import claude
+from tests.engine.upstream.callers import Caller, Seen, caller_of
+from tests.engine.upstream.scripted import (
+    HANG,
+    RESET,
+    Script,
+    ScriptedServer,
+    event,
+    scripted_server,
+    stream,
+    whole,
+)
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "claude-haiku-4-5"
+SILENCE_S = 0.2
+UNREACHABLE = "The server behind this one cannot be reached."
+SLOW = "The server behind this one took too long to answer."
+BROKE_OFF = "The server behind this one broke off in the middle of its answer."
+GARBAGE = "The server behind this one answered with something that is no completion."
+FAILED = "The server behind this one failed; it answered 500."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a server does, and what the caller is told.
+
+    Attributes:
+        plain: What it does to a plain request, with `begun` bytes of an answer at hand.
+        streamed: What it does to a streamed one.
+        status: What the caller sees, of both.
+        kind: The error's type.
+        message: Its text.
+        begun: Whether the stream has begun by then, so that it is too late for another try.
+    """
+
+    plain: Script
+    streamed: Script
+    status: int
+    kind: str
+    message: str
+    begun: bool = False
+
+
+BEGUN = claude.START + claude.delta("Hel")
+CUT = whole({"type": "message", "content": []})[0][:-5]
+assert isinstance(CUT, bytes)
+
+
+def error(status: int, kind: str, message: str, told: str, **headers: str) -> Fault:
+    script = claude.error(status, kind, message, **headers)
+    return Fault(script, script, status, kind, told)
+
+
+FAULTS = {
+    "reset before headers": Fault([RESET], [RESET], 500, "api_error", UNREACHABLE),
+    "reset mid-stream": Fault(
+        [CUT, RESET], stream(BEGUN, RESET), 500, "api_error", BROKE_OFF, begun=True
+    ),
+    "hang before the first byte": Fault([HANG], [HANG], 504, "timeout_error", SLOW),
+    "hang after the headers": Fault([CUT, HANG], stream(HANG), 504, "timeout_error", SLOW),
+    "hang mid-stream": Fault(
+        [CUT, HANG], stream(BEGUN, HANG), 504, "timeout_error", SLOW, begun=True
+    ),
+    "429": error(429, "rate_limit_error", "Slow down", "Slow down", retry_after="30"),
+    "500": error(500, "api_error", "secret detail", FAILED),
+    "503": Fault(
+        whole(b"<html>", 503), whole(b"<html>", 503), 529, "overloaded_error", "Overloaded"
+    ),
+    "529": error(529, "overloaded_error", "Overloaded", "Overloaded"),
+    "redirect": Fault(
+        whole(b"", 302, location="http://x/"),
+        whole(b"", 302, location="http://x/"),
+        400,
+        "invalid_request_error",
+        "The server behind this one answered 302.",
+    ),
+    "invalid JSON": Fault(
+        whole(b"{nope"), stream(b"event: message_start\ndata: {no\n\n"), 500, "api_error", GARBAGE
+    ),
+    "invalid JSON mid-stream": Fault(
+        whole(b"[]"),
+        stream(BEGUN, b"event: content_block_delta\ndata: {no\n\n"),
+        *(500, "api_error", GARBAGE),
+        begun=True,
+    ),
+    "no SSE at all": Fault(whole(b"\xff\xfe"), whole(b"\xff" * 100), 500, "api_error", GARBAGE),
+    "truncated SSE": Fault(
+        whole(b'{"type": "message", "content": ['),
+        stream(BEGUN + claude.delta("lo")[:-9]),
+        *(500, "api_error"),
+        "",
+        begun=True,
+    ),
+    "an error event first": Fault(
+        [RESET],
+        stream(claude.error_event("overloaded_error", "Overloaded")),
+        *(529, "overloaded_error", "Overloaded"),
+    ),
+    "an error event mid-stream": Fault(
+        claude.error(529, "overloaded_error", "Overloaded"),
+        stream(BEGUN, claude.error_event("overloaded_error", "Overloaded")),
+        *(529, "overloaded_error", "Overloaded"),
+        begun=True,
+    ),
+    "garbage as an error event": Fault(
+        whole(b"oops", 500),
+        stream(BEGUN, b"event: error\ndata: oops\n\n"),
+        *(500, "api_error", FAILED),
+        begun=True,
+    ),
+}
+# What passes on to the next server: not what is wrong with the request.
+PASSING = {name: fault for name, fault in FAULTS.items() if name != "redirect"}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "delay_s", lambda attempt, chance: 0.0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started
+
+
+@pytest.fixture
+async def backup() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started.answers(
+            lambda request: claude.answer("From the backup", as_stream=request.body["stream"])
+        )
+
+
+def upstream(url: str) -> MessagesUpstream:
+    return MessagesUpstream(base_url=url, read_timeout_s=SILENCE_S)
+
+
+def assert_error(seen: Seen, fault: Fault, *, streamed: bool) -> None:
+    begun = streamed and fault.begun
+    assert seen.status == (200 if begun else fault.status)
+    assert seen.final["type"] == "error"
+    assert seen.final["error"]["type"] == fault.kind
+    if fault.message and (streamed or not fault.begun):
+        assert seen.final["error"]["message"] == fault.message
+    assert seen.text.startswith(" Hel" if begun else "")
+
+
+async def assert_idle(caller: Caller, *servers: ScriptedServer) -> None:
+    """No job runs, and no connection is open that nobody can use again."""
+    assert (await caller.engine.ping()).running == 0
+    await caller.engine.aclose()
+    async with asyncio.timeout(5):
+        while any(server.open for server in servers):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_alone_the_caller_sees_the_error(
+    server: ScriptedServer, name: str, streamed: bool
+) -> None:
+    fault = FAULTS[name]
+    server.answers(fault.streamed if streamed else fault.plain)
+    route = RouteSettings(("*",), ("one",), max_retries=2)
+    async with caller_of({"one": upstream(server.url)}, route) as caller:
+        seen = await caller.complete(model=MODEL, stream=streamed)
+        tries = 1 if name in ("redirect", "429") or (streamed and fault.begun) else 3
+        assert len(server.requests) == tries
+        if not (streamed and fault.begun) and name not in ("an error event first", "truncated SSE"):
+            assert_error(seen, fault, streamed=streamed)
+        assert seen.final["type"] == "error"
+        await assert_idle(caller, server)
+
+
+@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_another_takes_over_before_the_first_byte_and_never_after(
+    server: ScriptedServer, backup: ScriptedServer, name: str, streamed: bool
+) -> None:
+    fault = PASSING[name]
+    server.answers(fault.streamed if streamed else fault.plain)
+    route = RouteSettings(("*",), ("one", "two"), max_retries=0)
+    upstreams = {"one": upstream(server.url), "two": upstream(backup.url)}
+    async with caller_of(upstreams, route) as caller:
+        seen = await caller.complete(model=MODEL, stream=streamed)
+        assert len(server.requests) == 1
+        if streamed and fault.begun:
+            assert backup.requests == []
+            assert seen.headers["tenuto-upstream"] == "one"
+            assert_error(seen, fault, streamed=True)
+        else:
+            assert (seen.status, seen.text) == (200, " From the backup")
+            assert seen.headers["tenuto-upstream"] == "two"
+            assert seen.headers["warning"].startswith('299 - "two answers instead of one (')
+        await assert_idle(caller, server, backup)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_refused_connection(backup: ScriptedServer, streamed: bool) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # Bound, but it does not listen.
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        async with caller_of({"one": upstream(url)}) as caller:
+            seen = await caller.complete(model=MODEL, stream=streamed)
+            assert (seen.status, seen.final["error"]["message"]) == (500, UNREACHABLE)
+        upstreams = {"one": upstream(url), "two": upstream(backup.url)}
+        async with caller_of(upstreams) as caller:
+            seen = await caller.complete(model=MODEL, stream=streamed)
+            assert (seen.text, seen.headers["tenuto-upstream"]) == (" From the backup", "two")
+            await assert_idle(caller, backup)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+async def test_a_slow_first_byte_is_waited_for_as_long_as_the_route_says(
+    server: ScriptedServer, backup: ScriptedServer, streamed: bool
+) -> None:
+    server.answers([HANG])
+    route = RouteSettings(("*",), ("one", "two"), max_retries=0, first_byte_timeout_s=0.1)
+    upstreams = {
+        "one": MessagesUpstream(base_url=server.url),
+        "two": MessagesUpstream(base_url=backup.url),
+    }
+    async with caller_of(upstreams, route) as caller:
+        seen = await caller.complete(model=MODEL, stream=streamed)
+        assert seen.headers["tenuto-upstream"] == "two"
+        async with asyncio.timeout(5):
+            await server.left.wait()  # Nobody waits for the answer any more.
+        await assert_idle(caller, server, backup)
+
+
+async def test_retry_after_is_honoured_and_given_on(server: ScriptedServer) -> None:
+    soon = claude.error(429, "rate_limit_error", "Slow down", retry_after_ms="50")
+    server.answers(soon, claude.message("At last"))
+    async with caller_of({"one": upstream(server.url)}) as caller:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        assert (await caller.complete(model=MODEL)).text == " At last"
+        assert clock() - started >= 0.05
+        server.answers(claude.error(429, "rate_limit_error", "Slow down", retry_after="30"))
+        seen = await caller.complete(model=MODEL)
+        assert (seen.status, seen.headers["retry-after"]) == (429, "30")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refusal_of_our_key_is_not_the_callers_fault(
+    server: ScriptedServer, status: int
+) -> None:
+    server.answers(claude.error(status, "authentication_error", "invalid x-api-key"))
+    keyed = MessagesUpstream(base_url=server.url, api_key="sk-ours")
+    async with caller_of({"one": keyed}) as caller:
+        seen = await caller.complete(model=MODEL, key="sk-theirs")
+        assert server.requests[-1].headers["x-api-key"] == "sk-ours"
+        assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
+        assert "does not accept this server's key" in seen.final["error"]["message"]
+    forwarding = MessagesUpstream(base_url=server.url, forward_key=True)
+    async with caller_of({"one": forwarding}) as caller:
+        seen = await caller.complete(model=MODEL, key="sk-theirs")
+        assert server.requests[-1].headers["x-api-key"] == "sk-theirs"
+        assert (seen.status, seen.final["error"]["message"]) == (status, "invalid x-api-key")
+
+
+async def test_a_callers_key_is_not_forwarded_unless_told_to(server: ScriptedServer) -> None:
+    server.answers(claude.message("Hi"))
+    async with caller_of({"one": upstream(server.url)}) as caller:
+        await caller.complete(model=MODEL, key="sk-theirs")
+    sent = str(server.requests[0])
+    assert "sk-theirs" not in sent
+
+
+async def test_the_log_has_the_servers_request_id_and_no_key_and_no_prompt(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers(claude.error(400, "invalid_request_error", "You said: tell nobody"))
+    keyed = MessagesUpstream(base_url=server.url, api_key="sk-ours")
+    async with caller_of({"one": keyed}) as caller:
+        await caller.complete("\n\nHuman: tell nobody\n\nAssistant:", model=MODEL)
+    assert claude.REQUEST_ID in caplog.text
+    assert "sk-ours" not in caplog.text
+    assert "tell nobody" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(lambda: [HANG], id="before the headers"),
+        pytest.param(lambda: stream(HANG), id="before the first event"),
+        pytest.param(lambda: stream(BEGUN, HANG), id="mid-stream"),
+    ],
+)
+async def test_a_caller_that_leaves_closes_the_request(
+    server: ScriptedServer, script: Callable[[], Script]
+) -> None:
+    server.answers(script())
+    async with caller_of({"one": MessagesUpstream(base_url=server.url)}) as caller:
+        asking = asyncio.create_task(caller.complete(model=MODEL, stream=True))
+        async with asyncio.timeout(5):
+            while not server.requests:
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+            await server.left.wait()
+        await assert_idle(caller, server)
+
+
+async def test_connections_are_kept_plain_and_streamed(server: ScriptedServer) -> None:
+    # The last chunk comes after the last event, as many servers send it.
+    server.answers(lambda request: claude.answer("Hello there", as_stream=request.body["stream"]))
+    async with caller_of({"one": upstream(server.url)}) as caller:
+        for streamed in [True, False, True, True]:
+            assert (await caller.complete(model=MODEL, stream=streamed)).text == " Hello there"
+            await asyncio.sleep(0.05)
+        assert server.connections == 1
+
+
+async def test_a_stream_that_never_closes_after_its_end_is_left(server: ScriptedServer) -> None:
+    server.answers(stream(claude.START, claude.delta("Hi"), claude.end(), HANG))
+    async with caller_of({"one": MessagesUpstream(base_url=server.url)}) as caller:
+        async with asyncio.timeout(5):
+            assert (await caller.complete(model=MODEL, stream=True)).text == " Hi"
+            await server.left.wait()
+        await assert_idle(caller, server)
+
+
+async def test_what_an_unknown_event_says_is_passed_over(server: ScriptedServer) -> None:
+    server.answers(stream(event("news", x=1) + BEGUN, event("news"), claude.end()))
+    async with caller_of({"one": upstream(server.url)}) as caller:
+        assert (await caller.complete(model=MODEL, stream=True)).text == " Hel"

@@ -1,0 +1,374 @@
+"""Text Completions through the Messages API: every row of the migration table, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tenuto.engine.base import Job
+from tenuto.engine.upstream.messages import MessagesTarget
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.settings_upstreams import MessagesUpstream
+from tests.engine.upstream import claude
+from tests.engine.upstream.callers import HI, Caller, caller_of
+from tests.engine.upstream.scripted import ScriptedServer, event, scripted_server, stream, whole
+
+pytestmark = pytest.mark.anyio
+
+OLD = "claude-haiku-4-5"
+NEW = "claude-opus-4-7"
+both_ways = pytest.mark.parametrize("as_stream", [False, True], ids=["plain", "streamed"])
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started.answers(
+            lambda request: claude.answer("Hello there", as_stream=request.body["stream"])
+        )
+
+
+@pytest.fixture
+async def caller(server: ScriptedServer) -> AsyncIterator[Caller]:
+    async with caller_of({"claude": MessagesUpstream(base_url=server.url)}) as caller:
+        yield caller
+
+
+async def sent(server: ScriptedServer, caller: Caller, *args: Any, **fields: Any) -> dict[str, Any]:
+    """What reaches the server."""
+    assert (await caller.complete(*args, **fields)).status == 200
+    return server.requests[-1].body
+
+
+@both_ways
+async def test_the_smallest_request(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    seen = await caller.complete(model=OLD, stream=as_stream)
+    (request,) = server.requests
+    assert request.path == "/v1/messages"
+    assert request.headers["anthropic-version"] == "2023-06-01"
+    assert request.headers["content-type"] == "application/json"
+    assert request.body == {
+        "model": OLD,
+        "max_tokens": 50,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": as_stream,
+    }
+    assert seen.status == 200
+    assert seen.text == " Hello there"
+    assert seen.final["stop_reason"] == "stop_sequence"
+    assert seen.final["stop"] == "\n\nHuman:"
+    assert seen.final["model"] == "claude-haiku-4-5-20251001"
+    assert seen.headers["tenuto-upstream"] == "claude"
+    assert "warning" not in seen.headers
+
+
+@both_ways
+async def test_turns_and_system(server: ScriptedServer, caller: Caller, as_stream: bool) -> None:
+    two_in_a_row = "\n\nHuman: A\n\nHuman: B\n\nAssistant: C"
+    prompt = f"Be brief.{two_in_a_row}\n\nHuman: D\n\nAssistant:"
+    body = await sent(server, caller, prompt, model=OLD, stream=as_stream)
+    assert body["system"] == "Be brief."
+    assert body["messages"] == [
+        {"role": "user", "content": "A\n\nB"},
+        {"role": "assistant", "content": "C"},
+        {"role": "user", "content": "D"},
+    ]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("start", "answer", "completion"),
+    [
+        (" {", '"a": 1}', '"a": 1}'),
+        (" Once upon ", " a time", "a time"),
+        (" Once upon\n", "a time", "a time"),
+    ],
+)
+async def test_a_prefill_is_continued(
+    server: ScriptedServer,
+    caller: Caller,
+    as_stream: bool,
+    start: str,
+    answer: str,
+    completion: str,
+) -> None:
+    server.answers(claude.answer(answer, as_stream=as_stream))
+    seen = await caller.complete(HI + start, model=OLD, stream=as_stream)
+    last = server.requests[0].body["messages"][-1]
+    assert last == {"role": "assistant", "content": start.strip()}
+    assert seen.text == completion
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("answer", "completion"),
+    [
+        ('{"a": 1}', '"a": 1}'),
+        # It did not do as told: the caller sees what it said.
+        ('Sure: {"a": 1}', ' Sure: {"a": 1}'),
+    ],
+)
+async def test_a_prefill_that_the_model_refuses_becomes_an_instruction(
+    server: ScriptedServer, caller: Caller, as_stream: bool, answer: str, completion: str
+) -> None:
+    server.answers(claude.answer(answer, as_stream=as_stream))
+    seen = await caller.complete("Be brief." + HI + " {", model=NEW, stream=as_stream)
+    body = server.requests[0].body
+    assert body["messages"] == [{"role": "user", "content": "Hi"}]
+    assert body["system"].startswith("Be brief.\n\nYour answer must begin with exactly")
+    assert "\n{\n" in body["system"]
+    assert seen.text == completion
+    expected = f'299 - "{NEW} takes no prefill; it was given as an instruction"'
+    assert seen.headers["warning"] == expected
+
+
+@both_ways
+async def test_a_prefill_that_the_model_refuses_may_be_refused(
+    server: ScriptedServer, as_stream: bool
+) -> None:
+    upstream = MessagesUpstream(base_url=server.url, prefill="refuse")
+    async with caller_of({"claude": upstream}) as caller:
+        seen = await caller.complete(HI + " {", model=NEW, stream=as_stream)
+        assert (seen.status, seen.final["error"]["type"]) == (400, "invalid_request_error")
+        assert seen.final["error"]["message"].startswith(f"prompt: {NEW} does not continue")
+        assert server.requests == []
+        assert (await caller.complete(HI + " {", model=OLD, stream=as_stream)).status == 200
+
+
+@both_ways
+async def test_a_prefill_that_the_model_refuses_may_be_dropped(
+    server: ScriptedServer, as_stream: bool
+) -> None:
+    upstream = MessagesUpstream(base_url=server.url, prefill="drop")
+    async with caller_of({"claude": upstream}) as caller:
+        seen = await caller.complete(HI + " {", model=NEW, stream=as_stream)
+    body = server.requests[0].body
+    assert body["messages"] == [{"role": "user", "content": "Hi"}]
+    assert "system" not in body
+    assert seen.text == " Hello there"
+    assert "it was left out" in seen.headers["warning"]
+
+
+async def test_a_prompt_without_a_question_is_refused_beforehand(
+    server: ScriptedServer, caller: Caller
+) -> None:
+    seen = await caller.complete("\n\nHuman:\n\nAssistant:", model=OLD)
+    assert seen.status == 400
+    assert "the first Human turn has no text" in seen.final["error"]["message"]
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "most"),
+    [
+        ("claude-3-haiku-20240307", 10_000, 4096),
+        ("claude-3-haiku-20240307", 10, 10),
+        (OLD, 100_000, 64_000),
+    ],
+)
+async def test_max_tokens_are_capped_at_what_the_model_writes(
+    server: ScriptedServer, caller: Caller, model: str, asked: int, most: int
+) -> None:
+    body = await sent(server, caller, model=model, max_tokens_to_sample=asked)
+    assert body["max_tokens"] == most
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reason", "stop", "seen_reason", "seen_stop"),
+    [
+        ("end_turn", None, "stop_sequence", "\n\nHuman:"),
+        ("stop_sequence", "END", "stop_sequence", "END"),
+        ("max_tokens", None, "max_tokens", None),
+        ("model_context_window_exceeded", None, "max_tokens", None),
+        ("refusal", None, "stop_sequence", "\n\nHuman:"),
+        ("pause_turn", None, "stop_sequence", "\n\nHuman:"),
+        ("tool_use", None, "stop_sequence", "\n\nHuman:"),
+        ("compaction", None, "stop_sequence", "\n\nHuman:"),
+    ],
+)
+async def test_every_way_to_end(
+    server: ScriptedServer,
+    caller: Caller,
+    as_stream: bool,
+    reason: str,
+    stop: str | None,
+    seen_reason: str,
+    seen_stop: str | None,
+) -> None:
+    server.answers(claude.answer("Hello", as_stream=as_stream, reason=reason, stop=stop))
+    seen = await caller.complete(model=OLD, stream=as_stream, stop_sequences=["END"])
+    assert seen.text == " Hello"
+    assert (seen.final["stop_reason"], seen.final["stop"]) == (seen_reason, seen_stop)
+
+
+@both_ways
+async def test_stop_sequences_go_along_but_for_white_space(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    server.answers(claude.answer("One\nTwo", as_stream=as_stream))
+    seen = await caller.complete(model=OLD, stream=as_stream, stop_sequences=["\n", "END"])
+    assert server.requests[0].body["stop_sequences"] == ["END"]
+    assert (seen.text, seen.final["stop"]) == (" One", "\n")
+
+
+@both_ways
+async def test_the_builtin_stop_sequence_is_matched_here(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    server.answers(claude.answer("One\n\nHuman: Two", as_stream=as_stream))
+    seen = await caller.complete(model=OLD, stream=as_stream)
+    assert "stop_sequences" not in server.requests[0].body
+    assert (seen.text, seen.final["stop"]) == (" One", "\n\nHuman:")
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "passed", "warned"),
+    [
+        (OLD, {"temperature": 0.5, "top_k": 3}, {"temperature": 0.5, "top_k": 3}, []),
+        (OLD, {"temperature": 1.0, "top_p": 0.5}, {"top_p": 0.5}, []),
+        (OLD, {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5}, ["top_p was left out"]),
+        (
+            "claude-3-5-sonnet-latest",
+            {"temperature": 0.5, "top_p": 0.5},
+            {"temperature": 0.5, "top_p": 0.5},
+            [],
+        ),
+        (
+            NEW,
+            {"temperature": 0.5, "top_p": 0.5, "top_k": 3},
+            {},
+            ["takes no temperature", "takes no top_p", "takes no top_k"],
+        ),
+        (NEW, {"temperature": 1.0}, {}, []),
+    ],
+)
+async def test_sampling_goes_along_as_far_as_the_model_takes_it(
+    server: ScriptedServer,
+    caller: Caller,
+    model: str,
+    asked: dict[str, Any],
+    passed: dict[str, Any],
+    warned: list[str],
+) -> None:
+    seen = await caller.complete(model=model, **asked)
+    body = server.requests[0].body
+    assert {k: v for k, v in body.items() if k in ("temperature", "top_p", "top_k")} == passed
+    warning = seen.headers.get("warning", "")
+    assert warning.count("299 - ") == len(warned)
+    assert all(text in warning for text in warned)
+
+
+async def test_metadata_goes_along(server: ScriptedServer, caller: Caller) -> None:
+    body = await sent(server, caller, model=OLD, metadata={"user_id": "u1"})
+    assert body["metadata"] == {"user_id": "u1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "warns"),
+    [
+        (OLD, None, False),
+        ("claude-sonnet-5", {"type": "disabled"}, False),
+        ("claude-opus-5", None, True),
+    ],
+)
+async def test_thinking_is_switched_off_where_it_can_be(
+    server: ScriptedServer, caller: Caller, model: str, thinking: object, warns: bool
+) -> None:
+    seen = await caller.complete(model=model)
+    assert server.requests[0].body.get("thinking") == thinking
+    assert ("thinks before it answers" in seen.headers.get("warning", "")) == warns
+
+
+@both_ways
+async def test_what_is_no_text_is_passed_over(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "x"}
+    if as_stream:
+        think = event("content_block_delta", index=0, delta={"type": "thinking_delta"})
+        server.answers(stream(claude.START, think, event("news"), claude.delta("Hi"), claude.end()))
+    else:
+        server.answers(claude.message("", content=[thought, {"type": "text", "text": "Hi"}]))
+    assert (await caller.complete(model=OLD, stream=as_stream)).text == " Hi"
+
+
+async def test_settings_know_better_than_the_table(server: ScriptedServer) -> None:
+    upstream = MessagesUpstream(
+        base_url=server.url,
+        takes_prefill=True,
+        takes_sampling=True,
+        takes_both=True,
+        max_output_tokens=7,
+    )
+    async with caller_of({"own": upstream}) as caller:
+        body = await sent(server, caller, HI + " {", model=NEW, temperature=0.5, top_p=0.5)
+    assert body["messages"][-1] == {"role": "assistant", "content": "{"}
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.5, 7)
+
+
+async def test_events_that_come_together_go_on_together(
+    server: ScriptedServer, caller: Caller
+) -> None:
+    server.answers(
+        stream(
+            claude.START + claude.delta("a") + claude.delta("b"), claude.delta("c"), claude.end()
+        )
+    )
+    job = Job(parse_prompt(HI), 5, model=OLD)
+    pieces = [piece async for piece in caller.engine.generate(job)]
+    assert [(piece.text, piece.tokens) for piece in pieces] == [
+        *[("", 0), (" ab", 2), ("c", 1), ("", 0)]
+    ]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        (
+            400,
+            "invalid_request_error",
+            "This model does not support assistant message prefill.",
+        ),
+        (
+            400,
+            "invalid_request_error",
+            "`temperature` and `top_p` cannot both be specified for this model.",
+        ),
+        (
+            400,
+            "invalid_request_error",
+            "max_tokens: 10000 > 4096, which is the maximum allowed number of output tokens",
+        ),
+        (402, "billing_error", "Your credit balance is too low"),
+        (404, "not_found_error", "model: claude-9"),
+        (413, "request_too_large", "Request exceeds the maximum size"),
+    ],
+)
+async def test_a_refusal_keeps_its_status_and_its_words(
+    server: ScriptedServer, caller: Caller, as_stream: bool, status: int, kind: str, message: str
+) -> None:
+    server.answers(claude.error(status, kind, message))
+    seen = await caller.complete(model=OLD, stream=as_stream)
+    assert seen.status == status
+    assert seen.final["error"] == {"type": kind, "message": message}
+    assert len(server.requests) == 1
+
+
+def test_a_raw_prompt_is_one_question() -> None:
+    asked = MessagesTarget().ask(Job(raw_prompt("Once upon"), 5, model=OLD))
+    assert asked.body["messages"] == [{"role": "user", "content": "Once upon"}]
+
+
+async def test_an_answer_that_is_no_message_is_an_error(
+    server: ScriptedServer, caller: Caller
+) -> None:
+    server.answers(whole({"type": "completion", "completion": "x"}))
+    seen = await caller.complete(model=OLD)
+    assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
+    assert "is no completion" in seen.final["error"]["message"]

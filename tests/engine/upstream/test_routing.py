@@ -1,0 +1,278 @@
+"""Who answers to which name, and who takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from random import Random
+
+import pytest
+
+from tenuto.engine.base import (
+    EngineError,
+    EngineFailed,
+    EngineOverloaded,
+    Finish,
+    Job,
+    Piece,
+    PromptTooLong,
+    Status,
+    UpstreamError,
+)
+from tenuto.engine.echo import EchoEngine
+from tenuto.engine.upstream.breaker import Breaker
+from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
+from tenuto.prompt.turns import human_turn, parse_prompt
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = parse_prompt(human_turn("Hi"))
+BROKEN = UpstreamError("broken", status=500, retryable=True)
+
+
+class FakeEngine(EchoEngine):
+    """Notes the names that it is asked for; fails as long as it is told."""
+
+    def __init__(self, *errors: EngineError) -> None:
+        super().__init__()
+        self.errors: list[EngineError] = list(errors)
+        self.asked: list[str] = []
+        self.loaded = True
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self.asked.append(job.model)
+        if self.errors:
+            raise self.errors.pop(0)
+        yield Piece("")
+        yield Piece(" Hi", 1)
+        yield Piece("", finish=Finish.END)
+
+    async def ping(self) -> Status:
+        return Status(self.loaded, "fake", "Loading." if not self.loaded else "Ready.")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def engine_of(
+    engines: dict[str, EchoEngine],
+    routes: Sequence[Route],
+    *,
+    models: dict[str, str] | None = None,
+    clock: Clock | None = None,
+) -> RoutingEngine:
+    upstreams = {
+        name: Upstream(engine, Breaker(3, 10.0, clock or Clock()), (models or {}).get(name))
+        for name, engine in engines.items()
+    }
+    return RoutingEngine(upstreams, routes, Random(1))
+
+
+async def ask(engine: RoutingEngine, model: str = "any") -> Piece:
+    """The first piece of an answer, which is read to its end."""
+    pieces = [piece async for piece in engine.generate(Job(PROMPT, 5, model=model))]
+    assert pieces[-1].finish is Finish.END
+    return pieces[0]
+
+
+def answered(piece: Piece) -> str | None:
+    assert piece.accepted is not None
+    return piece.accepted.upstream
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """All waits between two tries, which are not waited for."""
+    taken: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        taken.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return taken
+
+
+async def test_the_first_route_that_matches_decides() -> None:
+    engines = {name: FakeEngine() for name in ("a", "b", "c")}
+    routes = [
+        Route(["claude-2.1"], [Hop("a")]),
+        Route(["claude-2*", "gpt-?"], [Hop("b")]),
+        Route(["*-instant-[12]"], [Hop("c")]),
+    ]
+    engine = engine_of(dict(engines), routes)
+    names = ["claude-2.1", "claude-2", "claude-2.0", "gpt-3", "claude-instant-1"]
+    assert [answered(await ask(engine, name)) for name in names] == ["a", "b", "b", "b", "c"]
+    for unknown in ("claude-instant-3", "gpt-35", "Claude-2"):
+        with pytest.raises(UpstreamError, match=f"model: {unknown}") as caught:
+            await ask(engine, unknown)
+        assert caught.value.status == 404
+
+
+async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
+    engines = {"a": FakeEngine(BROKEN), "b": FakeEngine(BROKEN), "c": FakeEngine()}
+    route = Route(["*"], [Hop("a", "x"), Hop("b"), Hop("c")], max_retries=0)
+    engine = engine_of(dict(engines), [route], models={"a": "m", "b": "n"})
+    await ask(engine, "claude-2")
+    assert [one.asked for one in engines.values()] == [["x"], ["n"], ["claude-2"]]
+
+
+async def test_weights_share_the_requests_out() -> None:
+    engines = {"a": FakeEngine(), "b": FakeEngine()}
+    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")], [3, 1])])
+    counts = Counter([answered(await ask(engine)) for _ in range(400)])
+    assert 260 < counts["a"] < 340
+    # Whoever is drawn first, the other takes over.
+    engines["b"].errors.extend([BROKEN] * 400)
+    assert {answered(await ask(engine)) for _ in range(50)} == {"a"}
+
+
+@pytest.mark.parametrize(
+    "error", [BROKEN, EngineFailed("x"), EngineOverloaded("x")], ids=lambda error: str(type(error))
+)
+async def test_a_failure_is_tried_again_and_passed_on(
+    error: EngineError, waits: list[float]
+) -> None:
+    engines = {"a": FakeEngine(error, error), "b": FakeEngine()}
+    route = Route(["*"], [Hop("a"), Hop("b")], max_retries=1)
+    engine = engine_of(dict(engines), [route])
+    first = await ask(engine)
+    assert (len(engines["a"].asked), answered(first)) == (2, "b")
+    assert first.accepted is not None
+    assert first.accepted.warnings == (f"b answers instead of a ({error})",)
+    (wait,) = waits
+    assert 0.375 <= wait <= 0.5
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamError("no", status=400), PromptTooLong(9, 5)], ids=["400", "too long"]
+)
+async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: EngineError) -> None:
+    engines = {"a": FakeEngine(error), "b": FakeEngine()}
+    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
+    with pytest.raises(EngineError, match=str(error)):
+        await ask(engine)
+    assert (len(engines["a"].asked), engines["b"].asked) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "hops", "tries"),
+    [(0.3, 2, 3), (1.5, 2, 1), (1.5, 1, 3), (9.0, 1, 3), (11.0, 1, 1)],
+)
+async def test_a_wait_that_is_too_long_is_not_waited_for(
+    waits: list[float], retry_after: float, hops: int, tries: int
+) -> None:
+    error = UpstreamError("wait", status=429, retryable=True, retry_after=retry_after)
+    engines = {"a": FakeEngine(*[error] * 3), "b": FakeEngine()}
+    route = Route(["*"], [Hop("a"), Hop("b")][:hops], max_retries=2)
+    engine = engine_of(dict(engines), [route])
+    if hops == 2:
+        assert answered(await ask(engine)) == "b"
+    else:
+        with pytest.raises(UpstreamError) as caught:
+            await ask(engine)
+        assert caught.value.retry_after == retry_after
+    assert len(engines["a"].asked) == tries
+    assert waits == [retry_after] * (tries - 1)
+
+
+async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None:
+    clock = Clock()
+    engines = {"a": FakeEngine(*[BROKEN] * 4), "b": FakeEngine()}
+    route = Route(["*"], [Hop("a"), Hop("b")], max_retries=0)
+    engine = engine_of(dict(engines), [route], clock=clock)
+    first = [await ask(engine) for _ in range(5)][-1]
+    assert len(engines["a"].asked) == 3
+    assert first.accepted is not None
+    assert "paused for 10 s" in first.accepted.warnings[0]
+    assert (await engine.ping()).upstreams == {
+        "a": "paused for 10 s after 3 failures in a row",
+        "b": "ok",
+    }
+    clock.now = 10
+    await ask(engine)  # The probe fails.
+    clock.now = 29
+    await ask(engine)
+    assert len(engines["a"].asked) == 4
+    clock.now = 30
+    assert answered(await ask(engine)) == "a"
+    assert (await engine.ping()).upstreams == {"a": "ok", "b": "ok"}
+
+
+async def test_a_rate_limit_is_no_failure() -> None:
+    limited = UpstreamError("wait", status=429, retryable=True, retry_after=60)
+    engines = {"a": FakeEngine(*[limited] * 9), "b": FakeEngine()}
+    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
+    for _ in range(9):
+        await ask(engine)
+    assert len(engines["a"].asked) == 9
+
+
+async def test_when_all_are_paused_the_caller_is_told_how_long() -> None:
+    clock = Clock()
+    engine = engine_of(
+        {"a": FakeEngine(*[BROKEN] * 9)}, [Route(["*"], [Hop("a")], max_retries=0)], clock=clock
+    )
+    for _ in range(3):
+        with pytest.raises(UpstreamError, match="broken"):
+            await ask(engine)
+    assert not (await engine.ping()).ready
+    clock.now = 4
+    with pytest.raises(UpstreamError) as caught:
+        await ask(engine)
+    assert (caught.value.status, caught.value.retry_after) == (529, 6)
+    clock.now = 10
+    assert (await engine.ping()).ready
+
+
+async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
+    class Silent(FakeEngine):
+        async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+            if self.errors:
+                raise self.errors.pop(0)
+            await asyncio.Event().wait()
+            yield Piece("")
+
+    clock = Clock()
+    engines = {"a": Silent(*[BROKEN] * 3)}
+    engine = engine_of(dict(engines), [Route(["*"], [Hop("a")], max_retries=0)], clock=clock)
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await ask(engine)
+    clock.now = 10
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(ask(engine), 0.05)
+    assert "tried again" in (await engine.ping()).upstreams["a"]
+    assert (await engine.ping()).ready
+
+
+async def test_an_engine_that_breaks_in_the_middle_counts_as_failed() -> None:
+    class Breaking(FakeEngine):
+        async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+            yield Piece("")
+            raise EngineFailed("broke")
+
+    engine = engine_of({"a": Breaking(), "b": FakeEngine()}, [Route(["*"], [Hop("a"), Hop("b")])])
+    with pytest.raises(EngineFailed):
+        await ask(engine)
+    assert (await engine.ping()).upstreams["a"] == "1 failures in a row"
+
+
+async def test_names_without_wildcards_are_listed() -> None:
+    routes = [Route(["x", "y*"], [Hop("a")]), Route(["z", "x"], [Hop("a")])]
+    engine = engine_of({"a": FakeEngine()}, routes)
+    assert (await engine.ping()).names() == ("x", "z")
+
+
+async def test_it_is_ready_while_one_of_them_is() -> None:
+    loading = FakeEngine()
+    loading.loaded = False
+    alone = engine_of({"a": loading}, [Route(["*"], [Hop("a")])])
+    assert not (await alone.ping()).ready
+    assert (await alone.ping()).upstreams == {"a": "Loading."}
+    both = engine_of({"a": loading, "b": FakeEngine()}, [Route(["*"], [Hop("a")])])
+    assert (await both.ping()).ready

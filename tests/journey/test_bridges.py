@@ -1,0 +1,181 @@
+"""Tenuto in front of servers that really run: llama.cpp's own, and another Tenuto."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+
+from tenuto.engine.local.engine import built_in_model
+from tests.conftest import PATIENCE_S, RunningServer, running_server
+
+HI = "\n\nHuman: What is the capital of France?\n\nAssistant:"
+FIELDS: dict[str, Any] = {"max_tokens_to_sample": 30, "temperature": 0}
+
+# The turns as the built-in model knows them, so that all three APIs get the same answer of it.
+TEMPLATE = (
+    "{% for m in messages %}{{ '\n\n' + ('Human: ' if m.role == 'user' else 'Assistant: ') "
+    "+ m.content }}{% endfor %}{{ '\n\nAssistant:' if add_generation_prompt }}"
+)
+LLAMA = """
+import sys, time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.chat_template = sys.argv[1:]
+params.use_jinja, params.verbosity = True, 1
+params.n_ctx, params.n_parallel, params.port = 4096, 2, 0
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[str]:
+    """The address of llama.cpp's server, with the built-in model."""
+    command = [sys.executable, "-c", LLAMA, str(built_in_model()), TEMPLATE]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    llama: str, server: RunningServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """Tenuto with both behind it, each by a name of its own."""
+    file = tmp_path_factory.mktemp("gateway") / "tenuto.toml"
+    file.write_text(
+        f"""
+[engine]
+name = "routes"
+
+[engine.upstreams.raw]
+kind = "openai"
+base_url = "{llama}/v1"
+
+[engine.upstreams.chat]
+kind = "openai"
+base_url = "{llama}"
+chat = true
+takes_prefill = true
+
+[engine.upstreams.messages]
+kind = "messages"
+base_url = "{llama}"
+takes_sampling = true
+
+[engine.upstreams.tenuto]
+kind = "tenuto"
+base_url = "{server.url}"
+
+[[engine.routes]]
+models = ["raw"]
+to = ["raw"]
+
+[[engine.routes]]
+models = ["chat"]
+to = ["chat"]
+
+[[engine.routes]]
+models = ["messages"]
+to = ["messages"]
+
+[[engine.routes]]
+models = ["claude-*"]
+to = ["tenuto"]
+"""
+    )
+    with running_server("--config", str(file)) as started:
+        yield started
+
+
+def complete(url: str, model: str, prompt: str = HI, **fields: Any) -> anthropic.types.Completion:
+    """Through the official client, the last that has Text Completions."""
+    with anthropic.Anthropic(base_url=url, api_key="x", max_retries=0) as client:
+        body: dict[str, Any] = FIELDS | {"model": model, "prompt": prompt} | fields
+        if not fields.get("stream"):
+            whole: anthropic.types.Completion = client.completions.create(**body)
+            return whole
+        events: list[anthropic.types.Completion] = list(client.completions.create(**body))
+        text = "".join(event.completion for event in events)
+        return events[-1].model_copy(update={"completion": text})
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("model", ["raw", "chat", "messages"])
+def test_llama_cpp_answers_through_each_of_its_apis(
+    gateway: RunningServer, llama: str, model: str, streamed: bool
+) -> None:
+    asked = {"prompt": HI, "max_tokens": 30, "temperature": 0, "stop": ["\n\nHuman:"]}
+    itself = httpx2.post(f"{llama}/v1/completions", json=asked, timeout=PATIENCE_S).json()
+    text = itself["choices"][0]["text"]
+    assert "Paris" in text
+    answer = complete(gateway.url, model, stream=streamed)
+    assert answer.completion.rstrip() == text.rstrip()
+    assert answer.stop_reason == "stop_sequence"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+@pytest.mark.parametrize("model", ["raw", "chat", "messages"])
+def test_stops_tokens_and_prefills_through_llama_cpp(
+    gateway: RunningServer, model: str, streamed: bool
+) -> None:
+    short = complete(gateway.url, model, max_tokens_to_sample=2, stream=streamed)
+    assert short.stop_reason == "max_tokens"
+    cut = complete(gateway.url, model, stop_sequences=["aris"], stream=streamed)
+    assert (cut.completion[-2:], cut.stop_reason) == (" P", "stop_sequence")
+    assert getattr(cut, "stop", None) == "aris"
+    if model != "messages":
+        begun = complete(gateway.url, model, HI + " The capital of", stream=streamed)
+        assert begun.completion.startswith(" France is Paris")
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+def test_another_tenuto_answers_as_it_does_itself(
+    gateway: RunningServer, server: RunningServer, streamed: bool
+) -> None:
+    for fields in ({}, {"stop_sequences": ["aris"]}, {"max_tokens_to_sample": 2}):
+        asked: dict[str, Any] = fields | {"stream": streamed}
+        itself = complete(server.url, "claude-2.1", **asked)
+        through = complete(gateway.url, "claude-2.1", **asked)
+        for name in ("completion", "stop_reason", "stop", "model"):
+            assert getattr(through, name) == getattr(itself, name)
+
+
+def test_a_client_that_leaves_frees_the_place_behind_two_servers(
+    endless_model: Path, tmp_path: Path
+) -> None:
+    with running_server("--model", str(endless_model)) as endless:
+        file = tmp_path / "tenuto.toml"
+        file.write_text(
+            '[engine]\nname = "routes"\n[engine.upstreams.far]\nkind = "tenuto"\n'
+            f'base_url = "{endless.url}"\n'
+        )
+        with running_server("--config", str(file)) as gateway, httpx2.Client() as client:
+            body = {"model": "m", "prompt": HI, "max_tokens_to_sample": 2000, "stream": True}
+            for leaves_after in (0, 1, 5):
+                url = f"{gateway.url}/v1/complete"
+                with client.stream("POST", url, json=body, timeout=PATIENCE_S) as response:
+                    for _ in zip(range(leaves_after), response.iter_lines(), strict=False):
+                        pass
+                endless.wait_until_idle(within_s=PATIENCE_S)
+                gateway.wait_until_idle(within_s=PATIENCE_S)
+
+
+def test_ready_says_how_each_of_them_is(gateway: RunningServer) -> None:
+    status = gateway.get("/ready")
+    assert status["upstreams"] == dict.fromkeys(("raw", "chat", "messages", "tenuto"), "ok")
+    listed = gateway.get("/v1/models")["data"]
+    assert [model["id"] for model in listed][:3] == ["raw", "chat", "messages"]

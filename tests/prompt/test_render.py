@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.prompt.render import Chat, Continuation, to_chat
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+
+HI = (("user", "Hi"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "chat"),
+    [
+        ("\n\nHuman: Hi\n\nAssistant:", Chat("", HI)),
+        (
+            "Be brief.\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant:",
+            Chat("Be brief.", (*HI, ("assistant", "Hello."), ("user", "Why?"))),
+        ),
+        ("\n\nHuman: Hi\n\nAssistant: {", Chat("", HI, "{")),
+        ("\n\nHuman: Hi\n\nAssistant: {\n  ", Chat("", HI, "{", "\n  ")),
+        ("\n\nHuman: Hi\n\nAssistant:\n", Chat("", HI)),
+        ("\n\nHuman: A\n\nHuman: B\n\nAssistant:", Chat("", (("user", "A\n\nB"),))),
+        ("\n\nHuman: Hi\n\nAssistant: B\n\nAssistant:", Chat("", HI, "B")),
+        ("\n\nHuman: Hi\n\nAssistant: B\n\nAssistant: C", Chat("", HI, "B\n\nC")),
+        ("\n\nHuman:   two more\n\nAssistant:", Chat("", (("user", "  two more"),))),
+        ("\n\nHuman: A\n\nAssistant:\n\nHuman: B\n\nAssistant:", Chat("", (("user", "A\n\nB"),))),
+        ("\n\nHuman:\n\nAssistant:", Chat("", ())),
+        ("\n\nHuman:\n\nAssistant: So", Chat("", (), "So")),
+    ],
+)
+def test_a_prompt_becomes_a_chat(text: str, chat: Chat) -> None:
+    assert to_chat(parse_prompt(text)) == chat
+
+
+def test_a_raw_prompt_is_one_turn_as_it_is() -> None:
+    assert to_chat(raw_prompt(" Once upon ")) == Chat("", (("user", " Once upon "),))
+    assert to_chat(raw_prompt(" \n")) == Chat("", ())
+
+
+def continued(chat: Chat, pieces: list[str], *, repeated: bool = False) -> str:
+    continuation = Continuation(chat, repeated=repeated)
+    return "".join([*map(continuation.push, pieces), continuation.end()])
+
+
+@pytest.mark.parametrize(
+    ("chat", "repeated", "answer", "completion"),
+    [
+        (Chat("", HI), False, "Hello", " Hello"),
+        (Chat("", HI), False, "\n\nHello ", " Hello "),
+        (Chat("", HI), False, "", ""),
+        (Chat("", HI), False, " \n", ""),
+        # A prefill is continued where it ends.
+        (Chat("", HI, "{"), False, '"a": 1}', '"a": 1}'),
+        (Chat("", HI, "Once"), False, " upon", " upon"),
+        (Chat("", HI, "Once", " "), False, " upon", "upon"),
+        (Chat("", HI, "Once", " "), False, "upon", "upon"),
+        (Chat("", HI, "Once", "\n"), False, " \n", ""),
+        # One that was given as an instruction is taken away again.
+        (Chat("", HI, "{"), True, '{"a": 1}', '"a": 1}'),
+        (Chat("", HI, "{"), True, '\n{"a": 1}', '"a": 1}'),
+        (Chat("", HI, "Once", " "), True, "Once upon", "upon"),
+        (Chat("", HI, "Once upon"), True, "Once more", " Once more"),
+        (Chat("", HI, "Once upon"), True, "Once", " Once"),
+        (Chat("", HI, "Once upon"), True, "", ""),
+    ],
+)
+def test_an_answer_becomes_what_follows_the_prompt(
+    chat: Chat, repeated: bool, answer: str, completion: str
+) -> None:
+    assert continued(chat, [answer], repeated=repeated) == completion
+
+
+@given(
+    st.sampled_from([("", ""), ("{", ""), ("Once", " "), ("Once upon", "\n")]),
+    st.booleans(),
+    st.text("{Once upn\n", max_size=14),
+    st.data(),
+)
+def test_how_an_answer_is_cut_makes_no_difference(
+    begun: tuple[str, str], repeated: bool, answer: str, data: st.DataObject
+) -> None:
+    chat = Chat("", HI, *begun)
+    repeated = repeated and bool(begun[0])
+    at = sorted(data.draw(st.lists(st.integers(0, len(answer)), max_size=4)))
+    pieces = [answer[a:b] for a, b in zip([0, *at], [*at, len(answer)], strict=True)]
+    assert continued(chat, pieces, repeated=repeated) == continued(
+        chat, [answer], repeated=repeated
+    )
+
+
+def test_text_is_passed_on_as_soon_as_it_is_decided() -> None:
+    continuation = Continuation(Chat("", HI, "Once upon"), repeated=True)
+    assert [continuation.push(text) for text in ("On", "ce upon", " a", " time")] == [
+        *("", "", " a", " time")
+    ]
