@@ -16,10 +16,12 @@ ONE = figures(1, [Outcome(0.0, (0.5, 0.6), 1.0, "max_tokens", 40)], 0.0, complet
 
 def points(text: str) -> list[list[tuple[float, float]]]:
     lines = ElementTree.fromstring(text).iter(f"{SVG}polyline")
-    return [
-        [(float(x), float(y)) for x, y in (point.split(",") for point in line.get("points", "").split())]
-        for line in lines
-    ]  # fmt: skip
+    return [[point(text) for text in line.get("points", "").split()] for line in lines]
+
+
+def point(text: str) -> tuple[float, float]:
+    x, y = text.split(",")
+    return float(x), float(y)
 
 
 def test_more_is_drawn_higher_and_each_measurement_further_right() -> None:

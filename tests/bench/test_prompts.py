@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import os
+import itertools
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,11 @@ def first_prompt(kind: PromptSet, seed: int, number: int) -> str:
     return conversation(kind, SIZES, seed, number).prompt([])
 
 
+def common_beginning(one: str, other: str) -> str:
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(character for character, _ in pairs)
+
+
 @given(sets, keys)
 def test_the_same_key_gives_the_same_prompts(kind: PromptSet, key: tuple[int, int]) -> None:
     assert conversation(kind, SIZES, *key) == conversation(kind, SIZES, *key)
@@ -29,7 +34,7 @@ def test_two_conversations_differ_from_their_first_words_on(
     kind: PromptSet, first: tuple[int, int], second: tuple[int, int]
 ) -> None:
     if first != second:
-        shared = os.path.commonprefix([first_prompt(kind, *first), first_prompt(kind, *second)])
+        shared = common_beginning(first_prompt(kind, *first), first_prompt(kind, *second))
         assert len(shared) < len("\n\nHuman: ") + 16
 
 
@@ -39,9 +44,9 @@ def test_a_shared_prefix_is_as_long_as_was_asked_and_no_longer(
 ) -> None:
     kind = PromptSet.SHARED_PREFIX
     prompts = [first_prompt(kind, seed, number) for number in (first, second)]
-    shared = os.path.commonprefix(prompts)
+    shared = common_beginning(*prompts)
     assert len(shared.split()) in (51, 52)  # "Human:", and perhaps the same first digit
-    other = os.path.commonprefix([prompts[0], first_prompt(kind, seed + 1, first)])
+    other = common_beginning(prompts[0], first_prompt(kind, seed + 1, first))
     assert len(other.split()) <= 1
 
 
