@@ -64,7 +64,7 @@ def llama_cpp_python(python: str, model: Path, threads: int) -> Iterator[Server]
     script = _FOLDER / "llama_cpp_python_server.py"
     command = [python, str(script), str(model), str(port), str(threads)]
     with _running(command, f"http://127.0.0.1:{port}", "/health") as url:
-        yield Server("llama-cpp-python", url, tenuto=False)
+        yield Server("llama-cpp-python", url, tenuto=False, serial=True)
 
 
 class BareLoop:

@@ -19,8 +19,8 @@ from benchmarks.engine.streams import (
 
 PREFILL_TOKENS: Final = 512
 PREFILLS: Final = 3
-PROMPT_TOKENS: Final = 128
-COMPLETION_TOKENS: Final = 128
+PROMPT_TOKENS: Final = 64
+COMPLETION_TOKENS: Final = 64
 SHARED_TOKENS: Final = 1000
 SHARED_REQUESTS: Final = 32
 QUESTION_TOKENS: Final = 40

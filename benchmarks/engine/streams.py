@@ -69,10 +69,12 @@ class Server:
         name: As the table has it.
         url: Its address.
         tenuto: Whether it speaks the Text Completions API, and not that of llama.cpp.
+        serial: Whether it computes one completion at a time.
     """
 
-    def __init__(self, name: str, url: str, *, tenuto: bool) -> None:
+    def __init__(self, name: str, url: str, *, tenuto: bool, serial: bool = False) -> None:
         self.name = name
+        self.serial = serial
         self._tenuto = tenuto
         self._url = url + ("/v1/complete" if tenuto else "/completion")
 

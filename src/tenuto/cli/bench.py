@@ -103,11 +103,22 @@ def bench(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Measure tokens a second, time to first token and time between tokens.
+    """Measure how fast a server answers: tokens a second, and how long its clients wait.
 
-    All requests are streamed. A completion that ends for its number of tokens has as many; of any
-    other, the events with text are counted, which are at most as many as its tokens. With other
-    work on the machine, the figures are those of both.
+    For each number of requests at once, that many are kept open, all streamed. Time to first token
+    is what one waits for text to begin; time between tokens is how smoothly it goes on. Of both
+    there is the median, and the 99th percentile: one in a hundred waits longer.
+
+    \b
+    tenuto bench                                     the built-in model on this machine
+    tenuto bench --model FILE.gguf --plot speed.svg  a model of yours, and a picture
+    tenuto bench --base-url http://host:8000         a server that runs already
+    tenuto bench --prompts shared-prefix             what its prefix cache is worth
+    tenuto bench --concurrency 8 --duration 60       one minute of steady load
+
+    A completion that ends for its number of tokens has as many; of any other, the events with text
+    are counted, which are at most as many as its tokens. Ctrl-C ends the measuring and keeps what
+    there is. Other work on the machine slows both sides down: measure a quiet one.
     """
     from tenuto.bench.load import Generator, Level, Load
     from tenuto.settings import client_environment
