@@ -13,10 +13,10 @@ SIZE ?= 3m
 TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench fuzz model compat clean
+.PHONY: help demo serve test check format bench bench-engine fuzz model compat clean
 
 help: ## Print this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(RUN) ## Complete a prompt with the built-in model
 	$(BIN)/tenuto complete "Hello, world!"
@@ -41,6 +41,9 @@ format: $(DEV) ## Put the code into its form
 
 bench: $(RUN) ## Measure this machine (a few minutes)
 	$(BIN)/python -m benchmarks
+
+bench-engine: $(DEV) ## Measure the embedded engine against llama.cpp (half an hour)
+	$(BIN)/python -m benchmarks.engine $(ARGUMENTS)
 
 fuzz: $(DEV) ## Send 100,000 requests, 10,000 malformed ones and 10,000 damaged models
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000

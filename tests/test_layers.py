@@ -72,6 +72,8 @@ TABLE: Mapping[str, May] = {
         "engine.local", libraries="numpy openvino openvino_genai xllamacpp"
     ),
     "models": may("models"),
+    "bench": may("bench"),
+    "bench.load": may("bench", "wire", libraries="httpx2"),
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "prompt", "stream", "wire"),
     "server": may(
@@ -90,6 +92,7 @@ TABLE: Mapping[str, May] = {
     "cli": may(
         *(
             "version",
+            "bench",
             "cli",
             "client",
             "engine.base",
@@ -105,7 +108,7 @@ TABLE: Mapping[str, May] = {
 }
 
 # Rooms that neither read nor write anything, and have no clock.
-PURE = ("wire", "prompt", "stream.stops")
+PURE = ("wire", "prompt", "stream.stops", "bench.prompts", "bench.figures", "bench.plot")
 IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {
     *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib")
 }

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from tenuto.cli.bench import bench
 from tenuto.cli.complete import complete
 from tenuto.cli.config import config
 from tenuto.cli.failure import Failure
@@ -35,6 +36,7 @@ app.command()(serve)
 app.command()(pull)
 app.command()(models)
 app.command()(rm)
+app.command()(bench)
 app.command()(config)
 app.add_typer(keys, name="keys")
 

@@ -100,7 +100,7 @@ class ModelFolder:
             path = self.place(model.repo, file)
             for each in (path, *_partials(path)):
                 each.unlink(missing_ok=True)
-        for folder in path.parents:
+        for folder in (self.root / model.repo / model.file).parents:
             if folder == self.root:
                 break
             with contextlib.suppress(OSError):

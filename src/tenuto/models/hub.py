@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tenuto.models.choice import RemoteFile
 from tenuto.models.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 _TIMEOUT_S: Final = 30.0
 
@@ -129,9 +132,10 @@ class Repository:
         except httpx2.HTTPError as error:
             raise Broken(f"the connection broke ({type(error).__name__})") from None
 
-    def _refusal(self, error: Exception) -> ModelUnavailable:
+    def _refusal(self, error: OfflineModeIsEnabled | HfHubHTTPError) -> ModelUnavailable:
         """What the hub's answer means for a person."""
-        errors = self._hub.errors
+        from huggingface_hub import errors
+
         unknown = False
         if isinstance(error, errors.OfflineModeIsEnabled):
             reason = "HF_HUB_OFFLINE is set, so nothing is downloaded"
@@ -147,7 +151,7 @@ class Repository:
                 "HF_TOKEN to a token that may read it"
             )
         else:
-            status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
+            status = error.response.status_code
             reason = f"the hub answered with status {status}; " + (
                 "check HF_TOKEN, or unset it for a public model"
                 if status in _REFUSED

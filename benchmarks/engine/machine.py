@@ -1,0 +1,68 @@
+"""The machine that is measured on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+_CPUS: Final = Path("/proc/cpuinfo")
+_STATISTICS: Final = Path("/proc/stat")
+_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+# Columns of the statistics that are no work: idle, and waiting for a disk.
+_IDLE: Final = slice(3, 5)
+
+
+def description(threads: int) -> str:
+    """Processor, cores and versions, in one line."""
+    model = platform.processor() or platform.machine()
+    if _CPUS.exists():
+        lines = _CPUS.read_text().splitlines()
+        model = next((line for line in lines if line.startswith("model name")), model)
+        model = model.rpartition(": ")[2]
+    libraries = ("tenuto", "openvino-genai", "xllamacpp")
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return f"{model}, {os.cpu_count()} cores, {threads} threads; {versions}"
+
+
+class Others:
+    """How much of the machine others take while something is measured. NaN where unknown."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self._before = _others_ticks()
+
+    def cores(self) -> float:
+        """Cores that others kept busy since this was made, on average."""
+        ticks = _others_ticks() - self._before
+        return ticks * _TICK_S / (time.perf_counter() - self._started)
+
+
+def _others_ticks() -> float:
+    """Processor time of all processes but this one and those below it, in ticks."""
+    if not _STATISTICS.exists():
+        return float("nan")
+    columns = [int(column) for column in _STATISTICS.read_text().split("\n")[0].split()[1:8]]
+    return sum(columns) - sum(columns[_IDLE]) - _own_ticks()
+
+
+def _own_ticks() -> int:
+    """Processor time of this process and those below it, in ticks."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, in brackets, may hold anything.
+            fields = path.read_text().rpartition(")")[2].split()
+            process = int(path.parent.name)
+            parents[process] = int(fields[1])
+            ticks[process] = int(fields[11]) + int(fields[12])
+    own = {os.getpid()}
+    while True:
+        more = {process for process, parent in parents.items() if parent in own} - own
+        if not more:
+            return sum(ticks[process] for process in own if process in ticks)
+        own |= more

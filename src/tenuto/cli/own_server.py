@@ -1,0 +1,79 @@
+"""`tenuto serve` in a process of its own, for a command that needs a server."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenuto.cli.failure import Failure
+
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnServer:
+    """A server that answers.
+
+    Attributes:
+        url: Its address.
+        key: The one key that it takes.
+    """
+
+    url: str
+    key: str
+
+
+@contextmanager
+def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
+    """Starts a server on a free port of this machine, waits for its model, and ends it.
+
+    Raises:
+        Failure: It cannot start; its own last words say why.
+    """
+    key = secrets.token_urlsafe(16)
+    command = [sys.executable, "-m", "tenuto", "serve", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--grace", "0"]
+    command += ["--model", model] if model else []
+    command += ["--config", str(config)] if config else []
+    process = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TENUTO_SERVER_API_KEYS": key},
+        # Ctrl-C is for us: what was measured so far is still to be printed.
+        start_new_session=True,
+    )
+    try:
+        yield OwnServer(_wait(process), key)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[str]) -> str:
+    """Waits until the model is loaded. Gives the server's address."""
+    assert process.stderr is not None
+    url, last = "", ""
+    for line in process.stderr:
+        last = line.strip() or last
+        if found := re.match(r"Listening on (\S+),", line):
+            url = found[1]
+        if line.startswith("Ready:"):
+            # Nobody reads on: a full pipe would stop the server.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return url
+    raise Failure(last.removeprefix("tenuto: ") or "the server ended without a word", 2)

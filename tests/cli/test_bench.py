@@ -1,0 +1,123 @@
+"""`tenuto bench`, as a program."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.scripted_server import Script, scripted_server
+from tests.conftest import PATIENCE_S
+
+COMMAND = [sys.executable, "-m", "tenuto", "bench"]
+
+
+@pytest.fixture
+def server() -> Iterator[Script]:
+    with scripted_server() as script:
+        yield script
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+
+
+def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Path) -> None:
+    plot = tmp_path / "plot.svg"
+    server.stop_reason = "max_tokens"
+    done = bench(
+        *("--base-url", server.url, "--concurrency", "1,3", "--requests", "6"),
+        *("--max-tokens", "7", "--plot", str(plot)),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    rows = [line.split() for line in lines if line.split() and line.split()[0].isdigit()]
+    assert [row[:3] for row in rows] == [["1", "6", "0"], ["3", "6", "0"]]
+    assert "Tokens: exact, since every completion ended for its number of tokens." in lines
+    assert len(server.bodies) == 1 + 6 + 6  # The first warms the server up.
+    assert ElementTree.fromstring(plot.read_text("utf-8")).tag.endswith("svg")
+
+
+def test_failures_and_inexact_counts_are_said(server: Script) -> None:
+    server.failures = ["none", 529]
+    done = bench("--base-url", server.url, "--concurrency", "2", "--requests", "4")
+    assert "2 at once: 1 failed: 529 overloaded_error" in done.stdout
+    assert "exact for 0 of 3 completions" in done.stdout
+
+
+def test_json_is_one_object_with_all_figures(server: Script) -> None:
+    options = ("--concurrency", "2", "--requests", "4", "--json", "--seed", "5")
+    done = bench("--base-url", server.url, "--prompts", "multi-turn", *options)
+    report = json.loads(done.stdout)
+    (level,) = report["levels"]
+    assert (level["concurrency"], level["requests"], level["failed"]) == (2, 4, 0)
+    assert level["tokens"] == 12
+    assert report["load"]["seed"] == 5
+    assert report["load"]["kind"] == "multi-turn"
+
+
+def test_ctrl_c_prints_what_was_measured_so_far(server: Script) -> None:
+    arguments = ["--base-url", server.url, "--concurrency", "1,2", "--requests", "2"]
+    # The warm-up and all of the first concurrency are answered, the second waits.
+    server.held, server.held_from = threading.Event(), 3
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + PATIENCE_S
+        while len(server.bodies) < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "these are the figures so far" in err
+    assert "Traceback" not in err
+    (row,) = [line.split() for line in out.splitlines() if line[:8].strip() == "1"]
+    assert row[:3] == ["1", "2", "0"]
+
+
+def test_without_a_server_one_is_started_and_ended() -> None:
+    done = bench("--concurrency", "2", "--requests", "2", "--max-tokens", "4", "--json")
+    assert (done.returncode, done.stderr) == (0, "Starting a server.\n")
+    (level,) = json.loads(done.stdout)["levels"]
+    assert (level["requests"], level["failed"]) == (2, 0)
+
+
+def test_a_server_that_cannot_start_says_why() -> None:
+    done = bench("--model", "nowhere.gguf")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("tenuto: nowhere.gguf: there is no such file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--concurrency", "1,two"), "--concurrency: '1,two' is no list of numbers"),
+        (("--concurrency", "0"), "from 1 to 10,000"),
+        (("--requests", "1", "--duration", "1"), "exclude each other"),
+        (("--plot", "plot.png"), "does not end in .svg"),
+        (("--plot", "/nowhere/plot.svg"), "no such folder"),
+        (("--prompts", "odd"), "'odd' is not one of"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+    done = bench(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    done = bench("--base-url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr == "tenuto: http://127.0.0.1:1: the first request failed: ConnectError\n"
