@@ -119,7 +119,7 @@ def bench(
     A completion that ends for its number of tokens has as many; of any other, the events with text
     are counted, which are at most as many as its tokens. Ctrl-C ends the measuring and keeps what
     there is. Other work on the machine slows both sides down: measure a quiet one.
-    """
+    """  # noqa: D301 - the one backslash tells typer to keep these lines
     from tenuto.bench.load import Generator, Level, Load
     from tenuto.settings import client_environment
 
