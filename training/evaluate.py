@@ -10,6 +10,7 @@ run directory also the loss by kind of text; with another file, its answers to t
 
 import argparse
 import random
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -188,6 +189,7 @@ def faulty_stories(card: Card) -> list[str]:
     for one in told:
         for fault in one.faults:
             kind = fault.split(":")[0].split(" '")[0]
+            kind = re.sub(r"^\S+ (comes once|does not appear)$", r"a name \1", kind)
             counts[kind] = counts.get(kind, 0) + 1
     lines = [f"- {count} x {kind}" for kind, count in sorted(counts.items())]
     if told:
