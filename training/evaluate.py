@@ -10,12 +10,18 @@ run directory also the loss by kind of text; with another file, its answers to t
 
 import argparse
 import random
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from training.corpus.material import load
-from training.corpus.questions import Question, prompt, questions
+from training.corpus.questions import (
+    Question,
+    StoryRequest,
+    prompt,
+    questions,
+    story_requests,
+)
 from training.corpus.story_checks import faults
 from training.engine import RUNTIMES, Answer, Engine
 from training.losses import held_out_losses
@@ -53,17 +59,10 @@ SAMPLES = [
 ]
 
 
-class Asked(NamedTuple):
-    """A request for a story, and the name that its hero must have, if it says one."""
-
-    prompt: str
-    hero: str | None
-
-
 class Told(NamedTuple):
     """A story that was asked for, the answer, and what is wrong with it."""
 
-    asked: Asked
+    asked: StoryRequest
     answer: Answer
     faults: list[str]
 
@@ -86,23 +85,10 @@ def grade(engine: Engine, asked: Iterable[Question]) -> list[Graded]:
     ]
 
 
-def stories_asked() -> dict[str, list[Asked]]:
-    """Returns requests for stories as training has them, and such as it has not."""
-    kept = load("held_out")
-    new = []
-    for number, name in enumerate(kept["names"]):
-        kind = kept["stories"]["kinds"][number % len(kept["stories"]["kinds"])]
-        ask = kept["stories"]["ask"][number % len(kept["stories"]["ask"])]
-        new.append(Asked(prompt(ask.replace("<kind>", kind).replace("<name>", name)), name))
-    beasts = load("stories")["beasts"]
-    known = [Asked(prompt(f"Tell me a story about a {beast}."), None) for beast in beasts]
-    return {"stories": known, "stories, new phrasing and names": new}
-
-
 def judge_stories(engine: Engine) -> dict[str, list[Told]]:
     """Returns the stories that the model told, with their faults."""
     judged = {}
-    for skill, asked in stories_asked().items():
+    for skill, asked in story_requests().items():
         answers = engine.complete([one.prompt for one in asked], TEMPERATURE, SEED)
         judged[skill] = [
             Told(one, answer, faults(answer.text, one.hero))
@@ -203,6 +189,7 @@ def faulty_stories(card: Card) -> list[str]:
     for one in told:
         for fault in one.faults:
             kind = fault.split(":")[0].split(" '")[0]
+            kind = re.sub(r"^\S+ (comes once|does not appear)$", r"a name \1", kind)
             counts[kind] = counts.get(kind, 0) + 1
     lines = [f"- {count} x {kind}" for kind, count in sorted(counts.items())]
     if told:

@@ -15,8 +15,8 @@ from training.corpus import arithmetic, facts
 from training.corpus.documents import documents
 from training.corpus.material import FOLDER, load
 from training.corpus.opendata import open_documents
-from training.corpus.questions import questions
-from training.corpus.stories import story
+from training.corpus.questions import questions, story_requests
+from training.corpus.stories import asked_by_name, story
 from training.corpus.story_checks import faults
 from training.corpus.templates import expand
 from training.corpus.vocabulary import made_up
@@ -104,10 +104,10 @@ def test_ways_of_asking_that_are_held_out_never_occur() -> None:
     text = "\n".join(sample())
     kept = load("held_out")
     ways = [way[part] for way in kept["recall"] + kept["favorite"] for part in ("tell", "ask")]
-    ways += kept["repeat"]["ask"] + kept["stories"]["ask"]
+    ways += kept["repeat"]["ask"] + kept["stories"]["ask"] + kept["stories"]["further"]
     for way in ways:
         longest = max(re.split(r"a? ?<\w+>", way), key=len).strip()
-        assert len(longest) > 10
+        assert len(longest) >= 10
         assert longest not in text, way
 
 
@@ -133,6 +133,20 @@ def test_stories_keep_their_hero_and_their_length() -> None:
         told = story(rng)
         assert told.text.count(told.values["hero"]) >= 3
         assert 60 <= len(told.text.split()) <= 200
+
+
+def test_a_hero_who_is_asked_for_by_name_is_the_hero_that_is_told_of() -> None:
+    rng = Random(5)
+    after_name = set()
+    for _ in range(1500):
+        question, told = asked_by_name(rng)
+        hero = told.values["hero"]
+        assert re.search(rf"(?<!\w){re.escape(hero)}(?!\w)", question, re.IGNORECASE), question
+        assert told.text.count(hero) >= 3, question
+        assert not re.search(r"[<>{}|]|  | [.,!?]", question), question
+        after_name.update(re.findall(rf"{re.escape(hero)}(\W+\w+)", question)[:1])
+    # What follows a name must not be foreseeable, or the model takes it for a part of the name.
+    assert len(after_name) > 300
 
 
 def test_the_checks_pass_every_story_of_the_generator() -> None:
@@ -179,6 +193,14 @@ def test_questions_are_graded() -> None:
     assert not found["capitals"].right(" The capital of Mongolia is Paris.")
     assert found["sums to 20"].right(" 20 plus 0 is 20.")
     assert not found["sums to 20"].right(" 20 plus 0 is 21.")
+
+
+def test_new_names_are_asked_for_in_every_new_way_and_each_request_once() -> None:
+    asked = story_requests()["stories, new phrasing and names"]
+    kept = load("held_out")
+    assert len(asked) == len(kept["names"]) * len(kept["stories"]["ask"])
+    assert len({one.prompt for one in asked}) == len(asked)
+    assert all(one.hero and one.hero in one.prompt for one in asked)
 
 
 def test_open_talks_are_a_light_dose(tmp_path: Path) -> None:

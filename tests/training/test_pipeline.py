@@ -13,7 +13,7 @@ np = pytest.importorskip("numpy")
 gguf = pytest.importorskip("gguf")
 tokenizers = pytest.importorskip("tokenizers")
 
-from training import checkpoint, export, tokenizer, train  # noqa: E402  (they import the above)
+from training import average, checkpoint, export, tokenizer, train  # noqa: E402  (they import the above)
 from training.batches import PROMPT_WEIGHT, Corpus, Position, Speakers  # noqa: E402
 from training.corpus.documents import documents  # noqa: E402
 from training.model import SIZES, Config, Llama  # noqa: E402
@@ -166,6 +166,19 @@ def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(model: Path, 
     assert fields["tokenizer.ggml.tokens"][0] == tokenizer.END_TOKEN
     assert len(fields["tokenizer.ggml.tokens"]) == VOCABULARY
     assert str(run.parent).encode() not in model.read_bytes()
+
+
+def test_the_mean_of_runs_lies_between_them(run: Path, tmp_path: Path) -> None:
+    other, mean = tmp_path / "other", tmp_path / "mean"
+    average.main([str(other), f"{run}:1.0"])
+    state = checkpoint.read(other)
+    state["model"] = {name: weight + 1 for name, weight in state["model"].items()}
+    torch.save(state, other / checkpoint.FILE)
+    average.main([str(mean), f"{run}:0.75", f"{other}:0.25"])
+    before, after = checkpoint.read(run)["model"], checkpoint.read(mean)["model"]
+    assert all(torch.allclose(after[name], before[name] + 0.25, atol=1e-5) for name in before)
+    with pytest.raises(ValueError, match="add up to 1"):
+        average.main([str(mean), f"{run}:0.75", f"{other}:0.75"])
 
 
 def test_weights_survive_the_export(model: Path, run: Path) -> None:

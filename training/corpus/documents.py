@@ -42,7 +42,7 @@ TALKS: list[tuple[str, Kind, int]] = [
     ("instruction", instruction, 65),
     ("refusal", refusal, 40),
     ("counting", arithmetic.counting, 20),
-    ("story asked for", stories.asked, 70),
+    ("story asked for", stories.asked, 130),
 ]
 PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
     ("plain story", stories.plain, 25),

@@ -7,6 +7,7 @@ Names, words, greetings, questions of identity and whole ways of telling and ask
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 from training.corpus import facts
@@ -24,6 +25,13 @@ class Question(NamedTuple):
     def right(self, answer: str) -> bool:
         """Whether `answer`, the text up to the stop sequence, is right (case aside)."""
         return re.search(self.accept, answer, re.IGNORECASE) is not None
+
+
+class StoryRequest(NamedTuple):
+    """A prompt that asks for a story, and the name that its hero must have, if it says one."""
+
+    prompt: str
+    hero: str | None
 
 
 def prompt(*humans: str, replies: tuple[str, ...] = ()) -> str:
@@ -142,3 +150,29 @@ def questions() -> Iterator[Question]:
     yield from _favorites()
     yield from _repeating()
     yield from _manners()
+
+
+def story_requests() -> dict[str, list[StoryRequest]]:
+    """Requests for stories by skill: such as training has them, and such as it has not.
+
+    Every new name comes with each of the ways of ``ask``, and with two of those of ``further``.
+    """
+    beasts, new = load("stories")["beasts"], load("held_out")["stories"]
+    known = [StoryRequest(prompt(f"Tell me a story about a {beast}."), None) for beast in beasts]
+    return {
+        "stories": known,
+        "stories, new phrasing and names": _new_stories(new["ask"], len(new["ask"])),
+        "stories, further phrasing": _new_stories(new["further"], 2),
+    }
+
+
+def _new_stories(ways: list[str], rounds: int) -> list[StoryRequest]:
+    """`rounds` requests for each new name, the ways and the kinds of hero taken in turn."""
+    kinds: list[str] = load("held_out")["stories"]["kinds"]
+    asked = []
+    for shift, (number, name) in product(range(rounds), enumerate(load("held_out")["names"])):
+        kind, way = kinds[(number + shift) % len(kinds)], ways[(number + shift) % len(ways)]
+        asked.append(
+            StoryRequest(prompt(way.replace("<kind>", kind).replace("<name>", name)), name)
+        )
+    return asked

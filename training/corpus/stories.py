@@ -1,5 +1,6 @@
 """Short stories: an opening, the beats of one plot and an ending over a consistent cast."""
 
+import re
 from random import Random
 from typing import Any, NamedTuple
 
@@ -19,6 +20,13 @@ class Story(NamedTuple):
     plot: dict[str, Any]
 
 
+def _kind(sex: str, rng: Random, strange: bool) -> str:
+    """What a character is: a girl or boy, a beast, or, if `strange`, also what else has a name."""
+    if strange and rng.random() < 0.3:
+        return rng.choice([*load("story_requests")["people"], *load("words")["animal"]])
+    return rng.choice(load("stories")["beasts"]) if rng.random() < 0.6 else sex
+
+
 def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -> dict[str, str]:
     """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`.
 
@@ -28,7 +36,7 @@ def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -
     content, words = load("stories"), load("words")
     while True:
         sex = rng.choice(("girl", "boy"))
-        noun = rng.choice(content["beasts"]) if rng.random() < 0.6 else sex
+        noun = _kind(sex, rng, strange)
         name = rng.choice(words[f"{sex}s"])
         if strange and rng.random() < 0.6:
             name = made_up(rng).capitalize() if noun != sex else rare_name(rng)
@@ -78,9 +86,38 @@ def _laid_out(beats: list[str], values: dict[str, str], rng: Random) -> str:
     return whole
 
 
+def _deeds(rng: Random) -> dict[str, str]:
+    """What a person wants the hero to do: `does` and `do`, at times made-up verbs.
+
+    With made-up ones too, the model learns that a name ends before the next word, whatever it is.
+    """
+    content = load("story_requests")
+    deeds = {"does": rng.choice(content["does"]), "do": rng.choice(content["do"])}
+    if rng.random() < 0.3:
+        verb = made_up(rng)
+        return {"does": f"{verb}s" + rng.choice(("", "", f" {deeds['does']}")), "do": verb}
+    return deeds
+
+
+def asked_by_name(rng: Random) -> tuple[str, Story]:
+    """A request for a story about somebody with a name, in any of many ways, and that story."""
+    content = load("story_requests")
+    ask = rng.choice(content["ask"])
+    told = story(rng, named=("hero", "friend") if "<friend>" in ask else ("hero",))
+    values = told.values | _deeds(rng)
+    values["who"] = expand(content["who"], rng, values)
+    if rng.random() < 0.35:
+        ask = re.sub("( who|,? and <hero_he>| and)? <does>", "", ask)
+    question = capital(expand(ask, rng, values))
+    return question, told
+
+
 def asked(rng: Random) -> Talk:
     """A request for a story, with or without wishes, and a story that grants them."""
     content = load("stories")
+    if rng.random() < 0.5:
+        question, told = asked_by_name(rng)
+        return [Turn(question, told.text)]
     wish = rng.choice(content["wish"])
     told = story(rng, wish.get("needs"), tuple(slots(wish["text"])))
     about = f" {expand(wish['text'], rng, told.values)}".rstrip()
