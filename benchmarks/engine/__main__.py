@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.engine import peers, scenarios
-from benchmarks.engine.machine import Others, description
+from benchmarks.engine.machine import Others, Patience, description
 from benchmarks.engine.model import model_file
 from benchmarks.engine.peers import BareLoop
 from benchmarks.engine.scenarios import Figures, Scenario
@@ -59,6 +59,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--llama-cpp-python", metavar="PYTHON", help="measure the llama_cpp that this has, too"
     )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="wait so long, in all, for moments in which nothing else runs (default: 0)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all rounds into it")
     return parser.parse_args()
 
@@ -66,13 +73,14 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Measures and prints a table for each quantisation."""
     arguments = _arguments()
+    patience = Patience(60 * arguments.wait, _MOST_OTHERS)
     report: dict[str, Table] = {}
     print(description(arguments.threads), flush=True)
     try:
         for quantisation in arguments.quantisations or ["Q8_0", "Q4_0"]:
             table = report[quantisation] = Table()
             try:
-                _measure(table, quantisation, arguments)
+                _measure(table, quantisation, arguments, patience)
             finally:
                 # After Ctrl-C too: what was measured so far.
                 print("\n".join(_lines(quantisation, table)), flush=True)
@@ -83,7 +91,9 @@ def main() -> None:
             arguments.json.write_text(json.dumps(report, indent=1))
 
 
-def _measure(table: Table, quantisation: str, arguments: argparse.Namespace) -> None:
+def _measure(
+    table: Table, quantisation: str, arguments: argparse.Namespace, patience: Patience
+) -> None:
     model = model_file(quantisation)
     prompts = Prompts(secrets.randbits(32))
     with ExitStack() as stack:
@@ -105,15 +115,15 @@ def _measure(table: Table, quantisation: str, arguments: argparse.Namespace) -> 
             _note(f"{quantisation}, round {number + 1} of {arguments.rounds}")
             # One that answers one after another is slow, and the same in every round.
             quick = [server for server in servers if not (server.serial and number)]
-            _round(table, scenarios.prefill, quick, prompts)
+            _round(table, scenarios.prefill, quick, prompts, patience)
             for streams, scenario in scenarios.BURSTS.items():
                 able = [each for each in quick if not each.serial or streams <= _MOST_SERIAL]
-                _round(table, scenario, able, prompts)
-                _bare_round(table, bare, streams)
+                _round(table, scenario, able, prompts, patience)
+                _bare_round(table, bare, streams, patience)
         for number in range(arguments.cache_rounds):
             _note(f"{quantisation}, caches, round {number + 1} of {arguments.cache_rounds}")
-            _round(table, scenarios.shared_prefix, servers, prompts)
-            _round(table, scenarios.multi_turn, servers, prompts)
+            _round(table, scenarios.shared_prefix, servers, prompts, patience)
+            _round(table, scenarios.multi_turn, servers, prompts, patience)
 
 
 def _warm_up(servers: list[Server], bare: BareLoop, prompts: Prompts) -> None:
@@ -122,30 +132,33 @@ def _warm_up(servers: list[Server], bare: BareLoop, prompts: Prompts) -> None:
     bare.rate(1, 64, 8)
 
 
-def _round(table: Table, scenario: Scenario, servers: list[Server], prompts: Prompts) -> None:
+def _round(
+    table: Table, scenario: Scenario, servers: list[Server], prompts: Prompts, patience: Patience
+) -> None:
     for server in servers:
 
         def measure(server: Server = server) -> Figures:
             return asyncio.run(scenario(server, prompts))
 
-        for name, value in _quiet(table, server.name, measure).items():
+        for name, value in _quiet(table, server.name, measure, patience).items():
             _add(table, name, server.name, value)
             _note(f"  {server.name}: {name} {value:.3g}")
 
 
-def _bare_round(table: Table, bare: BareLoop, streams: int) -> None:
+def _bare_round(table: Table, bare: BareLoop, streams: int, patience: Patience) -> None:
     name = f"{streams} stream{'s' if streams > 1 else ''}: tokens/s"
 
     def measure() -> Figures:
         return {name: bare.rate(streams, scenarios.PROMPT_TOKENS, scenarios.COMPLETION_TOKENS)}
 
-    _add(table, name, BARE, _quiet(table, BARE, measure)[name])
+    _add(table, name, BARE, _quiet(table, BARE, measure, patience)[name])
 
 
-def _quiet(table: Table, who: str, measure: Callable[[], Figures]) -> Figures:
+def _quiet(table: Table, who: str, measure: Callable[[], Figures], patience: Patience) -> Figures:
     """Measures, and again while others take too much of the machine; gives the quietest."""
     tries = []
     for _ in range(_TRIES):
+        patience.wait()
         others = Others()
         found = measure()
         tries.append((others.cores(), found))

@@ -12,6 +12,7 @@ from typing import Final
 
 _CPUS: Final = Path("/proc/cpuinfo")
 _STATISTICS: Final = Path("/proc/stat")
+_LOOK_S: Final = 1.0
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 # Columns of the statistics that are no work: idle, and waiting for a disk.
 _IDLE: Final = slice(3, 5)
@@ -40,6 +41,28 @@ class Others:
         """Cores that others kept busy since this was made, on average."""
         ticks = _others_ticks() - self._before
         return ticks * _TICK_S / (time.perf_counter() - self._started)
+
+
+class Patience:
+    """Waits for moments in which others leave the machine alone.
+
+    Args:
+        seconds: How long, in all.
+        most_cores: How much others may keep busy in a quiet moment.
+    """
+
+    def __init__(self, seconds: float, most_cores: float) -> None:
+        self._left = seconds
+        self._most_cores = most_cores
+
+    def wait(self) -> None:
+        """Returns when it is quiet, or patience is over."""
+        while self._left > 0:
+            others = Others()
+            time.sleep(_LOOK_S)
+            if others.cores() <= self._most_cores:
+                return
+            self._left -= _LOOK_S
 
 
 def _others_ticks() -> float:
