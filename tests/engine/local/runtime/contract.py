@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def beside_a_long_prompt(runtime: Runtime) -> list[int]:
     batch = load().batch_tokens
     token = runtime.encode("a")[-1]
     # Unlike any prompt before, so that nothing of it is in a cache.
-    prompt = [token + each % 7 for each in range(runtime.context - 8)]
+    prompt = random.choices(range(token, token + 100), k=runtime.context - 8)
     assert 3 * batch < len(prompt) <= 4 * batch
     runtime.begin(1, runtime.encode(TEXT), 1000, ANY)
     while not runtime.step():

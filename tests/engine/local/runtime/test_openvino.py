@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import Runtime
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
-from tests.engine.local.runtime.contract import RuntimeContract, beside_a_long_prompt
+from tests.engine.local.runtime.contract import RuntimeContract, beside_a_long_prompt, load
 
 pytest.importorskip("openvino_genai")
 
@@ -18,3 +18,13 @@ class TestOpenVinoKeepsTheContract(RuntimeContract):
     def test_a_running_job_writes_at_every_step(self, endless: Runtime) -> None:
         # The parts of the prompt are a token shorter each: that one is the running job's.
         assert beside_a_long_prompt(endless) == [1] * 4
+
+
+def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
+    runtime = OpenVinoRuntime(load(kv_cache_mib=2))
+    assert 0.9 * 2**21 < runtime.kv_bytes <= 2**21
+
+
+def test_a_cache_without_room_for_a_token_is_refused() -> None:
+    with pytest.raises(CannotLoad, match=r"kv_cache_mib is too small: 32 tokens take \d+ bytes"):
+        OpenVinoRuntime(load(kv_cache_mib=0))
