@@ -305,6 +305,12 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
         LocalEngine(LocalSettings(model=tmp_path))
 
 
+def test_a_folder_of_openvinos_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "openvino_model.xml").touch()
+    with pytest.raises(ModelError, match=r"OpenVINO's own format.*; name a GGUF file$"):
+        LocalEngine(LocalSettings(model=tmp_path))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.5, 0.99])
 def test_a_truncated_file_is_refused_before_it_is_loaded(tmp_path: Path, share: float) -> None:
     whole = built_in_model().read_bytes()
