@@ -8,15 +8,17 @@ DEV := $(VENV)/.dev
 
 TRAIN := training/.venv/bin/python -m training
 DOCUMENTS ?= 330000
-MINUTES ?= 185
+# Of training, and of `make soak`.
+TRAIN_MINUTES := $(or $(MINUTES),185)
+SOAK_MINUTES := $(or $(MINUTES),10)
 SIZE ?= 3m
 TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench bench-engine fuzz model compat clean
+.PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz soak model compat clean
 
 help: ## Print this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(RUN) ## Complete a prompt with the built-in model
 	$(BIN)/tenuto complete "Hello, world!"
@@ -45,14 +47,20 @@ bench: $(RUN) ## Measure this machine (a few minutes)
 bench-engine: $(DEV) ## Measure the embedded engine against llama.cpp (half an hour)
 	$(BIN)/python -m benchmarks.engine $(ARGUMENTS)
 
+bench-gateway: $(DEV) ## Measure what passing a request on costs, beside other gateways (ten minutes)
+	$(BIN)/python -m benchmarks.gateway
+
 fuzz: $(DEV) ## Send 100,000 requests, 10,000 malformed ones and 10,000 damaged models
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
+
+soak: $(DEV) ## Load a server on each runtime for MINUTES (10): nothing may be lost or kept
+	$(BIN)/python -m fuzz.soak --minutes $(SOAK_MINUTES)
 
 model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTES and SIZE set how far
 	mkdir -p $(TRAINED)
 	$(TRAIN).corpus $(TRAINED)/corpus.jsonl --documents $(DOCUMENTS)
 	$(TRAIN).tokenizer $(TRAINED)/corpus.jsonl $(TRAINED)
-	$(TRAIN).train $(TRAINED) --size $(SIZE) --minutes $(MINUTES)
+	$(TRAIN).train $(TRAINED) --size $(SIZE) --minutes $(TRAIN_MINUTES)
 	$(TRAIN).export $(TRAINED) $(TRAINED)/tenuto-mini.gguf --type q8_0
 	$(TRAIN).evaluate $(TRAINED)/tenuto-mini.gguf $(TRAINED)/REPORT.md --run $(TRAINED)
 

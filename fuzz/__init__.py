@@ -1,1 +1,1 @@
-"""Fuzzing of the server: `make fuzz`. The tests have short runs of the same."""
+"""Fuzzing of the server, `make fuzz`, and load for long, `make soak`. The tests have short runs."""

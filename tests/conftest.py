@@ -19,8 +19,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
+from tests.model_files import without_end
 
 # A deadline for an example would test how busy the machine is.
 hypothesis.settings.register_profile("tenuto", deadline=None)
@@ -94,14 +94,8 @@ def _printed(process: subprocess.Popen[str], pattern: str) -> str:
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that writes random tokens and never ends by itself, whatever it was taught."""
-    path = built_in_model()
-    weights = bytearray(path.read_bytes())
-    # All logits are 0 with a last norm of 0, and no token ends the text without this entry.
-    norm = next(t for t in gguf.read(path).tensors if t.name == "output_norm.weight")
-    weights[norm.start : norm.start + norm.length] = bytes(norm.length)
     endless = tmp_path_factory.mktemp("models") / "endless.gguf"
-    name = b"tokenizer.ggml.eos_token_id"
-    endless.write_bytes(weights.replace(name, name[:-2] + b"__"))
+    endless.write_bytes(without_end(built_in_model()))
     return endless
 
 

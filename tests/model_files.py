@@ -5,11 +5,17 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
 
 _ALIGNMENT = 32
 _HEAD_BYTES = 24  # magic, version, and the numbers of tensors and of pairs
 _STRING = 8
+
+# A block of 32 weights: a scale of 1.0 in half precision, and whole numbers.
+_Q8_ONES = struct.pack("<H32b", 0x3C00, *[1] * 32)
+_Q8_MINUS_ONES = struct.pack("<H32b", 0x3C00, *[-1] * 32)
+_LLAMA_CPPS_END = 11
 
 
 def with_template(path: Path, template: str) -> Path:
@@ -22,6 +28,33 @@ def with_template(path: Path, template: str) -> Path:
     value = struct.pack("<Q", len(text)) + text
     path.write_bytes(with_pair(built_in_model().read_bytes(), key, _STRING, value))
     return path
+
+
+def without_end(path: Path) -> bytes:
+    """A model like this one for which all tokens are equally likely, and none ends a text."""
+    weights = bytearray(path.read_bytes())
+    file = gguf.read(path)
+    vocabulary = len(file.metadata["tokenizer.ggml.tokens"])
+    for tensor in file.tensors:
+        name = tensor.name
+        if name in ("token_embd.weight", "output.weight"):
+            assert tensor.type == "Q8_0"
+            # Every token is the same vector. llama.cpp takes one for the end if none is named;
+            # that one is the opposite, and is never chosen.
+            row = tensor.length // vocabulary // len(_Q8_ONES)
+            data = _Q8_ONES * row * vocabulary
+            at = _LLAMA_CPPS_END * row * len(_Q8_ONES)
+            data = data[:at] + _Q8_MINUS_ONES * row + data[at + row * len(_Q8_ONES) :]
+        elif name == "output_norm.weight":
+            data = struct.pack("<f", 1.0) * (tensor.length // 4)
+        elif name.endswith(("attn_output.weight", "ffn_down.weight")):
+            # No layer adds anything.
+            data = bytes(tensor.length)
+        else:
+            continue
+        weights[tensor.start : tensor.start + tensor.length] = data
+    end = b"tokenizer.ggml.eos_token_id"
+    return bytes(weights.replace(end, end[:-2] + b"__"))
 
 
 def with_pair(whole: bytes, key: str, kind: int, value: bytes) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 
-from fuzz import models, raw, requests
+from fuzz import models, raw, requests, soak
 
 
 def test_no_request_is_answered_wrongly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,3 +24,34 @@ def test_damaged_models_end_in_a_line_or_a_completion() -> None:
     assert sum(count for end, count in ends.items() if end.startswith("checker")) == 200
     assert sum(count for end, count in ends.items() if end.startswith("load")) == 3
     assert ends["checker: refused"] > 50
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
+def test_ten_seconds_of_mixed_load_leave_a_server_as_it_was(
+    runtime: soak.Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip({"openvino": "openvino_genai", "llamacpp": "xllamacpp"}[runtime])
+    soak.main(10.0, runtime)
+    assert "complete, as alone" in capsys.readouterr().out
+
+
+def answered(text: str, stop_reason: str | None = "stop_sequence") -> list[str]:
+    """What the soak says of an answer to one whose name is Kelmi."""
+    known = [soak.Question("", name, frozenset({f" {name}."})) for name in ("Kelmi", "Zorlu")]
+    load = soak.Load(soak.Server(0, ""), known, random.Random(1))
+    load.judge(known[0], text, {"stop_reason": stop_reason})
+    return load.figures.wrong
+
+
+def test_the_soak_notices_a_text_that_is_anothers_or_cut_short() -> None:
+    assert answered(" Kelmi.") == answered(" You are Kelmi.") == []
+    for text in (" Zorlu.", " Kelmi. Zorlu.", "", " Kel"):
+        assert answered(text)
+    assert answered(" Kelmi.", None)
+
+
+def test_the_soak_notices_memory_that_grows() -> None:
+    ends = soak.Figures(Counter({"complete, as alone": 1}))
+    soak.check(ends, [(50.0, 200.0)] * 10)
+    with pytest.raises(soak.SoakFailure, match="the worker's memory grew from 200 to 250 MiB"):
+        soak.check(ends, [(50.0, 200.0)] * 9 + [(50.0, 250.0)])

@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -39,6 +40,17 @@ async def started(settings: LocalSettings = SETTINGS) -> LocalEngine:
     await engine.start()
     await engine.ready()
     return engine
+
+
+Library = Literal["openvino", "llamacpp"]
+BOTH = pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
+_LIBRARIES: dict[Library, str] = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
+
+
+def of_runtime(runtime: Library, **changes: Any) -> LocalSettings:
+    """Settings for a test that both runtimes pass; it is skipped where one is missing."""
+    pytest.importorskip(_LIBRARIES[runtime])
+    return replace(LLAMA_CPP, runtime=runtime, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -162,22 +174,98 @@ async def test_more_jobs_than_the_cache_holds_wait_and_all_end_whole() -> None:
         await engine.aclose()
 
 
+async def rest(pieces: AsyncIterator[Piece]) -> list[Piece]:
+    return [piece async for piece in pieces]
+
+
 def worker_pid(engine: LocalEngine) -> int:
     assert engine._worker is not None
     return engine._worker.pid
 
 
-async def test_a_killed_worker_fails_its_jobs_and_is_replaced(mortal: LocalEngine) -> None:
-    running = [mortal.generate(job(2000, seed=seed)) for seed in range(4)]
-    for each in running:
-        await anext(each)
-    os.kill(worker_pid(mortal), signal.SIGKILL)
-    for each in running:
-        with pytest.raises(EngineFailed):
-            async for _ in each:
-                pass
-    assert (await write(mortal, job()))[-1].finish is not None
-    assert (await mortal.ping()).restarts == 1
+async def idle(engine: LocalEngine) -> None:
+    """Waits until every slot is free."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            status = await engine.ping()
+            if not (status.running or status.waiting or status.kv_blocks_reserved):
+                return
+            await asyncio.sleep(0.005)
+
+
+@BOTH
+async def test_a_killed_worker_fails_its_jobs_and_is_replaced(
+    endless_model: Path, runtime: Library
+) -> None:
+    mortal = await started(of_runtime(runtime, model=endless_model, max_running=2))
+    try:
+        # Two that run, and two that wait.
+        jobs = [mortal.generate(job(2000, seed=seed)) for seed in range(4)]
+        for each in jobs:
+            await anext(each)
+        os.kill(worker_pid(mortal), signal.SIGKILL)
+        for each in jobs:
+            with pytest.raises(EngineFailed, match="send the request once more"):
+                await rest(each)
+        assert sum(piece.tokens for piece in await write(mortal, job())) == 12
+        assert (await mortal.ping()).restarts == 1
+        await idle(mortal)
+    finally:
+        await mortal.aclose()
+
+
+@BOTH
+async def test_a_caller_that_never_reads_holds_nobody_up(
+    endless_model: Path, runtime: Library
+) -> None:
+    engine = await started(of_runtime(runtime, model=endless_model, max_running=2))
+    try:
+        lazy = [engine.generate(job(1000, seed=seed)) for seed in range(2)]
+        for each in lazy:
+            await anext(each)
+        # Both places are taken by those that do not read, and become free all the same.
+        assert sum(piece.tokens for piece in await write(engine, job(20))) == 20
+        await idle(engine)
+        for each in lazy:
+            assert sum(piece.tokens for piece in await rest(each)) == 1000
+    finally:
+        await engine.aclose()
+
+
+@BOTH
+async def test_cancelling_frees_those_that_run_and_those_that_wait(
+    endless_model: Path, runtime: Library
+) -> None:
+    engine = await started(of_runtime(runtime, model=endless_model, max_running=2))
+    try:
+        jobs = [engine.generate(job(2000, seed=seed)) for seed in range(6)]
+        for each in jobs:
+            await anext(each)
+        for each in jobs:
+            await each.aclose()
+        await idle(engine)
+        assert sum(piece.tokens for piece in await write(engine, job(20))) == 20
+    finally:
+        await engine.aclose()
+
+
+async def test_the_limits_that_were_worked_out_are_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = replace(SETTINGS, threads=1, context=512, kv_cache_mib=8, batch_tokens=64)
+    with caplog.at_level("INFO", logger="tenuto.engine"):
+        engine = await started(settings)
+    try:
+        (limits,) = [line for line in caplog.messages if line.startswith("threads")]
+        blocks = (await engine.ping()).kv_blocks
+        assert limits == (
+            f"threads 1, context 512 tokens, KV cache 8 MiB ({blocks} blocks), "
+            "up to 64 completions at once, 64 tokens a step"
+        )
+        with pytest.raises(PromptTooLong, match="> 511 maximum"):
+            await write(engine, Job(raw_prompt("word " * 600), 1))
+    finally:
+        await engine.aclose()
 
 
 async def test_a_worker_ends_with_its_engine(mortal: LocalEngine) -> None:
@@ -217,6 +305,12 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
         LocalEngine(LocalSettings(model=tmp_path))
 
 
+def test_a_folder_of_openvinos_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "openvino_model.xml").touch()
+    with pytest.raises(ModelError, match=r"OpenVINO's own format.*; name a GGUF file$"):
+        LocalEngine(LocalSettings(model=tmp_path))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.5, 0.99])
 def test_a_truncated_file_is_refused_before_it_is_loaded(tmp_path: Path, share: float) -> None:
     whole = built_in_model().read_bytes()
@@ -244,12 +338,11 @@ async def test_a_file_that_the_runtime_refuses_is_an_error_for_all(tmp_path: Pat
         await engine.aclose()
 
 
-async def rest(pieces: AsyncIterator[Piece]) -> list[Piece]:
-    return [piece async for piece in pieces]
-
-
-async def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
-    engine = await started(replace(SETTINGS, step_timeout_s=1.0))
+@BOTH
+async def test_a_worker_that_hangs_is_killed_and_replaced(
+    endless_model: Path, runtime: Library
+) -> None:
+    engine = await started(of_runtime(runtime, model=endless_model, step_timeout_s=1.0))
     try:
         running = engine.generate(job(2000))
         await anext(running)

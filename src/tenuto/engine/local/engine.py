@@ -41,6 +41,8 @@ _log = logging.getLogger("tenuto.engine")
 
 BUILT_IN: Final = "tenuto-mini"
 
+_IR: Final = "openvino_model.xml"
+
 # A worker that lived for this long has shown that it can: the next restart is immediate again.
 _STABLE_S: Final = 30.0
 _FIRST_DELAY_S: Final = 0.25
@@ -372,6 +374,9 @@ def _check(path: Path) -> str:
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
     except IsADirectoryError:
+        if (path / _IR).exists():
+            reason = "is a folder in OpenVINO's own format, which cannot be read; name a GGUF file"
+            raise ModelError(f"{path}: {reason}") from None
         raise ModelError(f"{path}: is a folder, not a GGUF file") from None
     except (gguf.GgufError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

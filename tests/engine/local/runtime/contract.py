@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+import random
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,16 +57,12 @@ def score(
     return text, [token for delta in deltas for token in delta.written]
 
 
-_LONG_PROMPTS = itertools.count()
-
-
 def beside_a_long_prompt(runtime: Runtime) -> list[int]:
     """The tokens that a running job writes while a prompt of four parts is read, by the step."""
     batch = load().batch_tokens
     token = runtime.encode("a")[-1]
     # Unlike any prompt before, so that nothing of it is in a cache.
-    turn = next(_LONG_PROMPTS)
-    prompt = [token + turn, *(token + each % 7 for each in range(runtime.context - 9))]
+    prompt = random.choices(range(token, token + 100), k=runtime.context - 8)
     assert 3 * batch < len(prompt) <= 4 * batch
     runtime.begin(1, runtime.encode(TEXT), 1000, ANY)
     while not runtime.step():

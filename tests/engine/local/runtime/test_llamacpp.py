@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,21 +27,12 @@ from tests.engine.local.runtime.contract import (
 pytest.importorskip("xllamacpp")
 
 
-def make(wanted: Load) -> LlamaCppRuntime:
-    runtime = LlamaCppRuntime(wanted)
-    if wanted.path.endswith("endless.gguf"):
-        # For a model that names no end token, the library takes token 11 for one.
-        complete = runtime._server.complete
-        runtime._server.complete = lambda body, hear: complete(body | {"ignore_eos": True}, hear)  # type: ignore[method-assign]
-    return runtime
-
-
 class TestLlamaCppKeepsTheContract(RuntimeContract):
     """With a slot for each completion."""
 
     @staticmethod
     def make(wanted: Load) -> Runtime:
-        runtime = make(wanted)
+        runtime = LlamaCppRuntime(wanted)
         assert runtime.kv_blocks == wanted.max_running
         return runtime
 
@@ -50,12 +42,13 @@ class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
 
     @staticmethod
     def make(wanted: Load) -> Runtime:
-        runtime = make(replace(wanted, kv_cache_mib=pool_mib()))
+        runtime = LlamaCppRuntime(replace(wanted, kv_cache_mib=pool_mib()))
         if wanted.context is None:
             assert runtime.kv_blocks > wanted.max_running
         return runtime
 
 
+@cache
 def pool_mib() -> int:
     """The least memory that holds two whole contexts of the built-in model."""
     mib = 1
@@ -87,7 +80,7 @@ def test_there_are_never_more_jobs_than_slots() -> None:
 
 
 def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
-    runtime = make(load(endless_model, kv_cache_mib=1))
+    runtime = LlamaCppRuntime(load(endless_model, kv_cache_mib=1))
     prompt = runtime.encode(TEXT)
     for round_ in range(4):
         # Other texts each time: what the slots remember of earlier ones has to make room.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import Runtime
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 from tests.engine.local.runtime.contract import (
     ANY,
@@ -32,3 +32,13 @@ def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
     assert runtime.most_logprobs == 0
     runtime.begin(0, runtime.encode(TEXT), 2, ANY)
     assert all(delta.cached is None for delta in run(runtime, {0})[0])
+
+
+def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
+    runtime = OpenVinoRuntime(load(kv_cache_mib=2))
+    assert 0.9 * 2**21 < runtime.kv_bytes <= 2**21
+
+
+def test_a_cache_without_room_for_a_token_is_refused() -> None:
+    with pytest.raises(CannotLoad, match=r"kv_cache_mib is too small: 32 tokens take \d+ bytes"):
+        OpenVinoRuntime(load(kv_cache_mib=0))

@@ -204,7 +204,7 @@ def _end_tokens(file: gguf.Gguf) -> set[int]:
 
 
 def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:
-    """How many blocks the cache gets, and the bytes of one."""
+    """How many blocks may be promised, and the bytes of one."""
     heads = file.hyperparameter("attention.head_count")
     kv_heads = file.metadata.get(f"{file.architecture}.attention.head_count_kv", heads)
     head = file.metadata.get(
@@ -214,9 +214,10 @@ def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:
     layers = file.hyperparameter("block_count")
     block = _BLOCK_TOKENS * layers * kv_heads * 2 * (head + _HEAD_EXTRA_BYTES)
     wanted = load.max_running * -(-context // _BLOCK_TOKENS)
-    blocks: int = min(kv_budget(load) // block, wanted)
+    blocks: int = min(kv_budget(load) // block - _SPARE_BLOCKS, wanted)
     if blocks < 1:
-        raise CannotLoad(f"kv_cache_mib is too small: one block takes {block} bytes")
+        least = (_SPARE_BLOCKS + 1) * block
+        raise CannotLoad(f"kv_cache_mib is too small: {_BLOCK_TOKENS} tokens take {least} bytes")
     return blocks, block
 
 
