@@ -374,10 +374,10 @@ def _check(path: Path) -> str:
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
     except IsADirectoryError:
+        kind = "a folder, not a GGUF file"
         if (path / _IR).exists():
-            reason = "is a folder in OpenVINO's own format, which cannot be read; name a GGUF file"
-            raise ModelError(f"{path}: {reason}") from None
-        raise ModelError(f"{path}: is a folder, not a GGUF file") from None
+            kind = "a folder in OpenVINO's own format, which cannot be read; name a GGUF file"
+        raise ModelError(f"{path}: is {kind}") from None
     except (gguf.GgufError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"{path}: {reason}") from None
