@@ -182,7 +182,7 @@ def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
 def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
     endless_model: Path,
 ) -> None:
-    runtime = make(load(endless_model))
+    runtime = LlamaCppRuntime(load(endless_model))
     runtime.begin(0, runtime.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0))
     several = [delta for delta in run(runtime, {0})[0] if delta.data and delta.tokens > 1]
     assert several
