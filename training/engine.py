@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import openvino
@@ -101,8 +101,9 @@ class LlamaCpp:
     """A model loaded by llama.cpp, with which files of any tokenizer can be compared."""
 
     def __init__(self, model: Path, threads: int = 2) -> None:
-        import xllamacpp
+        import xllamacpp as untyped
 
+        xllamacpp: Any = untyped
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
         parameters.n_ctx, parameters.n_parallel = 4 * 2048, 4

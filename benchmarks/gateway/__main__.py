@@ -308,7 +308,7 @@ def _print(gateways: list[Gateway]) -> None:
 
 def main() -> None:
     """Runs all of it, and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="What a gateway costs.")
     parser.add_argument("--requests", type=int, default=20_000, help="a round (default 20,000)")
     parser.add_argument("--soak", type=int, default=100_000, help="at the end (default 100,000)")
     arguments = parser.parse_args()
