@@ -74,7 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         script = self.script
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        sent = self.rfile.read(int(self.headers["content-length"]))
+        if len(sent) < int(self.headers["content-length"]):
+            self.close_connection = True  # The client left.
+            return
+        body = json.loads(sent)
         with script.lock:
             script.bodies.append(body)
             script.keys.append(self.headers["x-api-key"])
