@@ -185,6 +185,14 @@ def test_there_are_as_few_places_to_tokenise_in_as_to_wait_in(runtime: Scripted)
         assert parent.until(frames.Full).key == 3
 
 
+def test_a_parent_that_leaves_something_unread_is_gone_like_any_other(runtime: Scripted) -> None:
+    with worker(runtime) as parent:
+        parent.submit(1, "short", 1_000_000)
+        parent.until(frames.Wrote)
+        # What is written from here on is not read before the socket is closed.
+        parent.submit(2, "short", 5)
+
+
 def test_a_cancelled_job_is_gone_after_one_step(runtime: Scripted) -> None:
     permits = runtime.may_step = threading.Semaphore(0)
     with worker(runtime) as parent:

@@ -107,7 +107,7 @@ class Worker:
                 for done in self._tokenising.take():
                     self._queue(done.job, done.tokens)
             if self._link in ready:
-                self._hear(self._link.recv(_READ_BYTES))
+                self._hear(_received(self._link))
             if not ready:
                 return
 
@@ -117,8 +117,6 @@ class Worker:
         return bool(self._streams or self._leaving or self._admission.waiting)
 
     def _hear(self, data: bytes) -> None:
-        if not data:
-            raise ParentGone
         for frame in self._reader.feed(data):
             if isinstance(frame, frames.Submit):
                 self._submit(frame)
@@ -318,13 +316,25 @@ def main(descriptor: int) -> None:
 
 def _first(link: socket.socket, reader: frames.FrameReader) -> frames.Load:
     while True:
-        data = link.recv(_READ_BYTES)
-        if not data:
-            raise ParentGone
-        for frame in reader.feed(data):
+        for frame in reader.feed(_received(link)):
             if not isinstance(frame, frames.Load):
                 raise TypeError(f"the first frame must be Load, not {type(frame).__name__}")
             return frame
+
+
+def _received(link: socket.socket) -> bytes:
+    """What came, at least a byte.
+
+    Raises:
+        ParentGone: The other end is closed; where it left something unread, that is an error.
+    """
+    try:
+        data = link.recv(_READ_BYTES)
+    except ConnectionError:
+        raise ParentGone from None
+    if not data:
+        raise ParentGone
+    return data
 
 
 def _follow_parent() -> None:
