@@ -67,6 +67,8 @@ TABLE: Mapping[str, May] = {
     "engine.local.admission": may("engine.local"),
     "engine.local.frames": may("engine.local"),
     "engine.local.gguf": may("engine.local"),
+    "engine.local.ir": may("engine.local"),
+    "engine.local.model_file": may("engine.local"),
     "engine.local.vocabulary": may("engine.local"),
     "engine.local.runtime": may(
         "engine.local", libraries="numpy openvino openvino_genai xllamacpp"
@@ -275,6 +277,14 @@ def test_importing_the_package_loads_no_server_no_engine_and_no_library() -> Non
 
     assert {name for name in loaded if is_in(name, "tenuto")} == {"tenuto", "tenuto.version"}
     assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "openvino"}
+
+
+def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:
+    loaded = loaded_by("from tenuto import Client\nClient(api_key='any')")
+
+    rooms = ("tenuto.server", "tenuto.engine", "tenuto.stream")
+    assert not [name for name in loaded if any(is_in(name, room) for room in rooms)]
+    assert not loaded & {"starlette", "uvicorn", "aiohttp", "typer", "openvino", "xllamacpp"}
 
 
 def test_the_workers_process_loads_nothing_but_the_embedded_engine() -> None:

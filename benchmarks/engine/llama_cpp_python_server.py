@@ -59,7 +59,12 @@ def main() -> None:
             event = {"content": text, "stop": tokens > 0, "tokens_predicted": tokens}
             self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
 
-    ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+    _Server(("127.0.0.1", int(port)), Handler).serve_forever()
+
+
+class _Server(ThreadingHTTPServer):
+    # Connections that come while none is accepted; by default so few that bursts are refused.
+    request_queue_size = 128
 
 
 if __name__ == "__main__":

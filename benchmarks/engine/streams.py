@@ -126,7 +126,8 @@ class Server:
         """A client with connections for any number of streams."""
         return httpx2.AsyncClient(
             timeout=_TIMEOUT_S,
-            limits=httpx2.Limits(max_connections=None),
+            # A new one for each request: llama.cpp closes those that it kept whenever it likes.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             headers={"anthropic-version": "2023-06-01"},
             trust_env=False,
         )

@@ -27,6 +27,7 @@ from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
 from tests.engine.contract import PROMPT, EngineContract, job, write
 from tests.model_files import with_pair, with_template
+from tests.model_folders import as_folder
 
 pytestmark = pytest.mark.anyio
 
@@ -301,14 +302,25 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is a folder"):
+    with pytest.raises(ModelError, match="is a folder without a model; name a GGUF file, or"):
         LocalEngine(LocalSettings(model=tmp_path))
 
 
-def test_a_folder_of_openvinos_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_damaged_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "openvino_model.xml").touch()
-    with pytest.raises(ModelError, match=r"OpenVINO's own format.*; name a GGUF file$"):
+    with pytest.raises(ModelError, match=r"openvino_model\.bin is missing$"):
         LocalEngine(LocalSettings(model=tmp_path))
+
+
+async def test_a_folder_of_openvinos_is_a_model(tmp_path: Path) -> None:
+    pytest.importorskip("openvino_genai")
+    folder = as_folder(built_in_model(), tmp_path / "mini-ov")
+    engine = await started(replace(SETTINGS, model=folder))
+    try:
+        assert await engine.ready() == "mini-ov"
+        assert "".join(piece.text for piece in await write(engine, job())).startswith(" ")
+    finally:
+        await engine.aclose()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.5, 0.99])

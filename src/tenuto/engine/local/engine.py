@@ -29,7 +29,7 @@ from tenuto.engine.base import (
     Status,
     TokenLogprob,
 )
-from tenuto.engine.local import frames, gguf
+from tenuto.engine.local import frames, gguf, ir, model_file
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
@@ -40,8 +40,6 @@ from tenuto.settings import LocalSettings
 _log = logging.getLogger("tenuto.engine")
 
 BUILT_IN: Final = "tenuto-mini"
-
-_IR: Final = "openvino_model.xml"
 
 # A worker that lived for this long has shown that it can: the next restart is immediate again.
 _STABLE_S: Final = 30.0
@@ -365,20 +363,26 @@ def _messages(prompt: Prompt) -> tuple[list[tuple[str, str]], str]:
 
 
 def _check(path: Path) -> str:
-    """Checks a model file, gives the model's name: the file's own, without its ending."""
-    name = path.stem
+    """Checks a model, gives its name: the folder's, or the file's without its ending."""
     try:
+        if path.is_dir():
+            return _check_folder(path)
         for part in gguf.parts(path, gguf.read(path)):
             path = part
             gguf.read(part)
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        kind = "a folder, not a GGUF file"
-        if (path / _IR).exists():
-            kind = "a folder in OpenVINO's own format, which cannot be read; name a GGUF file"
-        raise ModelError(f"{path}: is {kind}") from None
-    except (gguf.GgufError, OSError) as error:
+    except (*model_file.Unsound, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ModelError(f"{path}: {reason}") from None
-    return name
+    return path.stem
+
+
+def _check_folder(path: Path) -> str:
+    if not ir.is_ir(path):
+        raise ModelError(
+            f"{path}: is a folder without a model; name a GGUF file, or a folder that holds "
+            f"{ir.MODEL}.xml"
+        )
+    ir.read(path)
+    return path.resolve().name

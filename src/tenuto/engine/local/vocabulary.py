@@ -14,9 +14,9 @@ from typing import Final
 from tenuto.engine.local.runtime.base import Written
 
 # Token types of the GGUF specification that print something; control tokens and the like do not.
-_NORMAL: Final = 1
+NORMAL: Final = 1
 CONTROL: Final = 3
-_USER_DEFINED: Final = 4
+USER_DEFINED: Final = 4
 _BYTE: Final = 6
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -44,16 +44,16 @@ def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list
         decode = _sentencepiece
     else:
         raise UnknownVocabulary(f"tokenizer {model!r} is not supported, only gpt2 and llama")
-    kinds = types or [_NORMAL] * len(tokens)
+    kinds = types or [NORMAL] * len(tokens)
     if len(kinds) != len(tokens):
         raise UnknownVocabulary(
             f"the vocabulary is damaged: {len(tokens)} tokens, {len(kinds)} types"
         )
     return [
         decode(token)
-        if kind in (_NORMAL, _BYTE)
+        if kind in (NORMAL, _BYTE)
         else token.encode("utf-8", "surrogateescape")
-        if kind == _USER_DEFINED
+        if kind == USER_DEFINED
         else b""
         for token, kind in zip(tokens, kinds, strict=True)
     ]

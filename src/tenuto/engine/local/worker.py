@@ -22,7 +22,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenuto.engine.local import frames, gguf
+from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
 from tenuto.engine.local.prefixes import Prefixes
@@ -288,14 +288,14 @@ def main(descriptor: int) -> None:
     reader = frames.FrameReader()
     load = _first(link, reader)
     try:
-        file = gguf.read(Path(load.path))
+        file = model_file.read(Path(load.path))
         template = template_of(file, load.format)
         runtime, name, note = load_runtime(load, file)
     except TemplateRefused as error:
         reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
         link.sendall(frames.encode(frames.NotLoaded(reason)))
         return
-    except (CannotLoad, gguf.GgufError, OSError) as error:
+    except (CannotLoad, *model_file.Unsound, OSError) as error:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return
     chat = template is not None

@@ -8,6 +8,7 @@ import pytest
 
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, Tensor
+from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import choose, llamacpp, openvino
 from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 
@@ -18,6 +19,7 @@ READABLE = Gguf({"general.architecture": "llama"}, (Tensor("a", "Q8_0", 0, 34),)
 SPLIT = Gguf({"general.architecture": "llama", "split.count": 2}, READABLE.tensors)
 ODD_TYPE = Gguf(READABLE.metadata, (Tensor("a", "IQ2_S", 0, 82),))
 ODD_ARCHITECTURE = Gguf({"general.architecture": "mamba"}, READABLE.tensors)
+FOLDER = IrModel({"general.architecture": "mamba"}, (), frozenset())
 
 Install = Callable[..., None]
 
@@ -75,6 +77,8 @@ BOTH = {"openvino_genai", "xllamacpp"}
         (BOTH, SPLIT, "llamacpp"),
         (BOTH, ODD_TYPE, "llamacpp"),
         (BOTH, ODD_ARCHITECTURE, "llamacpp"),
+        (BOTH, FOLDER, "openvino"),
+        ({"xllamacpp"}, FOLDER, "openvino"),
     ],
 )
 def test_the_fastest_runtime_that_reads_the_file_loads_it(
@@ -90,6 +94,14 @@ def test_a_setting_decides_for_one(install: Install, name: str) -> None:
     install(BOTH)
     said: tuple[object, ...] = choose.load_runtime(replace(LOAD, runtime=name), SPLIT)
     assert said == (Loaded(name, tokenises=True), name, "")
+
+
+def test_llama_cpp_is_not_tried_on_a_folder(install: Install) -> None:
+    install(BOTH, broken=frozenset({"openvino"}))
+    with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
+        choose.load_runtime(LOAD, FOLDER)
+    with pytest.raises(CannotLoad, match=r"^llama\.cpp reads GGUF files only"):
+        choose.load_runtime(replace(LOAD, runtime="llamacpp"), FOLDER)
 
 
 def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install: Install) -> None:

@@ -30,8 +30,8 @@ pytest.importorskip("xllamacpp")
 class TestLlamaCppKeepsTheContract(RuntimeContract):
     """With a slot for each completion."""
 
-    @staticmethod
-    def make(wanted: Load) -> Runtime:
+    @classmethod
+    def make(cls, wanted: Load) -> Runtime:
         runtime = LlamaCppRuntime(wanted)
         assert runtime.kv_blocks == wanted.max_running
         return runtime
@@ -40,8 +40,8 @@ class TestLlamaCppKeepsTheContract(RuntimeContract):
 class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
     """With cells for about two contexts, which eight slots share."""
 
-    @staticmethod
-    def make(wanted: Load) -> Runtime:
+    @classmethod
+    def make(cls, wanted: Load) -> Runtime:
         runtime = LlamaCppRuntime(replace(wanted, kv_cache_mib=pool_mib()))
         if wanted.context is None:
             assert runtime.kv_blocks > wanted.max_running

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime.base import CannotLoad, Runtime
 
 # What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
@@ -43,6 +44,10 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     Raises:
         CannotLoad: There is none.
     """
+    if isinstance(file, IrModel):
+        if wanted == "llamacpp":
+            raise CannotLoad("llama.cpp reads GGUF files only, and this is a folder of OpenVINO's")
+        return ["openvino"]
     if wanted != "auto":
         return [wanted]
     installed = [name for name, library in _LIBRARIES.items() if find_spec(library)]

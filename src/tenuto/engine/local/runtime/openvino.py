@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.engine.local import gguf
+from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.frames import Load
+from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime.base import (
     CannotLoad,
     Delta,
@@ -38,7 +39,7 @@ _SPARE_BLOCKS: Final = 8
 
 
 class OpenVinoRuntime:
-    """A GGUF model in an `openvino_genai.ContinuousBatchingPipeline`.
+    """A model in an `openvino_genai.ContinuousBatchingPipeline`: GGUF, or OpenVINO's own format.
 
     Raises:
         CannotLoad: The library is not installed, or it cannot read this model.
@@ -66,14 +67,15 @@ class OpenVinoRuntime:
             ) from None
         self._ov, self._genai, self._np = ov, genai, np
 
-        file = gguf.read(Path(load.path))
+        file = model_file.read(Path(load.path))
         self._table = _token_table(file)
         self.longest_token = max(map(len, self._table))
         self.context = context_of(file.hyperparameter("context_length"), load.context)
         self.kv_blocks, block_bytes = _kv_blocks(file, load, self.context)
         self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block_bytes
         self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
-        self._bos = _bos(file)
+        self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+        self._adds_bos = _adds_bos(file)
         # The library insists on an end token; for a model without one it is a token that is not.
         self._ends = _end_tokens(file) or {len(self._table)}
 
@@ -86,7 +88,12 @@ class OpenVinoRuntime:
         self.threads = load.threads or physical_cores()
         # Bound to cores, its threads wait for whatever else runs there while other cores are idle:
         # beside one busy process, a single stream then has half its speed.
-        properties = {"INFERENCE_NUM_THREADS": self.threads, "ENABLE_CPU_PINNING": False}
+        properties = {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "ENABLE_CPU_PINNING": False,
+            # What it does by itself, but for some folders, which ask for 16 bits.
+            "KV_CACHE_PRECISION": "u8",
+        }
         try:
             self._pipeline = genai.ContinuousBatchingPipeline(
                 load.path, scheduler, "CPU", properties
@@ -102,8 +109,12 @@ class OpenVinoRuntime:
     def encode(self, text: str) -> list[int]:
         """See `Runtime.encode`."""
         ids = self._tokenizer.encode(text)
-        if self._bos is not None and ids[:1] != [self._bos]:
-            ids.insert(0, self._bos)
+        if self._bos is not None:
+            if self._adds_bos and ids[:1] != [self._bos]:
+                ids.insert(0, self._bos)
+            elif ids[:2] == [self._bos] * 2:
+                # A folder's tokenizer adds it even to a text that spells it out.
+                del ids[0]
         return ids
 
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
@@ -181,14 +192,11 @@ def _token_table(file: gguf.Gguf) -> list[bytes]:
         raise CannotLoad(str(error)) from None
 
 
-def _bos(file: gguf.Gguf) -> int | None:
-    """The token that begins every text, if the model was trained with one."""
+def _adds_bos(file: gguf.Gguf) -> bool:
+    """Whether texts begin with a token of their own, which the library's tokenizer leaves out."""
     # Files of SentencePiece models leave the entry out, and mean yes.
     by_default = file.metadata.get("tokenizer.ggml.model") == "llama"
-    if not file.metadata.get("tokenizer.ggml.add_bos_token", by_default):
-        return None
-    bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
-    return bos
+    return bool(file.metadata.get("tokenizer.ggml.add_bos_token", by_default))
 
 
 def _end_tokens(file: gguf.Gguf) -> set[int]:
@@ -200,7 +208,7 @@ def _end_tokens(file: gguf.Gguf) -> set[int]:
         # Many files name only the one that ends a text, though the model ends its turns.
         texts = enumerate(file.metadata.get("tokenizer.ggml.tokens", ()))
         ends |= {token for token, text in texts if text in _TURN_ENDS}
-    return ends
+    return ends | file.ends if isinstance(file, IrModel) else ends
 
 
 def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:

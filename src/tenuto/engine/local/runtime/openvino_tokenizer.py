@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from tenuto.engine.local.ir import TOKENIZER
+
 # More tokens than any text has.
 _NO_LIMIT: Final = 2**31 - 1
 
-_FILE: Final = "openvino_tokenizer.xml"
 _EXTENSION: Final = Path("lib") / "libopenvino_tokenizers.so"
 
 
@@ -24,7 +25,7 @@ class OpenVinoTokenizer:
     """Text -> token ids. Its calls may come from several threads at once, and let others run.
 
     Args:
-        path: A GGUF file.
+        path: A GGUF file, or a folder of OpenVINO's.
 
     Raises:
         RuntimeError: It cannot be read.
@@ -36,14 +37,19 @@ class OpenVinoTokenizer:
         import openvino_genai as genai
 
         self._ov = ov
-        with tempfile.TemporaryDirectory(prefix="tenuto-") as folder:
-            # The library writes the tokenizer beside the file that it reads.
-            link = Path(folder) / "model.gguf"
-            link.symlink_to(path.resolve())
-            tokenizer = genai.Tokenizer(link, enable_save_ov_model=True)
-            core = ov.Core()
-            core.add_extension(_extension())
-            model = core.read_model(Path(folder) / _FILE)
+        core = ov.Core()
+        core.add_extension(_extension())
+        with tempfile.TemporaryDirectory(prefix="tenuto-") as temporary:
+            folder = path
+            if path.is_dir():
+                tokenizer = genai.Tokenizer(path)
+            else:
+                # The library writes the tokenizer beside the file that it reads.
+                folder = Path(temporary)
+                link = folder / "model.gguf"
+                link.symlink_to(path.resolve())
+                tokenizer = genai.Tokenizer(link, enable_save_ov_model=True)
+            model = core.read_model(folder / f"{TOKENIZER}.xml")
             _lift_limit(ov, model)
             properties = {"INFERENCE_NUM_THREADS": 1}  # it computes nothing in parallel
             self._model = core.compile_model(model, "CPU", properties)
@@ -53,7 +59,7 @@ class OpenVinoTokenizer:
         self._nul: list[int] = _ids(tokenizer.encode("\0", add_special_tokens=False).input_ids)
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of a text, without one that begins it."""
+        """The tokens of a text; without one that begins it, unless a folder's adds it."""
         body = text.rstrip("\0")
         ids: list[int] = []
         if body:

@@ -1,0 +1,239 @@
+"""A model in OpenVINO's own format (IR): a folder, as `optimum-cli export openvino` writes it.
+
+What the folder says of its model is told in the terms of GGUF's metadata, so that whatever comes
+after speaks one language. As with a GGUF file, sizes are checked before a library maps the weights:
+reading beyond a file's end takes the whole process down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.vocabulary import CONTROL, NORMAL, USER_DEFINED
+
+MODEL: Final = "openvino_model"
+TOKENIZER: Final = "openvino_tokenizer"
+# The library loads it with the other, though what it does is done here.
+_DETOKENIZER: Final = "openvino_detokenizer"
+
+# Of GGUF's token types: ids that the model has, and no text.
+_UNUSED: Final = 5
+
+# No real vocabulary comes near it; a damaged one must not make us allocate.
+_MOST_TOKENS: Final = 4_000_000
+
+# The names that GGUF gives to numbers of config.json: what most models call them, and GPT-2's.
+_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "context_length": ("max_position_embeddings", "n_positions"),
+    "block_count": ("num_hidden_layers", "n_layer"),
+    "embedding_length": ("hidden_size", "n_embd"),
+    "attention.head_count": ("num_attention_heads", "n_head"),
+}
+_OPTIONAL_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "attention.head_count_kv": ("num_key_value_heads",),
+    "attention.key_length": ("head_dim",),
+}
+
+
+class IrError(ValueError):
+    """The folder holds no model, or a damaged one. The message does not name the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class IrModel(Gguf):
+    """A folder's model, in the terms of GGUF. It has no tensors of its own.
+
+    Attributes:
+        ends: The tokens that end a text or a turn.
+    """
+
+    ends: frozenset[int]
+
+
+def is_ir(folder: Path) -> bool:
+    """Whether a folder is meant to hold a model of OpenVINO's."""
+    return (folder / f"{MODEL}.xml").exists()
+
+
+def read(folder: Path) -> IrModel:
+    """Reads and checks everything but the weights themselves.
+
+    Raises:
+        IrError: A file is missing or damaged, or the model is of a kind that cannot be run.
+        OSError: A file cannot be read.
+    """
+    for network in (MODEL, TOKENIZER, _DETOKENIZER):
+        _check_network(folder, network)
+    config = _object(folder, "config.json")
+    tokenizer = _object(folder, "tokenizer.json")
+    architecture = config.get("model_type")
+    if not isinstance(architecture, str):
+        raise IrError("config.json: model_type is missing")
+    metadata: dict[str, Any] = {
+        "general.architecture": architecture,
+        "general.name": folder.resolve().name,
+    }
+    for name, keys in _NUMBERS.items():
+        metadata[f"{architecture}.{name}"] = _number(config, keys)
+    for name, keys in _OPTIONAL_NUMBERS.items():
+        if any(config.get(key) is not None for key in keys):
+            metadata[f"{architecture}.{name}"] = _number(config, keys)
+    texts, types = _vocabulary(tokenizer, config.get("vocab_size"))
+    metadata["tokenizer.ggml.model"] = _kind(tokenizer)
+    metadata["tokenizer.ggml.tokens"] = texts
+    metadata["tokenizer.ggml.token_type"] = types
+    metadata.update(_chat(folder, texts))
+    return IrModel(metadata, (), _ends(folder, config, len(texts)))
+
+
+def _check_network(folder: Path, name: str) -> None:
+    """Checks that all constants of a network lie within its file of weights."""
+    network, weights = folder / f"{name}.xml", folder / f"{name}.bin"
+    end = 0
+    try:
+        size = weights.stat().st_size
+        # expat keeps entities from growing, and nothing is loaded from elsewhere.
+        for _, element in ElementTree.iterparse(network):  # noqa: S314
+            if element.tag == "layer":
+                end = max(end, _constant_end(element))
+                element.clear()
+    except FileNotFoundError as error:
+        raise IrError(f"{Path(error.filename).name} is missing") from None
+    except (ElementTree.ParseError, KeyError, ValueError):
+        raise IrError(f"{network.name} is damaged: it is no description of a network") from None
+    if end > size:
+        raise IrError(f"{weights.name} is truncated: {size} bytes of at least {end}")
+
+
+def _constant_end(layer: ElementTree.Element) -> int:
+    """Where a layer's constant ends in the file of weights; 0 if it has none.
+
+    Raises:
+        KeyError, ValueError: The layer is damaged.
+    """
+    data = layer.find("data") if layer.get("type") == "Const" else None
+    if data is None:
+        return 0
+    start, length = int(data.attrib["offset"]), int(data.attrib["size"])
+    if min(start, length) < 0:
+        raise ValueError
+    return start + length
+
+
+def _object(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads((folder / name).read_bytes())
+    except FileNotFoundError:
+        raise IrError(
+            f"{name} is missing; copy it from the repository that the model was converted from"
+        ) from None
+    except (ValueError, RecursionError):
+        raise IrError(f"{name} is damaged: it is no JSON") from None
+    if not isinstance(value, dict):
+        raise IrError(f"{name} is damaged: it is no JSON object")
+    return value
+
+
+def _object_if_any(folder: Path, name: str) -> dict[str, Any]:
+    return _object(folder, name) if (folder / name).exists() else {}
+
+
+def _number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
+    value = next((config[key] for key in keys if config.get(key) is not None), None)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        problem = "is missing" if value is None else "is no positive integer"
+        raise IrError(f"config.json: {keys[0]} {problem}")
+    return value
+
+
+def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], list[int]]:
+    """The texts of all tokens and their types, by id.
+
+    Args:
+        tokenizer: What tokenizer.json says.
+        size: What config.json says; often more than there are, for the sake of alignment.
+    """
+    try:
+        vocabulary = tokenizer["model"]["vocab"]
+        if isinstance(vocabulary, dict):
+            normal = {index: text for text, index in vocabulary.items()}
+        else:
+            normal = {index: text for index, (text, _) in enumerate(vocabulary)}
+        added = {
+            each["id"]: (each["content"], CONTROL if each["special"] else USER_DEFINED)
+            for each in tokenizer.get("added_tokens") or ()
+        }
+        tokens = {index: (text, NORMAL) for index, text in normal.items()} | added
+        sound = all(
+            isinstance(index, int) and index >= 0 and isinstance(text, str)
+            for index, (text, _) in tokens.items()
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        sound, tokens = False, {}
+    if not sound or not tokens:
+        raise IrError("tokenizer.json is damaged: its vocabulary cannot be read")
+    count = max(max(tokens) + 1, size if isinstance(size, int) else 0)
+    if count > _MOST_TOKENS:
+        raise IrError("tokenizer.json is damaged: it counts more tokens than any model has")
+    listed = [tokens.get(index, ("", _UNUSED)) for index in range(count)]
+    return [text for text, _ in listed], [kind for _, kind in listed]
+
+
+def _kind(tokenizer: Mapping[str, Any]) -> str:
+    """What GGUF calls a tokenizer whose tokens are written like these."""
+    kinds = set(_types(tokenizer.get("decoder")))
+    if "ByteLevel" in kinds:
+        return "gpt2"
+    if kinds & {"ByteFallback", "Metaspace"}:
+        return "llama"
+    raise IrError(
+        "tokenizer.json: only byte-level BPE and SentencePiece are supported, and its decoder is "
+        f"{', '.join(map(repr, sorted(kinds))) or 'missing'}"
+    )
+
+
+def _types(decoder: object) -> Iterator[str]:
+    """The type of a decoder, or those of all that it is a sequence of."""
+    if isinstance(decoder, dict):
+        inner = decoder.get("decoders")
+        for each in inner if isinstance(inner, list) else [decoder]:
+            if isinstance(each, dict):
+                yield str(each.get("type"))
+
+
+def _chat(folder: Path, texts: list[str]) -> dict[str, Any]:
+    """The chat template, the tokens that it may name, and whether one of them begins a text."""
+    config = _object_if_any(folder, "tokenizer_config.json")
+    # Where it is left out, the tokenizer itself adds what there is to add.
+    found: dict[str, Any] = {"tokenizer.ggml.add_bos_token": config.get("add_bos_token") is True}
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        # Several, each with a name.
+        named = [each for each in template if isinstance(each, dict)]
+        defaults = (each.get("template") for each in named if each.get("name") == "default")
+        template = next(defaults, None)
+    if (file := folder / "chat_template.jinja").exists():
+        template = file.read_text("utf-8", "replace")
+    if isinstance(template, str):
+        found["tokenizer.chat_template"] = template
+    for name in ("bos", "eos"):
+        token = config.get(f"{name}_token")
+        text = token.get("content") if isinstance(token, dict) else token
+        if isinstance(text, str) and text in texts:
+            found[f"tokenizer.ggml.{name}_token_id"] = texts.index(text)
+    return found
+
+
+def _ends(folder: Path, config: Mapping[str, Any], count: int) -> frozenset[int]:
+    generation = _object_if_any(folder, "generation_config.json")
+    ends: set[int] = set()
+    for said in (generation.get("eos_token_id"), config.get("eos_token_id")):
+        listed = said if isinstance(said, list) else [said]
+        ends |= {token for token in listed if isinstance(token, int) and 0 <= token < count}
+    return frozenset(ends)
