@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -79,3 +81,31 @@ def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
 def test_a_cache_without_room_for_a_token_is_refused() -> None:
     with pytest.raises(CannotLoad, match=r"kv_cache_mib is too small: 32 tokens take \d+ bytes"):
         OpenVinoRuntime(load(kv_cache_mib=0))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
+def test_memory_does_not_grow_with_every_new_size_of_batch() -> None:
+    # In a process of its own, for what others before it kept.
+    program = """
+import random
+from pathlib import Path
+from tests.engine.local.runtime.contract import GREEDY, load, run
+from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+
+def rss_mib():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
+
+runtime = OpenVinoRuntime(load(kv_cache_mib=8))
+token = runtime.encode("a")[-1]
+sizes = random.Random(1).sample(range(100, 500), 240)
+for number, size in enumerate(sizes):
+    if number == 40:
+        early = rss_mib()
+    runtime.begin(number, random.choices(range(token, token + 100), k=size), 1, GREEDY)
+    run(runtime, {number})
+print(rss_mib() - early)
+"""
+    command = [sys.executable, "-c", program]
+    gained = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(gained) < 40

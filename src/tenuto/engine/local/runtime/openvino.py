@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,11 @@ from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 # for scale and zero point. Both as measured with the cache size that the pipeline reports.
 _BLOCK_TOKENS: Final = 32
 _HEAD_EXTRA_BYTES: Final = 12
+
+# How many kernels and plans are kept for later, each made for one size of batch. By default they
+# are thousands, and as the sizes of batches vary, hundreds of MiB; to make one again costs little.
+_KEPT_KERNELS: Final = 64
+_KERNELS_VARIABLE: Final = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 _GREEDY_BELOW: Final = 1e-6
 
@@ -56,6 +62,8 @@ class OpenVinoRuntime:
     shares_prefixes: bool = True
 
     def __init__(self, load: Load) -> None:
+        # The library's own library reads it when it is first used.
+        os.environ.setdefault(_KERNELS_VARIABLE, str(_KEPT_KERNELS))
         try:
             import numpy as np
             import openvino as ov
@@ -93,6 +101,7 @@ class OpenVinoRuntime:
             "ENABLE_CPU_PINNING": False,
             # What it does by itself, but for some folders, which ask for 16 bits.
             "KV_CACHE_PRECISION": "u8",
+            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         }
         try:
             self._pipeline = genai.ContinuousBatchingPipeline(
