@@ -188,7 +188,8 @@ class LocalEngine:
             ever_loaded = await self._run_worker() or ever_loaded
             deaths += 1
             last_try = not ever_loaded and deaths == _MOST_LOAD_DEATHS - 1
-            if last_try and self._runtime == "auto" and find_spec("xllamacpp"):
+            another = self._runtime == "auto" and self._path.is_file() and find_spec("xllamacpp")
+            if last_try and another:
                 _log.warning("%s: the runtime died while it loaded; trying llamacpp", self._name)
                 self._runtime = "llamacpp"
             if not ever_loaded and deaths == _MOST_LOAD_DEATHS:
