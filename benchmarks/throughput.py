@@ -91,12 +91,14 @@ async def through_http(port: int, streams: int) -> tuple[float, float]:
 
 BARE = """
 import sys, time
+from pathlib import Path
 import numpy, openvino, openvino_genai as genai
+from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import Sampling
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 path, prompt, tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
-runtime = OpenVinoRuntime(Load(path, 64, 256, None, None))
+runtime = OpenVinoRuntime(Load(path, 64, 256, None, None), gguf.read(Path(path)))
 pipeline, ids = runtime._pipeline, runtime.encode(prompt)
 for streams in map(int, sys.argv[4:]):
     def config(seed):

@@ -16,6 +16,7 @@ from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling
 from tenuto.engine.local.worker import ParentGone, Worker
 from tests.conftest import PATIENCE_S
+from tests.engine.local.runtime.contract import made
 
 F = TypeVar("F", bound=frames.Frame)
 
@@ -235,7 +236,7 @@ def openvino() -> Runtime:
     pytest.importorskip("openvino_genai")
     from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 
-    return OpenVinoRuntime(frames.Load(str(built_in_model()), 8, 8, None, 1))
+    return made(OpenVinoRuntime, frames.Load(str(built_in_model()), 8, 8, None, 1))
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -10,6 +10,7 @@ from typing import Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.runtime.choose import openvino_refuses
 
 # `general.file_type`, by its number: the mixture of types that the file was made with.
 _MIXTURES: Final = {
@@ -47,9 +48,6 @@ _MIXTURES: Final = {
     37: "TQ2_0",
     38: "MXFP4",
 }
-
-_OPENVINO_ARCHITECTURES: Final = frozenset({"llama", "qwen2", "qwen3"})
-_OPENVINO_TYPES: Final = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
 
 _PACKAGES: Final = {"openvino": "openvino_genai", "llama.cpp": "xllamacpp"}
 
@@ -108,7 +106,7 @@ def runtime_for(file: Gguf, installed: list[str]) -> tuple[str | None, str]:
         file: The file.
         installed: Those of `openvino` and `llama.cpp` that are.
     """
-    refusal = _openvino_refuses(file)
+    refusal = openvino_refuses(file)
     if "openvino" in installed and not refusal:
         return "openvino", ""
     if "llama.cpp" in installed:
@@ -116,13 +114,3 @@ def runtime_for(file: Gguf, installed: list[str]) -> tuple[str | None, str]:
     if not installed:
         return None, "no runtime is installed: pip install 'tenuto[local]'"
     return None, f"OpenVINO does not read {refusal}; pip install xllamacpp"
-
-
-def _openvino_refuses(file: Gguf) -> str:
-    """What of a file OpenVINO cannot read; empty if it can read all."""
-    if file.architecture not in _OPENVINO_ARCHITECTURES:
-        return f"the architecture {file.architecture}"
-    if file.metadata.get("split.count", 1) not in (0, 1):
-        return "models in several files"
-    unknown = sorted(file.tensor_types - _OPENVINO_TYPES)
-    return f"tensors of type {', '.join(unknown)}" if unknown else ""

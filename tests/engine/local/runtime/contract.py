@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tenuto.engine.local import gguf
+from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
+from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.runtime import machine
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tests.conftest import PATIENCE_S
+
+R = TypeVar("R", bound=Runtime)
 
 ANY = Sampling(1.0, None, None, seed=1)
 GREEDY = Sampling(0.0, None, None, seed=1)
@@ -24,6 +29,11 @@ TEXT = "\n\nHuman: Tell me a story about a fox who lost a red hat.\n\nAssistant:
 
 def load(model: Path | None = None, kv_cache_mib: int | None = None, max_running: int = 8) -> Load:
     return Load(str(model or built_in_model()), max_running, 8, kv_cache_mib, threads=1)
+
+
+def made(kind: Callable[[Load, Gguf], R], wanted: Load) -> R:
+    """Loads a model with a runtime."""
+    return kind(wanted, model_file.read(Path(wanted.path)))
 
 
 def run(runtime: Runtime, keys: set[int]) -> dict[int, list[Delta]]:

@@ -49,8 +49,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         broken: frozenset[str] = frozenset(),
         mute: frozenset[str] = frozenset(),
     ) -> None:
-        def library(name: str) -> Callable[[Load], object]:
-            def load(load: Load) -> object:
+        def library(name: str) -> Callable[[Load, Gguf], object]:
+            def load(load: Load, file: Gguf) -> object:
                 if name in broken:
                     raise CannotLoad(f"{name} cannot load this model")
                 return Loaded(name, name not in mute)
@@ -153,7 +153,7 @@ def test_a_runtime_names_the_library_that_is_missing(
         monkeypatch.setitem(sys.modules, name, sys)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(CannotLoad) as refusal:
-        runtime(LOAD)  # type: ignore[call-arg]  # the protocol says nothing of making one
+        runtime(LOAD, READABLE)  # type: ignore[call-arg]  # the protocol says nothing of making one
     assert str(refusal.value) == (
         f"the embedded engine is not installed ({library} is missing): pip install 'tenuto[local]'"
     )

@@ -19,6 +19,7 @@ from tests.engine.local.runtime.contract import (
     TEXT,
     RuntimeContract,
     load,
+    made,
     run,
     score,
     write,
@@ -32,7 +33,7 @@ class TestLlamaCppKeepsTheContract(RuntimeContract):
 
     @classmethod
     def make(cls, wanted: Load) -> Runtime:
-        runtime = LlamaCppRuntime(wanted)
+        runtime = made(LlamaCppRuntime, wanted)
         assert runtime.kv_blocks == wanted.max_running
         return runtime
 
@@ -42,7 +43,7 @@ class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
 
     @classmethod
     def make(cls, wanted: Load) -> Runtime:
-        runtime = LlamaCppRuntime(replace(wanted, kv_cache_mib=pool_mib()))
+        runtime = made(LlamaCppRuntime, replace(wanted, kv_cache_mib=pool_mib()))
         if wanted.context is None:
             assert runtime.kv_blocks > wanted.max_running
         return runtime
@@ -53,7 +54,7 @@ def pool_mib() -> int:
     """The least memory that holds two whole contexts of the built-in model."""
     mib = 1
     while True:
-        runtime = LlamaCppRuntime(load(kv_cache_mib=mib, max_running=2))
+        runtime = made(LlamaCppRuntime, load(kv_cache_mib=mib, max_running=2))
         if runtime.kv_blocks == 2:
             return mib
         mib += 1
@@ -62,25 +63,25 @@ def pool_mib() -> int:
 def test_a_small_budget_leaves_a_small_context() -> None:
     message = r"kv_cache_mib is too small: 256 tokens take (\d+) bytes"
     with pytest.raises(CannotLoad, match=message) as refusal:
-        LlamaCppRuntime(load(kv_cache_mib=0))
+        made(LlamaCppRuntime, load(kv_cache_mib=0))
     found = re.search(message, str(refusal.value))
     assert found is not None
     cells = 1024 * 1024 * 256 // int(found[1])
 
-    runtime = LlamaCppRuntime(load(kv_cache_mib=1))
+    runtime = made(LlamaCppRuntime, load(kv_cache_mib=1))
 
     assert runtime.context <= runtime.kv_blocks * runtime.block_tokens <= cells
 
 
 def test_there_are_never_more_jobs_than_slots() -> None:
     many = load(kv_cache_mib=16, max_running=1000)
-    runtime = LlamaCppRuntime(many)
+    runtime = made(LlamaCppRuntime, many)
     assert runtime.kv_blocks <= 256
     assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
 
 
 def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
-    runtime = LlamaCppRuntime(load(endless_model, kv_cache_mib=1))
+    runtime = made(LlamaCppRuntime, load(endless_model, kv_cache_mib=1))
     prompt = runtime.encode(TEXT)
     for round_ in range(4):
         # Other texts each time: what the slots remember of earlier ones has to make room.
@@ -95,7 +96,7 @@ def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
 
 
 def test_a_prompt_that_the_library_refuses_breaks_only_its_job() -> None:
-    runtime = LlamaCppRuntime(load())
+    runtime = made(LlamaCppRuntime, load())
     runtime.begin(1, [10**8], 5, ANY)
     (delta,) = run(runtime, {1})[1]
     assert (delta.data, delta.tokens, delta.ending) == (b"", 0, "broke")
@@ -106,14 +107,14 @@ def test_a_model_of_an_unknown_kind_is_refused_with_the_librarys_reason(tmp_path
     strange = tmp_path / "strange.gguf"
     strange.write_bytes(built_in_model().read_bytes().replace(b"llama", b"ouija"))
     with pytest.raises(CannotLoad, match=r"^llama\.cpp cannot load this model: .*'ouija'$"):
-        LlamaCppRuntime(load(strange))
+        made(LlamaCppRuntime, load(strange))
 
 
 def test_its_port_is_on_loopback_and_says_nothing_without_the_key() -> None:
     script = (
-        "import sys; from tests.engine.local.runtime.contract import load;"
+        "import sys; from tests.engine.local.runtime.contract import load, made;"
         "from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime;"
-        "runtime = LlamaCppRuntime(load());"
+        "runtime = made(LlamaCppRuntime, load());"
         "print(runtime._server._server.listening_address, runtime._server._prefix, flush=True);"
         "sys.stdin.read()"
     )
@@ -139,7 +140,7 @@ def test_nothing_but_loopback_listens(tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("reads /proc")
     before = listeners()
-    runtime = LlamaCppRuntime(load())
+    runtime = made(LlamaCppRuntime, load())
     after = listeners() - before
     assert runtime.context > 0
     assert len(after) == 1
@@ -159,7 +160,7 @@ def listeners() -> set[str]:
 
 
 def test_the_first_piece_says_how_much_of_the_prompt_was_in_the_cache() -> None:
-    runtime = LlamaCppRuntime(load(max_running=1))
+    runtime = made(LlamaCppRuntime, load(max_running=1))
     prompt = runtime.encode(TEXT)
     for cached in (0, len(prompt) - 1):  # the last one is computed again, for what follows it
         runtime.begin(0, prompt, 3, ANY)
@@ -169,7 +170,7 @@ def test_the_first_piece_says_how_much_of_the_prompt_was_in_the_cache() -> None:
 
 
 def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
-    runtime = LlamaCppRuntime(load())
+    runtime = made(LlamaCppRuntime, load())
     names = set()
     for seed in range(8):
         sampling = Sampling(1.0, None, None, seed, logprobs=20)
@@ -182,7 +183,7 @@ def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
 def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
     endless_model: Path,
 ) -> None:
-    runtime = LlamaCppRuntime(load(endless_model))
+    runtime = made(LlamaCppRuntime, load(endless_model))
     runtime.begin(0, runtime.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0))
     several = [delta for delta in run(runtime, {0})[0] if delta.data and delta.tokens > 1]
     assert several

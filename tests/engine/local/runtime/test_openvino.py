@@ -19,6 +19,7 @@ from tests.engine.local.runtime.contract import (
     RuntimeContract,
     beside_a_long_prompt,
     load,
+    made,
     run,
     write,
 )
@@ -32,7 +33,7 @@ Folders = Callable[[str], Path]
 class TestOpenVinoKeepsTheContract(RuntimeContract):
     @classmethod
     def make(cls, wanted: Load) -> Runtime:
-        return OpenVinoRuntime(wanted)
+        return made(OpenVinoRuntime, wanted)
 
     def test_a_running_job_writes_at_every_step(self, endless: Runtime) -> None:
         # The parts of the prompt are a token shorter each: that one is the running job's.
@@ -55,11 +56,11 @@ class TestOpenVinosOwnFormatKeepsTheContract(TestOpenVinoKeepsTheContract):
 
     @classmethod
     def make(cls, wanted: Load) -> Runtime:
-        return OpenVinoRuntime(replace(wanted, path=str(cls.folders(wanted.path))))
+        return made(OpenVinoRuntime, replace(wanted, path=str(cls.folders(wanted.path))))
 
 
 def test_both_formats_of_a_model_write_the_same_text(folders: Folders) -> None:
-    file, folder = OpenVinoRuntime(load()), OpenVinoRuntime(load(folders(load().path)))
+    file, folder = made(OpenVinoRuntime, load()), made(OpenVinoRuntime, load(folders(load().path)))
     prompt = file.encode(TEXT)
     assert folder.encode(TEXT) == prompt
     assert folder.kv_bytes == file.kv_bytes
@@ -67,20 +68,20 @@ def test_both_formats_of_a_model_write_the_same_text(folders: Folders) -> None:
 
 
 def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
-    runtime = OpenVinoRuntime(load())
+    runtime = made(OpenVinoRuntime, load())
     assert runtime.most_logprobs == 0
     runtime.begin(0, runtime.encode(TEXT), 2, ANY)
     assert all(delta.cached is None for delta in run(runtime, {0})[0])
 
 
 def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
-    runtime = OpenVinoRuntime(load(kv_cache_mib=2))
+    runtime = made(OpenVinoRuntime, load(kv_cache_mib=2))
     assert 0.9 * 2**21 < runtime.kv_bytes <= 2**21
 
 
 def test_a_cache_without_room_for_a_token_is_refused() -> None:
     with pytest.raises(CannotLoad, match=r"kv_cache_mib is too small: 32 tokens take \d+ bytes"):
-        OpenVinoRuntime(load(kv_cache_mib=0))
+        made(OpenVinoRuntime, load(kv_cache_mib=0))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
@@ -89,14 +90,14 @@ def test_memory_does_not_grow_with_every_new_size_of_batch() -> None:
     program = """
 import random
 from pathlib import Path
-from tests.engine.local.runtime.contract import GREEDY, load, run
+from tests.engine.local.runtime.contract import GREEDY, load, made, run
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 
 def rss_mib():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
 
-runtime = OpenVinoRuntime(load(kv_cache_mib=8))
+runtime = made(OpenVinoRuntime, load(kv_cache_mib=8))
 token = runtime.encode("a")[-1]
 sizes = random.Random(1).sample(range(100, 500), 240)
 for number, size in enumerate(sizes):

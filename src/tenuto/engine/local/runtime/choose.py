@@ -31,7 +31,7 @@ def load_runtime(load: Load, file: Gguf) -> tuple[Runtime, str, str]:
     refusals: list[str] = []
     for name in names:
         try:
-            return _load(name, load), name, "; ".join(refusals)
+            return _load(name, load, file), name, "; ".join(refusals)
         except (CannotLoad, GgufError) as error:
             refusals.append(str(error))
     # Joined, because the one who asks may be able to help either.
@@ -56,31 +56,33 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
             "the embedded engine is not installed (openvino_genai and xllamacpp are missing): "
             "pip install 'tenuto[local]'"
         )
-    if installed[1:] and not _openvino_reads(file):
+    if installed[1:] and openvino_refuses(file):
         return installed[1:]
     return installed
 
 
-def _openvino_reads(file: Gguf) -> bool:
-    return (
-        file.architecture in _OPENVINO_ARCHITECTURES
-        and file.tensor_types <= _OPENVINO_TYPES
-        # Each part of a split file says how many there are.
-        and file.metadata.get("split.count", 1) == 1
-    )
+def openvino_refuses(file: Gguf) -> str:
+    """What of a GGUF file OpenVINO cannot read; empty if it can read all."""
+    if file.architecture not in _OPENVINO_ARCHITECTURES:
+        return f"the architecture {file.architecture}"
+    # Each part of a split file says how many there are.
+    if file.metadata.get("split.count", 1) != 1:
+        return "models in several files"
+    unknown = sorted(file.tensor_types - _OPENVINO_TYPES)
+    return f"tensors of type {', '.join(unknown)}" if unknown else ""
 
 
-def _load(name: str, load: Load) -> Runtime:
+def _load(name: str, load: Load, file: Gguf) -> Runtime:
     # Late: only the library that is used is imported.
     runtime: Runtime
     if name == "openvino":
         from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
 
-        runtime = OpenVinoRuntime(load)
+        runtime = OpenVinoRuntime(load, file)
     else:
         from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
 
-        runtime = LlamaCppRuntime(load)
+        runtime = LlamaCppRuntime(load, file)
     try:
         # A library may take a damaged vocabulary, and fail with it only when it is used.
         runtime.encode(_ANY_TEXT)

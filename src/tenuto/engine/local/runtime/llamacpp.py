@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -67,6 +66,10 @@ class LlamaCppRuntime:
     With a model of long context it does not: there all slots share one pool of cells. Attention
     then also reads past the cells of others, but few jobs need a whole context, and many run.
 
+    Args:
+        load: The model's path, and its limits.
+        file: What the model says of itself.
+
     Raises:
         CannotLoad: The library is not installed, or it cannot read this model.
     """
@@ -81,7 +84,7 @@ class LlamaCppRuntime:
     # A slot knows only what it computed itself.
     shares_prefixes: bool = False
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, file: gguf.Gguf) -> None:
         try:
             import xllamacpp as untyped  # pyright: ignore[reportMissingImports]
         except ImportError as error:
@@ -90,7 +93,6 @@ class LlamaCppRuntime:
                 "pip install 'tenuto[local]'"
             ) from None
         xllamacpp: Any = untyped
-        file = gguf.read(Path(load.path))
         self.longest_token = _longest_token(file)
         self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
         self._control = _control_tokens(file)

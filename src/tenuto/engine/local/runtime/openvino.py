@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.engine.local import gguf, model_file
+from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime.base import (
@@ -47,6 +47,10 @@ _SPARE_BLOCKS: Final = 8
 class OpenVinoRuntime:
     """A model in an `openvino_genai.ContinuousBatchingPipeline`: GGUF, or OpenVINO's own format.
 
+    Args:
+        load: The model's path, and its limits.
+        file: What the model says of itself.
+
     Raises:
         CannotLoad: The library is not installed, or it cannot read this model.
     """
@@ -61,7 +65,7 @@ class OpenVinoRuntime:
     most_logprobs: int = 0
     shares_prefixes: bool = True
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, file: gguf.Gguf) -> None:
         # The library's own library reads it when it is first used.
         os.environ.setdefault(_KERNELS_VARIABLE, str(_KEPT_KERNELS))
         try:
@@ -75,7 +79,6 @@ class OpenVinoRuntime:
             ) from None
         self._ov, self._genai, self._np = ov, genai, np
 
-        file = model_file.read(Path(load.path))
         self._table = _token_table(file)
         self.longest_token = max(map(len, self._table))
         self.context = context_of(file.hyperparameter("context_length"), load.context)
