@@ -58,10 +58,6 @@ class Prefixes:
         self._held.pop(key, None)
         return self._end(key, in_cache=False)
 
-    def is_held(self, key: int) -> bool:
-        """Whether a job is held."""
-        return key in self._held
-
     def _end(self, key: int, *, in_cache: bool) -> list[int]:
         leader = self._computing.pop(key, None)
         if leader is None:
