@@ -92,11 +92,13 @@ async def through_http(port: int, streams: int) -> tuple[float, float]:
 BARE = """
 import sys, time
 from pathlib import Path
-import numpy, openvino, openvino_genai as genai
+import numpy
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import Sampling
+from tenuto.engine.local.runtime import openvino_library
 from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+openvino, genai = openvino_library.load()
 path, prompt, tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
 runtime = OpenVinoRuntime(Load(path, 64, 256, None, None), gguf.read(Path(path)))
 pipeline, ids = runtime._pipeline, runtime.encode(prompt)

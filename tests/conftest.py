@@ -20,7 +20,11 @@ import hypothesis
 import pytest
 
 from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.runtime import openvino_library
 from tests.model_files import without_end
+
+# Tests import OpenVINO themselves, to see whether it is there.
+openvino_library.disable_telemetry()
 
 # A deadline for an example would test how busy the machine is.
 hypothesis.settings.register_profile("tenuto", deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tenuto.engine.local import gguf
+from tenuto.engine.local.runtime import openvino_library
 from tenuto.engine.local.vocabulary import CONTROL, USER_DEFINED
 
 # What the converter writes beside the networks, and what it is called in GGUF.
@@ -21,7 +22,7 @@ _CONFIG = {
 
 def as_folder(model: Path, folder: Path) -> Path:
     """Converts a GGUF file, with the runtime itself."""
-    import openvino_genai as genai
+    _, genai = openvino_library.load()
 
     folder.mkdir(parents=True)
     # The library writes beside the file that it reads.

@@ -70,9 +70,8 @@ TABLE: Mapping[str, May] = {
     "engine.local.ir": may("engine.local"),
     "engine.local.model_file": may("engine.local"),
     "engine.local.vocabulary": may("engine.local"),
-    "engine.local.runtime": may(
-        "engine.local", libraries="numpy openvino openvino_genai xllamacpp"
-    ),
+    "engine.local.runtime": may("engine.local", libraries="numpy xllamacpp"),
+    "engine.local.runtime.openvino_library": may(libraries="openvino openvino_genai"),
     "models": may("models"),
     "bench": may("bench"),
     "bench.load": may("bench", "wire", libraries="httpx2"),
@@ -251,7 +250,7 @@ def test_a_breach_is_caught_wherever_it_stands(
         ("prompt.turns", "from tenuto.wire import errors"),
         ("engine.new", "from tenuto.engine.base import Engine"),
         ("engine.registry", "def late():\n    from tenuto.engine.echo import EchoEngine"),
-        ("engine.local.runtime.openvino", "import numpy as np, openvino as ov"),
+        ("engine.local.runtime.openvino_library", "import openvino, openvino_genai as genai"),
         ("server.app", "from starlette.applications import Starlette\nimport asyncio"),
         ("cli.main", "from tenuto.version import __version__"),
     ],

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import openvino
-import openvino_genai as genai
 
+from tenuto.engine.local.runtime import openvino_library
 from training.tokenizer import END_ID
+
+openvino, genai = openvino_library.load()
 
 STOP = "\n\nHuman:"
 CACHE_GIB = 1

@@ -12,10 +12,10 @@ import time
 from typing import Any
 
 import numpy as np
-import openvino as ov
-import openvino_genai as untyped
 
-genai: Any = untyped
+from tenuto.engine.local.runtime import openvino_library
+
+ov, genai = openvino_library.load()
 
 # As the embedded engine has it.
 _STEP_TOKENS = 512

@@ -54,6 +54,7 @@ class Request:
     path: str
     authorization: str | None
     range: str | None
+    user_agent: str
 
 
 @dataclass
@@ -116,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         headers = self.headers
         host = (headers["host"] or "").partition(":")[0]
-        self.hub.requests.append(Request(host, path, headers["authorization"], headers["range"]))
+        self.hub.requests.append(
+            Request(
+                *(host, path, headers["authorization"], headers["range"]),
+                headers["user-agent"] or "",
+            )
+        )
         match path.strip("/").split("/"):
             case ["api", "models", org, repo]:
                 self._info(f"{org}/{repo}")

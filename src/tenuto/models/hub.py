@@ -64,7 +64,11 @@ class Repository:
                 "pip install 'tenuto[hub]'"
             ) from None
         import httpx2
+        from huggingface_hub import constants
 
+        # Otherwise the library fetches a list of programs from the hub, and each request names
+        # those that it finds running it. The variable of that name is read at its import only.
+        constants.HF_HUB_DISABLE_TELEMETRY = True
         self._hub = hub
         self._name = name
         try:

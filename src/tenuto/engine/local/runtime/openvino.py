@@ -10,6 +10,7 @@ from typing import Any, Final
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
+from tenuto.engine.local.runtime import openvino_library
 from tenuto.engine.local.runtime.base import (
     CannotLoad,
     Delta,
@@ -70,8 +71,8 @@ class OpenVinoRuntime:
         os.environ.setdefault(_KERNELS_VARIABLE, str(_KEPT_KERNELS))
         try:
             import numpy as np
-            import openvino as ov
-            import openvino_genai as genai
+
+            ov, genai = openvino_library.load()
         except ImportError as error:
             raise CannotLoad(
                 f"the embedded engine is not installed ({error.name} is missing): "

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.engine.local.ir import TOKENIZER
+from tenuto.engine.local.runtime import openvino_library
 
 # More tokens than any text has.
 _NO_LIMIT: Final = 2**31 - 1
@@ -33,9 +34,7 @@ class OpenVinoTokenizer:
     """
 
     def __init__(self, path: Path) -> None:
-        import openvino as ov
-        import openvino_genai as genai
-
+        ov, genai = openvino_library.load()
         self._ov = ov
         core = ov.Core()
         core.add_extension(_extension())

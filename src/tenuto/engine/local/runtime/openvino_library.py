@@ -1,0 +1,31 @@
+"""OpenVINO, imported without its telemetry. Import it nowhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+_TELEMETRY: Final = "openvino_telemetry"
+
+
+def load() -> tuple[Any, Any]:
+    """Import `openvino` and `openvino_genai`.
+
+    Raises:
+        ImportError: One of them is not installed.
+    """
+    disable_telemetry()
+    import openvino
+    import openvino_genai
+
+    return openvino, openvino_genai
+
+
+def disable_telemetry() -> None:
+    """Keep OpenVINO, imported later in this process, from reporting its use.
+
+    `import openvino` sends an event to an analytics service and writes an id into the user's home
+    directory, unless its telemetry package cannot be imported: then it uses a stub of its own.
+    """
+    # None makes every import of the name fail.
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
