@@ -12,6 +12,9 @@ _ALIGNMENT = 32
 _HEAD_BYTES = 24  # magic, version, and the numbers of tensors and of pairs
 _STRING = 8
 
+# Bytes of a value, by the number of its type.
+SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
 # A block of 32 weights: a scale of 1.0 in half precision, and whole numbers.
 _Q8_ONES = struct.pack("<H32b", 0x3C00, *[1] * 32)
 _Q8_MINUS_ONES = struct.pack("<H32b", 0x3C00, *[-1] * 32)

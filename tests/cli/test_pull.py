@@ -19,6 +19,7 @@ import pytest
 from tenuto.engine.local.engine import built_in_model
 from tests.conftest import PATIENCE_S
 from tests.models.hub_server import SIGNATURE, HubRepo, HubServer, hub_server
+from tests.split_files import split
 
 CONTENT = built_in_model().read_bytes()
 TOKEN = "hf_a-token-that-nobody-may-see"
@@ -100,6 +101,24 @@ def test_a_model_is_pulled_listed_run_and_removed(bench: Bench) -> None:
 
     assert bench.run("rm", "org/mini-GGUF", "--yes").returncode == 0
     assert bench.files() == []
+
+
+def test_a_split_model_is_pulled_listed_and_run(bench: Bench) -> None:
+    parts = split(built_in_model(), bench.folder / "plain", "mini-Q8_0", max_tensors=20)
+    bench.hub.repos["org/split-GGUF"] = HubRepo({part.name: part.read_bytes() for part in parts})
+    pulled = bench.run("pull", "org/split-GGUF")
+    assert (pulled.returncode, pulled.stderr.count("\n")) == (0, 1)
+    assert pulled.stdout.strip().endswith("mini-Q8_0-00001-of-00003.gguf")
+
+    mini, listed = json.loads(bench.run("models", "--json").stdout)
+    for key in ("architecture", "quantisation", "context_length", "reason"):
+        assert listed[key] == mini[key]
+    text = bench.run("complete", "--model", "mini-Q8_0", "--raw", "Once", "--max-tokens", "4")
+    assert (text.returncode, text.stderr) == (0, "")
+
+    Path(pulled.stdout.strip()).with_name("mini-Q8_0-00002-of-00003.gguf").write_bytes(CONTENT)
+    (_, listed) = json.loads(bench.run("models", "--json").stdout)
+    assert listed["reason"].startswith("its part mini-Q8_0-00002-of-00003.gguf: metadata split.no")
 
 
 def test_pulling_again_downloads_nothing(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import time
@@ -276,3 +277,21 @@ def test_a_name_that_leads_out_is_refused_before_anything_is_asked_for(tmp_path:
         get(source, tmp_path / "models", remote(path="../../../evil.gguf"))
     assert source.starts == []
     assert files_in(tmp_path) == []
+
+
+def test_a_file_that_another_process_finished_meanwhile_is_not_downloaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = Source(), ModelFolder(tmp_path)
+    path = folder.place("o/r", "m.gguf")
+    lock = fcntl.flock
+
+    def flock(file: int, operation: int) -> None:
+        # The other process has the file, and lets go of the lock.
+        path.write_bytes(CONTENT)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert download(source, RemoteModel((remote(),)), "o/r", folder, lambda _: None) == path
+    assert source.starts == []
+    assert list(path.parent.iterdir()) == [path]

@@ -122,3 +122,31 @@ def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises(ModelUnavailable, match="outside"):
             folder.remove(model)
     assert victim.exists()
+
+
+def test_a_name_that_counts_more_parts_than_there_are_costs_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = add(tmp_path, "o/r/x-00001-of-99999.gguf", 3)
+    looks: list[Path] = []
+    listed = Path.iterdir
+
+    def look(path: Path) -> object:
+        looks.append(path)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", look)
+    (model,) = ModelFolder(tmp_path).models()
+    assert (model.file, model.size, model.complete) == ("x-00001-of-99999.gguf", 3, False)
+    ModelFolder(tmp_path).remove(model)
+    assert not stray.exists()
+    assert len(looks) < 10
+
+
+@pytest.mark.parametrize(
+    "name", ["x-00000-of-00000.gguf", "x-00003-of-00002.gguf", "x-00000-of-00002.gguf"]
+)
+def test_a_number_beyond_the_count_is_no_number_of_a_part(tmp_path: Path, name: str) -> None:
+    path = add(tmp_path, f"o/r/{name}", 3)
+    (model,) = ModelFolder(tmp_path).models()
+    assert (model.path, model.complete) == (path, True)

@@ -103,7 +103,7 @@ def _fitting(wanted: str | None, models: list[str], by_path: dict[str, RemoteFil
     if wanted is None:
         return models if len(models) == 1 else _usual(models, by_path)
     if wanted in by_path and wanted.endswith(names.GGUF):
-        return [names.parts(wanted)[0]]
+        return [names.first_file(wanted)]
     asked = wanted.lower()
     for named in (
         [path for path in models if asked in (_name(path), names.stem(path).lower())],

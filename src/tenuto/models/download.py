@@ -135,6 +135,10 @@ class _File:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(partial) as out:
+                if _is_here(self._file, self._path):
+                    # Another process finished it between the look and the lock.
+                    partial.unlink()
+                    return
                 self._fill(out)
                 out.flush()
                 os.fsync(out.fileno())

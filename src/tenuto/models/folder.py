@@ -96,10 +96,9 @@ class ModelFolder:
 
     def remove(self, model: CachedModel) -> None:
         """Deletes a model's files, whole and in part, and the folders that are empty then."""
-        for file in names.parts(model.file):
-            path = self.place(model.repo, file)
-            for each in (path, *_partials(path)):
-                each.unlink(missing_ok=True)
+        whole, partial = _here(self.place(model.repo, model.file))
+        for path in (*whole, *partial):
+            path.unlink(missing_ok=True)
         for folder in (self.root / model.repo / model.file).parents:
             if folder == self.root:
                 break
@@ -113,14 +112,13 @@ class ModelFolder:
             name = partial["file"] if partial else path.name
             if name.endswith(names.GGUF) and path.is_file():
                 steps = path.with_name(name).relative_to(self.root).parts
-                yield "/".join(steps[:2]), names.parts("/".join(steps[2:]))[0]
+                yield "/".join(steps[:2]), names.first_file("/".join(steps[2:]))
 
     def _model(self, repo: str, file: str) -> CachedModel:
-        paths = [self.root / repo / part for part in names.parts(file)]
-        whole = [path for path in paths if path.is_file()]
-        here = [*whole, *(partial for path in paths for partial in _partials(path))]
-        size = sum(path.stat().st_size for path in here)
-        return CachedModel(repo, file, paths[0], size, len(whole) == len(paths))
+        path = self.root / repo / file
+        whole, partial = _here(path)
+        size = sum(each.stat().st_size for each in (*whole, *partial))
+        return CachedModel(repo, file, path, size, len(whole) == names.part_count(file))
 
 
 def only(text: str, models: list[CachedModel]) -> CachedModel:
@@ -148,8 +146,16 @@ def partial_of(path: Path, checksum: str) -> Path:
     return path.with_name(f"{path.name}.{checksum[:12]}.part")
 
 
-def _partials(path: Path) -> list[Path]:
-    if not path.parent.is_dir():
-        return []
-    found = ((each, _PARTIAL.fullmatch(each.name)) for each in path.parent.iterdir())
-    return [each for each, match in found if match and match["file"] == path.name]
+def _here(first: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files of a model that are here: the complete ones, and the others.
+
+    The folder is read once: a name may count more parts than any folder has files.
+    """
+    whole: list[Path] = []
+    partial: list[Path] = []
+    for path in first.parent.iterdir() if first.parent.is_dir() else ():
+        match = _PARTIAL.fullmatch(path.name)
+        name = match["file"] if match else path.name
+        if names.first_file(name) == first.name and path.is_file():
+            (partial if match else whole).append(path)
+    return whole, partial

@@ -21,7 +21,9 @@ _REPO: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", 
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f\\:]")
 
 # For example model-00002-of-00005.gguf.
-_PART: Final = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})$")
+_PART: Final = re.compile(
+    r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.ASCII | re.DOTALL
+)
 _QUANTISATION: Final = re.compile(
     r"(?:^|[-._])(?P<name>(?:UD-)?(?:I?Q\d(?:_\w+?)?|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?))(?=$|[-.])",
     re.IGNORECASE,
@@ -74,7 +76,8 @@ def is_file(path: str) -> bool:
 def stem(path: str) -> str:
     """A file's name without folders, number of its part, and ending: what people call it."""
     name = path.rpartition("/")[2]
-    return _PART.sub("", name.removesuffix(GGUF))
+    match = _part(name)
+    return match["before"] if match else name.removesuffix(GGUF)
 
 
 def quantisation(path: str) -> str | None:
@@ -89,15 +92,31 @@ def quantisation(path: str) -> str | None:
 
 def parts(path: str) -> list[str]:
     """All files of a model that is split, from the name of any; else the file alone."""
-    base = path.removesuffix(GGUF)
-    match = _PART.search(base)
+    match = _part(path)
     if match is None:
         return [path]
-    before, count = base[: match.start()], int(match["count"])
+    before, count = match["before"], int(match["count"])
     return [f"{before}-{number:05}-of-{count:05}{GGUF}" for number in range(1, count + 1)]
+
+
+def part_count(path: str) -> int:
+    """Return how many files a model has, from the name of any."""
+    match = _part(path)
+    return 1 if match is None else int(match["count"])
+
+
+def first_file(path: str) -> str:
+    """Return the first file of a model, from the name of any."""
+    match = _part(path)
+    return path if match is None else f"{match['before']}-00001-of-{match['count']}{GGUF}"
 
 
 def first_part(path: str) -> bool:
     """Whether this is where a model begins: a file of its own, or the first part."""
-    match = _PART.search(path.removesuffix(GGUF))
-    return match is None or int(match["number"]) == 1
+    return first_file(path) == path
+
+
+def _part(path: str) -> re.Match[str] | None:
+    """Match the name of a part; a number beyond the count is just a name."""
+    match = _PART.fullmatch(path.removesuffix(GGUF))
+    return match if match and 1 <= int(match["number"]) <= int(match["count"]) else None

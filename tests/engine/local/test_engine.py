@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
-import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,9 @@ from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
 from tests.engine.contract import PROMPT, EngineContract, job, write
-from tests.model_files import with_pair, with_template
+from tests.model_files import with_template
 from tests.model_folders import as_folder
+from tests.split_files import split
 
 pytestmark = pytest.mark.anyio
 
@@ -476,34 +477,37 @@ async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> N
         await engine.aclose()
 
 
-def split(folder: Path, parts: int) -> Path:
-    """Files named like the parts of one model; the first says how many there are."""
-    whole = built_in_model().read_bytes()
-    for number in range(1, parts + 1):
-        path = folder / f"model-{number:05}-of-{parts:05}.gguf"
-        path.write_bytes(with_pair(whole, "split.count", 2, struct.pack("<H", parts)))
-    return folder / f"model-00001-of-{parts:05}.gguf"
+@BOTH
+async def test_a_model_in_the_hubs_cache_runs_as_a_plain_file_does(
+    tmp_path: Path, runtime: Library
+) -> None:
+    blob, snapshot = tmp_path / "blobs" / "0a1b", tmp_path / "snapshots" / "0123"
+    blob.parent.mkdir()
+    snapshot.mkdir(parents=True)
+    shutil.copy(built_in_model(), blob)
+    (snapshot / "mini.gguf").symlink_to("../../blobs/0a1b")
+    engine = await started(of_runtime(runtime, model=snapshot / "mini.gguf"))
+    try:
+        assert await engine.ready() == "mini"
+        assert text_of(await write(engine, job()))
+    finally:
+        await engine.aclose()
 
 
-def test_every_part_of_a_split_model_is_checked(tmp_path: Path) -> None:
-    first = split(tmp_path, 3)
-    LocalEngine(LocalSettings(model=first))
-    last = tmp_path / "model-00003-of-00003.gguf"
-    last.write_bytes(last.read_bytes()[:5000])
-    with pytest.raises(ModelError, match=r"model-00003-of-00003\.gguf: the file is truncated"):
-        LocalEngine(LocalSettings(model=first))
-    last.unlink()
-    with pytest.raises(ModelError, match=r"model-00003-of-00003\.gguf: there is no such file"):
-        LocalEngine(LocalSettings(model=first))
-
-
-def test_a_split_model_is_named_by_its_first_file(tmp_path: Path) -> None:
-    first = split(tmp_path, 3)
-    with pytest.raises(ModelError, match=r"name its first file, model-00001-of-00003\.gguf"):
-        LocalEngine(LocalSettings(model=tmp_path / "model-00002-of-00003.gguf"))
-    renamed = first.rename(tmp_path / "renamed.gguf")
-    with pytest.raises(ModelError, match="a part of a model in 3 files, without the name"):
-        LocalEngine(LocalSettings(model=renamed))
+async def test_a_split_model_of_links_runs(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    parts = split(built_in_model(), tmp_path / "blobs", max_tensors=28, no_tensor_first_split=True)
+    snapshot = tmp_path / "snapshots"
+    snapshot.mkdir()
+    for number, part in enumerate(parts):
+        blob = part.rename(part.with_name(f"0a{number}b"))
+        (snapshot / part.name).symlink_to(f"../blobs/{blob.name}")
+    engine = await started(replace(SETTINGS, model=snapshot / parts[0].name))
+    try:
+        assert await engine.ready() == "m"
+        assert text_of(await write(engine, job()))
+    finally:
+        await engine.aclose()
 
 
 async def test_what_openvino_refuses_runs_on_llamacpp_and_the_log_says_so_once(

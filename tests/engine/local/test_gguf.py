@@ -204,7 +204,10 @@ def check(path: Path, data: bytes) -> None:
         (File(version=1), "version 1 is not supported"),
         (File(version=4), "version 4 is not supported"),
         # A file for machines that store the most significant byte first.
-        (File(version=0x03000000), "version 50331648 is not supported"),
+        (
+            File(version=0x03000000),
+            "the file is big-endian, and only little-endian files can be run",
+        ),
         (File(pairs=[]), "general.architecture is missing"),
         (
             File(pairs=[pair("general.architecture", U32, number(1, 4))]),
@@ -226,7 +229,10 @@ def test_a_file_that_is_no_gguf_file_is_refused_with_the_reason(
     [
         (tensor("a", [], 0, 0), "has 0 dimensions"),
         (tensor("a", [1, 1, 1, 1, 1], 0, 0), "has 5 dimensions"),
-        (tensor("a", [4], 4, 0), "has the unknown type 4"),
+        (tensor("a", [4], 4, 0), "has the unknown type 4: Q4_2, which llama.cpp has removed"),
+        (tensor("a", [32], 31, 0), "Q4_0_4_4, which llama.cpp has removed; choose Q4_0, which"),
+        (tensor("a", [32], 40, 0), "of type NVFP4 has rows that are no multiple of 64"),
+        (tensor("a", [32], 42, 0), "unknown type 42: the file is damaged, or newer than this"),
         (tensor("a", [4], 2**32 - 1, 0), "has the unknown type 4294967295"),
         (tensor("a", [33], 8, 0), "rows that are no multiple of 32"),
         (tensor("a", [32, 3], 12, 0), "rows that are no multiple of 256"),

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local import gguf
+from tenuto.engine.local import model_file
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.runtime.choose import openvino_refuses
 
@@ -74,8 +74,8 @@ class Description:
 def describe(path: Path) -> Description:
     """Describes a model file. It never raises: what is wrong with a file is its description."""
     try:
-        file = gguf.read(path)
-    except GgufError as error:
+        file = model_file.read(path)
+    except model_file.Unsound as error:
         return Description(None, None, None, None, str(error))
     except OSError as error:
         return Description(None, None, None, None, error.strerror or str(error))

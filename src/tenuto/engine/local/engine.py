@@ -29,7 +29,7 @@ from tenuto.engine.base import (
     Status,
     TokenLogprob,
 )
-from tenuto.engine.local import frames, gguf, ir, model_file
+from tenuto.engine.local import frames, ir, model_file
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
@@ -209,7 +209,8 @@ class LocalEngine:
         settings = self._settings
         worker.send(
             frames.Load(
-                str(self._path.resolve()),
+                # Not resolved: a link's own name may say what the file's does not.
+                str(self._path.absolute()),
                 settings.max_running,
                 settings.max_waiting,
                 settings.kv_cache_mib,
@@ -364,26 +365,14 @@ def _messages(prompt: Prompt) -> tuple[list[tuple[str, str]], str]:
 
 
 def _check(path: Path) -> str:
-    """Checks a model, gives its name: the folder's, or the file's without its ending."""
+    """Check a model, and return its name; see `model_file.name`."""
     try:
-        if path.is_dir():
-            return _check_folder(path)
-        for part in gguf.parts(path, gguf.read(path)):
-            path = part
-            gguf.read(part)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such file") from None
+        if path.is_dir() and not ir.is_ir(path):
+            raise ModelError(
+                f"{path}: is a folder without a model; name a GGUF file, or a folder that holds "
+                f"{ir.MODEL}.xml"
+            )
+        model_file.read(path)
     except (*model_file.Unsound, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ModelError(f"{path}: {reason}") from None
-    return path.stem
-
-
-def _check_folder(path: Path) -> str:
-    if not ir.is_ir(path):
-        raise ModelError(
-            f"{path}: is a folder without a model; name a GGUF file, or a folder that holds "
-            f"{ir.MODEL}.xml"
-        )
-    ir.read(path)
-    return path.resolve().name
+        raise ModelError(f"{path}: {model_file.problem(path, error)}") from None
+    return model_file.name(path)

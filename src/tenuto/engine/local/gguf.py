@@ -1,4 +1,4 @@
-"""Checks a GGUF file before anyone loads it.
+"""Checks a GGUF file before anyone loads it. See `split` for models in several files.
 
 A runtime that is given a damaged file may take its whole process down, or read beyond the file's
 end. So the header, all metadata and the place of every tensor are checked here first, in Python,
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
+_ARCHITECTURE: Final = "general.architecture"
 
 # Metadata types, by their number in the file.
 _SCALARS: Final = {
@@ -70,12 +70,27 @@ TENSOR_TYPES: Final = {
     34: ("TQ1_0", 256, 54),
     35: ("TQ2_0", 256, 66),
     39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
+    41: ("Q1_0", 128, 18),
+}
+
+# Types that the format had once: (name, remedy).
+_AGAIN: Final = "convert the model again, or download another quantisation"
+_REPACKED: Final = "choose {}, which is repacked when it is loaded"
+_REMOVED_TYPES: Final = {
+    4: ("Q4_2", _AGAIN),
+    5: ("Q4_3", _AGAIN),
+    31: ("Q4_0_4_4", _REPACKED.format("Q4_0")),
+    32: ("Q4_0_4_8", _REPACKED.format("Q4_0")),
+    33: ("Q4_0_8_8", _REPACKED.format("Q4_0")),
+    36: ("IQ4_NL_4_4", _REPACKED.format("IQ4_NL")),
+    37: ("IQ4_NL_4_8", _REPACKED.format("IQ4_NL")),
+    38: ("IQ4_NL_8_8", _REPACKED.format("IQ4_NL")),
 }
 
 # No real file comes near these; a damaged one must not make us allocate.
 _MOST_ENTRIES: Final = 1_000_000
 _MOST_DIMENSIONS: Final = 4
-_MOST_PARTS: Final = 99_999
 _DEEPEST_ARRAY: Final = 3
 _LONGEST_ARRAY: Final = 4_000_000
 
@@ -121,7 +136,7 @@ class Gguf:
     @property
     def architecture(self) -> str:
         """For example `llama`."""
-        return str(self.metadata["general.architecture"])
+        return str(self.metadata[_ARCHITECTURE])
 
     def hyperparameter(self, name: str) -> int:
         """A positive integer of the architecture, for example `block_count`.
@@ -148,27 +163,15 @@ def read(path: Path) -> Gguf:
         return _Reader(file, size).read()
 
 
-def parts(path: Path, file: Gguf) -> list[Path]:
-    """The other files of a model that is split into several; none if it is whole.
+def _is_later_part(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a header is that of a split model's second or later file."""
+    count, number = metadata.get("split.count"), metadata.get("split.no")
+    return isinstance(count, int) and isinstance(number, int) and count > 1 and number > 0
 
-    Args:
-        path: Its first file, `…-00001-of-00003.gguf`.
-        file: What was read from there.
 
-    Raises:
-        GgufError: It is not the first, or its name does not tell the others'.
-    """
-    count = file.metadata.get("split.count", 1)
-    if count in (0, 1):
-        return []
-    named = re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})\.gguf", path.name)
-    if named is None or int(named[3]) != count or count > _MOST_PARTS:
-        raise GgufError(f"a part of a model in {count} files, without the name that they must have")
-    if int(named[2]) != 1 or file.metadata.get("split.no", 0) != 0:
-        raise GgufError(
-            f"a part of a model; name its first file, {named[1]}-00001-of-{named[3]}.gguf"
-        )
-    return [path.with_name(f"{named[1]}-{no:05}-of-{named[3]}.gguf") for no in range(2, count + 1)]
+def _is_first_of_several(metadata: Mapping[str, Any]) -> bool:
+    count = metadata.get("split.count")
+    return isinstance(count, int) and count > 1 and metadata.get("split.no", 0) == 0
 
 
 class _Reader:
@@ -179,20 +182,30 @@ class _Reader:
     def read(self) -> Gguf:
         if self._file.read(4) != _MAGIC:
             raise GgufError("not a GGUF file (it does not begin with GGUF)")
-        version = self._number(4)
-        if version not in _VERSIONS:
-            raise GgufError(f"GGUF version {version} is not supported, only 2 and 3")
+        self._check_version(self._bytes(4))
         tensors, entries = self._number(10), self._number(10)
         if max(tensors, entries) > _MOST_ENTRIES:
             raise GgufError("the header is damaged: it counts more entries than any model has")
-        metadata = {}
+        metadata: dict[str, Any] = {}
         for _ in range(entries):
             key = self._string()
             metadata[key] = self._value(self._number(4), 0)
-        if not isinstance(metadata.get("general.architecture"), str):
-            raise GgufError("metadata general.architecture is missing")
+        if not _is_later_part(metadata) and not isinstance(metadata.get(_ARCHITECTURE), str):
+            raise GgufError(f"metadata {_ARCHITECTURE} is missing")
         relative = [self._tensor() for _ in range(tensors)]
-        return Gguf(metadata, self._place(relative, metadata.get("general.alignment", 32)))
+        return Gguf(metadata, self._place(relative, metadata))
+
+    def _check_version(self, data: bytes) -> None:
+        (version,) = _SCALARS[4].unpack(data)
+        if version in _VERSIONS:
+            return
+        if data[:3] == bytes(3) and data[3]:
+            raise GgufError(
+                "the file is big-endian, and only little-endian files can be run; download that "
+                "form of the model, or convert it with gguf-py's gguf_convert_endian"
+            )
+        remedy = "convert or download the model again" if version < 2 else "update Tenuto"
+        raise GgufError(f"GGUF version {version} is not supported, only 2 and 3; {remedy}")
 
     def _bytes(self, count: int) -> bytes:
         if count > self._size - self._file.tell():
@@ -231,18 +244,32 @@ class _Reader:
             raise GgufError(f"tensor {name!r} has {dimensions} dimensions")
         shape = [self._number(10) for _ in range(dimensions)]
         kind, offset = self._number(4), self._number(10)
+        if kind in _REMOVED_TYPES:
+            removed, remedy = _REMOVED_TYPES[kind]
+            raise GgufError(
+                f"tensor {name!r} has the unknown type {kind}: {removed}, which llama.cpp has "
+                f"removed; {remedy}"
+            )
         if kind not in TENSOR_TYPES:
-            raise GgufError(f"tensor {name!r} has the unknown type {kind}")
+            raise GgufError(
+                f"tensor {name!r} has the unknown type {kind}: the file is damaged, or newer than "
+                "this version; update Tenuto, or choose another quantisation"
+            )
         type_name, block, block_bytes = TENSOR_TYPES[kind]
         if shape[0] % block:
-            raise GgufError(f"tensor {name!r} has rows that are no multiple of {block}")
+            raise GgufError(
+                f"tensor {name!r} of type {type_name} has rows that are no multiple of {block}"
+            )
         return Tensor(name, type_name, offset, math.prod(shape) // block * block_bytes)
 
-    def _place(self, tensors: list[Tensor], alignment: object) -> tuple[Tensor, ...]:
-        """Checks where the tensors lie; gives them with their real places."""
+    def _place(self, tensors: list[Tensor], metadata: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """Check where the tensors lie, and return them with their places in the file."""
+        alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise GgufError(f"metadata general.alignment is {alignment}, no power of two")
         if not tensors:
+            if _is_first_of_several(metadata):
+                return ()
             raise GgufError("the file holds no tensors")
         start = -(-self._file.tell() // alignment) * alignment
         if any(tensor.start % alignment for tensor in tensors):

@@ -8,6 +8,7 @@ reading beyond a file's end takes the whole process down.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,19 @@ def is_ir(folder: Path) -> bool:
     return (folder / f"{MODEL}.xml").exists()
 
 
+def folder_name(folder: Path) -> str:
+    """Return what a folder's model is called: the folder's name, not that of one it links to.
+
+    In the hub's cache, whose folders are named after commits, it is the repository's.
+    """
+    path = Path(os.path.normpath(folder.absolute()))
+    # models--org--repo/snapshots/commit
+    cache = path.parent.parent.name
+    if path.parent.name == "snapshots" and cache.startswith("models--"):
+        return cache.rpartition("--")[2]
+    return path.name
+
+
 def read(folder: Path) -> IrModel:
     """Reads and checks everything but the weights themselves.
 
@@ -77,7 +91,7 @@ def read(folder: Path) -> IrModel:
         raise IrError("config.json: model_type is missing")
     metadata: dict[str, Any] = {
         "general.architecture": architecture,
-        "general.name": folder.resolve().name,
+        "general.name": folder_name(folder),
     }
     for name, keys in _NUMBERS.items():
         metadata[f"{architecture}.{name}"] = _number(config, keys)

@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tenuto.engine.local import frames, model_file
@@ -287,16 +287,22 @@ def main(descriptor: int) -> None:
     link = socket.socket(fileno=descriptor)
     reader = frames.FrameReader()
     load = _first(link, reader)
+    path = Path(load.path)
     try:
-        file = model_file.read(Path(load.path))
+        file = model_file.read(path)
         template = template_of(file, load.format)
-        runtime, name, note = load_runtime(load, file)
+        with model_file.readable(path) as readable:
+            runtime, name, note = load_runtime(replace(load, path=str(readable)), file)
     except TemplateRefused as error:
         reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
         link.sendall(frames.encode(frames.NotLoaded(reason)))
         return
-    except (CannotLoad, *model_file.Unsound, OSError) as error:
+    except CannotLoad as error:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
+        return
+    except (*model_file.Unsound, OSError) as error:
+        reason = model_file.problem(path, error)
+        link.sendall(frames.encode(frames.NotLoaded(reason)))
         return
     chat = template is not None
     loaded = frames.Loaded(

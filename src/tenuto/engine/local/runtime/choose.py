@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from tenuto.engine.local import split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.ir import IrModel
@@ -48,6 +49,11 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
         if wanted == "llamacpp":
             raise CannotLoad("llama.cpp reads GGUF files only, and this is a folder of OpenVINO's")
         return ["openvino"]
+    if wanted == "openvino" and split.is_split(file):
+        raise CannotLoad(
+            "OpenVINO does not read models in several files; set `runtime` to `llamacpp` or "
+            "`auto`, or join them with llama.cpp's gguf-split --merge"
+        )
     if wanted != "auto":
         return [wanted]
     installed = [name for name, library in _LIBRARIES.items() if find_spec(library)]
@@ -65,8 +71,7 @@ def openvino_refuses(file: Gguf) -> str:
     """What of a GGUF file OpenVINO cannot read; empty if it can read all."""
     if file.architecture not in _OPENVINO_ARCHITECTURES:
         return f"the architecture {file.architecture}"
-    # Each part of a split file says how many there are.
-    if file.metadata.get("split.count", 1) != 1:
+    if split.is_split(file):
         return "models in several files"
     unknown = sorted(file.tensor_types - _OPENVINO_TYPES)
     return f"tensors of type {', '.join(unknown)}" if unknown else ""

@@ -1,0 +1,74 @@
+"""Paths that lead to a model's files: through links, and for libraries that insist on a name.
+
+The hub's cache keeps a file under the name of its checksum, without an ending, and links to it by
+its own name. OpenVINO knows a GGUF file by its ending alone, and llama.cpp finds the parts of a
+split model by their names, so links are followed no further than needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+# As many as Linux follows.
+_MOST_LINKS: Final = 40
+
+_ENDING: Final = ".gguf"
+
+
+def steps(path: Path) -> Iterator[Path]:
+    """Yield a path, and if it is a link, each path on the way to the file itself."""
+    for _ in range(_MOST_LINKS):
+        yield path
+        if not path.is_symlink():
+            return
+        # The folder's own links are left to the system, so that `..` means what it means there.
+        path = path.parent / path.readlink()
+
+
+def named(path: Path) -> Path:
+    """Return the first path on the way to a file that ends like a GGUF file; else the path."""
+    return next((step for step in steps(path) if step.suffix == _ENDING), path)
+
+
+@contextlib.contextmanager
+def readable(files: Sequence[Path]) -> Iterator[Path]:
+    """Give the first of a model's files a path that every runtime can open.
+
+    Libraries take paths in UTF-8, and GGUF files that are named like one. Other paths are linked
+    to from a temporary folder, if there is room for one.
+
+    Args:
+        files: All files of a model, or its folder.
+    """
+    first = files[0].absolute()
+    if _is_plain(first):
+        yield first
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenuto-")))
+            yielded = _linked(folder, files)
+        except OSError:
+            yielded = first
+        yield yielded
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return path.suffix == _ENDING or path.is_dir()
+
+
+def _linked(folder: Path, files: Sequence[Path]) -> Path:
+    names = [f"model-{number:05}-of-{len(files):05}.gguf" for number in range(1, len(files) + 1)]
+    if len(files) == 1:
+        names = ["model" if files[0].is_dir() else "model.gguf"]
+    for name, file in zip(names, files, strict=True):
+        (folder / name).symlink_to(file.absolute())
+    return folder / names[0]

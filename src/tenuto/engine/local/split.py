@@ -1,0 +1,176 @@
+"""Models split into several GGUF files, as llama.cpp's `gguf-split` writes them.
+
+The first file holds all metadata, the others only three keys (`split.no`, `split.count`,
+`split.tensors.count`) and tensors. With `--no-tensor-first-split` the first file has no tensors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tenuto.engine.local import gguf, links
+from tenuto.engine.local.gguf import Gguf, GgufError
+
+_COUNT: Final = "split.count"
+_NUMBER: Final = "split.no"
+_TENSORS: Final = "split.tensors.count"
+
+_NAME: Final = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.gguf)?")
+
+# Five digits have room for these.
+_MOST_FILES: Final = 99_999
+
+
+@dataclass(frozen=True, slots=True)
+class PartName:
+    """The name of one file of a split model, for example `m-00002-of-00003.gguf`."""
+
+    stem: str
+    number: int
+    count: int
+
+    def of(self, number: int) -> str:
+        """Return the name of another file of the same model."""
+        return f"{self.stem}-{number:05}-of-{self.count:05}.gguf"
+
+
+def part_name(name: str) -> PartName | None:
+    """Parse a file's name; None if it is not the name of a part."""
+    found = _NAME.fullmatch(name)
+    if found is None or not 1 <= int(found["number"]) <= int(found["count"]):
+        return None
+    return PartName(found["stem"], int(found["number"]), int(found["count"]))
+
+
+def model_name(path: Path) -> str:
+    """Return a model's name: its file's without the number of a part and without the ending."""
+    part = part_name(path.name)
+    return (part.stem if part else path.stem) or path.name
+
+
+def read(path: Path) -> Gguf:
+    """Read and check a model, with all its files if it is split, but not the weights themselves.
+
+    Args:
+        path: The file, or the first file of a split model.
+
+    Raises:
+        GgufError: A file is missing or damaged, or the files are not the parts of one model.
+        OSError: The file cannot be read.
+    """
+    first = gguf.read(path)
+    others = files(path, first)[1:]
+    if not others:
+        return first
+    tensors = list(first.tensors)
+    for number, other in enumerate(others, 2):
+        try:
+            part = gguf.read(other)
+            _check_part(part, number, first)
+        except FileNotFoundError:
+            raise GgufError(f"its part {other.name}: there is no such file") from None
+        except OSError as error:
+            raise GgufError(f"its part {other.name}: {error.strerror or error}") from None
+        except GgufError as error:
+            raise GgufError(f"its part {other.name}: {error}") from None
+        tensors += part.tensors
+    _check_whole(tensors, first)
+    return Gguf(first.metadata, tuple(tensors))
+
+
+def files(path: Path, first: Gguf) -> list[Path]:
+    """Return the paths of all files of a model, the first one first.
+
+    Where the path is a link, the other files are looked for beside it, then beside each file that
+    it leads to: a cache may keep files under other names and link to them.
+
+    Args:
+        path: The first file.
+        first: The header of that file.
+
+    Raises:
+        GgufError: The file is not the first one, or its name does not say how the others are named.
+    """
+    count = _number(first, _COUNT, 1)
+    if count < 2:
+        return [path]
+    named = [(step, part) for step in links.steps(path) if (part := part_name(step.name))]
+    named = [(step, part) for step, part in named if part.count == count]
+    if count > _MOST_FILES or not named:
+        raise GgufError(
+            f"a part of a model in {count} files, without the name that it must have: "
+            f"NAME-00001-of-{count:05}.gguf, with the other files beside it"
+        )
+    part = named[0][1]
+    number = _number(first, _NUMBER, 0) + 1
+    if part.number == number != 1:
+        raise GgufError(
+            f"part {number} of a model in {count} files; name its first file, {part.of(1)}"
+        )
+    if part.number != number:
+        raise GgufError(
+            f"its name says part {part.number}, and its metadata ({_NUMBER}) part {number} of "
+            f"{count}; give each file the name that it was made with"
+        )
+    choices = [
+        [step, *(step.with_name(part.of(other)) for other in range(2, count + 1))]
+        for step, part in named
+        if part.number == 1
+    ]
+    whole = (choice for choice in choices if all(file.exists() for file in choice))
+    return next(whole, choices[0])
+
+
+def is_split(file: Gguf) -> bool:
+    """Return whether a model is in several files."""
+    return _number(file, _COUNT, 1) > 1
+
+
+def _number(file: Gguf, key: str, default: int) -> int:
+    value = file.metadata.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise GgufError(f"metadata {key} is {value!r}, and must be a number from 0")
+    return value
+
+
+def _check_part(part: Gguf, number: int, first: Gguf) -> None:
+    """Check that a file is the part of a model that its name says.
+
+    Raises:
+        GgufError: It is another one.
+    """
+    for key, expected in (
+        (_NUMBER, number - 1),
+        (_COUNT, first.metadata[_COUNT]),
+        (_TENSORS, first.metadata.get(_TENSORS)),
+    ):
+        value = part.metadata.get(key)
+        if value != expected and not (key == _TENSORS and None in (value, expected)):
+            raise GgufError(
+                f"metadata {key} is {'missing' if value is None else value}, and must be "
+                f"{expected}: the file belongs elsewhere; download the model again"
+            )
+
+
+def _check_whole(tensors: Sequence[gguf.Tensor], first: Gguf) -> None:
+    """Check that the parts together are a whole model.
+
+    Raises:
+        GgufError: Tensors are missing, or in two parts at once.
+    """
+    twice = [name for name, count in Counter(t.name for t in tensors).items() if count > 1]
+    if twice:
+        raise GgufError(
+            f"tensor {twice[0]!r} is in two of its parts: one of them belongs to another model"
+        )
+    expected = _number(first, _TENSORS, len(tensors))
+    if len(tensors) != expected:
+        raise GgufError(
+            f"its parts hold {len(tensors)} tensors, and {_TENSORS} says {expected}: one of them "
+            "belongs to another model; download the model again"
+        )
