@@ -139,6 +139,7 @@ class LimitSettings:
         max_json_depth: Deepest nesting of a body; the API itself needs 3.
         max_stop_sequences: Most stop sequences of a request.
         max_stop_sequence_chars: Longest stop sequence, in characters.
+        max_stop_sequences_total_chars: Most characters of all stop sequences of a request.
         head_timeout_s: How long the head of a request may take to arrive.
         body_timeout_s: How long the body may take after it.
         max_connections: Most open connections; more are closed after an error.
@@ -149,6 +150,7 @@ class LimitSettings:
     max_json_depth: Count = 32
     max_stop_sequences: Annotated[int, Ge(0)] = 1024
     max_stop_sequence_chars: Count = 4096
+    max_stop_sequences_total_chars: Count = 64 * 1024
     head_timeout_s: Positive = 30.0
     body_timeout_s: Positive = 60.0
     max_connections: Count = 4096

@@ -66,11 +66,20 @@ async def test_a_public_address_needs_keys() -> None:
     [
         ({"stop_sequences": ["a"] * 4}, "stop_sequences: List should have at most 3 items, not 4"),
         ({"stop_sequences": ["a", "b" * 6]}, "stop_sequences.1: String should have at most 5"),
+        (
+            {"stop_sequences": ["abcd", "efgh"]},
+            "stop_sequences: All together should have at most 7",
+        ),
         ({"metadata": {"user_id": [[[["deep"]]]]}}, "nested more than 4 levels"),
     ],
 )
 async def test_each_limit_is_a_setting(change: dict[str, object], message: str) -> None:
-    limits = LimitSettings(max_stop_sequences=3, max_stop_sequence_chars=5, max_json_depth=4)
+    limits = LimitSettings(
+        max_stop_sequences=3,
+        max_stop_sequence_chars=5,
+        max_stop_sequences_total_chars=7,
+        max_json_depth=4,
+    )
     async with client_of(EchoEngine(), Settings(limits=limits)) as client:
         response = await client.post("/v1/complete", json=BODY | change)
     assert_error(response, 400, "invalid_request_error", message)
@@ -81,3 +90,43 @@ async def test_lenient_prompts_are_completed_as_they_are() -> None:
     async with client_of(EchoEngine(), settings) as client:
         response = await client.post("/v1/complete", json=BODY | {"prompt": "Once upon"})
     assert response.json()["completion"] == "Once upon"
+
+
+LONG = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", f"/v1/models/{LONG}", {}),
+        ("GET", f"/v1/models?after_id={LONG}", {}),
+        ("GET", f"/{LONG}", {}),
+        ("POST", f"/v1/models/{LONG}", {}),
+        ("POST", "/v1/complete", {"anthropic-version": LONG}),
+        ("POST", "/v1/complete", {"anthropic-beta": f"{LONG},{LONG}"}),
+        ("POST", "/v1/complete", {"anthropic-beta": ",".join("abcdefghijklmnopqrstuvwxyz" * 99)}),
+        ("POST", "/v1/complete", {"host": LONG}),
+    ],
+)
+async def test_what_is_quoted_of_a_request_is_cut(
+    method: str, path: str, headers: dict[str, str]
+) -> None:
+    settings = Settings(api=ApiSettings(strict_betas=True, strict_models=True))
+    async with client_of(EchoEngine(), settings) as client:
+        response = await client.request(method, path, headers=headers)
+    assert 400 <= response.status_code < 500
+    assert len(response.content) < 1000
+
+
+async def test_a_name_that_is_no_unicode_is_refused_and_not_a_bug() -> None:
+    async with client_of(EchoEngine()) as client:
+        body = rb'{"model": "m", "prompt": "p", "max_tokens_to_sample": 1, "\ud800": 1}'
+        response = await client.post("/v1/complete", content=body)
+    assert_error(response, 400, "invalid_request_error", "Extra inputs are not permitted")
+
+
+async def test_a_model_that_cannot_be_asked_for_is_not_found() -> None:
+    async with client_of(EchoEngine()) as client:
+        assert (await client.get("/v1/models/" + "m" * 256)).status_code == 200
+        response = await client.get("/v1/models/" + "m" * 257)
+    assert_error(response, 404, "not_found_error", "model: mmm")

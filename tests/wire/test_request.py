@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -283,3 +284,107 @@ def test_tags_belong_to_2023_01_01_alone() -> None:
         body = json.dumps(SMALLEST | {"tags": wrong}).encode()
         with pytest.raises(InvalidRequest, match="tags: Input should be an object of texts"):
             parse_request(body, Version.V2023_01_01)
+
+
+@pytest.mark.parametrize("value", [None, 1, [], {}])
+@pytest.mark.parametrize("field", ["foo", "messages", "tags", "seed"])
+def test_an_unknown_field_is_refused_by_name_whatever_its_value(field: str, value: object) -> None:
+    assert refusal_of(**{field: value}).startswith(f"{field}: Extra inputs are not permitted")
+
+
+def test_a_missing_field_is_named_before_an_unknown_one() -> None:
+    assert refusal(b'{"foo": null, "model": "m", "prompt": "p"}') == (
+        "max_tokens_to_sample: Field required"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"x" * 100_000: 1},
+        {"metadata": {"x" * 100_000: 1}},
+        {"\ud83d" * 100_000: 1},
+        {"metadata": {"\ud83d" * 100_000: 1}},
+    ],
+    ids=["top", "metadata", "surrogates", "surrogates in metadata"],
+)
+def test_a_long_name_is_cut_where_it_is_quoted(fields: dict[str, object]) -> None:
+    message = refusal_of(**fields)
+
+    assert "Extra inputs are not permitted" in message
+    assert len(message.encode()) < 300
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"stop_sequences": [1] * 100_000}, "stop_sequences: List should have at most 1024 items"),
+        ({"stop_sequences": [[]] * 1024}, "stop_sequences.0: Input should be a valid string"),
+        ({f"k{n}": 0 for n in range(50_000)}, "k0: Extra inputs are not permitted"),
+        ({"metadata": {f"k{n}": 0 for n in range(50_000)}}, "metadata.k0: Extra inputs"),
+        ({"model": [[]] * 50_000}, "model: Input should be a valid string"),
+        ({"prompt": {f"k{n}": 0 for n in range(50_000)}}, "prompt: Input should be a valid"),
+    ],
+    ids=["items", "wrong items", "fields", "metadata", "list as model", "object as prompt"],
+)
+def test_a_refusal_takes_little_memory_however_much_is_wrong(
+    fields: dict[str, object], named: str
+) -> None:
+    body = json.dumps(SMALLEST | fields).encode()
+    refusal(body)  # what is only computed once does not count
+
+    tracemalloc.start()
+    try:
+        message = refusal(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert message.startswith(named)
+    assert peak < 4 * len(body) + 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("field", "most", "beyond", "message"),
+    [
+        ("model", "m" * 256, "m" * 257, "model: String should have at most 256 characters"),
+        ("stop_sequences", ["a"] * 1024, ["a"] * 1025, "stop_sequences: List should have at most"),
+        ("stop_sequences", ["a" * 4096], ["a" * 4097], "stop_sequences.0: String should have at"),
+        (
+            "stop_sequences",
+            ["a" * 4096] * 16,
+            ["a" * 4096] * 16 + ["a"],
+            "stop_sequences: All together should have at most 65536 characters, not 65537. `max_",
+        ),
+    ],
+)
+def test_the_largest_value_is_accepted_and_the_next_one_refused_by_name(
+    field: str, most: object, beyond: object, message: str
+) -> None:
+    assert parse(**{field: most}).model_dump()[field] == most
+    assert refusal_of(**{field: beyond}).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("most", "beyond"),
+    [
+        ({f"k{n}": "v" for n in range(64)}, {f"k{n}": "v" for n in range(65)}),
+        ({"k" * 256: "v" * 256}, {"k" * 257: "v"}),
+        ({"k": "v" * 256}, {"k": "v" * 257}),
+    ],
+    ids=["count", "name", "text"],
+)
+def test_tags_are_bounded(most: dict[str, str], beyond: dict[str, str]) -> None:
+    def send(tags: object) -> CompletionRequest:
+        body = json.dumps(SMALLEST | {"tags": tags}).encode()
+        return parse_request(body, Version.V2023_01_01)
+
+    assert send(most) == parse()
+    with pytest.raises(InvalidRequest, match=r"tags: .* at most"):
+        send(beyond)
+
+
+def test_a_number_that_is_too_long_to_read_is_refused_without_words_of_the_interpreter() -> None:
+    message = refusal(json.dumps(SMALLEST).encode()[:-1] + b', "top_k": ' + b"9" * 5000 + b"}")
+
+    assert message == "The request body is not valid JSON: a number has too many digits"

@@ -8,9 +8,12 @@ from datetime import UTC, date, datetime
 
 from tenuto.engine.base import Status
 from tenuto.settings import ApiSettings
-from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.errors import InvalidRequest, NotFound, excerpt
 from tenuto.wire.extensions import ExtendedRequest
 from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS, resolve, retired_on
+
+# How many unknown names an error lists.
+_MOST_LISTED = 5
 
 _log = logging.getLogger("tenuto.server")
 
@@ -26,7 +29,7 @@ def check_betas(headers: list[str], settings: ApiSettings) -> None:
     names = [name.strip() for header in headers for name in header.split(",")]
     unknown = [name for name in names if name not in BETAS]
     if unknown:
-        listed = ", ".join(f"`{name}`" for name in unknown)
+        listed = ", ".join(f"`{excerpt(name)}`" for name in unknown[:_MOST_LISTED])
         raise InvalidRequest(
             f"Unexpected value(s) {listed} for the `anthropic-beta` header. Please consult our "
             "documentation at docs.claude.com or try again without the header."
@@ -50,7 +53,7 @@ def check_model(name: str, served: Sequence[str]) -> None:
         raise InvalidRequest(
             f'"{name}" is not supported on this API. Please use the Messages API instead.'
         )
-    raise NotFound(f"model: {name}")
+    raise NotFound(f"model: {excerpt(name)}")
 
 
 def check_extensions(asked: ExtendedRequest, status: Status) -> None:

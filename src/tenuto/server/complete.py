@@ -24,13 +24,14 @@ from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.response_headers import with_headers
-from tenuto.settings import LimitSettings, Settings
+from tenuto.settings import Settings
 from tenuto.stream.extensions import extended
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import collect, job_of, run
 from tenuto.wire.errors import InvalidRequest
 from tenuto.wire.events import Accepted, Event
 from tenuto.wire.extensions import ExtendedRequest
+from tenuto.wire.field_limits import FieldLimits
 from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
 from tenuto.wire.sse import encoder_of
@@ -57,6 +58,13 @@ class CompleteEndpoint:
         self._keys = keys
         self._notices = RetirementNotices()
         self._kind = ExtendedRequest if settings.api.extensions else CompletionRequest
+        limits = settings.limits
+        self._field_limits = FieldLimits(
+            json_depth=limits.max_json_depth,
+            stop_sequences=limits.max_stop_sequences,
+            stop_sequence_chars=limits.max_stop_sequence_chars,
+            stop_sequences_total_chars=limits.max_stop_sequences_total_chars,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
@@ -69,8 +77,7 @@ class CompleteEndpoint:
         meter = Meter()
         try:
             body = await read_body(request, limits)
-            asked = parse_request(body, version, limits.max_json_depth, self._kind)
-            _check_stop_sequences(asked.stop_sequences, limits)
+            asked = parse_request(body, version, self._field_limits, self._kind)
             if self._settings.api.strict_models:
                 check_model(asked.model, (await self._engine.ping()).names())
             if isinstance(asked, ExtendedRequest):
@@ -150,17 +157,3 @@ def _quotable(text: str) -> str:
     """A text as it may stand in quotes in a header: no other characters than printable ASCII."""
     kept = "".join(char if " " <= char <= "~" else "?" for char in text)
     return kept.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _check_stop_sequences(stops: list[str], limits: LimitSettings) -> None:
-    if len(stops) > limits.max_stop_sequences:
-        raise InvalidRequest(
-            f"stop_sequences: List should have at most {limits.max_stop_sequences} items, "
-            f"not {len(stops)}"
-        )
-    for index, stop in enumerate(stops):
-        if len(stop) > limits.max_stop_sequence_chars:
-            raise InvalidRequest(
-                f"stop_sequences.{index}: String should have at most "
-                f"{limits.max_stop_sequence_chars} characters"
-            )

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tenuto.wire.errors import ApiError, InternalError, RequestTimeout, for_status
+from tenuto.wire.errors import ApiError, InternalError, RequestTimeout, excerpt, for_status
 
 _log = logging.getLogger("tenuto.server")
 
@@ -39,8 +39,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answers what the router raised: an unknown route or method."""
     assert isinstance(error, HTTPException)
     messages = {
-        404: f"Not Found: there is no {request.url.path}",
-        405: f"Method Not Allowed: {request.method} {request.url.path}",
+        404: f"Not Found: there is no {excerpt(request.url.path)}",
+        405: f"Method Not Allowed: {excerpt(request.method)} {excerpt(request.url.path)}",
     }
     message = messages.get(error.status_code, str(error.detail))
     response = error_response(for_status(error.status_code)(message), request.scope["request_id"])

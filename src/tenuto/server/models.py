@@ -7,7 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from tenuto.engine.base import Engine
 from tenuto.server.auth import Keys
-from tenuto.wire.errors import InvalidRequest, NotFound
+from tenuto.wire.errors import InvalidRequest, NotFound, excerpt
+from tenuto.wire.field_limits import MOST_NAME_CHARS
 from tenuto.wire.names import TEXT_MODELS
 
 _MOST = 1000
@@ -50,12 +51,18 @@ class ModelEndpoints:
         )
 
     async def retrieve(self, request: Request) -> Response:
-        """One model. As with completions, any name is known unless `strict_models` is set."""
+        """One model. As with completions, any name is known unless `strict_models` is set.
+
+        Raises:
+            NotFound: There is no such model, or its name is longer than one may be.
+        """
         self._keys.check(request.headers)
         name = request.path_params["model_id"]
         served = await self._served()
-        if not name or (self._strict and name not in served and name not in TEXT_MODELS):
-            raise NotFound(f"model: {name}")
+        if not 1 <= len(name) <= MOST_NAME_CHARS or (
+            self._strict and name not in served and name not in TEXT_MODELS
+        ):
+            raise NotFound(f"model: {excerpt(name)}")
         return JSONResponse(_body(name, served))
 
     async def _served(self) -> tuple[str, ...]:
@@ -86,5 +93,5 @@ def _limit(text: str | None) -> int:
 
 def _position(names: list[str], name: str, field: str) -> int:
     if name not in names:
-        raise InvalidRequest(f"{field}: there is no model {name!r} in this list")
+        raise InvalidRequest(f"{field}: there is no model {excerpt(name)!r} in this list")
     return names.index(name)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from tenuto.version import __version__
 from tenuto.wire.errors import all_errors
 from tenuto.wire.extensions import USAGE_HEADERS, ExtendedRequest
+from tenuto.wire.field_limits import MOST_TAGS
 from tenuto.wire.request import SAMPLING_FIELDS, CompletionRequest
 from tenuto.wire.versions import spoken_versions
 
@@ -74,7 +75,7 @@ def _as_accepted(properties: dict[str, Any], required: list[str]) -> dict[str, A
         if name not in required:
             others = [{"type": "null"}, *([{"const": -1}] if name in SAMPLING_FIELDS else [])]
             accepted[name] = {"anyOf": [schema, *others]}
-    tags = {"type": ["object", "null"], "additionalProperties": _TEXT}
+    tags = {"type": ["object", "null"], "additionalProperties": _TEXT, "maxProperties": MOST_TAGS}
     return accepted | {"tags": tags | {"description": "In version 2023-01-01 only; no effect."}}
 
 

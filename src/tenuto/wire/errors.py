@@ -22,7 +22,9 @@ the same in both: `{"type": "error", "error": {"type", "message"}, "request_id"}
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_EXCERPT_CHARS: Final = 64
 
 
 class ApiError(Exception):
@@ -46,7 +48,7 @@ class ApiError(Exception):
         """The documented envelope, ready for JSON."""
         body: dict[str, object] = {
             "type": "error",
-            "error": {"type": self.type, "message": self.message},
+            "error": {"type": self.type, "message": _encodable(self.message)},
         }
         if request_id is not None:
             body["request_id"] = request_id
@@ -139,6 +141,16 @@ _ERRORS: tuple[type[ApiError], ...] = (
     GatewayTimeout,
     Overloaded,
 )
+
+
+def excerpt(text: str, most: int = _EXCERPT_CHARS) -> str:
+    """Return a client's text as an error message may quote it: short, and valid Unicode."""
+    return _encodable(text if len(text) <= most else text[:most] + "…")
+
+
+def _encodable(text: str) -> str:
+    # A lone surrogate, which JSON can spell, has no UTF-8.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def all_errors() -> tuple[type[ApiError], ...]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictStr, ValidationError
 
-from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.errors import InvalidRequest, excerpt
+from tenuto.wire.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
 from tenuto.wire.versions import Version
 
 
@@ -22,14 +23,14 @@ class Metadata(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    user_id: Annotated[StrictStr, Field(max_length=256)] | None = None
+    user_id: Annotated[StrictStr, Field(max_length=MOST_NAME_CHARS)] | None = None
 
 
 class CompletionRequest(BaseModel):
     """A checked request. Whoever holds one need not doubt it.
 
     Attributes:
-        model: The name that was asked for, 1 character or more.
+        model: The name that was asked for, 1 to 256 characters.
         prompt: The prompt as sent, 1 character or more. Its turns are not checked here.
         max_tokens_to_sample: Most tokens to generate, 1 or more. More than the model can give
             is not an error: it is capped.
@@ -44,10 +45,11 @@ class CompletionRequest(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    model: Annotated[StrictStr, Field(min_length=1)]
+    model: Annotated[StrictStr, Field(min_length=1, max_length=MOST_NAME_CHARS)]
     prompt: Annotated[StrictStr, Field(min_length=1)]
     max_tokens_to_sample: Annotated[int, Field(ge=1)]
-    stop_sequences: list[Annotated[StrictStr, Field(min_length=1)]] = []
+    # The first wrong item is enough: an error for each would cost more than the request.
+    stop_sequences: Annotated[list[Annotated[StrictStr, Field(min_length=1)]], FailFast()] = []
     temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
@@ -70,19 +72,22 @@ _MEANT = {
 _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 
 
+_DEFAULT_LIMITS = FieldLimits()
+
+
 def parse_request(
     body: bytes,
     version: Version = Version.V2023_06_01,
-    max_depth: int = 32,
+    limits: FieldLimits = _DEFAULT_LIMITS,
     kind: type[CompletionRequest] = CompletionRequest,
 ) -> CompletionRequest:
-    """Reads a request body.
+    """Read a request body.
 
     Args:
         body: The body's bytes.
         version: The version of the request. In 2023-01-01 it may have `tags`, which were for the
             service's own statistics and change nothing.
-        max_depth: Deepest nesting that is read on.
+        limits: Bounds of the body's nesting and of its fields.
         kind: Which fields it may have.
 
     Raises:
@@ -90,27 +95,51 @@ def parse_request(
             names the field.
     """
     fields = _read_object(body)
-    if _deeper_than(max_depth, fields):
-        raise InvalidRequest(f"The request body is nested more than {max_depth} levels deep")
+    if _deeper_than(limits.json_depth, fields):
+        raise InvalidRequest(
+            f"The request body is nested more than {limits.json_depth} levels deep"
+        )
     if version is Version.V2023_01_01:
-        _check_tags(fields.pop("tags", None))
-    return check_request(fields, kind)
+        check_tags(fields.pop("tags", None))
+    return check_request(fields, kind, limits)
 
 
 def check_request(
     fields: Mapping[str, object],
     kind: type[CompletionRequest] = CompletionRequest,
+    limits: FieldLimits = _DEFAULT_LIMITS,
 ) -> CompletionRequest:
-    """Checks the fields of a request.
+    """Check the fields of a request.
 
     Raises:
         InvalidRequest: A field breaks its rule. The message names the field.
     """
-    given = {name: value for name, value in fields.items() if not _says_nothing(name, value)}
+    known = kind.model_fields
+    stops = fields.get("stop_sequences")
+    if isinstance(stops, list):
+        limits.check_count(stops)
+    # Only what can be valid is validated, and the first unknown field, so that the validator has
+    # few errors to report however many the body has.
+    given = {
+        name: _first_unknown_only(value, Metadata.model_fields) if name == "metadata" else value
+        for name, value in _first_unknown_only(fields, known).items()
+        if not (name in known and _says_nothing(name, value))
+    }
     try:
-        return kind.model_validate(given)
+        request = kind.model_validate(given)
     except ValidationError as error:
-        raise InvalidRequest(_explain(error, given, kind.model_fields)) from None
+        raise InvalidRequest(_explain(error, fields, known)) from None
+    limits.check_stop_sequences(request.stop_sequences)
+    return request
+
+
+def _first_unknown_only(value: Any, known: Mapping[str, object]) -> Any:
+    """Return an object's known fields and the first of the others, its name cut for the error."""
+    if not isinstance(value, Mapping) or value.keys() <= known.keys():
+        return value
+    kept = {name: value[name] for name in known if name in value}
+    unknown = next(name for name in value if name not in known)
+    return kept | {excerpt(unknown): None}
 
 
 def _says_nothing(name: str, value: object) -> bool:
@@ -135,14 +164,6 @@ def _deeper_than(levels: int, value: object) -> bool:
     return True
 
 
-def _check_tags(tags: object) -> None:
-    if tags is None:
-        return
-    # The keys of a JSON object are texts anyway.
-    if not isinstance(tags, dict) or not all(isinstance(text, str) for text in tags.values()):
-        raise InvalidRequest("tags: Input should be an object of texts")
-
-
 def _read_object(body: bytes) -> dict[str, object]:
     try:
         text = body.decode("utf-8")
@@ -154,15 +175,24 @@ def _read_object(body: bytes) -> dict[str, object]:
         value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise InvalidRequest("The request body is not valid JSON: nested too deeply") from None
-    except ValueError as error:
+    except (json.JSONDecodeError, _NotANumber) as error:
         raise InvalidRequest(f"The request body is not valid JSON: {error}") from None
+    except ValueError:
+        # Python converts no integer of thousands of digits, because that takes quadratic time.
+        raise InvalidRequest(
+            "The request body is not valid JSON: a number has too many digits"
+        ) from None
     if not isinstance(value, dict):
         raise InvalidRequest("The request body must be a JSON object")
     return value
 
 
+class _NotANumber(ValueError):
+    """`NaN` or `Infinity`, which Python's parser takes and JSON does not have."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise _NotANumber(f"{name} is not a JSON number")
 
 
 def _explain(error: ValidationError, given: Mapping[str, object], known: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.errors import InvalidRequest, excerpt
 
 
 class Version(StrEnum):
@@ -50,6 +50,6 @@ def parse_version(header: str | None) -> Version:
     version = _SPOKEN.get(header.strip())
     if version is None:
         raise InvalidRequest(
-            f'anthropic-version: "{header}" is not a valid version. Send `2023-06-01`.'
+            f'anthropic-version: "{excerpt(header)}" is not a valid version. Send `2023-06-01`.'
         )
     return version

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenuto.server.errors import error_response
 from tenuto.server.request_headers import header
-from tenuto.wire.errors import PermissionDenied
+from tenuto.wire.errors import PermissionDenied, excerpt
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -31,8 +31,8 @@ class HostMiddleware:
             host = header(scope, b"host") or "localhost"
             if _without_port(host) not in self._allowed:
                 error = PermissionDenied(
-                    f"host: {host!r} is not a name of this server. Add it to `allowed_hosts` of "
-                    "[server] in the settings if it should be."
+                    f"host: {excerpt(host)!r} is not a name of this server. Add it to "
+                    "`allowed_hosts` of [server] in the settings if it should be."
                 )
                 await error_response(error, scope["request_id"])(scope, receive, send)
                 return
