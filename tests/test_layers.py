@@ -58,6 +58,7 @@ TABLE: Mapping[str, May] = {
     ),
     "engine.upstream.failures": may("engine.base", libraries="pydantic_core"),
     "engine.upstream.breaker": may(),
+    "engine.upstream.shutdown": may("engine.base"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),

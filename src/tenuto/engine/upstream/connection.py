@@ -26,6 +26,7 @@ from tenuto.engine.upstream.failures import (
     json_object,
     message_in,
 )
+from tenuto.engine.upstream.shutdown import Shutdown
 from tenuto.version import __version__
 from tenuto.wire.backoff import retry_after_s
 
@@ -73,9 +74,11 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
         self._draining: set[asyncio.Task[None]] = set()
+        self.shutdown = Shutdown()
 
     async def aclose(self) -> None:
-        """Closes all of them, also those in use."""
+        """Close all connections. Waits for an answer end with `EngineFailed`."""
+        self.shutdown.begin()
         for task in self._draining:
             task.cancel()
         if self._session is not None:
@@ -98,12 +101,14 @@ class Connection:
 
         Raises:
             UpstreamError: There is none.
+            EngineFailed: The connections are being closed.
         """
         # Of an object, it is not parsed again.
         url = self._urls.get(path) or self._urls.setdefault(path, URL(self.address.base_url + path))
-        session = self._session or self._opened()
         try:
-            return await session.post(url, data=data, headers=headers, allow_redirects=False)
+            with self.shutdown.interruptible():
+                session = self._session or self._opened()
+                return await session.post(url, data=data, headers=headers, allow_redirects=False)
         except TimeoutError as error:
             raise UpstreamError(SLOW, status=504, retryable=True) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -163,7 +168,8 @@ class Answer:
             self._response = await self._connection.send(*self._asked)
             if self._response.status >= 300:
                 address = self._connection.address
-                raise await _error(self._response, forwards_key=address.forwards_key)
+                with self._connection.shutdown.interruptible():
+                    raise await _error(self._response, forwards_key=address.forwards_key)
         except BaseException as error:
             self._end(error)
             raise
@@ -200,11 +206,17 @@ class Answer:
 
         Raises:
             UpstreamError: It stops coming.
+            EngineFailed: The connections are being closed.
         """
         assert self._response is not None
         content = self._response.content
+        shutdown = self._connection.shutdown
         try:
-            while data := await content.readany():
+            while True:
+                with shutdown.interruptible():
+                    data = await content.readany()
+                if not data:
+                    return
                 yield data
         except TimeoutError:
             raise UpstreamError(SLOW, status=504, retryable=True) from None

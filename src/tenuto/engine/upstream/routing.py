@@ -25,6 +25,7 @@ from tenuto.engine.base import (
 )
 from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.failures import SLOW
+from tenuto.engine.upstream.shutdown import Shutdown
 from tenuto.wire.backoff import delay_s
 
 _log = logging.getLogger("tenuto.upstream")
@@ -120,6 +121,7 @@ class RoutingEngine:
         self._upstreams = upstreams
         self._routes = routes
         self._chance = chance
+        self._shutdown = Shutdown()
         self._names = tuple(
             dict.fromkeys(name for route in routes for name in route.models if _is_plain(name))
         )
@@ -179,6 +181,8 @@ class RoutingEngine:
                     await pieces.aclose()
                     if not isinstance(error, EngineError) or not _may_pass(error):
                         raise
+                    if self._shutdown.begun:
+                        raise
                     trail.error = error
                     trail.missed[hop.upstream] = str(error)
                 _log.warning("upstream %s failed, attempt %d", hop.upstream, attempt + 1)
@@ -186,7 +190,8 @@ class RoutingEngine:
                 longest = _LONGEST_WAIT_S if is_last else _LONGEST_WAIT_BEFORE_ANOTHER_S
                 if attempt == route.max_retries or wait > longest:
                     break
-                await asyncio.sleep(wait)
+                with self._shutdown.interruptible():
+                    await asyncio.sleep(wait)
         raise trail.last()
 
     async def ping(self) -> Status:
@@ -210,9 +215,13 @@ class RoutingEngine:
         )
 
     async def aclose(self) -> None:
-        """Ends all of them."""
-        for upstream in self._upstreams.values():
-            await upstream.engine.aclose()
+        """Close all engines at once. Running jobs raise `EngineFailed`, also between two tries."""
+        self._shutdown.begin()
+        closing = (upstream.engine.aclose() for upstream in self._upstreams.values())
+        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+            # Not before all of them are closed.
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _find_route(self, name: str) -> Route | None:
         for route in self._routes:

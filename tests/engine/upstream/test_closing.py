@@ -1,0 +1,107 @@
+"""What an engine of routes does with running jobs when it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from random import Random
+
+import pytest
+
+from tenuto.engine.base import EngineFailed, Job, Piece, UpstreamError
+from tenuto.engine.echo import EchoEngine
+from tenuto.engine.upstream.breaker import Breaker
+from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
+from tenuto.prompt.turns import parse_prompt
+from tenuto.settings_upstreams import MessagesUpstream
+from tests.engine.upstream import claude
+from tests.engine.upstream.callers import HI, caller_of
+from tests.engine.upstream.scripted import HANG, Script, ScriptedServer, scripted_server, stream
+
+pytestmark = pytest.mark.anyio
+
+SOON_S = 2.0
+SHUTTING_DOWN = "The engine is shutting down."
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started
+
+
+async def until(condition: object) -> None:
+    async with asyncio.timeout(5):
+        while not (condition() if callable(condition) else condition):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("script", "streamed"),
+    [
+        pytest.param([HANG], True, id="before the head"),
+        pytest.param(stream(HANG), True, id="before the first event"),
+        pytest.param(stream(claude.START + claude.delta("Hel"), HANG), True, id="mid-stream"),
+        pytest.param([HANG], False, id="plain"),
+        pytest.param([b"HTTP/1.1 500 X\r\ncontent-length: 9\r\n\r\nab", HANG], True, id="an error"),
+    ],
+)
+async def test_closing_ends_what_an_upstream_writes_with_an_error(
+    server: ScriptedServer, script: Script, streamed: bool
+) -> None:
+    server.answers(script)
+    async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
+        asking = asyncio.create_task(caller.complete(model="claude-haiku-4-5", stream=streamed))
+        await until(lambda: server.requests)
+        await asyncio.sleep(0.05)  # Until what the script has is read.
+        async with asyncio.timeout(SOON_S):
+            await caller.engine.aclose()
+            seen = await asking
+        assert seen.final["error"] == {"type": "api_error", "message": SHUTTING_DOWN}
+        assert len(server.requests) == 1
+        assert (await caller.engine.ping()).running == 0
+
+
+async def test_a_job_that_comes_after_closing_is_refused(server: ScriptedServer) -> None:
+    server.answers(claude.message("Hi"))
+    async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
+        assert (await caller.complete(model="claude-haiku-4-5")).text == " Hi"
+        await caller.engine.aclose()
+        seen = await caller.complete(model="claude-haiku-4-5")
+        assert (seen.status, seen.final["error"]["message"]) == (500, SHUTTING_DOWN)
+        assert len(server.requests) == 1
+
+
+async def test_a_job_whose_reader_pauses_ends_when_it_is_read_again(server: ScriptedServer) -> None:
+    server.answers(stream(claude.START, claude.delta("Hel"), HANG))
+    async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
+        job = Job(parse_prompt(HI), 5, model="claude-haiku-4-5")
+        async with aclosing(caller.engine.generate(job)) as pieces:
+            await anext(pieces)
+            await caller.engine.aclose()
+            with pytest.raises(EngineFailed, match="shutting down"):
+                [piece async for piece in pieces]
+
+
+async def test_closing_ends_the_wait_between_two_tries() -> None:
+    class Busy(EchoEngine):
+        tries = 0
+
+        async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+            self.tries += 1
+            raise UpstreamError("wait", status=529, retryable=True, retry_after=9)
+            yield Piece("")
+
+    busy = Busy()
+    upstream = Upstream(busy, Breaker(5, 10.0, asyncio.get_running_loop().time))
+    engine = RoutingEngine({"a": upstream}, [Route(["*"], [Hop("a")])], Random(1))
+    job = Job(parse_prompt(HI), 5)
+    asking = asyncio.ensure_future(anext(engine.generate(job)))
+    await until(lambda: busy.tries)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(SOON_S):
+        await engine.aclose()
+        with pytest.raises(EngineFailed, match="shutting down"):
+            await asking
+    assert busy.tries == 1
