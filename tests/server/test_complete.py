@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -302,7 +302,12 @@ async def test_a_bug_is_a_500_without_details() -> None:
 
 
 async def asgi_call(
-    engine: EchoEngine, body: dict[str, Any], gone: asyncio.Event, sent: list[Any], **settings: Any
+    engine: EchoEngine,
+    body: dict[str, Any],
+    gone: asyncio.Event,
+    sent: list[Any],
+    send: Callable[[Any], Awaitable[None]] | None = None,
+    **settings: Any,
 ) -> None:
     """Calls the application as a server would, with a client that leaves at `gone`."""
     requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
@@ -313,7 +318,7 @@ async def asgi_call(
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:
+    async def keep(message: Any) -> None:
         sent.append(message)
 
     scope = {
@@ -324,7 +329,7 @@ async def asgi_call(
         "headers": [(b"anthropic-version", b"2023-06-01")],
     }
     app = create_app(Settings(server=ServerSettings(**settings)), engine)
-    await app(scope, receive, send)
+    await app(scope, receive, send or keep)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -337,6 +342,44 @@ async def test_a_client_that_leaves_cancels_its_job(stream: bool) -> None:
         gone.set()
         await call
     assert (await engine.ping()).running == 0
+
+
+class _Endless(EchoEngine):
+    """Writes a stop sequence, and then on for as long as the job is not cancelled."""
+
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        self._running += 1
+        try:
+            yield Piece("")
+            yield Piece(" one two END", tokens=3)
+            while True:
+                await asyncio.sleep(0)
+                yield Piece(" more", tokens=1)
+        finally:
+            self._running -= 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_stops_reading_frees_the_slot_at_a_match(stream: bool) -> None:
+    engine, reads_again = _Endless(), asyncio.Event()
+    body = BODY | {"stream": stream, "stop_sequences": [" END"]}
+    blocked = asyncio.Event()
+
+    sent = list[Any]()
+
+    async def send(message: Any) -> None:
+        if b" one two" in message.get("body", b""):
+            blocked.set()
+            await reads_again.wait()
+        sent.append(message)
+
+    call = asyncio.create_task(asgi_call(engine, body, asyncio.Event(), sent, send=send))
+    async with asyncio.timeout(10):
+        await blocked.wait()
+        assert (await engine.ping()).running == 0
+        reads_again.set()
+        await call
+    assert sent[-1]["type"] == "http.response.body"
 
 
 async def test_a_quiet_stream_sends_pings() -> None:

@@ -171,6 +171,38 @@ async def test_a_match_ends_the_engines_work_at_once() -> None:
     assert engine.written == 2
 
 
+@pytest.mark.parametrize("steps", [(" END",), (" text before END",), (" text", " before END")])
+async def test_a_reader_that_stops_at_a_match_holds_no_place_in_the_engine(
+    steps: tuple[str, ...],
+) -> None:
+    engine = Script(*steps, " never", " read")
+
+    async with aclosing(run(JOB, engine, [" END"])) as events:
+        async for _ in events:
+            if engine.written == len(steps):
+                break  # the event of the piece that matched: nothing is read after it
+
+        assert engine.closed
+
+
+async def test_a_piece_of_any_length_leaves_the_loop_free() -> None:
+    stops = ["a" * 4096 + "b"]
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    completion = await completion_of(Script("a" * 100_000), *stops)
+    ticking.cancel()
+
+    assert completion.completion == "a" * 100_000
+    assert ticks > 20
+
+
 async def test_a_reader_that_goes_away_ends_the_engines_work() -> None:
     engine = Script(" One", " two", " three")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -248,3 +250,68 @@ def test_texts_that_are_watched_for_the_same_stops_do_not_disturb_each_other() -
     assert second.push("b") == "b"
     assert first.push("b") == ""
     assert (first.stop, second.stop) == ("ab", None)
+
+
+# Prefixes, suffixes and repetitions of each other, as long as the default limits allow.
+LARGE_SETS: dict[str, list[str]] = {
+    "long": [chr(97 + n) + "abcdefgh" * 500 + str(n) for n in range(16)],
+    "many": [f"{n:04}" + "x" * 60 for n in range(1024)],
+    "nested": ["a" * n + "b" for n in range(1, 360)],
+    "repeated": ["a" * 4095 + "b"],
+}
+
+
+@pytest.mark.parametrize("stops", LARGE_SETS.values(), ids=LARGE_SETS)
+def test_what_a_matcher_keeps_follows_from_the_text_and_not_from_the_stop_sequences(
+    stops: list[str],
+) -> None:
+    StopMatcher(["warm"]).push("up")
+    tracemalloc.start()
+    try:
+        matchers = [StopMatcher(stops) for _ in range(8)]
+        for matcher in matchers:
+            matcher.push("The quick brown fox jumps over the lazy dog. " * 10)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * 2**20
+
+
+@pytest.mark.parametrize("stops", LARGE_SETS.values(), ids=LARGE_SETS)
+def test_no_memory_is_kept_when_a_matcher_is_gone(stops: list[str]) -> None:
+    def match() -> None:
+        for number in range(3):
+            # Sets that differ: the same one again would find what a cache keeps.
+            matcher = StopMatcher([f"{stop}{number}" for stop in stops])
+            for stop in stops:
+                matcher.push(stop[:-1])
+
+    match()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        match()
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000
+
+
+@pytest.mark.parametrize(
+    ("stops", "text"),
+    [
+        (LARGE_SETS["nested"], ("a" * 359 + "c") * 50),
+        (LARGE_SETS["repeated"], "a" * 20_000),
+        (LARGE_SETS["long"], "".join(stop[:-1] + "!" for stop in LARGE_SETS["long"])),
+    ],
+    ids=["nested", "repeated", "long"],
+)
+@pytest.mark.parametrize("size", [1, 4096])
+def test_large_sets_match_as_the_reference_does(stops: list[str], text: str, size: int) -> None:
+    text += stops[-1] + " and more"
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+
+    assert feed(pieces, stops) == cut(text, stops)

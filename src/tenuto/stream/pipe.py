@@ -7,6 +7,7 @@ that is gone, needs no other signal.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 
@@ -40,6 +41,8 @@ from tenuto.wire.response import Completion
 
 # How long a client should wait before it sends a request again that found no place, in seconds.
 _RETRY_AFTER_S = 1.0
+# Matching takes up to 5 µs a character, with stop sequences made for it.
+_MATCHED_AT_ONCE = 4096
 
 
 def job_of(
@@ -96,30 +99,38 @@ async def run(
     tokens = None if job.logprobs is None else LogprobQueue(job.logprobs)
     meter = meter or Meter()
     meter.begin()
+    ending: list[CompletionEvent] = []
     try:
         async with aclosing(engine.generate(job)) as pieces:
             async for piece in pieces:
                 meter.count(piece)
                 if tokens is not None:
                     tokens.push(piece.logprobs)
-                text = matcher.push(piece.text)
+                text = await _matched(matcher, piece.text)
                 if piece.finish is not None:
                     text += matcher.flush()
                 if text:
-                    yield CompletionEvent(
+                    event = CompletionEvent(
                         text, logprobs=None if tokens is None else tokens.release(len(text))
                     )
+                if matcher.stop is not None or piece.finish is not None:
+                    last = _last(matcher.stop, piece.finish, tokens)
+                    ending = [event, last] if text else [last]
+                    break
+                if text:
+                    yield event
                 elif piece.accepted is not None:
                     told = piece.accepted
                     yield Accepted(told.model, told.upstream, told.warnings)
-                elif not piece.tokens and piece.finish is None:
+                elif not piece.tokens:
                     yield Ping()
-                if matcher.stop is not None or piece.finish is not None:
-                    last = _last(matcher.stop, piece.finish, tokens)
-                    meter.ended = last.stop_reason
-                    yield last
-                    return
-        raise InternalError("The engine ended without saying why.")
+        # Not before the engine's generator is closed: a client that does not read would keep the
+        # job running behind its stop sequence.
+        if not ending:
+            raise InternalError("The engine ended without saying why.")
+        meter.ended = ending[-1].stop_reason
+        for event in ending:
+            yield event
     except EngineError as error:
         refusal = _as_api_error(error)
         meter.ended = refusal.type
@@ -152,6 +163,17 @@ async def collect(events: AsyncIterable[Event], completion_id: str, model: str) 
     return Completion(
         completion_id, "".join(texts), last.stop_reason, last.stop, model, logprobs, last.usage
     )
+
+
+async def _matched(matcher: StopMatcher, text: str) -> str:
+    """Push a piece through the matcher. Other requests go on in between where it is long."""
+    if len(text) <= _MATCHED_AT_ONCE:
+        return matcher.push(text)
+    left = []
+    for start in range(0, len(text), _MATCHED_AT_ONCE):
+        left.append(matcher.push(text[start : start + _MATCHED_AT_ONCE]))
+        await asyncio.sleep(0)
+    return "".join(left)
 
 
 def _last(stop: str | None, finish: Finish | None, tokens: LogprobQueue | None) -> CompletionEvent:
