@@ -81,7 +81,7 @@ TABLE: Mapping[str, May] = {
     "server": may(
         *("engine.base", "engine.registry", "prompt", "server", "settings", "stream", "version"),
         "wire",
-        libraries="starlette uvicorn",
+        libraries="httptools starlette uvicorn",
     ),
     "client": may(
         *("client", "prompt.turns", "settings", "version", "wire"), libraries="httpx2 pydantic"

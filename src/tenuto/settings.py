@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -115,9 +116,13 @@ class ServerSettings:
         allowed_hosts: Names that the `host` header may have, besides those of this machine,
             while the server listens on a loopback address.
         cors_origins: Web pages from these origins may ask; `*` for all.
+        trusted_proxies: Addresses and networks of proxies whose `X-Forwarded-For` or `Forwarded`
+            header gives the client's address for the log.
+        keep_alive_s: How long an idle connection stays open for a further request. Above the 60 s
+            after which common proxies and pools close theirs, so that they close first.
         ping_interval_s: A stream that is quiet for so long sends a ping. Below the 15 s that
             the strictest common proxies allow.
-        shutdown_grace_s: How long running streams may go on after a signal to stop.
+        shutdown_grace_s: How long running answers may go on after a signal to stop.
     """
 
     host: str = "127.0.0.1"
@@ -125,6 +130,8 @@ class ServerSettings:
     api_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    keep_alive_s: Positive = 75.0
     ping_interval_s: Positive = 10.0
     shutdown_grace_s: Seconds = 10.0
 
@@ -154,6 +161,20 @@ class LimitSettings:
     head_timeout_s: Positive = 30.0
     body_timeout_s: Positive = 60.0
     max_connections: Count = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`[log]`: what the server writes to standard error.
+
+    Attributes:
+        level: The least level that is written. Each request is a line at `info`, at `warning` if
+            an operator should see it; probes of `/health` and `/ready` are at `debug`.
+        format: `text`, or `json` for one object a line.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +216,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
@@ -225,7 +247,20 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for name, one in engine.get("upstreams", {}).items():
         where = f"engine.upstreams.{name}"
         engine["upstreams"][name] = _validated(KINDS[one["kind"]], one, where)
-    return _with_upstreams(_validated(Settings, values, ""), environment)
+    settings = _with_upstreams(_validated(Settings, values, ""), environment)
+    _check_proxies(settings.server.trusted_proxies)
+    return settings
+
+
+def _check_proxies(entries: tuple[str, ...]) -> None:
+    for entry in entries:
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            raise SettingsError(
+                f"[server] trusted_proxies: {entry!r} must be an address or a network, as in "
+                '["127.0.0.1", "10.0.0.0/8"]'
+            ) from None
 
 
 def _validated(kind: type[_Section], values: Mapping[str, Any], section: str) -> _Section:

@@ -261,7 +261,7 @@ async def test_an_error_after_it_is_the_last_event(error: Exception, message: st
         response = await client.post("/v1/complete", json=BODY | {"stream": True})
     assert response.status_code == 200
     events = events_of(response.text)
-    assert [name for name, _ in events] == ["ping", "completion", "error"]
+    assert [name for name, _ in events] == ["completion", "error"]
     assert events[-1][1]["error"]["type"] == "api_error"
     assert message in events[-1][1]["error"]["message"]
     assert events[-1][1]["request_id"] == response.headers["request-id"]
@@ -398,9 +398,8 @@ async def test_2023_01_01_streams_the_whole_text_in_each_event(client: httpx2.As
     headers = {"anthropic-version": "2023-01-01"}
     response = await client.post("/v1/complete", json=BODY | {"stream": True}, headers=headers)
     blocks = response.text.removesuffix("\n\n").split("\n\n")
-    assert blocks[0] == "event: ping\ndata: {}"
     assert blocks[-1] == "data: [DONE]"
-    texts = [json.loads(block.removeprefix("data: "))["completion"] for block in blocks[1:-1]]
+    texts = [json.loads(block.removeprefix("data: "))["completion"] for block in blocks[:-1]]
     assert texts == [" one", " one two", " one two three", " one two three"]
 
 

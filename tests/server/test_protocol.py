@@ -105,7 +105,7 @@ async def test_connections_beyond_the_limit_are_told_so() -> None:
     limits = LimitSettings(max_connections=2, head_timeout_s=5)
     async with listening(limits) as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
-        assert_refused(await exchange(port, b""), 529, "Too many connections")
+        assert_refused(await exchange(port, request(b"{}")), 529, "Too many connections")
         for _, writer in idle:
             writer.close()
 

@@ -70,9 +70,9 @@ def _wait(process: subprocess.Popen[str]) -> str:
     url, last = "", ""
     for line in process.stderr:
         last = line.strip() or last
-        if found := re.match(r"Listening on (\S+),", line):
+        if found := re.search(r"Listening on (\S+),", line):
             url = found[1]
-        if line.startswith("Ready:"):
+        if "Ready: " in line:
             # Nobody reads on: a full pipe would stop the server.
             threading.Thread(target=process.stderr.read, daemon=True).start()
             return url

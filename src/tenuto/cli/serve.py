@@ -53,26 +53,28 @@ def serve(
     config` prints what results.
     """
     import asyncio
-    import logging
 
     from tenuto.engine.base import ModelError
     from tenuto.engine.registry import create
-    from tenuto.server.serve import CannotListen, listen, new_event_loop
+    from tenuto.server.log import logging_to_stderr
+    from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop
     from tenuto.server.serve import serve as run_server
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = _with_model_file(_with_options(load(config), host, port, model, grace))
         engine = create(settings.engine)
         listener = listen(settings.server, insecure=insecure)
-        address = f"http://{settings.server.host}:{listener.getsockname()[1]}"
-        typer.echo(f"Listening on {address}, loading the model.", err=True)
+        host, port = in_brackets(settings.server.host), listener.getsockname()[1]
+        address = f"http://{host}:{port}"
+        with logging_to_stderr(settings.log) as log:
+            log.announce(f"Listening on {address}, loading the model.")
 
-        def on_ready(name: str) -> None:
-            typer.echo(f"Ready: {address}/v1/complete answers with {name}.", err=True)
+            def on_ready(name: str) -> None:
+                log.announce(f"Ready: {address}/v1/complete answers with {name}.")
 
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(run_server(settings, engine, listener, on_ready))
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(run_server(settings, engine, listener, on_ready))
+            log.announce("Stopped.")
     except (SettingsError, ModelError, CannotListen) as error:
         raise Failure(str(error), 2) from None
 

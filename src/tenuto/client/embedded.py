@@ -160,7 +160,7 @@ class _Running:
         # Here and not above: a client that asks a server over HTTP needs none of it.
         from tenuto.server.app import create_app
 
-        app = create_app(self._settings, self._engine)
+        app = create_app(self._settings, self._engine, log_requests=False)
         await self._engine.start()
         self._exits.push_async_callback(self._engine.aclose)
         await self._engine.ready()

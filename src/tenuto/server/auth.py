@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
+from tenuto.server.request_headers import agreed
 from tenuto.wire.errors import AuthenticationError
 
 PREFIX = "sha256:"
@@ -22,12 +23,23 @@ def hash_key(key: str) -> str:
 
 
 def caller_key(headers: Headers) -> str | None:
-    """The key that a request came with, in either header."""
-    key = headers.get("x-api-key")
+    """The key that a request came with, in either header.
+
+    Raises:
+        AuthenticationError: It came with different ones in the same header.
+    """
+    key = _only(headers, "x-api-key")
     if key is not None:
         return key
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _only(headers: Headers, name: str) -> str | None:
+    try:
+        return agreed(headers.getlist(name))
+    except ValueError:
+        raise AuthenticationError(f"{name}: different values were sent. Send one.") from None
 
 
 class Keys:
@@ -48,12 +60,12 @@ class Keys:
         """
         if not self._hashes:
             return
-        key = headers.get("x-api-key")
+        key = _only(headers, "x-api-key")
         if key is not None:
             if not self._knows(key):
                 raise AuthenticationError("invalid x-api-key")
             return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
             raise AuthenticationError("x-api-key header is required")
         if not self._knows(token.strip()):

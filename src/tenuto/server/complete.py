@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.base import Engine, Job
@@ -23,7 +21,11 @@ from tenuto.server.auth import Keys, caller_key
 from tenuto.server.body import check_announced_size, read_body
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
+from tenuto.server.request_headers import combined
+from tenuto.server.request_log import RequestRecord
 from tenuto.server.response_headers import with_headers
+from tenuto.server.responses import JsonResponse
+from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
 from tenuto.stream.extensions import extended
 from tenuto.stream.meter import Meter
@@ -36,8 +38,6 @@ from tenuto.wire.ids import completion_id
 from tenuto.wire.request import CompletionRequest, parse_request
 from tenuto.wire.sse import encoder_of
 from tenuto.wire.versions import Version, parse_version
-
-_log = logging.getLogger("tenuto.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,11 @@ class Channel:
 class CompleteEndpoint:
     """Answers one request, plain or streamed. The steps are those of `docs/journey.md`."""
 
-    def __init__(self, engine: Engine, settings: Settings, keys: Keys) -> None:
+    def __init__(self, engine: Engine, settings: Settings, keys: Keys, shutdown: Shutdown) -> None:
         self._engine = engine
         self._settings = settings
         self._keys = keys
+        self._shutdown = shutdown
         self._notices = RetirementNotices()
         self._kind = ExtendedRequest if settings.api.extensions else CompletionRequest
         limits = settings.limits
@@ -72,12 +73,15 @@ class CompleteEndpoint:
         limits = self._settings.limits
         check_announced_size(request.headers, limits)
         self._keys.check(request.headers)
-        version = parse_version(request.headers.get("anthropic-version"))
+        version = parse_version(combined(scope, b"anthropic-version"))
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
-        meter = Meter()
+        record: RequestRecord = scope["record"]
+        meter = record.meter = Meter()
         try:
-            body = await read_body(request, limits)
+            async with self._shutdown.interrupting():
+                body = await read_body(request, limits)
             asked = parse_request(body, version, self._field_limits, self._kind)
+            record.model, record.stream = asked.model, asked.stream
             if self._settings.api.strict_models:
                 check_model(asked.model, (await self._engine.ping()).names())
             if isinstance(asked, ExtendedRequest):
@@ -87,10 +91,9 @@ class CompleteEndpoint:
             answer = self._answer(asked, events, version, Channel(scope, receive, send))
             await while_connected(answer, receive)
         except (ClientDisconnect, ClientGone):
-            meter.ended = meter.ended or "the client left"
+            record.end = record.end or meter.ended or "client_left"
         finally:
-            if meter.ended is not None:
-                _log.info("request %s: %s", scope["request_id"], meter)
+            record.end = record.end or meter.ended
 
     def _events(
         self, asked: CompletionRequest, job: Job, meter: Meter
@@ -116,23 +119,27 @@ class CompleteEndpoint:
         name = completion_id()
         async with aclosing(events):
             # An error until this first event is raised, and becomes a status.
-            first = await anext(events)
+            async with self._shutdown.interrupting():
+                first = await anext(events)
             told = first if isinstance(first, Accepted) else Accepted()
+            record: RequestRecord = channel.scope["record"]
+            record.upstream = told.upstream
             model = told.model or (await self._engine.ping()).model or asked.model
             send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
-                completion = await collect(_joined(first, events), name, model)
+                async with self._shutdown.interrupting():
+                    completion = await collect(_joined(first, events), name, model)
                 headers = completion.usage.headers() if completion.usage is not None else None
-                response = JSONResponse(completion.body(version), headers=headers)
+                response = JsonResponse(completion.body(version), headers=headers)
                 await response(channel.scope, channel.receive, send)
                 return
             await send_events(
-                first,
-                events,
+                _joined(first, events),
                 encoder_of(version, name, model),
                 send,
-                request_id=channel.scope["request_id"],
+                record=record,
                 ping_interval_s=self._settings.server.ping_interval_s,
+                shutdown=self._shutdown,
             )
 
     def _told(self, asked: str, model: str, told: Accepted) -> dict[str, str]:
@@ -143,7 +150,7 @@ class CompleteEndpoint:
         if warnings:
             headers["warning"] = ", ".join(f'299 - "{_quotable(text)}"' for text in warnings)
         if told.upstream is not None:
-            headers["tenuto-upstream"] = told.upstream
+            headers["tenuto-upstream"] = _quotable(told.upstream)
         return headers
 
 

@@ -7,9 +7,12 @@ import math
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from tenuto.server.responses import JsonResponse
 from tenuto.wire.errors import ApiError, InternalError, RequestTimeout, excerpt, for_status
+
+_OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engines")
 
 _log = logging.getLogger("tenuto.server")
 
@@ -26,7 +29,7 @@ def error_response(error: ApiError, request_id: str) -> Response:
     if isinstance(error, RequestTimeout):
         headers["x-should-retry"] = "false"
         headers["connection"] = "close"
-    return JSONResponse(error.body(request_id), error.status, headers)
+    return JsonResponse(error.body(request_id), error.status, headers)
 
 
 async def on_api_error(request: Request, error: Exception) -> Response:
@@ -38,14 +41,34 @@ async def on_api_error(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answers what the router raised: an unknown route or method."""
     assert isinstance(error, HTTPException)
+    path, status, headers = request.url.path, error.status_code, dict(error.headers or {})
+    shown, allowed = excerpt(path), headers.get("Allow", "POST")
     messages = {
-        404: f"Not Found: there is no {excerpt(request.url.path)}",
-        405: f"Method Not Allowed: {excerpt(request.method)} {excerpt(request.url.path)}",
+        404: f"Not Found: there is no {shown}. {remedy(path)}",
+        405: f"Method Not Allowed: {excerpt(request.method)} {shown}. Send {allowed}.",
     }
-    message = messages.get(error.status_code, str(error.detail))
-    response = error_response(for_status(error.status_code)(message), request.scope["request_id"])
-    response.headers.update(error.headers or {})
+    message = messages.get(status, str(error.detail))
+    response = error_response(for_status(status)(message), request.scope["request_id"])
+    response.headers.update(headers)
     return response
+
+
+def remedy(path: str) -> str:
+    """What to do about a path that is not served: one or two sentences."""
+    name = path.strip("/").lower()
+    if name.startswith("v1/v1/"):
+        return "The client adds `/v1` itself: leave it out at the end of `base_url`."
+    if name.removeprefix("v1/").partition("/")[0] == "messages":
+        return (
+            "This server has the Text Completions API, not the Messages API: send a `prompt` with "
+            "turns to POST /v1/complete."
+        )
+    if name.removeprefix("v1/") in _OPENAI:
+        return (
+            "This server has the Text Completions API, not OpenAI's: send `prompt`, `model` and "
+            "`max_tokens_to_sample` to POST /v1/complete."
+        )
+    return "Completions are at POST /v1/complete."
 
 
 async def on_bug(request: Request, error: Exception) -> Response:

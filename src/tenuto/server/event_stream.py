@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 
 from starlette.types import Send
 
+from tenuto.server.request_log import RequestRecord
+from tenuto.server.shutdown import Shutdown
 from tenuto.wire.errors import ApiError, InternalError
-from tenuto.wire.events import ErrorEvent, Event, Ping
+from tenuto.wire.events import Accepted, ErrorEvent, Event, Ping
 from tenuto.wire.sse import Encoder
 
 _log = logging.getLogger("tenuto.server")
@@ -21,45 +22,53 @@ _HEADERS = [
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
+# Silence before the first text that is covered by a ping. Not at once: for some clients the first
+# event must be text. Later ones follow at the interval.
+_FIRST_PING_S = 1.0
 
 
 async def send_events(
-    first: Event,
     events: AsyncIterator[Event],
     encoder: Encoder,
     send: Send,
     *,
-    request_id: str,
+    record: RequestRecord,
     ping_interval_s: float,
+    shutdown: Shutdown,
 ) -> None:
-    """Sends a whole stream, headers first. An error becomes an `error` event, the last one.
+    """Send a whole stream, headers first. An error becomes an `error` event, the last one.
 
     Args:
-        first: The first event: that there is one shows that the request was accepted. An error
-            before it is the caller's, and becomes a status.
-        events: The events after it; the caller closes them.
+        events: The events after the first one, which shows that the request was accepted: an
+            error before that is the caller's, and becomes a status. The caller closes them.
         encoder: Writes them in the dialect of the request's version.
         send: The request's ASGI channel.
-        request_id: The request's name, for error events.
+        record: The request's, whose id goes into error events.
         ping_interval_s: Seconds of silence after which a ping is sent.
+        shutdown: Ends the stream with an error event.
     """
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     sender = _Sender(send)
-    await sender.send(encoder.encode(first))
     pinger = asyncio.create_task(sender.keep_alive(encoder.encode(Ping()), ping_interval_s))
     try:
-        async for event in events:
-            await sender.send(encoder.encode(event))
+        async with shutdown.interrupting():
+            async for event in events:
+                # The engine's own signs of life, or its upstream's, are not passed on: the pinger
+                # knows when one is needed.
+                if not isinstance(event, Ping | Accepted):
+                    await sender.send(encoder.encode(event))
     except ApiError as error:
-        await sender.send(encoder.encode(ErrorEvent(error), request_id))
+        record.end = error.type
+        await sender.send(encoder.encode(ErrorEvent(error), record.id))
     except Exception as error:
-        _log.error("unexpected error in request %s", request_id, exc_info=error)
+        _log.error("unexpected error in request %s", record.id, exc_info=error)
+        record.end = InternalError.type
         end = ErrorEvent(InternalError("Internal server error"))
-        await sender.send(encoder.encode(end, request_id))
+        await sender.send(encoder.encode(end, record.id))
     finally:
         pinger.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await pinger
+        # Awaiting it would take a cancellation of this task for the pinger's own.
+        await asyncio.wait([pinger])
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -71,15 +80,18 @@ class _Sender:
         self._lock = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self._last = self._clock()
+        self._begun = False
 
     async def send(self, data: bytes) -> None:
         async with self._lock:
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
             self._last = self._clock()
+            self._begun = True
 
     async def keep_alive(self, ping: bytes, interval_s: float) -> None:
         while True:
-            wait = self._last + interval_s - self._clock()
+            silence = interval_s if self._begun else min(_FIRST_PING_S, interval_s)
+            wait = self._last + silence - self._clock()
             if wait > 0:
                 await asyncio.sleep(wait)
             else:

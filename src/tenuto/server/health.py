@@ -1,26 +1,49 @@
-"""GET /health and GET /ready: for whoever watches the server."""
+"""GET /health and GET /ready, liveness and readiness probes; GET /, for people."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from tenuto.engine.base import Engine
+from tenuto.server.responses import JsonResponse
+
+_GREETING = """\
+Tenuto is running.
+
+POST /v1/complete writes completions, GET /v1/models lists models, GET /ready tells whether the
+model is loaded, and GET /openapi.json describes the API.
+"""
+
+
+def greeting() -> Response:
+    """What a browser shows at the server's address. No key."""
+    return PlainTextResponse(_GREETING)
 
 
 class HealthEndpoints:
-    """Whether the process lives, and whether the engine behind it can answer."""
+    """Whether the process lives, and whether the engine behind it can answer.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The engine.
+        extensions: Whether requests may use extensions.
+    """
+
+    def __init__(self, engine: Engine, *, extensions: bool) -> None:
         self._engine = engine
+        self._extensions = extensions
 
     async def health(self, request: Request) -> Response:
         """200 as long as the server runs at all."""
-        return JSONResponse({"status": "alive"})
+        return JsonResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
         """200 when the model is loaded, else 503; the body has the engine's counters."""
         status = await self._engine.ping()
-        return JSONResponse(asdict(status), 200 if status.ready else 503)
+        body = asdict(status)
+        if not self._extensions:
+            # What the engine can do and the settings do not allow would be refused.
+            body["extensions"] = ()
+        return JsonResponse(body, 200 if status.ready else 503)

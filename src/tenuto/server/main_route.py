@@ -10,13 +10,17 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenuto.server.errors import error_response
+from tenuto.server.health import greeting
 from tenuto.wire.errors import ApiError, InternalError
+
+# For browsers. It is not part of the API: other methods get what any unknown path gets.
+_READING = ("GET", "HEAD")
 
 _log = logging.getLogger("tenuto.server")
 
 
 class MainRoute:
-    """Sends `POST /v1/complete` to one application, and all else to another.
+    """Sends `POST /v1/complete` to one application, and all else to another; greets browsers.
 
     Args:
         complete: Answers, or raises an `ApiError` before it has begun to.
@@ -30,7 +34,10 @@ class MainRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on. Errors become answers, bugs too as long as there is none yet."""
         if scope["type"] != "http" or scope["path"] != "/v1/complete" or scope["method"] != "POST":
-            await self._others(scope, receive, send)
+            if scope["type"] == "http" and scope["path"] == "/" and scope["method"] in _READING:
+                await greeting()(scope, receive, send)
+            else:
+                await self._others(scope, receive, send)
             return
         begun = False
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from tenuto.engine.base import Engine
 from tenuto.server.auth import Keys
+from tenuto.server.responses import JsonResponse
 from tenuto.wire.errors import InvalidRequest, NotFound, excerpt
 from tenuto.wire.field_limits import MOST_NAME_CHARS
 from tenuto.wire.names import TEXT_MODELS
@@ -41,7 +42,7 @@ class ModelEndpoints:
         # Backwards, a page is the one that ends just before `before_id`.
         page = names[start:end][-limit:] if before else names[start:end][:limit]
         more = len(names[start:end]) > len(page)
-        return JSONResponse(
+        return JsonResponse(
             {
                 "data": [_body(name, served) for name in page],
                 "has_more": more,
@@ -63,7 +64,7 @@ class ModelEndpoints:
             self._strict and name not in served and name not in TEXT_MODELS
         ):
             raise NotFound(f"model: {excerpt(name)}")
-        return JSONResponse(_body(name, served))
+        return JsonResponse(_body(name, served))
 
     async def _served(self) -> tuple[str, ...]:
         return (await self._engine.ping()).names()

@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from tenuto.wire.text import well_formed
+
 _EXCERPT_CHARS: Final = 64
 
 
@@ -48,7 +50,7 @@ class ApiError(Exception):
         """The documented envelope, ready for JSON."""
         body: dict[str, object] = {
             "type": "error",
-            "error": {"type": self.type, "message": _encodable(self.message)},
+            "error": {"type": self.type, "message": well_formed(self.message)},
         }
         if request_id is not None:
             body["request_id"] = request_id
@@ -145,12 +147,7 @@ _ERRORS: tuple[type[ApiError], ...] = (
 
 def excerpt(text: str, most: int = _EXCERPT_CHARS) -> str:
     """Return a client's text as an error message may quote it: short, and valid Unicode."""
-    return _encodable(text if len(text) <= most else text[:most] + "…")
-
-
-def _encodable(text: str) -> str:
-    # A lone surrogate, which JSON can spell, has no UTF-8.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(text if len(text) <= most else text[:most] + "…")
 
 
 def all_errors() -> tuple[type[ApiError], ...]:

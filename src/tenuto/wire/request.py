@@ -70,6 +70,8 @@ _MEANT = {
     "user": "metadata",
 }
 _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
+# The fields of `ExtendedRequest`, which is built on this module.
+_EXTENSIONS = frozenset({"seed", "logprobs", "echo"})
 
 
 _DEFAULT_LIMITS = FieldLimits()
@@ -218,5 +220,7 @@ def _remedy(kind: str, field: str, given: Mapping[str, object], known: Iterable[
         return f"This API calls it `{_MEANT[field]}`."
     if field in _OF_MESSAGES:
         return f"`{field}` belongs to POST /v1/messages; here it is part of the prompt."
+    if field in _EXTENSIONS and field in given:
+        return "It is an extension: set `extensions = true` in [api] of the server's settings."
     near = difflib.get_close_matches(field, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else None

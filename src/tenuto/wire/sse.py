@@ -16,6 +16,7 @@ from tenuto.wire.errors import error_of
 from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
 from tenuto.wire.extensions import Logprobs, Usage
 from tenuto.wire.ids import log_id
+from tenuto.wire.text import encoded
 from tenuto.wire.versions import Version
 
 # Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
@@ -75,11 +76,11 @@ class EventEncoder:
         if isinstance(event, CompletionEvent):
             text = _quote(event.completion)
             if event.stop_reason is None:
-                return _with_extensions(self._head + text + self._running, event).encode()
+                return encoded(_with_extensions(self._head + text + self._running, event))
             stop = "null" if event.stop is None else _quote(event.stop)
             reason = f',"stop_reason":"{event.stop_reason}"'
             whole = self._head + text + reason + self._model + stop + self._tail
-            return _with_extensions(whole, event).encode()
+            return encoded(_with_extensions(whole, event))
         if isinstance(event, Ping | Accepted):
             return b'event: ping\ndata: {"type":"ping"}\n\n'
         assert isinstance(event, ErrorEvent)

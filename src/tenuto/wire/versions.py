@@ -42,12 +42,22 @@ def spoken_versions() -> list[str]:
 def parse_version(header: str | None) -> Version:
     """Reads the `anthropic-version` header.
 
+    Args:
+        header: Its value; of several, all joined by commas. A proxy may add one that is there
+            already, so the same version twice is that version.
+
     Raises:
-        InvalidRequest: The header is missing, or names a version that is not spoken here.
+        InvalidRequest: The header is missing, names a version that is not spoken here, or two.
     """
     if header is None:
         raise InvalidRequest("anthropic-version: header is required. Send `2023-06-01`.")
-    version = _SPOKEN.get(header.strip())
+    names = list(dict.fromkeys(filter(None, map(str.strip, header.split(",")))))
+    if len(names) > 1:
+        both = " and ".join(f'"{excerpt(name)}"' for name in names[:2])
+        raise InvalidRequest(
+            f"anthropic-version: the header names different versions, {both}. Send one."
+        )
+    version = _SPOKEN.get(names[0]) if names else None
     if version is None:
         raise InvalidRequest(
             f'anthropic-version: "{excerpt(header)}" is not a valid version. Send `2023-06-01`.'

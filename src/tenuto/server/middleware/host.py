@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenuto.server.errors import error_response
+from tenuto.server.loopback import is_loopback
 from tenuto.server.request_headers import header
 from tenuto.wire.errors import PermissionDenied, excerpt
-
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class HostMiddleware:
     """Passes only requests whose `host` header names this machine, or an allowed name.
+
+    A loopback address in the header is one of this machine; DNS can only rebind names.
 
     Args:
         app: What to pass them to.
@@ -23,13 +24,14 @@ class HostMiddleware:
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
         self._app = app
-        self._allowed = _THIS_MACHINE | {name.lower() for name in allowed}
+        self._allowed = {name.lower() for name in allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 403."""
         if scope["type"] == "http":
             host = header(scope, b"host") or "localhost"
-            if _without_port(host) not in self._allowed:
+            name = _without_port(host)
+            if name not in self._allowed and not is_loopback(name):
                 error = PermissionDenied(
                     f"host: {excerpt(host)!r} is not a name of this server. Add it to "
                     "`allowed_hosts` of [server] in the settings if it should be."

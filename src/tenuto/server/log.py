@@ -1,0 +1,204 @@
+"""The server's log: one line a record on standard error, as text or as JSON.
+
+Lines are written by a thread of their own. Standard error may be a full pipe, a slow terminal, or
+closed; the event loop that serves everyone must never wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tenuto.server.request_log import RequestRecord, printable
+from tenuto.settings import LogSettings
+
+# Some megabytes; at a thousand requests a second, ten seconds that nobody reads.
+_MOST_LINES = 10_000
+# How long the end of the process waits for the last lines to be taken.
+_FLUSH_S = 1.0
+# Tracebacks and reports of others; a line of a request is shorter.
+_LONGEST = 16_384
+
+_announcements = logging.getLogger("tenuto.server")
+
+
+class LineWriter:
+    """Writes lines to a file descriptor without making the caller wait.
+
+    Args:
+        descriptor: Where to; None for nowhere.
+        most_lines: Lines that are kept while nobody takes them. More are dropped, and counted in
+            a line of their own.
+    """
+
+    def __init__(self, descriptor: int | None, most_lines: int = _MOST_LINES) -> None:
+        self._descriptor = descriptor
+        self._most = most_lines
+        self._lines: deque[str] = deque()
+        self._dropped = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="tenuto-log", daemon=True)
+        if descriptor is not None:
+            self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Take a line, without its end."""
+        if self._descriptor is None:
+            return
+        with self._changed:
+            if len(self._lines) >= self._most:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            self._changed.notify()
+
+    def close(self, within_s: float = _FLUSH_S) -> None:
+        """Write what is left, unless it takes too long."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(within_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._lines or self._ended):
+                    self._changed.wait()
+                lines = list(self._lines)
+                self._lines.clear()
+                dropped, self._dropped = self._dropped, 0
+                if not lines:
+                    return
+            if dropped:
+                lines.append(_dropped_note(dropped))
+            self._put("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+
+    def _put(self, data: bytes) -> None:
+        assert self._descriptor is not None
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BlockingIOError:
+                # Another process has made the shared terminal or pipe non-blocking.
+                select.select([], [self._descriptor], [], 1.0)
+            except OSError:
+                return  # Nobody reads any more, or the disk is full. There is nowhere to say so.
+
+
+def _dropped_note(count: int) -> str:
+    return f"({count} log lines were dropped, because standard error was not read)"
+
+
+class Log(logging.Handler):
+    """Takes the records of all loggers of this process.
+
+    Args:
+        settings: The least level, and the form.
+        writer: Writes the lines.
+    """
+
+    def __init__(self, settings: LogSettings, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+        self.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record to the writer. What cannot be formatted is a bug, but stops nobody."""
+        try:
+            self._writer.write(self.format(record))
+        except Exception:
+            self._writer.write(f"a log record of {record.name!r} could not be formatted")
+
+    def announce(self, text: str) -> None:
+        """Write a line about the server itself, whatever the level: scripts wait for it.
+
+        As text it is only that, as it always was; as JSON it is a record like any other.
+        """
+        if isinstance(self.formatter, JsonFormatter):
+            name = _announcements.name
+            self.emit(_announcements.makeRecord(name, logging.INFO, "", 0, text, (), None))
+        else:
+            self._writer.write(text)
+
+
+@contextlib.contextmanager
+def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
+    """Log to standard error in this block, the loggers of libraries included."""
+    writer = LineWriter(_standard_error())
+    log = Log(settings, writer)
+    root, ours = logging.getLogger(), logging.getLogger("tenuto")
+    level = getattr(logging, settings.level.upper())
+    # Libraries report single requests at INFO, as httpx2 does for downloads.
+    root.setLevel(max(level, logging.WARNING))
+    ours.setLevel(level)
+    root.addHandler(log)
+    try:
+        yield log
+    finally:
+        root.removeHandler(log)
+        writer.close()
+
+
+def _standard_error() -> int | None:
+    # If it was closed when the process began, its number may belong to another file by now.
+    if sys.stderr is None:
+        return None
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z INFO tenuto.server: …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback follows, indented, so that its text cannot look like a record."""
+        head = f"{iso_time(record.created)} {record.levelname} {record.name}: "
+        if isinstance(record.msg, RequestRecord):
+            return head + str(record.msg)
+        text = head + printable(record.getMessage(), _LONGEST)
+        trace = _trace(self, record).splitlines()
+        return "\n    ".join([text, *(printable(line, _LONGEST) for line in trace)])
+
+
+class JsonFormatter(TextFormatter):
+    """One JSON object a line. A request's fields stand beside those that all records have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        fields: dict[str, object] = {
+            "time": iso_time(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        if isinstance(record.msg, RequestRecord):
+            fields |= record.msg.fields()
+        else:
+            fields["message"] = record.getMessage()[:_LONGEST]
+            if trace := _trace(self, record):
+                fields["trace"] = trace
+        return json.dumps(fields, separators=(",", ":"))
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback of a record; its end, which names the error, if it is long."""
+    return formatter.formatException(record.exc_info)[-_LONGEST:] if record.exc_info else ""
+
+
+def iso_time(seconds: float) -> str:
+    """A time since 1970 as ISO 8601 in UTC, in milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
+        f"{int(seconds * 1000) % 1000:03d}Z"
+    )

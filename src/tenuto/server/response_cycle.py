@@ -1,0 +1,42 @@
+"""Uvicorn's response, with the rules of HTTP/1.0 and of bodies that were not read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+
+class ResponseCycle(RequestResponseCycle):
+    """One request and its response."""
+
+    _until_close = False
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application. See ASGI."""
+        if not self.response_started and message["type"] == "http.response.start":
+            if self.more_body:
+                # What follows on this connection may be the body, or the next request.
+                self.keep_alive = False
+            if self.scope["http_version"] < "1.1":
+                message = self._for_http_1_0(message)
+        elif self._until_close and message["type"] == "http.response.body":
+            # Uvicorn counts down from what `content-length` announced; nothing was.
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+    def _for_http_1_0(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A start that a client of HTTP/1.0 understands, which does not know of chunks.
+
+        A response without a length ends with the connection. Any other keeps the connection only
+        if the client asked for that, and then says so.
+        """
+        headers = list(message.get("headers", []))
+        sized = any(name.lower() == b"content-length" for name, _ in headers)
+        if not (sized or self.scope["method"] == "HEAD" or message["status"] in (204, 304)):
+            self.chunked_encoding = False
+            self._until_close = True
+            self.keep_alive = False
+        elif self.keep_alive and not any(name.lower() == b"connection" for name, _ in headers):
+            headers.append((b"connection", b"keep-alive"))
+        return message | {"headers": headers}
