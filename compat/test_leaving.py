@@ -23,7 +23,7 @@ def before_the_first_token(server: RunningServer) -> Connection:
     # The prompt takes longer to read than it takes to leave.
     prompt = "\n\nHuman:" + " word" * 1500 + "\n\nAssistant:"
     connection.ask(ASK_LONG | {"stream": True, "prompt": prompt, "max_tokens_to_sample": 300})
-    assert COMPLETION not in connection.read_until(b"event: ping")
+    assert COMPLETION not in connection.read_until(b"\r\n\r\n")
     return connection
 
 

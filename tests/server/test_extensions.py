@@ -121,7 +121,7 @@ async def test_without_the_setting_nothing_is_told_and_nothing_allowed(stream: b
             refused = await client.post("/v1/complete", json=BODY | {"stream": stream, field: 1})
             message = f"{field}: Extra inputs are not permitted"
             assert_error(refused, 400, "invalid_request_error", message)
-            assert refused.json()["error"]["message"] == message
+            assert refused.json()["error"]["message"].startswith(message)
 
 
 @pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
