@@ -66,6 +66,8 @@ class LocalSettings:
         format: What the model is given: `raw`, the prompt as text; `chat`, its turns in the
             model's own chat template; `auto`, the template if the model has one and is not
             called a base model.
+        special_tokens_in_raw: Whether text that spells a control token of the model is that token
+            in prompts that the model is given as text. In a chat template it never is.
         step_timeout_s: A worker that gives no sign of life for so long while it has work is
             killed and replaced, in seconds. More than the longest step may take, one of
             `batch_tokens`.
@@ -81,6 +83,7 @@ class LocalSettings:
     threads: Count | None = None
     runtime: Literal["auto", "openvino", "llamacpp"] = "auto"
     format: Literal["auto", "raw", "chat"] = "auto"
+    special_tokens_in_raw: bool = True
     step_timeout_s: Positive = 120.0
     load_wait_s: Seconds = 30.0
 

@@ -11,6 +11,7 @@ import pytest
 from tenuto.engine.local import gguf
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, is_chat_model, template_of
 from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.special import SpecialTokens
 from tests.model_files import with_template
 
 CHATML = (
@@ -204,3 +205,118 @@ def test_a_template_in_a_file_is_found_there(tmp_path: Path) -> None:
     read = gguf.read(with_template(tmp_path / "chat.gguf", PHI))
     text = ChatTemplate(read).render([("user", "Hi")], "")
     assert text == "<|user|>\nHi<|end|>\n<|assistant|>\n"
+
+
+ONLY_TURNS = (
+    "{% for m in messages %}{% if m.role != 'system' %}{{ '<' + m.role + '>' + m.content }}"
+    "{% endif %}{% endfor %}{{ '<assistant>' }}"
+)
+
+
+class Letters:
+    """A tokenizer of one token for each character."""
+
+    def encode(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
+    encode_plain = encode
+
+
+def prompt(template: str, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
+    read = file(template)
+    return ChatTemplate(read).prompt(messages, prefill, SpecialTokens(read, Letters())).text
+
+
+@pytest.mark.parametrize("upper", ["", " | upper", " | trim", "[:99]"])
+def test_a_system_text_is_not_lost_where_its_words_stand_in_a_turn_too(upper: str) -> None:
+    question = "Explain the note 'Be brief.' to me."
+    template = ONLY_TURNS.replace("m.content", f"(m.content{upper})")
+    expected = f"Be brief.\n\n{question}"
+    expected = expected.upper() if "upper" in upper else expected
+    talk = [("system", "Be brief."), ("user", question)]
+    assert prompt(template, talk) == f"<user>{expected}<assistant>"
+    assert render(template, talk) == f"<user>{expected}<assistant>"
+
+
+def test_a_system_text_alone_takes_the_place_of_an_empty_first_turn() -> None:
+    assert prompt(ONLY_TURNS, [("system", "Be brief."), ("user", "")]) == (
+        "<user>Be brief.<assistant>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "role"),
+    [
+        ("{% for m in messages[1:] %}{{ m.content }}{% endfor %}", "user"),
+        ("{{ messages[0].content }}", "assistant"),
+        (
+            "{% for m in messages if m.role != 'assistant' %}{{ m.content }}{% endfor %}",
+            "assistant",
+        ),
+    ],
+)
+def test_a_template_that_leaves_a_turn_out_is_refused_and_not_followed_in_silence(
+    template: str, role: str
+) -> None:
+    with pytest.raises(TemplateRefused, match=f"^it leaves out the text of the {role}$"):
+        prompt(template, [("user", "Why?"), ("assistant", "Why?"), ("user", "Why?")])
+
+
+def test_turns_of_white_space_alone_may_be_left_out() -> None:
+    template = "{% for m in messages if m.content.strip() %}{{ m.content }}{% endfor %}"
+    assert prompt(template, [("user", " \n"), ("assistant", "a"), ("user", "b")]) == "ab"
+
+
+def test_a_template_that_says_nothing_of_the_user_is_known_for_it() -> None:
+    template = template_of(file("{{ bos_token }}Hello, {{ messages | length }}"), "chat")
+    assert template is not None
+    assert template.warning == "its chat template leaves out what the user writes"
+    talks = template_of(file(CHATML), "chat")
+    assert talks is not None
+    assert talks.warning == ""
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for p in messages[0].content %}{{ '<p>' + p.text }}{% endfor %}",
+        "{{ messages[0].content[0]['text'] }}",
+        "{% set p = messages[0].content[0] %}{{ p.text if p is mapping else raise_exception('') }}",
+    ],
+)
+def test_a_template_may_want_contents_in_parts(template: str) -> None:
+    assert template_of(file(template), "chat") is not None
+    assert prompt(template, [("user", "Hi")]).removeprefix("<p>") == "Hi"
+    assert prompt(template, [("system", "So:"), ("user", "Hi")]).count("So:") == 1
+
+
+def test_what_a_template_refuses_in_both_forms_is_refused_in_the_words_for_text() -> None:
+    template = "{{ raise_exception('a list' if messages[0].content is string else 'a text') }}"
+    with pytest.raises(TemplateRefused, match=r"^a list$"):
+        ChatTemplate(file(template))
+
+
+def test_the_time_is_the_same_in_the_whole_of_a_prompt() -> None:
+    template = "{{ strftime_now('%f') }}{{ messages[0].content }}{{ strftime_now('%f') }}"
+    text = prompt(template, [("user", "-")])
+    assert text[:6] == text[7:]
+
+
+@pytest.mark.parametrize(
+    "template", ["caf\udce9 {{ messages[0].content }}", r"{{ 'caf\udce9 ' + messages[0].content }}"]
+)
+def test_halves_of_characters_in_a_template_are_replaced(template: str) -> None:
+    assert prompt(template, [("user", "é")]) == "caf\ufffd é"
+    with pytest.raises(TemplateRefused) as refusal:
+        ChatTemplate(file(r"{{ raise_exception('\ud83d') }}"))
+    assert str(refusal.value).encode()
+
+
+def test_a_text_of_private_characters_is_kept() -> None:
+    text = "".join(map(chr, range(0xF0000, 0xF0100))) + "\U0010fffd"
+    assert prompt(CHATML, [("user", text)]).count(text) == 1
+
+
+def test_more_turns_than_there_are_marks_are_written() -> None:
+    talk = [("user" if n % 2 == 0 else "assistant", str(n)) for n in range(70_001)]
+    assert prompt(ONLY_TURNS, talk).endswith("<user>70000<assistant>")

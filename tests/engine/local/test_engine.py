@@ -478,6 +478,54 @@ async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> N
 
 
 @BOTH
+async def test_text_without_turns_spells_control_tokens_unless_the_settings_say_no(
+    runtime: Library,
+) -> None:
+    counts = []
+    for special in (True, False):
+        engine = await started(of_runtime(runtime, special_tokens_in_raw=special))
+        try:
+            pieces = await write(engine, Job(raw_prompt("a<|tenuto:end|>b"), 1))
+            assert pieces[0].usage is not None
+            counts.append(pieces[0].usage.input_tokens or 0)
+        finally:
+            await engine.aclose()
+    # The token that begins a text, `a`, the token or its eight pieces, `b`.
+    assert counts[0] == 4
+    assert counts[1] > 8
+
+
+@BOTH
+async def test_text_of_a_turn_is_text_for_the_model(tmp_path: Path, runtime: Library) -> None:
+    path = with_template(tmp_path / "chat.gguf", TAUGHT)
+    engine = await started(of_runtime(runtime, model=path))
+    try:
+        counts = []
+        for text in ("", "<|tenuto:end|>"):
+            pieces = await write(engine, Job(parse_prompt(human_turn(f"Say a{text}b")), 1))
+            assert pieces[0].usage is not None
+            counts.append(pieces[0].usage.input_tokens or 0)
+        # As a control token it would be one.
+        assert counts[1] - counts[0] > 4
+    finally:
+        await engine.aclose()
+
+
+@BOTH
+async def test_a_template_with_bytes_that_are_not_utf8_serves_requests(
+    tmp_path: Path, runtime: Library
+) -> None:
+    path = with_template(tmp_path / "chat.gguf", TAUGHT + "{{ 'caf?' }}")
+    path.write_bytes(path.read_bytes().replace(b"caf?", b"caf\xe9"))
+    engine = await started(of_runtime(runtime, model=path))
+    try:
+        assert (await write(engine, job()))[-1].finish is not None
+        assert (await engine.ping()).restarts == 0
+    finally:
+        await engine.aclose()
+
+
+@BOTH
 async def test_a_model_in_the_hubs_cache_runs_as_a_plain_file_does(
     tmp_path: Path, runtime: Library
 ) -> None:

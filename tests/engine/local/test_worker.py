@@ -50,6 +50,9 @@ class Scripted:
             assert self.may_tokenise.wait(PATIENCE_S)
         return [*text.encode()]
 
+    def encode_plain(self, text: str) -> list[int]:
+        return self.encode(text)
+
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
         self.begun.append(key)
         self.left[key] = max_tokens

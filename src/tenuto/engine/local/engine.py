@@ -219,6 +219,7 @@ class LocalEngine:
                 settings.format,
                 settings.context,
                 settings.batch_tokens,
+                settings.special_tokens_in_raw,
             )
         )
         self._worker = worker
@@ -323,6 +324,8 @@ class LocalEngine:
             settings.max_running,
             settings.batch_tokens,
         )
+        for warning in frame.warnings:
+            _log.warning("%s: %s", self._name, warning)
         if frame.note:
             # Once: from now on the worker starts with the one that works.
             _log.warning("%s; %s runs it instead", frame.note, frame.runtime)

@@ -7,7 +7,7 @@ its fields. JSON rather than pickle: nothing that arrives can run.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 _LENGTH_BYTES = 4
@@ -26,6 +26,7 @@ class Load:
     format: str = "auto"
     context: int | None = None
     batch_tokens: int = 512
+    special_tokens_in_raw: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Loaded:
 
     `context` is in tokens, `longest_token` and `kv_bytes` in bytes, `runtime` names the library,
     `chat` says whether prompts go through the model's chat template, and `note` is a sentence for
-    the log, or "". `most_logprobs` is the runtime's: see `Runtime`.
+    the log, or "". `most_logprobs` is the runtime's: see `Runtime`. `warnings` say what is odd
+    about the model, for the log.
     """
 
     context: int
@@ -82,6 +84,7 @@ class Loaded:
     chat: bool
     note: str
     most_logprobs: int = 0
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

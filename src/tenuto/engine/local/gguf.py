@@ -216,15 +216,16 @@ class _Reader:
         scalar = _SCALARS[kind]
         return scalar.unpack(self._bytes(scalar.size))[0]
 
-    def _string(self) -> str:
-        # Some real files hold tokens that are not valid UTF-8.
-        return self._bytes(self._number(10)).decode("utf-8", "surrogateescape")
+    def _string(self, errors: str = "replace") -> str:
+        return self._bytes(self._number(10)).decode("utf-8", errors)
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind in _SCALARS:
             return self._number(kind)
         if kind == _STRING:
-            return self._string()
+            # Some real files hold tokens that are not valid UTF-8, and their bytes count. What is
+            # a text by itself, as a name or a template, must be one.
+            return self._string("surrogateescape" if depth else "replace")
         if kind != _ARRAY or depth == _DEEPEST_ARRAY:
             raise GgufError(f"the header is damaged: metadata type {kind}")
         inner, count = self._number(4), self._number(10)

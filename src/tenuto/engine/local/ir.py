@@ -16,7 +16,7 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.vocabulary import CONTROL, NORMAL, USER_DEFINED
+from tenuto.engine.local.vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, is_text
 
 MODEL: Final = "openvino_model"
 TOKENIZER: Final = "openvino_tokenizer"
@@ -184,8 +184,10 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
             for each in tokenizer.get("added_tokens") or ()
         }
         tokens = {index: (text, NORMAL) for index, text in normal.items()} | added
+        if (unknown := _unknown(tokenizer["model"], normal)) in tokens:
+            tokens[unknown] = (tokens[unknown][0], UNKNOWN)
         sound = all(
-            isinstance(index, int) and index >= 0 and isinstance(text, str)
+            isinstance(index, int) and index >= 0 and isinstance(text, str) and is_text(text)
             for index, (text, _) in tokens.items()
         )
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -197,6 +199,14 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
         raise IrError("tokenizer.json is damaged: it counts more tokens than any model has")
     listed = [tokens.get(index, ("", _UNUSED)) for index in range(count)]
     return [text for text, _ in listed], [kind for _, kind in listed]
+
+
+def _unknown(model: Mapping[str, Any], texts: Mapping[int, str]) -> int:
+    """The token for text that the vocabulary lacks; -1 if there is none."""
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    named = (index for index, text in texts.items() if text == model.get("unk_token"))
+    return next(named, -1)
 
 
 def _kind(tokenizer: Mapping[str, Any]) -> str:

@@ -13,6 +13,11 @@ from tenuto.engine.local.ir import IrError
 # What `read` raises for a model that is not sound.
 Unsound: Final = (GgufError, IrError)
 
+_NO_PRE: Final = (
+    "the file does not say how its tokenizer splits text (tokenizer.ggml.pre is missing): answers "
+    "may be worse; download the model again, or convert it anew"
+)
+
 
 def read(path: Path) -> Gguf:
     """Read and check everything but the weights themselves; see `split.read` and `ir.read`.
@@ -43,6 +48,18 @@ def readable(path: Path) -> AbstractContextManager[Path]:
         return links.readable([path])
     files = split.files(path, gguf.read(path))
     return links.readable(files if files[1:] else [links.named(path)])
+
+
+def warnings(file: Gguf) -> list[str]:
+    """Return what is odd about a model that runs all the same, a sentence each, for the log."""
+    by_words = file.metadata.get("tokenizer.ggml.model") == "gpt2"
+    if (
+        by_words
+        and not file.metadata.get("tokenizer.ggml.pre")
+        and not isinstance(file, ir.IrModel)
+    ):
+        return [_NO_PRE]
+    return []
 
 
 def problem(path: Path, error: Exception) -> str:

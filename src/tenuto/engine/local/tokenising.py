@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -26,14 +26,14 @@ class Tokenising(Generic[T]):
     """The prompts that are being tokenised, one after another, in the order they came.
 
     Args:
-        encode: Text -> tokens. It is called in another thread than the one that steps.
+        encode: Prompt -> tokens. It is called in another thread than the one that steps.
     """
 
-    def __init__(self, encode: Callable[[str], list[int]]) -> None:
+    def __init__(self, encode: Callable[[Any], list[int]]) -> None:
         self._encode = encode
         self._wanted: set[int] = set()
         # None ends the thread.
-        self._todo: SimpleQueue[tuple[int, T, str] | None] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[int, T, Any] | None] = SimpleQueue()
         self._done: SimpleQueue[Tokenised[T]] = SimpleQueue()
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
@@ -47,14 +47,14 @@ class Tokenising(Generic[T]):
         """Readable, as `select` says it, when there is something to take."""
         return self._bell.fileno()
 
-    def add(self, key: int, job: T, text: str) -> None:
+    def add(self, key: int, job: T, prompt: Any) -> None:
         """Queues a prompt; `job` comes back with its tokens."""
         if self._thread is None:
             # Most workers never see a long prompt.
             self._thread = threading.Thread(target=self._run, name="tokenising", daemon=True)
             self._thread.start()
         self._wanted.add(key)
-        self._todo.put((key, job, text))
+        self._todo.put((key, job, prompt))
 
     def cancel(self, key: int) -> bool:
         """Forgets a prompt; False if it is not here."""
@@ -84,12 +84,12 @@ class Tokenising(Generic[T]):
 
     def _run(self) -> None:
         while (todo := self._todo.get()) is not None:
-            key, job, text = todo
+            key, job, prompt = todo
             # Nobody may want it any more.
             if key in self._wanted:
                 tokens: list[int] | Exception
                 try:
-                    tokens = self._encode(text)
+                    tokens = self._encode(prompt)
                 except Exception as error:
                     tokens = error
                 self._done.put(Tokenised(key, job, tokens))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tenuto.engine.local.runtime.base import Written
 
 # Token types of the GGUF specification that print something; control tokens and the like do not.
 NORMAL: Final = 1
+UNKNOWN: Final = 2
 CONTROL: Final = 3
 USER_DEFINED: Final = 4
 _BYTE: Final = 6
@@ -59,6 +60,58 @@ def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list
     ]
 
 
+def is_text(token: str) -> bool:
+    """Whether a token's text is one; bytes that are not UTF-8 are kept as halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in token)
+
+
+def spellings(
+    model: str, tokens: Sequence[str], types: Sequence[int], wanted: Mapping[int, str]
+) -> dict[int, list[int]]:
+    """Spell the texts of some tokens with ordinary ones, the longest that fit.
+
+    Args:
+        model: `tokenizer.ggml.model` of the file.
+        tokens: The vocabulary.
+        types: The type of each token; may be empty, then all are normal.
+        wanted: Id -> text. These tokens are not used themselves.
+    """
+    pieces: dict[str, int] = {}
+    single: dict[int, int] = {}
+    for token, (text, kind) in enumerate(
+        zip(tokens, types or [NORMAL] * len(tokens), strict=False)
+    ):
+        if kind == NORMAL and text and token not in wanted:
+            pieces.setdefault(text, token)
+        elif kind == _BYTE and (byte := _BYTE_TOKEN.fullmatch(text)):
+            single[int(byte[1], 16)] = token
+    write = _in_alphabet if model == "gpt2" else _with_marks
+    return {token: _spell(write(text), pieces, single) for token, text in wanted.items()}
+
+
+def _in_alphabet(text: str) -> str:
+    return "".join(_LETTERS[byte] for byte in text.encode("utf-8", "surrogateescape"))
+
+
+def _with_marks(text: str) -> str:
+    return text.replace(" ", "\u2581")
+
+
+def _spell(text: str, pieces: Mapping[str, int], single: Mapping[int, int]) -> list[int]:
+    ids = []
+    at = 0
+    while at < len(text):
+        end = next((end for end in range(len(text), at, -1) if text[at:end] in pieces), at + 1)
+        if text[at:end] in pieces:
+            ids.append(pieces[text[at:end]])
+        else:
+            # As a tokenizer does with a character that it lacks.
+            data = text[at:end].encode("utf-8", "surrogateescape")
+            ids += [single[byte] for byte in data if byte in single]
+        at = end
+    return ids
+
+
 def _byte_alphabet() -> dict[str, int]:
     # GPT-2 writes each byte as a printable character: those that are printable in Latin-1 as
     # themselves, the others as the characters from U+0100 on, in order.
@@ -70,6 +123,7 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _ALPHABET: Final = _byte_alphabet()
+_LETTERS: Final = {byte: letter for letter, byte in _ALPHABET.items()}
 
 
 def _byte_level(token: str) -> bytes:

@@ -28,6 +28,7 @@ from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
 from tenuto.engine.local.prefixes import Prefixes
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tenuto.engine.local.runtime.choose import load_runtime
+from tenuto.engine.local.special import SpecialTokens, Spelled
 from tenuto.engine.local.tokenising import Tokenising
 from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
 
@@ -64,16 +65,20 @@ class Worker:
         load: frames.Load,
         runtime: Runtime,
         template: ChatTemplate | None = None,
+        special: SpecialTokens | None = None,
     ) -> None:
         self._link = link
         self._reader = reader
         self._runtime = runtime
         self._template = template
+        self._special = special
         self._admission: Admission[Prepared] = Admission(
             runtime.kv_blocks, load.max_running, load.max_waiting
         )
         self._max_waiting = load.max_waiting
-        self._tokenising: Tokenising[frames.Submit] = Tokenising(runtime.encode)
+        # In a text without turns, all text may be control tokens, or none.
+        self._raw_control = None if load.special_tokens_in_raw else ()
+        self._tokenising: Tokenising[frames.Submit] = Tokenising(self._encode)
         self._prefixes = Prefixes(runtime.block_tokens)
         # Admitted, and held until another has computed what they share.
         self._held: dict[int, Prepared] = {}
@@ -98,7 +103,10 @@ class Worker:
 
     def _take(self) -> None:
         """Handles what is there; waits for something if there is nothing else to do."""
-        sources: list[socket.socket | Tokenising[frames.Submit]] = [self._link, self._tokenising]
+        sources: list[socket.socket | Tokenising[frames.Submit]] = [
+            self._link,
+            self._tokenising,
+        ]
         wait = 0 if self._busy else None
         for _ in range(_MOST_READS):
             ready, _, _ = select.select(sources, [], [], wait)
@@ -132,7 +140,7 @@ class Worker:
         except TemplateRefused as error:
             self._send(frames.Refused(frame.key, str(error)))
             return
-        size = len(prompt.encode())
+        size = len(prompt.text.encode())
         least, limit = size // runtime.longest_token, runtime.context - 1
         if least > limit:
             # Hopeless, however it is tokenised.
@@ -142,12 +150,12 @@ class Worker:
         else:
             tokens: list[int] | Exception
             try:
-                tokens = runtime.encode(prompt)
+                tokens = self._encode(prompt)
             except Exception as error:
                 tokens = error
             self._queue(frame, tokens)
 
-    def _submit_long(self, frame: frames.Submit, prompt: str) -> None:
+    def _submit_long(self, frame: frames.Submit, prompt: Spelled) -> None:
         if len(self._tokenising) > self._max_waiting:
             self._send(frames.Full(frame.key))
         else:
@@ -176,11 +184,16 @@ class Worker:
         self._send(answer)
         self._admit()
 
-    def _text_of(self, frame: frames.Submit) -> str:
+    def _text_of(self, frame: frames.Submit) -> Spelled:
         """What the model is to continue."""
-        if frame.messages is None or self._template is None:
-            return frame.prompt
-        return self._template.render(frame.messages, frame.prompt)
+        if frame.messages is None or self._template is None or self._special is None:
+            return Spelled(frame.prompt, self._raw_control)
+        return self._template.prompt(frame.messages, frame.prompt, self._special)
+
+    def _encode(self, prompt: Spelled) -> list[int]:
+        if self._special is None or prompt.control is None:
+            return self._runtime.encode(prompt.text)
+        return self._special.encode(prompt)
 
     def _cancel(self, key: int) -> None:
         if self._tokenising.cancel(key) or self._admission.withdraw(key):
@@ -293,6 +306,7 @@ def main(descriptor: int) -> None:
         template = template_of(file, load.format)
         with model_file.readable(path) as readable:
             runtime, name, note = load_runtime(replace(load, path=str(readable)), file)
+        special = SpecialTokens(file, runtime, template.source if template else "")
     except TemplateRefused as error:
         reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
         link.sendall(frames.encode(frames.NotLoaded(reason)))
@@ -315,9 +329,10 @@ def main(descriptor: int) -> None:
         chat,
         note,
         runtime.most_logprobs,
+        model_file.warnings(file) + ([template.warning] if template and template.warning else []),
     )
     link.sendall(frames.encode(loaded))
-    Worker(link, reader, load, runtime, template).serve()
+    Worker(link, reader, load, runtime, template, special).serve()
 
 
 def _first(link: socket.socket, reader: frames.FrameReader) -> frames.Load:

@@ -92,6 +92,13 @@ class Runtime(Protocol):
         """
         ...
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Text -> token ids, none that begins a text, and none for what spells a control token.
+
+        A library may give some of the latter all the same. It may be called as `encode` may.
+        """
+        ...
+
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
         """Lets a completion join the batch at the next step."""
         ...

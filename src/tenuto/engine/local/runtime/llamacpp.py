@@ -146,10 +146,18 @@ class LlamaCppRuntime:
 
     def encode(self, text: str) -> list[int]:
         """See `Runtime.encode`."""
-        asked = {"content": text, "add_special": True, "parse_special": True}
-        ids: list[int] = self._server.ask("/tokenize", asked)["tokens"]
+        ids = self._tokenise(text, special=True)
         # The library adds the first token even to a text that spells it out.
         return ids[1:] if ids[:2] == [self._bos] * 2 else ids
+
+    def encode_plain(self, text: str) -> list[int]:
+        """See `Runtime.encode_plain`."""
+        return self._tokenise(text, special=False)
+
+    def _tokenise(self, text: str, *, special: bool) -> list[int]:
+        asked = {"content": text, "add_special": special, "parse_special": special}
+        ids: list[int] = self._server.ask("/tokenize", asked)["tokens"]
+        return ids
 
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
         """See `Runtime.begin`."""
@@ -281,7 +289,11 @@ def _control_tokens(file: gguf.Gguf) -> dict[int, bytes]:
     tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
     types: Sequence[int] = file.metadata.get("tokenizer.ggml.token_type", ())
     pairs = enumerate(zip(tokens, types, strict=False))
-    return {token: name.encode() for token, (name, kind) in pairs if kind == CONTROL}
+    return {
+        token: name.encode("utf-8", "surrogateescape")
+        for token, (name, kind) in pairs
+        if kind == CONTROL
+    }
 
 
 def _cell_bytes(file: gguf.Gguf) -> int:

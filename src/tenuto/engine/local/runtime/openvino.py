@@ -20,8 +20,14 @@ from tenuto.engine.local.runtime.base import (
     context_of,
 )
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
-from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
-from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
+from tenuto.engine.local.runtime.openvino_tokenizer import NoFolder, OpenVinoTokenizer
+from tenuto.engine.local.vocabulary import (
+    CONTROL,
+    USER_DEFINED,
+    UnknownVocabulary,
+    is_text,
+    token_bytes,
+)
 
 # Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
 # for scale and zero point. Both as measured with the cache size that the pipeline reports.
@@ -111,7 +117,11 @@ class OpenVinoRuntime:
             self._pipeline = genai.ContinuousBatchingPipeline(
                 load.path, scheduler, "CPU", properties
             )
-            self._tokenizer = OpenVinoTokenizer(Path(load.path))
+            self._tokenizer = OpenVinoTokenizer(
+                Path(load.path), _texts(file, CONTROL), _texts(file, USER_DEFINED)
+            )
+        except NoFolder as error:
+            raise CannotLoad(str(error)) from None
         except Exception as error:
             # Of any class: for an entry that a file leaves out, it is an IndexError.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
@@ -129,6 +139,12 @@ class OpenVinoRuntime:
                 # A folder's tokenizer adds it even to a text that spells it out.
                 del ids[0]
         return ids
+
+    def encode_plain(self, text: str) -> list[int]:
+        """See `Runtime.encode_plain`."""
+        ids = self._tokenizer.encode(text, plain=True)
+        # A folder's tokenizer adds it to every text.
+        return ids[1:] if ids[:1] == [self._bos] else ids
 
     def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
         """See `Runtime.begin`."""
@@ -203,6 +219,14 @@ def _token_table(file: gguf.Gguf) -> list[bytes]:
         raise CannotLoad(f"the file has no vocabulary: metadata {error} is missing") from None
     except UnknownVocabulary as error:
         raise CannotLoad(str(error)) from None
+
+
+def _texts(file: gguf.Gguf, kind: int) -> list[str]:
+    """The texts of the tokens of a type, without those that are not UTF-8."""
+    texts = file.metadata["tokenizer.ggml.tokens"]
+    types = file.metadata.get("tokenizer.ggml.token_type", ())
+    pairs = zip(texts, types, strict=False)
+    return [text for text, its in pairs if its == kind and text and is_text(text)]
 
 
 def _adds_bos(file: gguf.Gguf) -> bool:
