@@ -23,11 +23,13 @@ LIMITS = LimitSettings(
 
 
 @asynccontextmanager
-async def listening(limits: LimitSettings = LIMITS) -> AsyncGenerator[int]:
+async def listening(
+    limits: LimitSettings = LIMITS, engine: EchoEngine | None = None, **server_settings: Any
+) -> AsyncGenerator[int]:
     """A server with an echo behind it; gives its port."""
-    settings = Settings(server=ServerSettings(port=0), limits=limits)
+    settings = Settings(server=ServerSettings(port=0, **server_settings), limits=limits)
     listener = listen(settings.server)
-    server = build_server(settings, EchoEngine())
+    server = build_server(settings, engine or EchoEngine())
     serving = asyncio.create_task(server.serve([listener]))
     try:
         yield listener.getsockname()[1]
