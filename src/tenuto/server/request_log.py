@@ -149,15 +149,12 @@ def _escape(char: str) -> str:
 
 
 def _value(value: object) -> str:
-    """A value of a `name=value` line. What could be taken for several is in quotes."""
+    """A value of a `name=value` line, which never looks like several."""
     if value is None:
         return "unknown"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
-    if text and not (set(text) & _DELIMITERS):
-        return text
-    return '"' + text.replace('"', "\\u0022") + '"'
+    return str(value).translate(_DELIMITERS)
 
 
-_DELIMITERS = frozenset(' "=')
+_DELIMITERS = {ord(char): _escape(char) for char in ' "='}

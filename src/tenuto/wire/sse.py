@@ -16,7 +16,7 @@ from tenuto.wire.errors import error_of
 from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
 from tenuto.wire.extensions import Logprobs, Usage
 from tenuto.wire.ids import log_id
-from tenuto.wire.text import encoded
+from tenuto.wire.text import encoded, well_formed
 from tenuto.wire.versions import Version
 
 # Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
@@ -63,7 +63,7 @@ class EventEncoder:
     """
 
     def __init__(self, completion_id: str, model: str) -> None:
-        quoted_id, quoted_model = json.dumps(completion_id), json.dumps(model)
+        quoted_id, quoted_model = json.dumps(completion_id), json.dumps(well_formed(model))
         self._head = (
             f'event: completion\ndata: {{"type":"completion","id":{quoted_id},"completion":'
         )
@@ -114,7 +114,7 @@ class CumulativeEncoder:
 
     def __init__(self, completion_id: str, model: str) -> None:
         self._fields: dict[str, object] = {"type": "completion", "id": completion_id}
-        self._model = model
+        self._model = well_formed(model)
         self._log_id = log_id(completion_id, Version.V2023_01_01)
         self._text = ""
         self._logprobs: Logprobs | None = None
@@ -132,7 +132,7 @@ class CumulativeEncoder:
         data = _data(
             {
                 **self._fields,
-                "completion": self._text,
+                "completion": well_formed(self._text),
                 "stop_reason": event.stop_reason,
                 "model": self._model,
                 "stop": event.stop,

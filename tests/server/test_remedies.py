@@ -1,0 +1,123 @@
+"""Answers to the commonest mistakes name the way out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tenuto.engine.base import Accepted, EngineFailed, Finish, Piece, PromptRefused
+from tenuto.engine.echo import EchoEngine
+from tenuto.settings import ApiSettings, ServerSettings, Settings
+from tests.server.test_complete import BODY, ScriptedEngine, assert_error, client_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("/v1/messages", "not the Messages API"),
+        ("/v1/messages/count_tokens", "not the Messages API"),
+        ("/v1/completions", "not OpenAI's"),
+        ("/v1/chat/completions", "not OpenAI's"),
+        ("/chat/completions", "not OpenAI's"),
+        ("/v1/responses", "not OpenAI's"),
+        ("/v1/v1/complete", "leave it out at the end of `base_url`"),
+        ("/v1/complete/", "Completions are at POST /v1/complete"),
+        ("/complete", "Completions are at POST /v1/complete"),
+        ("/", "Completions are at POST /v1/complete"),
+        ("/api/generate", "Completions are at POST /v1/complete"),
+    ],
+)
+async def test_a_wrong_path_is_answered_with_the_right_one(path: str, remedy: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        assert_error(await client.post(path, json=BODY), 404, "not_found_error", remedy)
+
+
+async def test_a_wrong_method_is_answered_with_the_right_one() -> None:
+    async with client_of(EchoEngine()) as client:
+        response = await client.get("/v1/complete")
+    assert_error(response, 405, "invalid_request_error", "GET /v1/complete. Send POST.")
+
+
+async def test_a_browser_at_the_address_sees_that_the_server_runs() -> None:
+    settings = Settings(server=ServerSettings(api_keys=("k",)))
+    async with client_of(EchoEngine(), settings) as client:
+        shown = await client.get("/")
+        head = await client.head("/")
+    assert (shown.status_code, head.status_code) == (200, 200)
+    assert shown.headers["content-type"].startswith("text/plain")
+    assert shown.text.startswith("Tenuto is running.")
+    assert shown.headers["request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("field", ["seed", "logprobs", "echo"])
+async def test_an_extension_that_is_off_is_answered_with_its_setting(field: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        response = await client.post("/v1/complete", json=BODY | {field: 1})
+    assert_error(response, 400, "invalid_request_error", "set `extensions = true` in [api]")
+
+
+async def test_extensions_are_listed_only_where_they_are_allowed() -> None:
+    for allowed, listed in ((False, []), (True, ["seed"])):
+        settings = Settings(api=ApiSettings(extensions=allowed))
+        async with client_of(EchoEngine(), settings) as client:
+            assert (await client.get("/ready")).json()["extensions"] == listed
+
+
+async def test_a_page_of_the_internet_may_ask_a_local_server_that_allows_it() -> None:
+    headers = {
+        "origin": "https://app.example",
+        "access-control-request-method": "POST",
+        "access-control-request-private-network": "true",
+    }
+    settings = Settings(server=ServerSettings(cors_origins=("https://app.example",)))
+    async with client_of(EchoEngine(), settings) as client:
+        allowed = await client.options("/v1/complete", headers=headers)
+        other = await client.options(
+            "/v1/complete", headers=headers | {"origin": "https://evil.example"}
+        )
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-private-network"] == "true"
+    assert "access-control-allow-origin" not in other.headers
+
+
+# Text that UTF-8 cannot hold.
+
+
+@pytest.mark.parametrize(
+    "error", [PromptRefused("the template \udc80 refuses"), EngineFailed("\ud83d broke")]
+)
+async def test_an_error_with_half_a_character_is_an_answer(error: Exception) -> None:
+    async with client_of(ScriptedEngine(error)) as client:
+        response = await client.post("/v1/complete", json=BODY)
+    assert response.status_code in (400, 500)
+    assert "\ufffd" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("version", ["2023-06-01", "2023-01-01"])
+async def test_a_completion_with_half_a_character_is_an_answer(version: str, stream: bool) -> None:
+    accepted = Accepted("model \udcff", "upstream \udcff", ("a warning \udcff",))
+    engine = ScriptedEngine(
+        Piece("", accepted=accepted), Piece(" a\udc80b", 1), Piece("", finish=Finish.END)
+    )
+    async with client_of(engine) as client:
+        response = await client.post(
+            "/v1/complete",
+            json=BODY | {"stream": stream},
+            headers={"anthropic-version": version},
+        )
+    assert response.status_code == 200
+    response.content.decode("utf-8")
+    assert "error" not in response.text
+    assert "\\ud" not in response.text  # Half of a character as an escape is no valid JSON text.
+    if not stream:
+        assert json.loads(response.content)["completion"] == " a\ufffdb"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "127.0.0.2:8000", "[::1]:1"])
+async def test_every_loopback_address_is_a_name_of_this_machine(host: str) -> None:
+    async with client_of(EchoEngine()) as client:
+        assert (await client.get("/health", headers={"host": host})).status_code == 200
