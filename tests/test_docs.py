@@ -147,7 +147,7 @@ SETTINGS_FILES = [
 @pytest.mark.parametrize("text", SETTINGS_FILES)
 def test_every_settings_file_is_right(text: str, tmp_path: Path) -> None:
     file = tmp_path / "tenuto.toml"
-    file.write_text(text.replace("sha256:…", "sha256:0"), encoding="utf-8")
+    file.write_text(text.replace("sha256:…", f"sha256:{0:064}"), encoding="utf-8")
     keys = {"ANTHROPIC_API_KEY": "sk-a", "OPENAI_API_KEY": "sk-o"}
     settings = load(file, keys)
     if settings.engine.name == "routes":

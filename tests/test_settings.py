@@ -85,7 +85,7 @@ ROUTED = OPENAI + '[[engine.routes]]\nmodels = ["*"]\n'
     ("text", "message"),
     [
         ("[server]\nprot = 1\n", r"\[server\] has no key `prot`; did you mean `port`\?"),
-        ("[sever]\nport = 1\n", r"has no key `sever`; did you mean `server`\?"),
+        ("[sever]\nport = 1\n", r"there is no section \[sever\]; did you mean \[server\]\?"),
         ("[engine.local]\nqqqqq = 1\n", r"\[engine.local\] has no key `qqqqq`; there are: model,"),
         ("server = 1\n", r"`server` is a section: write \[server\]"),
         ("[server]\nport = 70000\n", r"\[server\] port: .*65535"),

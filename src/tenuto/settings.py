@@ -9,20 +9,23 @@ environment is `TENUTO_`, section and key, joined with underscores and in capita
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import ipaddress
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le, Predicate
 
+from tenuto import settings_tree, settings_variables
+from tenuto.settings_file import SettingsError, read_toml
+from tenuto.settings_tree import Keys, named
 from tenuto.settings_upstreams import (
     KINDS,
+    Count,
+    Positive,
     RouteError,
     RouteSettings,
     Upstream,
@@ -30,17 +33,17 @@ from tenuto.settings_upstreams import (
     completed,
 )
 
+__all__ = ["SettingsError"]
+
 DEFAULT_FILE = Path("tenuto.toml")
 
-_Section = TypeVar("_Section")
+CLIENT_VARIABLES = frozenset(
+    {"TENUTO_API_KEY", "TENUTO_AUTH_TOKEN", "TENUTO_BASE_URL", "TENUTO_CUSTOM_HEADERS"}
+)
 
-Positive = Annotated[float, Gt(0)]
-Seconds = Annotated[float, Ge(0)]
-Count = Annotated[int, Ge(1)]
+Seconds = Annotated[float, Ge(0), Le(31_536_000)]
 
-
-class SettingsError(ValueError):
-    """A setting is unknown or wrong. The message is one line and names it."""
+_HASH = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,7 @@ class ApiSettings:
     strict_models: bool = False
     strict_betas: bool = False
     lenient_prompts: bool = False
-    organization_id: str = "00000000-0000-0000-0000-000000000000"
+    organization_id: Annotated[str, Predicate(str.isascii)] = "00000000-0000-0000-0000-000000000000"
     extensions: bool = False
 
 
@@ -225,57 +228,218 @@ class Settings:
     models: ModelSettings = field(default_factory=ModelSettings)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where they come from.
+
+    Attributes:
+        settings: The effective settings, before the command line.
+        file: The file that was read. None: there is none.
+        origins: The file or the variable of each setting that is not a default.
+        ignored: Variables of Kubernetes or Docker that have the name of a setting, or that are
+            not part of a whole set.
+    """
+
+    settings: Settings
+    file: Path | None
+    origins: settings_tree.Origins
+    ignored: tuple[str, ...]
+
+
 def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """The effective settings, before the command line.
+    """Return the effective settings, before the command line.
 
     Args:
         file: A TOML file that must exist; None for `tenuto.toml` in this folder, if it is there.
-        environment: Where `TENUTO_…` variables are looked up.
+        environment: Where `TENUTO_…` variables are looked up. An empty one counts as not set.
 
     Raises:
-        SettingsError: A key is unknown, or a value is wrong.
+        SettingsError: A key or a variable is unknown, or a value is wrong.
     """
-    path = file or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    values: dict[str, Any] = _read(path) if path is not None else {}
-    for name, keys, parse_list in _variables(Settings, ()):
-        text = environment.get(name)
+    return load_with_origins(file, environment).settings
+
+
+def load_with_origins(
+    file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> Loaded:
+    """Return the effective settings, and where each comes from. See `load`.
+
+    Raises:
+        SettingsError: See `load`. It lists every mistake.
+    """
+    path = file or (DEFAULT_FILE if os.path.lexists(DEFAULT_FILE) else None)
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    origins: dict[Keys, str] = {}
+    if path is not None:
+        values = read_toml(path, check_owner=file is None)
+        lines = settings_tree.take_unknown(Settings, values) + _take_wrong_upstreams(values)
+        mistakes += [f"{path}: {line}" for line in lines]
+        origins |= dict.fromkeys(_set(values), str(path))
+        _count_from(path.parent, values, mistakes)
+    ignored = _add_variables(values, environment, origins, mistakes)
+    _check_api_keys(values, origins, path, mistakes)
+
+    upstreams = values.get("engine", {}).get("upstreams", {})
+    for name in list(upstreams):
+        above = ("engine", "upstreams", name)
+        made, wrongs = settings_tree.validated(
+            KINDS[upstreams[name]["kind"]], upstreams[name], above
+        )
+        upstreams[name] = made
+        mistakes += [f"{path}: {named(keys)}: {wrong}" for keys, wrong in wrongs.items()]
+        if made is None:
+            del upstreams[name]
+    settings, wrongs = settings_tree.validated(Settings, values)
+    for keys, wrong in wrongs.items():
+        source = origins.get(keys) or next(
+            (origin for above, origin in origins.items() if above[: len(keys)] == keys), path
+        )
+        mistakes.append(f"{source}: {named(keys)}: {wrong}")
+    if mistakes or settings is None:
+        raise SettingsError(*mistakes)
+    settings = replace(settings, server=_with_bare_host(settings.server, origins))
+    _check_proxies(settings.server, origins)
+    try:
+        settings = _with_upstreams(settings, environment)
+    except SettingsError as error:
+        source = origins.get(("engine", "name"), path)
+        raise SettingsError(*(f"{source}: {line}" for line in error.mistakes)) from None
+    return Loaded(settings, path, origins, ignored)
+
+
+def _set(values: Mapping[str, Any]) -> list[Keys]:
+    """Return the settings that a file sets."""
+    found = []
+    for keys, _ in settings_tree.settings_of(Settings):
+        section: Any = values
+        for key in keys[:-1]:
+            section = section.get(key, {})
+        if keys[-1] in section:
+            found.append(keys)
+    return found
+
+
+def _add_variables(
+    values: dict[str, Any],
+    environment: Mapping[str, str],
+    origins: dict[Keys, str],
+    mistakes: list[str],
+) -> tuple[str, ...]:
+    """Let the environment win over a file. Return the variables that are ignored."""
+    variables = {
+        "TENUTO_" + "_".join(keys).upper(): (keys, kind)
+        for keys, kind in settings_tree.settings_of(Settings)
+        if keys not in (("engine", "upstreams"), ("engine", "routes"))
+    }
+    mistakes += settings_variables.unknown(environment, variables.keys() | CLIENT_VARIABLES)
+    ignored = []
+    for name, (keys, kind) in variables.items():
+        text = settings_variables.present(environment, name)
         if text is None:
             continue
-        section: dict[str, Any] = values
+        if settings_variables.is_foreign(name, environment):
+            ignored.append(name)
+            continue
+        value: Any = text
+        if settings_tree.is_list(kind):
+            value = [item.strip() for item in text.split(",") if item.strip()]
+            if not value:
+                mistakes.append(f"{name}: {named(keys)}: there are only commas in it")
+                continue
+        section = values
         for key in keys[:-1]:
             section = section.setdefault(key, {})
-        items = [item.strip() for item in text.split(",") if item.strip()]
-        section[keys[-1]] = items if parse_list else text
-    engine = values.get("engine", {})
-    for name, one in engine.get("upstreams", {}).items():
-        where = f"engine.upstreams.{name}"
-        engine["upstreams"][name] = _validated(KINDS[one["kind"]], one, where)
-    settings = _with_upstreams(_validated(Settings, values, ""), environment)
-    _check_proxies(settings.server.trusted_proxies)
-    return settings
+        section[keys[-1]] = value
+        origins[keys] = name
+    return (*ignored, *settings_variables.incomplete(environment))
 
 
-def _check_proxies(entries: tuple[str, ...]) -> None:
-    for entry in entries:
+def _count_from(folder: Path, values: Mapping[str, Any], mistakes: list[str]) -> None:
+    """Let the paths of a file count from the file's folder."""
+    local, models = values.get("engine", {}).get("local", {}), values.get("models", {})
+    for section, key in ((local, "model"), (models, "folder")):
+        text = section.get(key)
+        # Anything else is refused later, and by its name.
+        if not isinstance(text, str) or not text.strip() or "\0" in text:
+            continue
+        try:
+            path = folder / Path(text).expanduser()
+        except RuntimeError:
+            mistakes.append(f"{folder / DEFAULT_FILE.name}: {key}: {text.split('/')[0]} is unknown")
+            continue
+        if key == "folder" or _is_path(path, text):
+            section[key] = path
+
+
+def _is_path(path: Path, model: str) -> bool:
+    """Return whether a model in a settings file is a path, and not a name."""
+    return os.path.exists(path) or (model.endswith(".gguf") and ":" not in model)  # noqa: PTH110
+
+
+def _check_api_keys(
+    values: Mapping[str, Any], origins: Mapping[Keys, str], path: Path | None, mistakes: list[str]
+) -> None:
+    """Check the form of hashes, and that a file holds nothing else."""
+    server = values.get("server", {})
+    keys = server.get("api_keys")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        return
+    source = origins.get(("server", "api_keys"), path)
+    in_file = path is not None and source == str(path)
+    for number, key in enumerate(keys, 1):
+        if _HASH.fullmatch(key.strip()):
+            # A stray blank or capitals would make a hash that no key has.
+            keys[number - 1] = key.strip().lower()
+        elif key.strip().lower().startswith("sha256:"):
+            mistakes.append(
+                f"{source}: [server] api_keys: number {number} is not `sha256:` and 64 hexadecimal "
+                "digits; make one with `tenuto keys hash`"
+            )
+        elif in_file:
+            mistakes.append(
+                f"{source}: [server] api_keys: a file holds hashes only, and number {number} is "
+                "none; make one with `tenuto keys hash`"
+            )
+        elif not (key.isascii() and key.isprintable()):
+            mistakes.append(
+                f"{source}: [server] api_keys: number {number} has letters that no header can "
+                "carry; keys are printable ASCII"
+            )
+
+
+def _with_bare_host(server: ServerSettings, origins: Mapping[Keys, str]) -> ServerSettings:
+    try:
+        return replace(server, host=bare_host(server.host))
+    except SettingsError as error:
+        source = origins.get(("server", "host"), "")
+        raise SettingsError(f"{source}: [server] host: {error}") from None
+
+
+def _check_proxies(server: ServerSettings, origins: Mapping[Keys, str]) -> None:
+    for entry in server.trusted_proxies:
         try:
             ipaddress.ip_network(entry, strict=False)
         except ValueError:
+            source = origins.get(("server", "trusted_proxies"), "")
             raise SettingsError(
-                f"[server] trusted_proxies: {entry!r} must be an address or a network, as in "
-                '["127.0.0.1", "10.0.0.0/8"]'
+                f"{source}: [server] trusted_proxies: {entry!r} must be an address or a network, "
+                'as in ["127.0.0.1", "10.0.0.0/8"]'
             ) from None
 
 
-def _validated(kind: type[_Section], values: Mapping[str, Any], section: str) -> _Section:
-    from pydantic import TypeAdapter, ValidationError
+def bare_host(text: str) -> str:
+    """Return an address to listen on without the brackets that IPv6 has in a URL.
 
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        *parts, key = [str(part) for part in first["loc"] if not str(part).isdigit()]
-        where = ".".join([*([section] if section else []), *parts])
-        raise SettingsError(f"[{where}] {key}: {first['msg']}") from None
+    Raises:
+        SettingsError: It is a URL, or has a port.
+    """
+    host = text.strip()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if "/" in host or "[" in host or "]" in host or not host or host.count(":") == 1:
+        raise SettingsError("must be an address or a name alone; the port has a setting of its own")
+    return host
 
 
 def _with_upstreams(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -295,11 +459,40 @@ def _with_upstreams(settings: Settings, environment: Mapping[str, str]) -> Setti
 
 
 def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where downloaded models are kept: the setting, or else the user's cache folder."""
-    if settings.folder is not None:
-        return settings.folder.expanduser()
-    cache = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tenuto" / "models"
+    """Return the folder of downloaded models: the setting, or else in the user's cache folder.
+
+    Raises:
+        SettingsError: The user has no home folder.
+    """
+    try:
+        if settings.folder is not None:
+            return settings.folder.expanduser()
+        cache = Path(settings_variables.present(environment, "XDG_CACHE_HOME") or "")
+        # The specification of XDG says that a relative path is to be ignored.
+        return (
+            (cache if cache.is_absolute() else _home(environment) / ".cache") / "tenuto" / "models"
+        )
+    except RuntimeError:
+        raise SettingsError(
+            "there is no home folder to keep models in: set TENUTO_MODELS_FOLDER, or XDG_CACHE_HOME"
+        ) from None
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    """Return the user's home folder, also where HOME is empty.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    home = settings_variables.present(environment, "HOME")
+    if home is not None:
+        return Path(home)
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise RuntimeError from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +517,8 @@ def client_environment(environment: Mapping[str, str] = os.environ) -> ClientEnv
     """What the environment tells a client. An empty variable is none."""
 
     def either(name: str) -> str | None:
-        return environment.get(f"TENUTO_{name}") or environment.get(f"ANTHROPIC_{name}") or None
+        present = settings_variables.present
+        return present(environment, f"TENUTO_{name}") or present(environment, f"ANTHROPIC_{name}")
 
     lines = (either("CUSTOM_HEADERS") or "").splitlines()
     pairs = (line.partition(":") for line in lines if ":" in line)
@@ -336,79 +530,27 @@ def client_environment(environment: Mapping[str, str] = os.environ) -> ClientEnv
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: {error}") from None
-    _check_keys(path, Settings, values, "")
-    keys = values.get("server", {}).get("api_keys", [])
-    if isinstance(keys, list) and not all(str(key).startswith("sha256:") for key in keys):
-        raise SettingsError(
-            f"{path}: [server] api_keys: a file holds hashes only; make one with `tenuto keys hash`"
-        )
-    local = values.get("engine", {}).get("local", {})
-    if isinstance(local.get("model"), str):
-        local["model"] = _file_or_name(path.parent, local["model"])
-    models = values.get("models", {})
-    if isinstance(models.get("folder"), str):
-        models["folder"] = path.parent / Path(models["folder"]).expanduser()
-    return values
-
-
-def _file_or_name(folder: Path, model: str) -> Path | str:
-    """A model in a settings file: a path from the file's folder on, or a name, left as it is."""
-    path = folder / Path(model).expanduser()
-    is_path = path.exists() or (model.endswith(".gguf") and ":" not in model)
-    return path if is_path else model
-
-
-def _check_keys(path: Path, section: type, values: Mapping[str, Any], name: str) -> None:
-    hints = get_type_hints(section)
-    known = {entry.name: hints[entry.name] for entry in dataclasses.fields(section)}
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
-            raise SettingsError(f"{path}: [{name}] has no key `{key}`; {hint}")
-        inner = known[key]
-        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
-            below = f"{name}.{key}" if name else key
-            if not isinstance(value, dict):
-                raise SettingsError(f"{path}: `{below}` is a section: write [{below}]")
-            _check_keys(path, inner, value, below)
-    if section is EngineSettings:
-        _check_upstreams(path, values)
-
-
-def _check_upstreams(path: Path, engine: Mapping[str, Any]) -> None:
-    """The parts of `[engine]` that come in any number."""
+def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
+    """Remove what is wrong with the parts of `[engine]` that come in any number."""
+    engine = values.get("engine", {})
+    mistakes = []
     upstreams, routes = engine.get("upstreams", {}), engine.get("routes", [])
     if not isinstance(upstreams, dict) or not all(isinstance(v, dict) for v in upstreams.values()):
-        raise SettingsError(f"{path}: write a section [engine.upstreams.NAME] for each upstream")
+        del engine["upstreams"]
+        mistakes.append("write a section [engine.upstreams.NAME] for each upstream")
+        upstreams = {}
     if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
-        raise SettingsError(f"{path}: write a section [[engine.routes]] for each route")
-    for name, upstream in upstreams.items():
-        kind = upstream.get("kind")
-        if kind not in KINDS:
-            there = ", ".join(KINDS)
-            raise SettingsError(f"{path}: [engine.upstreams.{name}] kind: there are: {there}")
-        _check_keys(path, KINDS[kind], upstream, f"engine.upstreams.{name}")
+        del engine["routes"]
+        mistakes.append("write a section [[engine.routes]] for each route")
+        routes = []
+    for name in list(upstreams):
+        kind = upstreams[name].get("kind")
+        where = f"engine.upstreams.{name[:100]}"
+        if not isinstance(kind, str) or kind not in KINDS:
+            del upstreams[name]
+            mistakes.append(f"[{where}] kind: there are: {', '.join(KINDS)}")
+        else:
+            mistakes += settings_tree.take_unknown(KINDS[kind], upstreams[name], where)
     for route in routes:
-        _check_keys(path, RouteSettings, route, "engine.routes")
-
-
-def _variables(
-    section: type, above: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """Every setting: its variable, its keys from the top, and whether it is a list."""
-    hints = get_type_hints(section)
-    for entry in dataclasses.fields(section):
-        keys = (*above, entry.name)
-        kind = hints[entry.name]
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            yield from _variables(kind, keys)
-        elif section is not EngineSettings or entry.name not in ("upstreams", "routes"):
-            yield "TENUTO_" + "_".join(keys).upper(), keys, kind == tuple[str, ...]
+        mistakes += settings_tree.take_unknown(RouteSettings, route, "engine.routes")
+    return mistakes

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 
-Positive = Annotated[float, Gt(0)]
-Count = Annotated[int, Ge(1)]
+Positive = Annotated[float, Gt(0), Le(31_536_000)]
+"""A time in seconds; at most a year."""
+Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Prefill = Literal["instruct", "refuse", "drop"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -141,8 +142,8 @@ class RouteSettings:
 
     models: Annotated[tuple[str, ...], MinLen(1)]
     to: Annotated[tuple[str, ...], MinLen(1)]
-    weights: tuple[Annotated[float, Gt(0)], ...] | None = None
-    max_retries: Annotated[int, Ge(0)] = 1
+    weights: tuple[Annotated[float, Gt(0), Le(1_000_000)], ...] | None = None
+    max_retries: Annotated[int, Ge(0), Le(1000)] = 1
     first_byte_timeout_s: Positive | None = None
 
 

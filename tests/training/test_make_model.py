@@ -1,6 +1,6 @@
 """`make model` on a small setting: every step runs, in order, and leaves what it promises.
 
-It trains, so it takes minutes: it runs only where torch is and TENUTO_TRAIN is set.
+It trains, so it takes minutes: it runs only where torch is and TRAIN_TENUTO is set.
 """
 
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 INTERPRETER = "training/.venv/bin/python"
 
 
-@pytest.mark.skipif("TENUTO_TRAIN" not in os.environ, reason="trains; set TENUTO_TRAIN to run it")
+@pytest.mark.skipif("TRAIN_TENUTO" not in os.environ, reason="trains; set TRAIN_TENUTO to run it")
 def test_make_model_runs_every_step(tmp_path: Path) -> None:
     # Only what `make` would run is asked of it: the environment that it would build is this one.
     settings = [f"TRAINED={tmp_path}", "DOCUMENTS=2000", "MINUTES=0.5", "SIZE=toy"]
