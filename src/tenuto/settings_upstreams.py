@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -17,6 +17,9 @@ Count = Annotated[int, Ge(1), Le(2**31 - 1)]
 Prefill = Literal["instruct", "refuse", "drop"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# A version at the end of a path, with what Google's addresses have behind it.
+_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta|preview)\d*)?(?:/openai)?$")
+_ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/complete")
 
 
 class RouteError(ValueError):
@@ -28,24 +31,30 @@ class ServerUpstream:
     """What all servers behind this one have in common.
 
     Attributes:
-        base_url: Where it is: `http://…` or `https://…`, with or without `/v1` at the end.
+        base_url: Where it is: `http://…` or `https://…`. One that ends in a version, `/v3` for
+            example, is used as it stands; to others `/v1` is added.
         model: The name that it is asked for. None: the one in the request.
         api_key: The key that it is sent. `$NAME` stands for that variable of the environment.
-        forward_key: Send it the caller's own key instead.
+        basic_auth: `user:password` for HTTP basic authentication; `$NAME` as above. The part
+            before the `@` of an address comes here too.
+        forward_key: Send it the caller's own key instead of one of the server.
         connect_timeout_s: How long a connection may take.
         read_timeout_s: How long it may be silent, before its answer and in the middle of it.
         breaker_failures: After so many failures in a row it is left alone for a while.
         breaker_pause_s: For how long. Doubled when it fails again, up to sixteen times.
+        max_output_tokens: The most that it may be asked to write; more is capped.
     """
 
     base_url: str
     model: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    basic_auth: str | None = field(default=None, repr=False)
     forward_key: bool = False
     connect_timeout_s: Positive = 5.0
     read_timeout_s: Positive = 300.0
     breaker_failures: Count = 5
     breaker_pause_s: Positive = 10.0
+    max_output_tokens: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +68,6 @@ class MessagesUpstream(ServerUpstream):
             and below.
         takes_sampling: Whether it takes `temperature`, `top_p` and `top_k`.
         takes_both: Whether it takes `temperature` and `top_p` in one request.
-        max_output_tokens: The most that it may be asked to write; more is capped.
     """
 
     kind: Literal["messages"] = "messages"
@@ -68,7 +76,6 @@ class MessagesUpstream(ServerUpstream):
     takes_prefill: bool | None = None
     takes_sampling: bool | None = None
     takes_both: bool | None = None
-    max_output_tokens: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,8 @@ class OpenAIUpstream(ServerUpstream):
         takes_prefill: Whether a chat may end with the beginning of an answer.
         takes_top_k: Whether it knows `top_k`.
         takes_seed: Whether it knows `seed`.
+        takes_stream_options: Whether it knows `stream_options`, with which it is asked what a
+            stream took. A server that refuses the field is asked again without it.
     """
 
     kind: Literal["openai"] = "openai"
@@ -89,6 +98,7 @@ class OpenAIUpstream(ServerUpstream):
     takes_prefill: bool = False
     takes_top_k: bool = True
     takes_seed: bool = True
+    takes_stream_options: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,18 +180,92 @@ def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) ->
         raise RouteError(f"{where}: a name has letters, digits, `-`, `_` and `.` only")
     if isinstance(upstream, LocalUpstream):
         return upstream
-    parts = urlsplit(upstream.base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-        raise RouteError(f"{where} base_url: write it like http://127.0.0.1:8080")
-    key = upstream.api_key
+    url, basic_auth = _address(upstream.base_url, where)
+    if basic_auth is not None and upstream.basic_auth is not None:
+        raise RouteError(f"{where}: basic_auth is set, and base_url has a user name too")
+    basic_auth = basic_auth or _secret(upstream.basic_auth, f"{where} basic_auth", environment)
+    if basic_auth is not None and ":" not in basic_auth:
+        raise RouteError(f"{where} basic_auth: write it like user:password")
+    key = _secret(upstream.api_key, f"{where} api_key", environment)
     if key is not None and upstream.forward_key:
         raise RouteError(f"{where}: api_key and forward_key exclude each other")
-    if key is not None and key.startswith("$"):
-        key = environment.get(key[1:])
-        if not key:
-            raise RouteError(f"{where} api_key: {upstream.api_key} is not set in the environment")
-    url = upstream.base_url.rstrip("/").removesuffix("/v1")
-    return dataclasses.replace(upstream, base_url=url, api_key=key)
+    if basic_auth and isinstance(upstream, OpenAIUpstream) and (key or upstream.forward_key):
+        raise RouteError(
+            f"{where}: basic_auth excludes api_key and forward_key, because all are sent in the "
+            "`authorization` header"
+        )
+    return dataclasses.replace(upstream, base_url=url, api_key=key, basic_auth=basic_auth)
+
+
+def _address(text: str, where: str) -> tuple[str, str | None]:
+    """An address in one form, and the `user:password` that it holds.
+
+    Raises:
+        RouteError: It is not one. The message does not repeat it, because it may hold a secret.
+    """
+    wrong = RouteError(f"{where} base_url: write it like http://127.0.0.1:8080")
+    text = text.strip()
+    if not text.isprintable() or " " in text:
+        raise wrong
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise wrong from None
+    # A colon in a host without brackets is a part of an IPv6 address without them.
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise wrong
+    if parts.path.startswith("//") or port == 0:
+        raise wrong
+    user, at, place = parts.netloc.rpartition("@")
+    url = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
+    basic_auth: str | None = None
+    if at:
+        name, _, password = user.partition(":")
+        basic_auth = f"{unquote(name)}:{unquote(password)}"
+    root = url.removesuffix("/v1")
+    return (url if _VERSION.search(urlsplit(root).path) else root), basic_auth
+
+
+def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> str | None:
+    """A secret, or what the variable that it names holds, without the newline of its file.
+
+    Raises:
+        RouteError: The variable is not set, or no header can hold the secret. The message does
+            not repeat it.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.startswith("$"):
+        name = value[1:]
+        value = environment.get(name, "").strip()
+        if not value:
+            raise RouteError(f"{where}: ${name} is not set in the environment")
+    if not value:
+        return None
+    if not (value.isascii() and value.isprintable()):
+        raise RouteError(
+            f"{where}: it holds a character that is not printable ASCII, a line break or a "
+            "typographic quote for example; copy it again"
+        )
+    if " " in value and where.endswith("api_key"):
+        raise RouteError(f"{where}: it holds a blank; copy it again")
+    return value
+
+
+def api_root(base_url: str) -> str:
+    """What the paths of an upstream's API are put behind: its address with a version.
+
+    Args:
+        base_url: As `completed` leaves it. One that names an endpoint itself, as people copy it
+            from a manual, is taken without that, and without adding anything.
+    """
+    for endpoint in _ENDPOINTS:
+        if base_url.endswith(endpoint):
+            return base_url.removesuffix(endpoint)
+    has_version = _VERSION.search(urlsplit(base_url).path)
+    return base_url if has_version else f"{base_url}/v1"
 
 
 def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:

@@ -67,11 +67,17 @@ class EngineFailed(EngineError):
 class UpstreamError(EngineError):
     """A server behind this one did not answer as it should.
 
+    Three questions have answers of their own: whether to ask the same server again, whether to
+    ask the next one, and whether the server is to blame.
+
     Args:
         message: For the caller; it holds no key and no address.
         status: The status that says so in this API, 400 to 599.
         retry_after: Seconds after which another try makes sense, if that is known.
-        retryable: Whether the same request may succeed on another try or another server.
+        retryable: Whether the same request may succeed on another try.
+        moves_on: Whether another server may do what this one did not; None: if `retryable`.
+        is_failure: Whether it counts as a failure of the server; None: if `retryable`, unless
+            the server only asks for less, with status 429.
     """
 
     def __init__(
@@ -81,11 +87,15 @@ class UpstreamError(EngineError):
         status: int,
         retry_after: float | None = None,
         retryable: bool = False,
+        moves_on: bool | None = None,
+        is_failure: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
         self.retryable = retryable
+        self.moves_on = retryable if moves_on is None else moves_on
+        self.is_failure = (retryable and status != 429) if is_failure is None else is_failure
 
 
 class ModelError(EngineError):

@@ -14,6 +14,7 @@ from tenuto.settings_upstreams import (
     OpenAIUpstream,
     TenutoUpstream,
     Upstream,
+    api_root,
     hop_of,
     routes_of,
 )
@@ -26,7 +27,8 @@ def create(settings: EngineSettings) -> Engine:
     """Makes the engine that the settings name. It does not start it.
 
     Raises:
-        ModelError: The model file is missing, or no model of this engine.
+        ModelError: The model file is missing, or no model of this engine; or the environment
+            names a proxy for an upstream that cannot be used.
         ValueError: There is no engine of that name.
     """
     factory = _FACTORIES.get(settings.name)
@@ -101,12 +103,14 @@ def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine
 
     address = Address(
         name,
-        upstream.base_url,
+        api_root(upstream.base_url),
         upstream.connect_timeout_s,
         upstream.read_timeout_s,
         upstream.api_key,
         upstream.forward_key,
+        upstream.basic_auth,
     )
+    most = upstream.max_output_tokens
     match upstream:
         case MessagesUpstream():
             known = {
@@ -124,10 +128,11 @@ def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine
                 upstream.prefill,
                 upstream.takes_top_k,
                 upstream.takes_seed,
+                upstream.takes_stream_options,
             )
-            return UpstreamEngine(address, target.ask, bearer=True)
+            return UpstreamEngine(address, target.ask, bearer=True, max_output_tokens=most)
         case TenutoUpstream():
-            return UpstreamEngine(address, completions.ask)
+            return UpstreamEngine(address, completions.ask, max_output_tokens=most)
 
 
 _FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {

@@ -63,8 +63,9 @@ def job_of(
     return Job(
         prompt=prompt,
         max_tokens=request.max_tokens_to_sample,
-        temperature=request.temperature,
-        top_p=request.top_p,
+        # `top_p` 0 leaves the likeliest token alone, as temperature 0 does; 1 is off.
+        temperature=0.0 if request.top_p == 0 else request.temperature,
+        top_p=request.top_p if request.top_p is not None and 0 < request.top_p < 1 else None,
         top_k=request.top_k or None,
         seed=seed,
         model=request.model,

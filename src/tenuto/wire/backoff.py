@@ -5,7 +5,9 @@ The rules are those of the official Python client, 0.125.0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 FIRST_DELAY_S = 0.5
@@ -32,17 +34,29 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         headers: Of its answer: `retry-after-ms`, or else `retry-after`, a number or a date.
         now: Seconds since 1970.
     """
-    try:
-        return float(headers.get("retry-after-ms", "")) / 1000
-    except ValueError:
-        pass
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
     text = headers.get("retry-after", "")
+    seconds = _number(text)
+    return _until(text, now) if seconds is None else seconds
+
+
+def _number(text: str) -> float | None:
+    """A number of 0 or more; None for everything else, infinity too."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        pass
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _until(text: str, now: float) -> float | None:
+    """Seconds until a date, 0 if it has passed; None if the text is none."""
     try:
-        # A date without a zone is taken as UTC, as all dates of HTTP are.
-        return parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, OverflowError):
+        date = parsedate_to_datetime(text)
+        # A date without a zone is in UTC, as all dates of HTTP are.
+        date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - now)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -16,6 +16,10 @@ MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
+class EventTooLong(ValueError):
+    """An event has more bytes than are kept."""
+
+
 class ServerSentEvent(NamedTuple):
     """One event.
 
@@ -29,23 +33,43 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventSource:
-    """Takes a stream's bytes as they come, and gives the events that are whole."""
+    """Takes a stream's bytes as they come, and gives the events that are whole.
 
-    def __init__(self) -> None:
+    Args:
+        max_event_bytes: The longest event that is kept; None: `MAX_EVENT_BYTES`.
+    """
+
+    def __init__(self, max_event_bytes: int | None = None) -> None:
+        self._max_event_bytes = MAX_EVENT_BYTES if max_event_bytes is None else max_event_bytes
         self._buffer = bytearray()
         self._searched = 0
         self._first = True
         self._after_cr = False
 
+    @property
+    def held(self) -> int:
+        """Bytes of an event that is not whole yet."""
+        return len(self._buffer)
+
+    def end(self) -> ServerSentEvent | None:
+        """The event that the stream's end leaves without a blank line; None if there is none.
+
+        The standard drops it. Servers of the field forget the blank line, so whoever can tell
+        from its data that it is whole may take it.
+        """
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        if self._first:
+            rest = rest.removeprefix(_BYTE_ORDER_MARK)
+        return _event(rest.decode("utf-8", "replace").rstrip("\n"))
+
     def push(self, data: bytes) -> list[ServerSentEvent]:
         """Takes some bytes.
 
         Returns:
-            The events that they complete. What is left at the stream's end is none: an event
-            that no blank line ends is not to be dispatched.
+            The events that they complete; for what is left at the stream's end, see `end`.
 
         Raises:
-            ValueError: An event is longer than `MAX_EVENT_BYTES`.
+            EventTooLong: An event is longer than `max_event_bytes`.
         """
         if self._after_cr or b"\r" in data:
             data = self._only_newlines(data)
@@ -53,8 +77,10 @@ class EventSource:
         end = self._buffer.rfind(b"\n\n", max(0, self._searched - 1))
         self._searched = len(self._buffer)
         if end < 0:
-            if self._searched > MAX_EVENT_BYTES:
-                raise ValueError(f"an event of the stream is longer than {MAX_EVENT_BYTES} bytes")
+            if self._searched > self._max_event_bytes:
+                raise EventTooLong(
+                    f"an event of the stream is longer than {self._max_event_bytes} bytes"
+                )
             return []
         whole = bytes(self._buffer[:end])
         del self._buffer[: end + 2]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.upstream.breaker import Breaker
+from tenuto.engine.upstream.breaker import Attempt, Breaker
 
 
 class Clock:
@@ -27,8 +27,13 @@ def breaker(clock: Clock) -> Breaker:
 
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        assert breaker.admits()
-        breaker.failed()
+        admitted(breaker).failed()
+
+
+def admitted(breaker: Breaker) -> Attempt:
+    attempt = breaker.admit()
+    assert attempt is not None
+    return attempt
 
 
 def test_some_failures_in_a_row_pause_it(breaker: Breaker, clock: Clock) -> None:
@@ -36,28 +41,28 @@ def test_some_failures_in_a_row_pause_it(breaker: Breaker, clock: Clock) -> None
     fail(breaker, 2)
     assert str(breaker) == "2 failures in a row"
     fail(breaker)
-    assert not breaker.admits()
+    assert not breaker.admit()
     assert breaker.wait_s() == 10
     assert str(breaker) == "paused for 10 s after 3 failures in a row"
     clock.now = 9.9
-    assert not breaker.admits()
+    assert not breaker.admit()
 
 
 def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> None:
     fail(breaker, 2)
-    breaker.succeeded()
+    admitted(breaker).succeeded()
     fail(breaker, 2)
-    assert breaker.admits()
+    assert breaker.admit()
 
 
 def test_after_the_pause_one_probe_decides(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
     assert str(breaker) == "to be tried again after 3 failures in a row"
-    assert breaker.admits()
-    assert not breaker.admits()  # One is on its way.
-    breaker.succeeded()
-    assert (str(breaker), breaker.admits(), breaker.admits()) == ("ok", True, True)
+    probe = admitted(breaker)
+    assert not breaker.admit()  # One is on its way.
+    probe.succeeded()
+    assert (str(breaker), bool(breaker.admit()), bool(breaker.admit())) == ("ok", True, True)
 
 
 def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
@@ -71,8 +76,7 @@ def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
         fail(breaker)
     assert pauses == [10, 20, 40, 80, 160, 160, 160]
     clock.now += 160
-    assert breaker.admits()
-    breaker.succeeded()
+    admitted(breaker).succeeded()
     fail(breaker, 3)
     assert breaker.wait_s() == 10
 
@@ -80,35 +84,59 @@ def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
 def test_a_probe_that_nobody_waited_for_is_sent_again(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
-    assert breaker.admits()
-    breaker.abandoned()
-    assert breaker.admits()
+    admitted(breaker).abandoned()
+    assert breaker.admit()
 
 
-def test_requests_that_were_under_way_do_not_lengthen_the_pause(
+def test_a_long_answer_to_a_probe_does_not_keep_others_out(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker, 3)
+    clock.now = 10
+    probe = admitted(breaker)
+    probe.answers()
+    admitted(breaker).abandoned()
+    # It has begun to answer, which does not yet show that it is well.
+    assert str(breaker) == "to be tried again after 3 failures in a row"
+    probe.failed()
+    assert (breaker.admit(), breaker.wait_s()) == (None, 20)
+
+
+def test_requests_that_were_under_way_neither_lengthen_the_pause_nor_end_it(
     breaker: Breaker, clock: Clock
 ) -> None:
+    failing, well = admitted(breaker), admitted(breaker)
     fail(breaker, 3)
-    breaker.failed()
+    failing.failed()
+    well.succeeded()
     assert breaker.wait_s() == 10
 
 
-@given(st.lists(st.sampled_from(["ask", "succeed", "fail", "abandon", "wait"])))
+def test_the_first_end_of_an_attempt_counts(breaker: Breaker) -> None:
+    attempt = admitted(breaker)
+    attempt.failed()
+    attempt.succeeded()
+    assert str(breaker) == "1 failures in a row"
+
+
+@given(st.lists(st.sampled_from(["ask", "answer", "succeed", "fail", "abandon", "wait"])))
 def test_it_never_stays_shut(steps: list[str]) -> None:
     clock = Clock()
     breaker = Breaker(2, 1.0, clock)
+    running: list[Attempt] = []
     for step in steps:
         match step:
             case "ask":
-                breaker.admits()
-            case "succeed":
-                breaker.succeeded()
-            case "fail":
-                breaker.failed()
-            case "abandon":
-                breaker.abandoned()
+                running += filter(None, [breaker.admit()])
+            case "answer" if running:
+                running[0].answers()
+            case "succeed" if running:
+                running.pop(0).succeeded()
+            case "fail" if running:
+                running.pop(0).failed()
+            case "abandon" if running:
+                running.pop(0).abandoned()
             case _:
                 clock.now += 0.5
-    breaker.abandoned()
+    for attempt in running:
+        attempt.abandoned()
     clock.now += 16
-    assert breaker.admits()
+    assert breaker.admit()

@@ -110,7 +110,7 @@ async def test_an_error_is_passed_back(
     seen = await caller.complete(stream=as_stream)
     assert (seen.status, seen.final["error"]) == (400, error["error"])
     server.answers(whole(error))  # With a status that says otherwise.
-    assert (await caller.complete(stream=as_stream)).status == 500
+    assert (await caller.complete(stream=as_stream)).status == 400
 
 
 async def test_an_error_event_is_passed_back(server: ScriptedServer, caller: Caller) -> None:

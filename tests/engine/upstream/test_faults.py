@@ -32,6 +32,11 @@ UNREACHABLE = "The server behind this one cannot be reached."
 SLOW = "The server behind this one took too long to answer."
 BROKE_OFF = "The server behind this one broke off in the middle of its answer."
 GARBAGE = "The server behind this one answered with something that is no completion."
+LIMITED = "The server behind this one limits how often it may be asked."
+MOVED = (
+    "The server behind this one answered 302, a redirect: this server's settings name a wrong "
+    "address for it."
+)
 FAILED = "The server behind this one failed; it answered 500."
 
 
@@ -76,7 +81,7 @@ FAULTS = {
     "hang mid-stream": Fault(
         [CUT, HANG], stream(BEGUN, HANG), 504, "timeout_error", SLOW, begun=True
     ),
-    "429": error(429, "rate_limit_error", "Slow down", "Slow down", retry_after="30"),
+    "429": error(429, "rate_limit_error", "Slow down", LIMITED, retry_after="30"),
     "500": error(500, "api_error", "secret detail", FAILED),
     "503": Fault(
         whole(b"<html>", 503), whole(b"<html>", 503), 529, "overloaded_error", "Overloaded"
@@ -85,9 +90,7 @@ FAULTS = {
     "redirect": Fault(
         whole(b"", 302, location="http://x/"),
         whole(b"", 302, location="http://x/"),
-        400,
-        "invalid_request_error",
-        "The server behind this one answered 302.",
+        *(500, "api_error", MOVED),
     ),
     "invalid JSON": Fault(
         whole(b"{nope"), stream(b"event: message_start\ndata: {no\n\n"), 500, "api_error", GARBAGE
@@ -124,8 +127,6 @@ FAULTS = {
         begun=True,
     ),
 }
-# What passes on to the next server: not what is wrong with the request.
-PASSING = {name: fault for name, fault in FAULTS.items() if name != "redirect"}
 
 
 @pytest.fixture(autouse=True)
@@ -188,12 +189,12 @@ async def test_alone_the_caller_sees_the_error(
         await assert_idle(caller, server)
 
 
-@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 async def test_another_takes_over_before_the_first_byte_and_never_after(
     server: ScriptedServer, backup: ScriptedServer, name: str, streamed: bool
 ) -> None:
-    fault = PASSING[name]
+    fault = FAULTS[name]
     server.answers(fault.streamed if streamed else fault.plain)
     route = RouteSettings(("*",), ("one", "two"), max_retries=0)
     upstreams = {"one": upstream(server.url), "two": upstream(backup.url)}

@@ -361,8 +361,7 @@ async def test_events_that_come_together_go_on_together(
             "invalid_request_error",
             "max_tokens: 10000 > 4096, which is the maximum allowed number of output tokens",
         ),
-        (402, "billing_error", "Your credit balance is too low"),
-        (404, "not_found_error", "model: claude-9"),
+        (404, "not_found_error", f"model: {OLD}"),
         (413, "request_too_large", "Request exceeds the maximum size"),
     ],
 )

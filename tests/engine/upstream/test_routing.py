@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from random import Random
 
 import pytest
@@ -24,6 +25,7 @@ from tenuto.engine.base import (
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.registry import create
 from tenuto.engine.upstream.breaker import Breaker
+from tenuto.engine.upstream.failures import NoSuchModel
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import EngineSettings
@@ -106,15 +108,15 @@ async def test_the_first_route_that_matches_decides() -> None:
     routes = [
         Route(["claude-2.1"], [Hop("a")]),
         Route(["claude-2*", "gpt-?"], [Hop("b")]),
-        Route(["*-instant-[12]"], [Hop("c")]),
+        Route(["*-instant-[12]", "*[1m]"], [Hop("c")]),
     ]
     engine = engine_of(dict(engines), routes)
-    names = ["claude-2.1", "claude-2", "claude-2.0", "gpt-3", "claude-instant-1"]
-    assert [answered(await ask(engine, name)) for name in names] == ["a", "b", "b", "b", "c"]
-    for unknown in ("claude-instant-3", "gpt-35", "Claude-2"):
-        with pytest.raises(UpstreamError, match=f"model: {unknown}") as caught:
+    names = ["claude-2.1", "claude-2", "claude-2.0", "gpt-?", "x-instant-[12]", "sonnet[1m]"]
+    assert [answered(await ask(engine, name)) for name in names] == [*"abbbcc"]
+    for unknown in ("claude-instant-1", "gpt-3", "Claude-2", "sonnetm"):
+        with pytest.raises(UpstreamError) as caught:
             await ask(engine, unknown)
-        assert caught.value.status == 404
+        assert (caught.value.status, str(caught.value)) == (404, f"model: {unknown}")
 
 
 async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
@@ -254,16 +256,75 @@ async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
     assert (await engine.ping()).ready
 
 
-async def test_an_engine_that_breaks_in_the_middle_counts_as_failed() -> None:
+async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while() -> None:
     class Breaking(FakeEngine):
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             yield Piece("")
+            yield Piece(" Hel", 1)
             raise EngineFailed("broke")
 
     engine = engine_of({"a": Breaking(), "b": FakeEngine()}, [Route(["*"], [Hop("a"), Hop("b")])])
-    with pytest.raises(EngineFailed):
-        await ask(engine)
+    for number in (1, 2, 3):
+        with pytest.raises(EngineFailed):
+            await ask(engine)
+        assert f"{number} failures in a row" in (await engine.ping()).upstreams["a"]
+    assert answered(await ask(engine)) == "b"
+
+
+@pytest.mark.parametrize(("texts", "state"), [(2, "ok"), (1, "2 failures in a row")])
+async def test_an_answer_left_at_a_stop_sequence_is_a_success_once_it_has_text(
+    texts: int, state: str
+) -> None:
+    engine = engine_of({"a": FakeEngine(BROKEN, BROKEN)}, [Route(["*"], [Hop("a")], max_retries=0)])
+    for _ in range(2):
+        with pytest.raises(UpstreamError):
+            await ask(engine)
+    async with aclosing(engine.generate(Job(PROMPT, 5))) as pieces:
+        for _ in range(texts):
+            await anext(pieces)
+    assert (await engine.ping()).upstreams["a"] == state
+
+
+async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault() -> None:
+    gone = [NoSuchModel("lacks it", status=500, moves_on=True, is_failure=True) for _ in range(9)]
+    engines = {"a": FakeEngine(*gone), "b": FakeEngine()}
+    engine = engine_of(
+        dict(engines), [Route(["x"], [Hop("a"), Hop("b")]), Route(["*"], [Hop("a")])]
+    )
+    assert answered(await ask(engine, "x")) == "b"
+    for _ in range(4):
+        with pytest.raises(UpstreamError) as caught:
+            await ask(engine, "y")
+        assert (caught.value.status, str(caught.value)) == (404, "model: y")
+    # One caller cannot shut the server out for all others.
+    assert (await engine.ping()).upstreams["a"] == "ok"
+    assert len(engines["a"].asked) == 5
+
+
+async def test_a_model_that_the_settings_name_and_nobody_has_is_not_the_callers_fault() -> None:
+    gone = NoSuchModel("lacks it", status=500, moves_on=True, is_failure=True)
+    engines = {"a": FakeEngine(gone)}
+    engine = engine_of(dict(engines), [Route(["*"], [Hop("a", "m")])])
+    with pytest.raises(UpstreamError, match="lacks it") as caught:
+        await ask(engine, "y")
+    assert caught.value.status == 500
     assert (await engine.ping()).upstreams["a"] == "1 failures in a row"
+
+
+async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() -> None:
+    clock = Clock()
+    engines = {"a": FakeEngine(*[BROKEN] * 3, FieldRefused("seed", "no"))}
+    route = Route(["*"], [Hop("a")], max_retries=0)
+    engine = engine_of(dict(engines), [route], clock=clock)
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await ask(engine)
+    clock.now = 10
+    with pytest.raises(FieldRefused):
+        await ask(engine)
+    assert "tried again" in (await engine.ping()).upstreams["a"]
+    await ask(engine)
+    assert (await engine.ping()).upstreams["a"] == "ok"
 
 
 async def test_logprobs_are_not_passed_on_from_servers() -> None:

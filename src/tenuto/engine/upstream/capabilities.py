@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any, Literal
+
+from tenuto.engine.upstream.patterns import Pattern
 
 Thinking = Literal["none", "off", "always"]
 
@@ -24,7 +25,6 @@ class Capabilities:
     context_tokens: int
 
 
-@lru_cache(maxsize=256)
 def capabilities_of(model: str) -> Capabilities:
     """What a model takes, by its name; names of cloud platforms are understood too.
 
@@ -35,18 +35,18 @@ def capabilities_of(model: str) -> Capabilities:
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
     for patterns, capabilities in _table():
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
+        if any(pattern.matches(name) for pattern in patterns):
             return capabilities
     raise AssertionError("the last row of the table takes every name")
 
 
 def families() -> tuple[tuple[str, ...], ...]:
     """The patterns of the table, row by row."""
-    return tuple(patterns for patterns, _ in _table())
+    return tuple(tuple(pattern.text for pattern in patterns) for patterns, _ in _table())
 
 
 @cache
-def _table() -> tuple[tuple[tuple[str, ...], Capabilities], ...]:
+def _table() -> tuple[tuple[tuple[Pattern, ...], Capabilities], ...]:
     file = resources.files("tenuto.engine.upstream").joinpath("capabilities.toml")
     rows: list[dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))["family"]
-    return tuple((tuple(row.pop("models")), Capabilities(**row)) for row in rows)
+    return tuple((tuple(map(Pattern, row.pop("models"))), Capabilities(**row)) for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tenuto.engine.base import Job, UpstreamError
+from tenuto.engine.base import Job, PromptRefused
 from tenuto.prompt.render import Chat, Continuation, to_chat
 
 Prefill = Literal["instruct", "refuse", "drop"]
@@ -27,6 +27,8 @@ class Question:
         messages: As both chat APIs have them. With a prefill that is sent, the last one is the
             assistant's.
         prefilled: Whether it is.
+        repeated: The prefill if the answer is to begin with it, because it was given as an
+            instruction; else "".
         continuation: Makes a completion of the answer.
         warnings: What was changed or left out, for the caller.
     """
@@ -34,6 +36,7 @@ class Question:
     system: str
     messages: list[dict[str, str]]
     prefilled: bool
+    repeated: str
     continuation: Continuation
     warnings: tuple[str, ...]
 
@@ -47,13 +50,12 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
         prefill: What to do if it does not.
 
     Raises:
-        UpstreamError: The model does not take such a prompt; status 400.
+        PromptRefused: The model does not take such a prompt.
     """
     chat = to_chat(job.prompt)
     if not chat.turns or chat.turns[0][0] != "user":
-        raise UpstreamError(
-            f"prompt: the first Human turn has no text, and {job.model} does not answer without",
-            status=400,
+        raise PromptRefused(
+            f"prompt: the first Human turn has no text, and {job.model} does not answer without"
         )
     messages = [{"role": side, "content": text} for side, text in chat.turns]
     system, warnings = chat.system, tuple[str, ...]()
@@ -62,10 +64,9 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
         messages.append({"role": "assistant", "content": chat.prefill})
         prefilled = True
     elif chat.prefill and prefill == "refuse":
-        raise UpstreamError(
+        raise PromptRefused(
             f"prompt: {job.model} does not continue an answer that is begun for it; end the "
-            'prompt with "\\n\\nAssistant:"',
-            status=400,
+            'prompt with "\\n\\nAssistant:"'
         )
     elif chat.prefill and prefill == "instruct":
         instruction = _INSTRUCTION.format(prefill=chat.prefill)
@@ -76,4 +77,28 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
         warnings = (f"{job.model} takes no prefill; it was left out",)
         chat = Chat(chat.system, chat.turns)
     continuation = Continuation(chat, repeated=instructed)
-    return Question(system, messages, prefilled, continuation, warnings)
+    repeated = chat.prefill if instructed else ""
+    return Question(system, messages, prefilled, repeated, continuation, warnings)
+
+
+def sampling_of(job: Job) -> dict[str, float | int]:
+    """The sampling fields of a job that change anything, by their names in all APIs.
+
+    `top_p` 1 samples from everything, so it is left out: some servers refuse it. `top_p` 0 leaves
+    the likeliest token alone, which is what temperature 0 says everywhere.
+    """
+    sampling: dict[str, float | int] = {"temperature": job.temperature}
+    if job.top_p is not None and job.top_p <= 0:
+        sampling["temperature"] = 0.0
+    elif job.top_p is not None and job.top_p < 1 and job.temperature > 0:
+        sampling["top_p"] = job.top_p
+    if job.top_k is not None and job.top_k > 0 and sampling["temperature"] > 0:
+        sampling["top_k"] = job.top_k
+    return sampling
+
+
+def may_begin_in(stop: str, text: str) -> bool:
+    """Whether a stop sequence stands in a text, or begins at its end and goes on behind it."""
+    if stop in text:
+        return True
+    return any(text.endswith(stop[:length]) for length in range(1, min(len(stop), len(text) + 1)))

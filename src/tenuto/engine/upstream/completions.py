@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tenuto.engine.base import Accepted, Finish, Job
+from tenuto.engine.base import Finish, Job
+from tenuto.engine.upstream.chat import sampling_of
 from tenuto.engine.upstream.engine import Question
-from tenuto.engine.upstream.failures import error_of_event, json_object
-from tenuto.engine.upstream.reading import Reading
+from tenuto.engine.upstream.reading import Manner, Reading
 from tenuto.prompt.turns import HUMAN
-from tenuto.wire.event_source import ServerSentEvent
 
 API_VERSION: Final = "2023-06-01"
 
@@ -20,13 +19,9 @@ def ask(job: Job) -> Question:
         "model": job.model,
         "prompt": job.prompt.text,
         "max_tokens_to_sample": job.max_tokens,
-        "temperature": job.temperature,
         "stream": job.stream,
     }
-    if job.top_p is not None:
-        body["top_p"] = job.top_p
-    if job.top_k is not None:
-        body["top_k"] = job.top_k
+    body |= sampling_of(job)
     if job.stop_sequences:
         body["stop_sequences"] = list(job.stop_sequences)
     if job.seed is not None:
@@ -34,49 +29,27 @@ def ask(job: Job) -> Question:
     if job.user_id is not None:
         body["metadata"] = {"user_id": job.user_id}
     headers = {"anthropic-version": API_VERSION}
-    return Question("/v1/complete", body, headers, _Events().read, _whole)
+    manner = Manner(_read, plain=not job.stream)
+    return Question("/complete", body, headers, manner, most="max_tokens_to_sample")
 
 
-def _whole(completion: dict[str, Any], reading: Reading) -> None:
-    if completion.get("type", "completion") == "completion":
-        _read(completion, reading)
-
-
-class _Events:
-    """Reads the events of a stream.
+def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
+    """Write down a completion, or the part of one that an event has.
 
     The first ping says that the job is accepted, but not by which model. So it is passed over;
     a second one is a sign of a long wait, in which the caller should not be left without any.
     """
-
-    def __init__(self) -> None:
-        self._pings = 0
-
-    def read(self, event: ServerSentEvent, reading: Reading) -> None:
-        match event.name:
-            case "completion":
-                _read(json_object(event.data), reading)
-            case "ping":
-                self._pings += 1
-                if self._pings == 2 and reading.accepted is None:
-                    reading.accepted = Accepted()
-            case "error":
-                reading.failure = error_of_event(event.data)
-            case _:
-                pass
-
-
-def _read(completion: dict[str, Any], reading: Reading) -> None:
-    """Writes down a completion, or the part of one that an event has."""
-    text, model = completion.get("completion"), completion.get("model")
-    if not isinstance(text, str):
+    if name == "ping":
+        reading.pings += 1
+        reading.begun = reading.begun or reading.pings == 2
         return
-    if reading.accepted is None:
-        reading.accepted = Accepted(model if isinstance(model, str) else None)
-    if text:
+    text, reason, stop = (said.get(key) for key in ("completion", "stop_reason", "stop"))
+    if name not in ("completion", "") or not (isinstance(text, str) or "completion" in said):
+        return
+    reading.begin(said.get("model"))
+    if isinstance(text, str) and text:
         reading.texts.append(text)
-    reason, stop = completion.get("stop_reason"), completion.get("stop")
-    if reason is None:
+    if not isinstance(reason, str) or not reason:
         return
     reading.finish = Finish.LENGTH if reason == "max_tokens" else Finish.END
     # The built-in one also stands for the natural end.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from tenuto.engine.base import FieldRefused, Job, Piece, Status
 from tenuto.engine.upstream.connection import Address, Connection
-from tenuto.engine.upstream.reading import ReadEvent, ReadWhole, streamed, whole
-from tenuto.prompt.render import Continuation
+from tenuto.engine.upstream.failures import Refusal
+from tenuto.engine.upstream.reading import Manner, pieces_of
+from tenuto.engine.upstream.room import tokens_that_fit
+
+_STREAM_OPTIONS: Final = re.compile(r"stream_options|include_usage", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +23,17 @@ class Question:
 
     Attributes:
         path: Below the server's base URL.
-        body: The request's JSON; `stream` in it says how the answer comes.
+        body: The request's JSON.
         headers: On top of those that every request has; the key is added to them.
-        read_event: Reads an event of a streamed answer.
-        read_whole: Reads any other answer.
-        continuation: What makes a completion of the answer's text; None if it is one.
+        manner: How the answer is read.
+        most: The name of the field that says how many tokens to write.
     """
 
     path: str
     body: dict[str, Any]
     headers: dict[str, str]
-    read_event: ReadEvent
-    read_whole: ReadWhole
-    continuation: Continuation | None = None
+    manner: Manner
+    most: str = "max_tokens"
 
 
 class UpstreamEngine:
@@ -39,16 +41,24 @@ class UpstreamEngine:
 
     Args:
         address: Where it is.
-        ask: What it is asked for a job. Raises `UpstreamError` for one that it does not take.
+        ask: What it is asked for a job. Raises `EngineError` for one that it does not take.
         bearer: Whether a key is sent as `authorization: Bearer`, else as `x-api-key`.
+        max_output_tokens: The most tokens that it is asked for; None: as many as the job says.
     """
 
     def __init__(
-        self, address: Address, ask: Callable[[Job], Question], *, bearer: bool = False
+        self,
+        address: Address,
+        ask: Callable[[Job], Question],
+        *,
+        bearer: bool = False,
+        max_output_tokens: int | None = None,
     ) -> None:
         self._connection = Connection(address)
         self._ask = ask
         self._bearer = bearer
+        self._max_output_tokens = max_output_tokens
+        self._takes_stream_options = True
         self._running = 0
 
     async def start(self) -> None:
@@ -60,25 +70,56 @@ class UpstreamEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        if job.logprobs is not None:
-            raise FieldRefused("logprobs", "they are not passed on from servers. Leave it out.")
-        asked = self._ask(job)
-        if key := self._connection.address.key_for(job):
-            name, value = ("authorization", f"Bearer {key}") if self._bearer else ("x-api-key", key)
-            asked.headers[name] = value
+        question = self._question(job)
+        fitted = begun = False
         self._running += 1
         try:
-            async with self._connection.post(asked.path, asked.body, asked.headers) as answer:
-                pieces = (
-                    streamed(answer, asked.read_event, asked.continuation)
-                    if asked.body["stream"]
-                    else whole(answer, asked.read_whole, asked.continuation)
-                )
-                async with aclosing(pieces):
-                    async for piece in pieces:
-                        yield piece
+            while True:
+                try:
+                    async with self._connection.post(
+                        question.path, question.body, question.headers
+                    ) as answer:
+                        pieces = pieces_of(answer, question.manner)
+                        async with aclosing(pieces):
+                            async for piece in pieces:
+                                begun = True
+                                yield piece
+                    return
+                except Refusal as refusal:
+                    if begun:
+                        raise
+                    without = self._without_stream_options(question, refusal)
+                    if without is not None:
+                        question = without
+                        continue
+                    smaller = None if fitted else _fitted(question, refusal)
+                    if smaller is None:
+                        raise
+                    fitted, question = True, smaller
         finally:
             self._running -= 1
+
+    def _question(self, job: Job) -> Question:
+        if job.logprobs is not None:
+            raise FieldRefused("logprobs", "they are not passed on from servers. Leave it out.")
+        question = self._ask(job)
+        body, most = question.body, self._max_output_tokens
+        if most is not None and body[question.most] > most:
+            body[question.most] = most
+        if not self._takes_stream_options and body.pop("stream_options", None) is not None:
+            question = replace(question, manner=replace(question.manner, awaits_usage=False))
+        if key := self._connection.address.key_for(job):
+            name, value = ("authorization", f"Bearer {key}") if self._bearer else ("x-api-key", key)
+            question.headers[name] = value
+        return question
+
+    def _without_stream_options(self, question: Question, refusal: Refusal) -> Question | None:
+        """The question without what the server does not know, now and from now on."""
+        if "stream_options" not in question.body or not _STREAM_OPTIONS.search(refusal.words):
+            return None
+        self._takes_stream_options = False
+        body = {name: value for name, value in question.body.items() if name != "stream_options"}
+        return replace(question, body=body, manner=replace(question.manner, awaits_usage=False))
 
     async def ping(self) -> Status:
         """Always ready."""
@@ -87,5 +128,19 @@ class UpstreamEngine:
         return Status(True, None, f"Asks {name}.", running=self._running, extensions=("seed",))
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Close all connections. Running jobs raise `EngineFailed`."""
         await self._connection.aclose()
+
+
+def _fitted(question: Question, refusal: Refusal) -> Question | None:
+    """The question for as many tokens as the server says that it has room for."""
+    fits = tokens_that_fit(refusal.words, question.body[question.most])
+    if fits is None:
+        return None
+    manner = question.manner
+    warning = f"max_tokens_to_sample was lowered to {fits}, as many as there is room for"
+    return replace(
+        question,
+        body=question.body | {question.most: fits},
+        manner=replace(manner, warnings=(*manner.warnings, warning)),
+    )

@@ -6,23 +6,25 @@ newer models refuse its migration guides; `docs/bridges.md` has it as a table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tenuto.engine.base import Accepted, FieldRefused, Finish, Job, Usage
+from tenuto.engine.base import FieldRefused, Finish, Job, Usage
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
-from tenuto.engine.upstream.chat import Prefill, as_chat
+from tenuto.engine.upstream.chat import Prefill, as_chat, may_begin_in, sampling_of
 from tenuto.engine.upstream.engine import Question
-from tenuto.engine.upstream.failures import error_of_event, json_object
-from tenuto.engine.upstream.reading import Reading, count_in
-from tenuto.wire.event_source import ServerSentEvent
+from tenuto.engine.upstream.reading import Manner, Reading, count_in
 
 API_VERSION: Final = "2023-06-01"
 
 # How a message ends where Text Completions knew only that its tokens ran out; all other ends are
 # the natural one.
 _LENGTH_REASONS: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
+
+# What programs put behind a name to say how they use it, `claude-sonnet-4-5[1m]` for example.
+_MARK: Final = re.compile(r"\[[^\[\]]*\]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,101 +43,108 @@ class MessagesTarget:
         """What the Messages API is asked for a job.
 
         Raises:
-            UpstreamError: The model does not take such a prompt; status 400.
+            PromptRefused: The model does not take such a prompt.
             FieldRefused: There is a seed.
         """
+        model = _MARK.sub("", job.model) or job.model
         if job.seed is not None:
-            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
-        able = capabilities_of(job.model)
+            raise FieldRefused("seed", f"{model} takes none. Leave it out.")
+        capabilities = capabilities_of(model)
         if self.known:
-            able = replace(able, **self.known)
-        chat = as_chat(job, takes_prefill=able.prefill, prefill=self.prefill)
+            capabilities = replace(capabilities, **self.known)
+        warnings = []
+        if model != job.model:
+            warnings.append(f"{model} is asked: its API has no names with brackets")
+            job = replace(job, model=model)
+        chat = as_chat(job, takes_prefill=capabilities.prefill, prefill=self.prefill)
+        # White space alone is refused there. A text that the answer repeats first would end it at
+        # once. Those are matched here, as all of them are, on a stream that is left at a match.
+        stops = [
+            stop
+            for stop in job.stop_sequences
+            if stop.strip() and not (chat.repeated and may_begin_in(stop, chat.repeated))
+        ]
         body: dict[str, Any] = {
-            "model": job.model,
-            "max_tokens": min(job.max_tokens, able.max_output_tokens),
+            "model": model,
+            "max_tokens": min(job.max_tokens, capabilities.max_output_tokens),
             "messages": chat.messages,
-            "stream": job.stream,
+            "stream": job.stream or len(stops) < len(job.stop_sequences),
         }
         if chat.system:
             body["system"] = chat.system
-        # White space alone is refused there; it is matched here, as all of them are.
-        if stops := [stop for stop in job.stop_sequences if stop.strip()]:
+        if stops:
             body["stop_sequences"] = stops
         if job.user_id is not None:
             body["metadata"] = {"user_id": job.user_id}
-        warnings = [*chat.warnings, *_sample(body, job, able)]
-        if able.thinking == "off":
+        warnings += [*chat.warnings, *_sample(body, job, capabilities)]
+        if capabilities.thinking == "off":
             body["thinking"] = {"type": "disabled"}
-        elif able.thinking == "always":
-            warnings.append(
-                f"{job.model} thinks before it answers; max_tokens_to_sample counts that too"
-            )
-        reader = _Reader(job.model, tuple(warnings))
+        elif capabilities.thinking == "always":
+            warnings.append(f"{model} thinks before it answers; max_tokens_to_sample counts that")
         headers = {"anthropic-version": API_VERSION}
-        return Question(
-            "/v1/messages", body, headers, reader.event, reader.whole, chat.continuation
-        )
+        manner = Manner(_read, chat.continuation, model, tuple(warnings), plain=not body["stream"])
+        return Question("/messages", body, headers, manner)
 
 
-def _sample(body: dict[str, Any], job: Job, able: Capabilities) -> list[str]:
-    """Puts the sampling fields into a request. Returns what had to be left out."""
-    asked = {"temperature": job.temperature, "top_p": job.top_p, "top_k": job.top_k}
-    if job.temperature == 1.0:
-        del asked["temperature"]  # The default everywhere.
-    wanted = {name: value for name, value in asked.items() if value is not None}
-    if not able.sampling:
-        return [f"{job.model} takes no {name}; it was left out" for name in wanted]
+def _sample(body: dict[str, Any], job: Job, capabilities: Capabilities) -> list[str]:
+    """Put the sampling fields into a request. Return what had to be left out."""
+    wanted = sampling_of(job)
+    if wanted["temperature"] == 1.0:
+        del wanted["temperature"]  # The default everywhere.
+    if not capabilities.sampling:
+        # As the caller has named them: `top_p` 0 is sent as a temperature.
+        fields = {"temperature": job.temperature != 1.0, "top_p": job.top_p, "top_k": job.top_k}
+        names = [name for name, value in fields.items() if value not in (None, False)]
+        return [f"{job.model} takes no {name}; it was left out" for name in names if wanted]
     left_out = []
-    if not able.both and "temperature" in wanted and "top_p" in wanted:
+    if not capabilities.both and "temperature" in wanted and "top_p" in wanted:
         del wanted["top_p"]
         left_out.append(f"{job.model} takes temperature or top_p, not both; top_p was left out")
     body |= wanted
     return left_out
 
 
-class _Reader:
-    """Reads the answers of the Messages API."""
+def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
+    """Write down what an event says, or a whole message."""
+    match name:
+        case "content_block_delta" | "content_block_start":
+            part = said.get("delta" if name == "content_block_delta" else "content_block")
+            reading.begin(None)
+            if text := _text_of(part):
+                reading.texts.append(text)
+        case "message_start":
+            message = said.get("message")
+            message = message if isinstance(message, dict) else {}
+            reading.begin(message.get("model"))
+            _count(message, reading)
+        case "message_delta":
+            _count(said, reading)
+            delta = said.get("delta")
+            if isinstance(delta, dict) and (reason := delta.get("stop_reason")):
+                reading.begin(None)
+                _end(reason, delta, reading)
+        case "message_stop":
+            reading.done = True
+        case "message" | "" if name or "content" in said:
+            reading.begin(said.get("model"))
+            blocks = said.get("content")
+            blocks = blocks if isinstance(blocks, list) else [blocks]
+            reading.texts += filter(None, map(_text_of, blocks))
+            _count(said, reading)
+            # Without a reason too a whole message has ended.
+            _end(said.get("stop_reason"), said, reading)
+        case _:
+            pass  # Pings, the bounds of blocks, and what later versions may add.
 
-    def __init__(self, model: str, warnings: tuple[str, ...]) -> None:
-        self._model = model
-        self._warnings = warnings
 
-    def whole(self, message: dict[str, Any], reading: Reading) -> None:
-        blocks = message.get("content")
-        if not isinstance(blocks, list):
-            return  # A reading without anything is no answer.
-        reading.accepted = self._accepted(message)
-        texts = (block.get("text") for block in blocks if isinstance(block, dict))
-        reading.texts = [text for text in texts if isinstance(text, str)]
-        _count(message, reading)
-        _end(message, reading)
-
-    def event(self, event: ServerSentEvent, reading: Reading) -> None:
-        match event.name:
-            case "content_block_delta":
-                delta = json_object(event.data).get("delta")
-                text = delta.get("text") if isinstance(delta, dict) else None
-                if isinstance(text, str):
-                    reading.texts.append(text)
-            case "message_start":
-                message = json_object(event.data).get("message")
-                message = message if isinstance(message, dict) else {}
-                reading.accepted = self._accepted(message)
-                _count(message, reading)
-            case "message_delta":
-                said = json_object(event.data)
-                delta = said.get("delta")
-                _count(said, reading)
-                if isinstance(delta, dict) and delta.get("stop_reason") is not None:
-                    _end(delta, reading)
-            case "error":
-                reading.failure = error_of_event(event.data)
-            case _:
-                pass  # Pings, the bounds of blocks, and what later versions may add.
-
-    def _accepted(self, message: dict[str, Any]) -> Accepted:
-        model = message.get("model")
-        return Accepted(model if isinstance(model, str) else self._model, warnings=self._warnings)
+def _text_of(part: object) -> str:
+    """The text of a block, or of a part of one; "" for thoughts and other kinds."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or part.get("type") not in ("text", "text_delta", None, ""):
+        return ""
+    text = part.get("text")
+    return text if isinstance(text, str) else ""
 
 
 def _count(said: dict[str, Any], reading: Reading) -> None:
@@ -152,10 +161,9 @@ def _count(said: dict[str, Any], reading: Reading) -> None:
     )
 
 
-def _end(said: dict[str, Any], reading: Reading) -> None:
-    """Writes down how a message ends."""
-    length = said.get("stop_reason") in _LENGTH_REASONS
-    reading.finish = Finish.LENGTH if length else Finish.END
+def _end(reason: object, said: dict[str, Any], reading: Reading) -> None:
+    """Write down how a message ends."""
+    reading.finish = Finish.LENGTH if reason in _LENGTH_REASONS else Finish.END
     stop = said.get("stop_sequence")
     if isinstance(stop, str):
         reading.stop = stop

@@ -6,16 +6,21 @@ The raw prompt goes to `/v1/completions`. A model that was only taught to chat i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from tenuto.engine.base import Accepted, FieldRefused, Finish, Job, Usage
-from tenuto.engine.upstream.chat import Prefill, as_chat
+from tenuto.engine.base import FieldRefused, Finish, Job, Usage
+from tenuto.engine.upstream.chat import Prefill, as_chat, sampling_of
 from tenuto.engine.upstream.engine import Question
-from tenuto.engine.upstream.failures import error_of_object, json_object
-from tenuto.engine.upstream.reading import Reading, count_in
+from tenuto.engine.upstream.failures import broke_off, error_in
+from tenuto.engine.upstream.reading import Manner, Reading, count_in
 from tenuto.prompt.turns import HUMAN
-from tenuto.wire.event_source import ServerSentEvent
+
+_LENGTH_REASONS: Final = frozenset(("length", "max_tokens", "max_length", "model_length"))
+# In the middle of a text some servers write no reason as a word.
+_NO_REASONS: Final = frozenset(("", "null", "none"))
+_FAILURES: Final = frozenset(("error", "abort"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class OpenAITarget:
         prefill: What to do with a prefill if it does not.
         takes_top_k: Whether it knows `top_k`, which is not of the API.
         takes_seed: Whether it knows `seed`.
+        takes_stream_options: Whether it knows `stream_options`, and so reports what a stream took.
     """
 
     chat: bool = False
@@ -35,6 +41,7 @@ class OpenAITarget:
     prefill: Prefill = "instruct"
     takes_top_k: bool = True
     takes_seed: bool = True
+    takes_stream_options: bool = True
 
     def ask(self, job: Job) -> Question:
         """What the server is asked for a job.
@@ -44,81 +51,101 @@ class OpenAITarget:
             FieldRefused: It takes no seed.
         """
         warnings: list[str] = []
+        sampling = sampling_of(job)
+        if not self.takes_top_k and sampling.pop("top_k", None) is not None:
+            warnings.append(f"{job.model} takes no top_k; it was left out")
+        if job.seed is not None and not self.takes_seed:
+            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
         body: dict[str, Any] = {
             "model": job.model,
             "max_tokens": job.max_tokens,
-            # Sent always: servers have defaults of their own, some take them from the model.
-            "temperature": job.temperature,
-            "top_p": 1.0 if job.top_p is None else job.top_p,
+            # The temperature is sent always: servers have defaults of their own, some take them
+            # from the model.
+            **sampling,
             # These servers don't say which stop sequence ended a text. So they are given the one
             # that any end stands for; the others are matched here, on a stream that is left when
             # one is found.
             "stop": [HUMAN],
             "stream": job.stream or bool(job.stop_sequences),
         }
-        if job.top_k is not None and self.takes_top_k:
-            body["top_k"] = job.top_k
-        elif job.top_k is not None:
-            warnings.append(f"{job.model} takes no top_k; it was left out")
-        if job.seed is not None and not self.takes_seed:
-            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
         if job.seed is not None:
             body["seed"] = job.seed
         if job.user_id is not None:
             body["user"] = job.user_id
-        if not self.chat:
+        path, continuation = "/completions", None
+        if self.chat:
+            chat = as_chat(job, takes_prefill=self.takes_prefill, prefill=self.prefill)
+            system = [{"role": "system", "content": chat.system}] if chat.system else []
+            body["messages"] = system + chat.messages
+            if chat.prefilled:
+                # vLLM's and SGLang's way of saying so; llama.cpp does it without being told, but
+                # repeats the beginning in an answer that does not stream.
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
+                body["stream"] = True
+            path, continuation = "/chat/completions", chat.continuation
+            warnings = [*chat.warnings, *warnings]
+        else:
             body["prompt"] = job.prompt.text
-            reader = _Reader(job.model, tuple(warnings))
-            return Question("/v1/completions", body, {}, reader.event, reader.whole)
-        chat = as_chat(job, takes_prefill=self.takes_prefill, prefill=self.prefill)
-        system = [{"role": "system", "content": chat.system}] if chat.system else []
-        body["messages"] = system + chat.messages
-        if chat.prefilled:
-            # vLLM's and SGLang's way of saying so; llama.cpp does it without being told, but
-            # repeats the beginning in an answer that does not stream.
-            body |= {"continue_final_message": True, "add_generation_prompt": False, "stream": True}
-        reader = _Reader(job.model, (*chat.warnings, *warnings))
-        path = "/v1/chat/completions"
-        return Question(path, body, {}, reader.event, reader.whole, chat.continuation)
+        awaits_usage = self.takes_stream_options and body["stream"]
+        if awaits_usage:
+            body["stream_options"] = {"include_usage": True}
+        manner = Manner(
+            _read,
+            continuation,
+            job.model,
+            tuple(warnings),
+            plain=not body["stream"],
+            awaits_usage=awaits_usage,
+        )
+        return Question(path, body, {}, manner)
 
 
-class _Reader:
-    """Reads the answers of both APIs."""
-
-    def __init__(self, model: str, warnings: tuple[str, ...]) -> None:
-        self._model = model
-        self._warnings = warnings
-
-    def event(self, event: ServerSentEvent, reading: Reading) -> None:
-        if event.data and event.data != "[DONE]":
-            self.whole(json_object(event.data), reading)
-
-    def whole(self, said: dict[str, Any], reading: Reading) -> None:
-        if "error" in said:
-            reading.failure = error_of_object(said)
-            return
-        choices = said.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict):
-            return  # The last one, with the usage alone, or no answer at all.
-        if reading.accepted is None:
-            model = said.get("model")
-            name = model if isinstance(model, str) and model else self._model
-            reading.accepted = Accepted(name, warnings=self._warnings)
-        if text := _text_of(choice):
-            reading.texts.append(text)
-        usage = said.get("usage")
-        if isinstance(usage, dict):
-            reading.usage = Usage(
-                count_in(usage, "prompt_tokens"),
-                count_in(usage.get("prompt_tokens_details"), "cached_tokens"),
-                count_in(usage, "completion_tokens"),
-            )
-        if (reason := choice.get("finish_reason")) is not None:
-            reading.finish = Finish.LENGTH if reason == "length" else Finish.END
+def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
+    """Write down what an event of either API says, or a whole answer."""
+    usage = said.get("usage")
+    if isinstance(usage, dict) and usage:
+        reading.usage = Usage(
+            count_in(usage, "prompt_tokens"),
+            count_in(usage.get("prompt_tokens_details"), "cached_tokens"),
+            count_in(usage, "completion_tokens"),
+        )
+    choices = said.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return  # The last one, with the usage alone, or no answer at all.
+    if (failure := error_in("", {"error": choice.get("error")})) is not None:
+        reading.failure = failure
+        return
+    reading.begin(said.get("model"))
+    if text := _text_of(choice):
+        reading.texts.append(text)
+    reason = choice.get("finish_reason")
+    reason = reason.strip().lower() if isinstance(reason, str) else ""
+    if reason in _FAILURES:
+        reading.failure = broke_off()
+    elif reason not in _NO_REASONS:
+        reading.finish = Finish.LENGTH if reason in _LENGTH_REASONS else Finish.END
 
 
 def _text_of(choice: dict[str, Any]) -> str:
-    message = choice.get("delta") or choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    return text if isinstance(text, str) else ""
+    for key in ("delta", "message"):
+        message = choice.get(key)
+        if isinstance(message, dict) and message:
+            content = message.get("content")
+            return _joined(content) or _joined(message.get("refusal"))
+    return _joined(choice.get("text"))
+
+
+def _joined(content: object) -> str:
+    """A text, or the texts among its parts: thoughts and other kinds are none."""
+    if isinstance(content, str):
+        return content
+    parts: Iterable[object] = content if isinstance(content, list) else [content]
+    texts = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and part.get("type") in ("text", "output_text", None, ""):
+            text = part.get("text")
+            texts.append(text if isinstance(text, str) else "")
+    return "".join(texts)

@@ -1,15 +1,25 @@
-"""Answers of other servers -> pieces, in whichever API they come."""
+"""Answers of other servers -> pieces, in whichever API and form they come."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from tenuto.engine.base import Accepted, Finish, Piece, UpstreamError, Usage
 from tenuto.engine.upstream.connection import Answer
-from tenuto.engine.upstream.failures import BROKE_OFF, GARBAGE
+from tenuto.engine.upstream.failures import TOO_LARGE, broke_off, garbage
+from tenuto.engine.upstream.json_text import Halves, well_formed
+from tenuto.engine.upstream.objects import MAX_BYTES, Objects, Said
 from tenuto.prompt.render import Continuation
-from tenuto.wire.event_source import EventSource, ServerSentEvent
+
+_USAGE_S: Final = 0.25
+"""How long the end of an answer is held back for its usage, which comes right behind it."""
+
+_MAX_NAME: Final = 256
 
 
 @dataclass(slots=True)
@@ -17,105 +27,157 @@ class Reading:
     """What is known of an answer so far. The reader of an API writes it.
 
     Attributes:
-        accepted: That there will be an answer, and whose.
+        begun: Whether there will be an answer.
+        model: The model that answers, if the upstream says so.
         texts: Text that came since the last piece, one entry for each event.
         finish: Why the text ends, once it does.
+        done: Whether nothing more comes.
         stop: The stop sequence that ended it, if the server took it away. It is put back, so
             that what matches them above finds it, as in all other answers.
         failure: Why the answer breaks off.
         usage: What the server says that it took.
+        pings: How many pings came.
     """
 
-    accepted: Accepted | None = None
+    begun: bool = False
+    model: str | None = None
     texts: list[str] = field(default_factory=list)
     finish: Finish | None = None
+    done: bool = False
     stop: str = ""
     failure: UpstreamError | None = None
     usage: Usage | None = None
+    pings: int = 0
+
+    def begin(self, model: object) -> None:
+        """Note that there is an answer, and whose, if that is said."""
+        self.begun = True
+        if self.model is None and isinstance(model, str) and model:
+            self.model = well_formed(model[:_MAX_NAME])
 
 
 def count_in(usage: object, name: str) -> int | None:
-    """A number of tokens that a server tells; None if it does not."""
+    """A number of tokens that a server reports; None without one that makes sense."""
     value = usage.get(name) if isinstance(usage, dict) else None
-    return value if isinstance(value, int) else None
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < 2**53 else None
 
 
-ReadEvent = Callable[[ServerSentEvent, Reading], None]
-"""Writes down what an event says.
-
-Raises:
-    UpstreamError: It is no event of its API.
-"""
-
-ReadWhole = Callable[[dict[str, object], Reading], None]
-"""Writes down what an answer in one piece says: at the end, all of it.
-
-Raises:
-    UpstreamError: It is no answer of its API.
-"""
+Read = Callable[[str, dict[str, Any], Reading], None]
+"""Write down what an event says, or a whole answer, which is one event without a name."""
 
 
-async def whole(
-    answer: Answer, read: ReadWhole, continuation: Continuation | None = None
-) -> AsyncGenerator[Piece, None]:
-    """The pieces of an answer that comes at once."""
-    reading = Reading()
-    read(await answer.json(), reading)
-    answer.whole = True
-    if reading.accepted is None or reading.finish is None:
-        raise UpstreamError(GARBAGE, status=500, retryable=True)
-    yield Piece("", accepted=reading.accepted)
-    text = "".join(reading.texts)
-    if continuation is not None:
-        text = continuation.push(text) + continuation.end()
-    yield Piece(
-        text + reading.stop,
-        tokens=len(reading.texts),
-        finish=reading.finish,
-        usage=reading.usage,
-    )
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an answer is read, and what of it is passed on.
 
-
-async def streamed(
-    answer: Answer, read: ReadEvent, continuation: Continuation | None = None
-) -> AsyncGenerator[Piece, None]:
-    """The pieces of a streamed answer: one for all events that come together.
-
-    Most of what an event costs is the sending, so those of one read are sent as one.
+    Attributes:
+        read: Reads the JSON objects of its API.
+        continuation: What makes a completion of the answer's text; None if it is one.
+        model: The name of the model that answers if the upstream does not say.
+        warnings: What was changed or left out on the way there.
+        plain: Whether nobody sees the text before its end.
+        awaits_usage: Whether its usage may come after its end.
     """
-    events = EventSource()
-    reading = Reading()
-    announced = False
-    async for data in answer.chunks():
-        for event in _whole_events(events, data):
-            try:
-                read(event, reading)
-            except UpstreamError as error:
-                reading.failure = error
-            if reading.finish is not None or reading.failure is not None:
-                break
-        if not announced and reading.accepted is not None:
-            announced = True
-            yield Piece("", accepted=reading.accepted)
-        if reading.texts:
-            text, tokens = "".join(reading.texts), len(reading.texts)
-            reading.texts.clear()
-            if continuation is not None:
-                text = continuation.push(text)
-            if text:
-                yield Piece(text, tokens)
-        if reading.failure is not None:
-            raise reading.failure
-        if reading.finish is not None:
-            answer.whole = True
-            rest = continuation.end() if continuation is not None else ""
-            yield Piece(rest + reading.stop, finish=reading.finish, usage=reading.usage)
+
+    read: Read
+    continuation: Continuation | None = None
+    model: str | None = None
+    warnings: tuple[str, ...] = ()
+    plain: bool = False
+    awaits_usage: bool = False
+
+
+async def pieces_of(answer: Answer, manner: Manner) -> AsyncGenerator[Piece, None]:
+    """The pieces of an answer: events, one JSON object, or several, whatever was asked for.
+
+    All events that come together make one piece, because most of what an event costs is the
+    sending. An answer that nobody watches is one piece at its end.
+
+    Raises:
+        UpstreamError: It is an error, breaks off, or is no answer.
+    """
+    reading, halves, continuation = Reading(), Halves(), manner.continuation
+    length, announced, ended = 0, False, False
+    kept: list[str] = []
+    kept_tokens = 0
+    with Objects(answer.whose) as objects:
+        while not (ended or reading.done or reading.finish is not None):
+            data = await answer.read()
+            ended = not data
+            _take(objects.end() if ended else objects.push(data), reading, manner.read)
+            if reading.begun and not announced and not manner.plain:
+                announced = True
+                yield Piece("", accepted=_accepted(reading, manner))
+            if reading.texts:
+                text, tokens = "".join(reading.texts), len(reading.texts)
+                reading.texts.clear()
+                length += len(text)
+                if length > MAX_BYTES:
+                    raise UpstreamError(TOO_LARGE, status=500, retryable=True)
+                text = halves.push(text)
+                if continuation is not None:
+                    text = continuation.push(text)
+                if manner.plain:
+                    kept.append(text)
+                    kept_tokens += tokens
+                elif text:
+                    yield Piece(text, tokens)
+            if reading.failure is not None:
+                raise reading.failure
+        if not reading.begun:
+            raise garbage()
+        if reading.finish is None:
+            if not (reading.done or objects.whole):
+                raise broke_off()
+            # It says that it has ended, though not why.
+            reading.finish = Finish.END
+        if manner.awaits_usage and not (ended or reading.done or reading.usage is not None):
+            await _usage(answer, objects, reading, manner.read)
+    answer.whole = True
+    rest = halves.end()
+    if continuation is not None:
+        rest = continuation.push(rest) + continuation.end()
+    rest = "".join(kept) + rest + well_formed(reading.stop)
+    if manner.plain:
+        yield Piece("", accepted=_accepted(reading, manner))
+    yield Piece(rest, kept_tokens, finish=reading.finish, usage=reading.usage)
+
+
+def _accepted(reading: Reading, manner: Manner) -> Accepted:
+    return Accepted(reading.model or manner.model, warnings=manner.warnings)
+
+
+def _take(batch: Iterable[Said], reading: Reading, read: Read) -> None:
+    """Read what came together. An error ends the text before it, not without it."""
+    for name, said in batch:
+        if said is None:
+            reading.done = True
+        elif isinstance(said, UpstreamError):
+            # After its end an answer is whole, whatever follows.
+            if reading.finish is None:
+                reading.failure = said
+        elif reading.finish is None:
+            read(name, said, reading)
+        else:
+            _read_usage(name, said, reading, read)
+        if reading.done or reading.failure is not None:
             return
-    raise UpstreamError(BROKE_OFF if announced else GARBAGE, status=500, retryable=True)
 
 
-def _whole_events(events: EventSource, data: bytes) -> list[ServerSentEvent]:
-    try:
-        return events.push(data)
-    except ValueError:
-        raise UpstreamError(GARBAGE, status=500, retryable=True) from None
+def _read_usage(name: str, said: dict[str, Any], reading: Reading, read: Read) -> None:
+    """Take the usage of what comes after the text's end, and nothing else."""
+    after = Reading(begun=True, usage=reading.usage)
+    read(name, said, after)
+    reading.usage, reading.done = after.usage, after.done
+
+
+async def _usage(answer: Answer, objects: Objects, reading: Reading, read: Read) -> None:
+    """Wait for the usage, but not for long. Without it the answer is whole as well."""
+    with contextlib.suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(_USAGE_S):
+            while reading.usage is None and not reading.done and (data := await answer.read()):
+                _take(objects.push(data), reading, read)

@@ -7,8 +7,6 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -23,8 +21,9 @@ from tenuto.engine.base import (
     Status,
     UpstreamError,
 )
-from tenuto.engine.upstream.breaker import Breaker
-from tenuto.engine.upstream.failures import SLOW
+from tenuto.engine.upstream.breaker import Attempt, Breaker
+from tenuto.engine.upstream.failures import SLOW, NoSuchModel
+from tenuto.engine.upstream.patterns import Pattern
 from tenuto.engine.upstream.shutdown import Shutdown
 from tenuto.wire.backoff import delay_s
 
@@ -68,7 +67,7 @@ class Route:
     """Who answers to some names.
 
     Attributes:
-        models: Names, also with `*`, `?` and `[…]`.
+        models: Names, also with `*` for any characters.
         hops: Who answers; each takes over from the one before if that fails.
         weights: How often each is the first to be asked, in proportion; empty: always the first.
         max_retries: How often each is asked again before the next one is.
@@ -119,13 +118,11 @@ class RoutingEngine:
         self, upstreams: Mapping[str, Upstream], routes: Sequence[Route], chance: Random
     ) -> None:
         self._upstreams = upstreams
-        self._routes = routes
+        self._routes = [([Pattern(name) for name in route.models], route) for route in routes]
         self._chance = chance
         self._shutdown = Shutdown()
-        self._names = tuple(
-            dict.fromkeys(name for route in routes for name in route.models if _is_plain(name))
-        )
-        self._route_of = lru_cache(maxsize=1024)(self._find_route)
+        patterns = [pattern for patterns, _ in self._routes for pattern in patterns]
+        self._names = tuple(dict.fromkeys(one.text for one in patterns if one.is_name))
 
     async def start(self) -> None:
         """Starts all of them."""
@@ -143,21 +140,30 @@ class RoutingEngine:
         route = self._route_of(job.model)
         if route is None:
             raise UpstreamError(f"model: {job.model}", status=404)
-        name, first, pieces = await self._begin(job, route)
-        async with aclosing(pieces):
-            yield first
-            try:
+        attempt, first, pieces = await self._begin(job, route)
+        wrote = False
+        try:
+            async with aclosing(pieces):
+                yield first
                 async for piece in pieces:
+                    wrote = wrote or bool(piece.text)
+                    if piece.finish is not None:
+                        attempt.succeeded()
                     yield piece
-            except EngineError as error:
-                if _is_failure(error):
-                    self._upstreams[name].breaker.failed()
-                raise
+        except EngineError as error:
+            _settle(attempt, error)
+            raise
+        finally:
+            # Most answers are left at a stop sequence: what has written until then is well.
+            if wrote:
+                attempt.succeeded()
+            else:
+                attempt.abandoned()
 
     async def _begin(
         self, job: Job, route: Route
-    ) -> tuple[str, Piece, AsyncGenerator[Piece, None]]:
-        """Who answers, its first piece, and the open generator of the others.
+    ) -> tuple[Attempt, Piece, AsyncGenerator[Piece, None]]:
+        """Who answers: the attempt, its first piece, and the open generator of the others.
 
         Raises:
             EngineError: Nobody does.
@@ -168,27 +174,34 @@ class RoutingEngine:
             upstream = self._upstreams[hop.upstream]
             model = hop.model or upstream.model or job.model
             asked = job if model == job.model else replace(job, model=model)
-            for attempt in range(route.max_retries + 1):
-                if not upstream.breaker.admits():
+            for number in range(route.max_retries + 1):
+                attempt = upstream.breaker.admit()
+                if attempt is None:
                     trail.missed[hop.upstream] = str(upstream.breaker)
                     trail.waits_s.append(upstream.breaker.wait_s())
                     break
                 pieces = upstream.engine.generate(asked)
                 try:
-                    first = await _first(pieces, upstream.breaker, route.first_byte_timeout_s)
-                    return hop.upstream, _told(first, hop.upstream, trail), pieces
+                    first = await _first(pieces, route.first_byte_timeout_s)
+                    attempt.answers()
+                    return attempt, _told(first, hop.upstream, trail), pieces
                 except BaseException as error:
                     await pieces.aclose()
+                    if asked is job and isinstance(error, NoSuchModel):
+                        # The caller has named it, and may name others: the server is well.
+                        error = UpstreamError(f"model: {job.model}", status=404, moves_on=True)
+                        error.is_failure = False
+                    _settle(attempt, error)
                     if not isinstance(error, EngineError) or not _may_pass(error):
-                        raise
+                        raise error
                     if self._shutdown.begun:
                         raise
                     trail.error = error
                     trail.missed[hop.upstream] = str(error)
-                _log.warning("upstream %s failed, attempt %d", hop.upstream, attempt + 1)
-                wait = _wait_s(trail.error, attempt, self._chance.random())
+                _log.warning("upstream %s failed, attempt %d", hop.upstream, number + 1)
+                wait = _wait_s(trail.error, number, self._chance.random())
                 longest = _LONGEST_WAIT_S if is_last else _LONGEST_WAIT_BEFORE_ANOTHER_S
-                if attempt == route.max_retries or wait > longest:
+                if number == route.max_retries or wait > longest or not _may_retry(trail.error):
                     break
                 with self._shutdown.interruptible():
                     await asyncio.sleep(wait)
@@ -223,9 +236,9 @@ class RoutingEngine:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    def _find_route(self, name: str) -> Route | None:
-        for route in self._routes:
-            if any(fnmatchcase(name, pattern) for pattern in route.models):
+    def _route_of(self, name: str) -> Route | None:
+        for patterns, route in self._routes:
+            if any(pattern.matches(name) for pattern in patterns):
                 return route
         return None
 
@@ -237,48 +250,40 @@ class RoutingEngine:
         return hops
 
 
-async def _first(
-    pieces: AsyncGenerator[Piece, None], breaker: Breaker, timeout_s: float | None
-) -> Piece:
-    """The first piece. The breaker learns how it went."""
-    settled = False
+async def _first(pieces: AsyncGenerator[Piece, None], timeout_s: float | None) -> Piece:
+    if timeout_s is None:
+        return await anext(pieces)
     try:
-        if timeout_s is None:
-            first = await anext(pieces)
-        else:
-            async with asyncio.timeout(timeout_s):
-                first = await anext(pieces)
-        breaker.succeeded()
-        settled = True
-        return first
+        async with asyncio.timeout(timeout_s):
+            return await anext(pieces)
     except TimeoutError:
-        breaker.failed()
-        settled = True
         raise UpstreamError(SLOW, status=504, retryable=True) from None
-    except EngineError as error:
-        # Whoever says that there is too much to do, or that the request is wrong, is well.
-        settled = True
-        if _is_failure(error):
-            breaker.failed()
-        else:
-            breaker.succeeded()
-        raise
-    finally:
-        if not settled:
-            breaker.abandoned()
 
 
-def _is_failure(error: EngineError) -> bool:
+def _settle(attempt: Attempt, error: BaseException) -> None:
+    """Note what an error says of the server that it comes from."""
     if isinstance(error, UpstreamError):
-        return error.retryable and error.status != 429
-    return isinstance(error, EngineFailed)
+        # One that asks for less, or says that the request is wrong, is well.
+        (attempt.failed if error.is_failure else attempt.succeeded)()
+    elif isinstance(error, EngineFailed):
+        attempt.failed()
+    elif isinstance(error, EngineOverloaded):
+        attempt.succeeded()
+    else:
+        # Nothing was sent, or nobody waited for the answer.
+        attempt.abandoned()
 
 
 def _may_pass(error: EngineError) -> bool:
-    """Whether another try, or another engine, may do what this one did not."""
+    """Whether another engine may do what this one did not."""
     if isinstance(error, UpstreamError):
-        return error.retryable
+        return error.moves_on
     return isinstance(error, (EngineFailed, EngineOverloaded))
+
+
+def _may_retry(error: EngineError) -> bool:
+    """Whether another try may do what this one did not."""
+    return error.retryable if isinstance(error, UpstreamError) else True
 
 
 def _wait_s(error: EngineError | None, attempt: int, chance: float) -> float:
@@ -293,7 +298,3 @@ def _told(first: Piece, name: str, trail: _Trail) -> Piece:
     if missed := trail.warning(name):
         _log.warning("%s", missed[0])
     return replace(first, accepted=replace(told, upstream=name, warnings=warnings))
-
-
-def _is_plain(name: str) -> bool:
-    return not any(char in name for char in "*?[")

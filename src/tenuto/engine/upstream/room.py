@@ -1,0 +1,69 @@
+"""How many tokens an upstream has room for, from the words of its refusal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_NUMBER: Final = r"`?(\d{1,3}(?:,\d{3})+|\d{1,9})`?"
+
+
+def _wordings(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(p.replace("<n>", _NUMBER), re.IGNORECASE) for p in patterns)
+
+
+# The most tokens that may be asked for, whatever the prompt.
+_MOST: Final = _wordings(
+    r"supports at most <n> (?:completion|output) tokens",  # OpenAI
+    r"max_tokens: [\d,]+ > <n>, which is the maximum",  # Anthropic
+    # Groq, Mistral, pydantic's words in Tenuto and others
+    r"max_(?:completion_|new_|output_)?tokens(?:_to_sample)?\W{0,3}(?: input)?(?: value)? "
+    r"(?:must|should|has to|cannot|may not) be (?:less than or equal to|at most|<=|greater than"
+    r"|more than|above|over) <n>",
+    r"valid range of max_tokens is \[\s*\d+\s*,\s*<n>\s*\]",  # DeepSeek
+)
+# The length of the context.
+_CONTEXT: Final = _wordings(
+    r"context (?:length|size|window|limit)[^\d(]{0,40}\(?<n>",  # vLLM, OpenAI, SGLang, llama.cpp
+    r"max_new_tokens`? must be <= <n>",  # TGI
+    r"n_ctx\D{0,10}<n>",
+)
+# The length of the prompt.
+_PROMPT: Final = _wordings(
+    r"<n> `?(?:inputs?|prompt)`? tokens",  # vLLM, TGI
+    r"<n> tokens? (?:from|in|of|for) (?:the|your) (?:inputs?|prompt|messages|text)",  # SGLang
+    r"<n> (?:in|from|of|for) (?:the|your) (?:inputs?|prompt|messages|text)",  # OpenAI, older vLLM
+    r"(?:request|prompt|messages?|input) (?:has|have|contains?|is|resulted in) <n> tokens",
+    r"(?:request|prompt|input) \(<n> tokens\)",  # llama.cpp
+)
+# Anthropic: "exceed context limit: 199000 + 20000 > 200000"
+_SUM: Final = re.compile(r"context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")
+
+_MAX_READ: Final = 4096
+
+
+def tokens_that_fit(words: str, asked: int) -> int | None:
+    """The most tokens to ask for after a refusal; None if it does not say, or none would help.
+
+    Args:
+        words: Of the refusal, as the upstream wrote them.
+        asked: The tokens that were asked for.
+    """
+    words = words[:_MAX_READ]
+    if sums := _SUM.search(words):
+        room: int | None = int(sums[2]) - int(sums[1])
+    else:
+        context, prompt = _first(_CONTEXT, words), _first(_PROMPT, words)
+        if context is not None and prompt is not None:
+            room = context - prompt
+        else:
+            room = _first(_MOST, words)
+    return room if room is not None and 0 < room < asked else None
+
+
+def _first(patterns: Sequence[re.Pattern[str]], words: str) -> int | None:
+    for pattern in patterns:
+        if found := pattern.search(words):
+            return int(found[1].replace(",", ""))
+    return None
