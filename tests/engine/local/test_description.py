@@ -5,17 +5,25 @@ from typing import Any
 
 import pytest
 
+from tenuto.engine.base import ModelError
+from tenuto.engine.local import model_file
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
-from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.registry import built_in
+from tenuto.settings import LocalSettings
+from tests.split_files import put_together, take_apart
+from tests.vocabularies import with_metadata
 
 BOTH = ["openvino", "llama.cpp"]
 
 
 def model(*types: str, architecture: str = "qwen2", **metadata: Any) -> Gguf:
     tensors = [Tensor(str(n), kind, 0, 100) for n, kind in enumerate(types or ("F32", "Q8_0"))]
-    keys = {key.replace("_", ".", 1): value for key, value in metadata.items()}
+    keys = {
+        key.replace("_", ".", 2 if key.startswith("tokenizer") else 1): value
+        for key, value in metadata.items()
+    }
     return Gguf({"general.architecture": architecture, **keys}, tuple(tensors))
 
 
@@ -74,3 +82,94 @@ def test_without_any_runtime_the_remedy_is_named() -> None:
         None,
         "no runtime is installed: pip install 'tenuto[local]'",
     )
+
+
+TEXT = {"tokenizer.ggml.model": "gpt2"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"general.type": "adapter"}, "an adapter (LoRA), which changes another model"),
+        ({"general.type": "mmproj"}, "a projector, which lets another model see or hear"),
+        ({"general.type": "imatrix"}, "an importance matrix, which serves to quantise a model"),
+        ({"general.type": "odd"}, "a file of type 'odd'"),
+        ({"general.architecture": "clip"}, "a projector, which lets another model see or hear"),
+        ({"general.architecture": "bert"}, "an embedding model (bert)"),
+        ({"general.architecture": "nomic-bert-moe"}, "an embedding model (nomic-bert-moe)"),
+        ({"general.architecture": "t5encoder"}, "an encoder (t5encoder)"),
+        ({"general.architecture": "llada"}, "a diffusion model (llada)"),
+        ({"llama.pooling_type": 3}, "an embedding model (llama)"),
+        ({"tokenizer.ggml.model": None}, "a model without a vocabulary (llama)"),
+        ({"tokenizer.ggml.model": "no_vocab"}, "a model without a vocabulary (llama)"),
+    ],
+)
+def test_what_does_not_complete_text_is_said_to_be_what_it_is(
+    tmp_path: Path, changes: dict[str, Any], what: str
+) -> None:
+    path = with_metadata(tmp_path / "m.gguf", changes)
+    reason = f"not a model that completes text: it is {what}"
+    with pytest.raises(ModelError) as refusal:
+        LocalEngine(LocalSettings(model=path))
+    assert str(refusal.value) == f"{path}: {reason}"
+    found = describe(path)
+    assert (found.runtime, found.reason) == (None, reason)
+
+
+def test_files_without_an_architecture_or_tensors_are_no_models(tmp_path: Path) -> None:
+    path = with_metadata(
+        tmp_path / "i.gguf", {"general.architecture": None, "general.type": "imatrix"}
+    )
+    assert describe(path).reason.endswith(
+        "not a model that completes text, but of the type imatrix"
+    )
+    whole = take_apart(built_in_model().read_bytes())
+    path.write_bytes(put_together(whole.pairs, ()))
+    assert describe(path).reason == (
+        "the file holds no tensors, only a vocabulary: not a model that completes text"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"general.file_type": [1]},
+        {"llama.pooling_type": "x"},
+        {"general.type": [1]},
+        {"llama.context_length": "x"},
+        {"tokenizer.ggml.tokens": 3},
+        {"tokenizer.ggml.model": [1]},
+    ],
+    ids=str,
+)
+def test_a_description_survives_any_value(tmp_path: Path, changes: dict[str, Any]) -> None:
+    found = describe(with_metadata(tmp_path / "m.gguf", changes))
+    assert found.reason or found.runtime
+
+
+def test_a_tokenizer_of_sentencepieces_kind_is_for_llamacpp() -> None:
+    assert runtime_for(model(**{"tokenizer_ggml.model": "llama"}), BOTH) == ("llama.cpp", "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [4294967295, 4096, (5, b"\xff\xff\xff\xff"), "<s>", True, [0]],
+    ids=str,
+)
+def test_token_ids_that_are_not_in_the_vocabulary_count_as_missing(
+    tmp_path: Path, value: Any
+) -> None:
+    names = ("bos", "eos", "eot", "eom", "padding", "unknown")
+    keys = [f"tokenizer.ggml.{name}_token_id" for name in names]
+    file = model_file.read(with_metadata(tmp_path / "m.gguf", dict.fromkeys(keys, value)))
+    assert [file.token_id(name) for name in names] == [None] * len(names)
+    warnings = model_file.warnings(file)
+    assert len(warnings) == len(names)
+    assert all("the vocabulary has 4096 tokens: it counts as missing" in each for each in warnings)
+
+
+def test_a_file_that_does_not_say_how_text_is_split_is_reported(tmp_path: Path) -> None:
+    file = model_file.read(with_metadata(tmp_path / "m.gguf", {"tokenizer.ggml.pre": None}))
+    (warning,) = model_file.warnings(file)
+    assert "tokenizer.ggml.pre is missing" in warning
+    assert model_file.warnings(model_file.read(built_in_model())) == []

@@ -29,6 +29,7 @@ from tests.engine.contract import PROMPT, EngineContract, job, write
 from tests.model_files import with_template
 from tests.model_folders import as_folder
 from tests.split_files import split
+from tests.vocabularies import with_metadata
 
 pytestmark = pytest.mark.anyio
 
@@ -472,6 +473,42 @@ async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> N
     await engine.start()
     try:
         with pytest.raises(ModelError, match=r'template does not work.*`format = "raw"`'):
+            await engine.ready()
+    finally:
+        await engine.aclose()
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["bos", "eos"])
+async def test_a_token_that_is_not_in_the_vocabulary_is_as_if_there_were_none(
+    tmp_path: Path, runtime: Library, name: str
+) -> None:
+    texts = []
+    greedy_job = replace(job(6), temperature=0.0)
+    for value in (None, 2**32 - 1):
+        path = with_metadata(tmp_path / "m.gguf", {f"tokenizer.ggml.{name}_token_id": value})
+        engine = await started(of_runtime(runtime, model=path))
+        try:
+            texts.append([text_of(await write(engine, greedy_job)) for _ in range(3)])
+            assert (await engine.ping()).restarts == 0
+        finally:
+            await engine.aclose()
+    assert texts[0] == texts[1]
+
+
+async def test_a_token_that_ends_openvinos_process_is_for_llamacpp(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    path = with_metadata(tmp_path / "m.gguf", {"tokenizer.ggml.unknown_token_id": 2**32 - 1})
+    engine = await started(replace(SETTINGS, model=path))
+    try:
+        assert (await write(engine, job()))[-1].finish is not None
+        assert (await engine.ping()).restarts == 0
+    finally:
+        await engine.aclose()
+    engine = LocalEngine(replace(SETTINGS, model=path, runtime="openvino"))
+    await engine.start()
+    try:
+        with pytest.raises(ModelError, match="unknown_token_id is not in the vocabulary; set"):
             await engine.ready()
     finally:
         await engine.aclose()

@@ -248,3 +248,29 @@ def test_no_value_in_a_wrong_place_is_more_than_an_error(
     shutil.copytree(folder, damaged)
     write(damaged, name, whole)
     assert len(problem(damaged).splitlines()) <= 1
+
+
+def test_a_network_that_gives_no_logits_does_not_complete_text(folder: Path) -> None:
+    embeds = NETWORK.replace(
+        '"Result"><data offset="0.5"/>',
+        '"Result"><output><port id="0" names="last_hidden_state"/></output>',
+    )
+    (folder / "openvino_model.xml").write_text(embeds)
+    with pytest.raises(IrError, match=r"not a model that completes text: .* last_hidden_state"):
+        ir.read(folder)
+    (folder / "openvino_model.xml").write_text(embeds.replace("last_hidden_state", "a,logits"))
+    ir.read(folder)
+
+
+@pytest.mark.parametrize("unknown", [{"unk_token": "a"}, {"unk_id": 0}])
+def test_the_token_for_unknown_text_is_told_from_the_others(
+    folder: Path, unknown: dict[str, Any]
+) -> None:
+    write(folder, "tokenizer.json", TOKENIZER | {"model": {**TOKENIZER["model"], **unknown}})  # type: ignore[dict-item]
+    assert ir.read(folder).metadata["tokenizer.ggml.token_type"][:3] == [2, 1, 1]
+
+
+def test_a_token_that_is_no_text_is_an_error(folder: Path) -> None:
+    write(folder, "tokenizer.json", TOKENIZER | {"model": {"type": "BPE", "vocab": {"\ud800": 0}}})
+    with pytest.raises(IrError, match="its vocabulary cannot be read"):
+        ir.read(folder)

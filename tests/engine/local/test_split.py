@@ -14,6 +14,7 @@ from tenuto.engine.base import ModelError
 from tenuto.engine.local import gguf, model_file, split
 from tenuto.engine.local.description import describe
 from tenuto.engine.local.engine import LocalEngine, built_in_model
+from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import GgufError
 from tenuto.engine.local.runtime.base import CannotLoad
 from tenuto.engine.local.runtime.choose import candidates
@@ -156,10 +157,14 @@ def test_a_count_of_the_wrong_type_is_an_error(tmp_path: Path, value: tuple[int,
 
 def test_openvino_is_not_asked_for_a_split_model(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
-    file = model_file.read(parts(tmp_path)[0])
+    pytest.importorskip("openvino_genai")
+    from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+
+    first = parts(tmp_path)[0]
+    file = model_file.read(first)
     assert candidates("auto", file) == ["llamacpp"]
     with pytest.raises(CannotLoad, match="does not read models in several files; set `runtime`"):
-        candidates("openvino", file)
+        OpenVinoRuntime(Load(str(first), 2, 2, None, 1), file)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -205,7 +205,7 @@ class ChatTemplate:
             )
         except Exception as error:
             # A template is a stranger's program: it can fail in every way that a program can.
-            raise TemplateRefused(_one_line(error)) from None
+            raise TemplateRefused(one_line(error)) from None
         return _sound(text)
 
     def _content(self, text: str) -> str | list[dict[str, str]]:
@@ -244,7 +244,7 @@ def _compile(source: str, clock: _Clock) -> Any:
     try:
         return _environment(clock).from_string(source)
     except (jinja2.TemplateError, RecursionError) as error:
-        raise TemplateRefused(f"it is no valid template: {_one_line(error)}") from None
+        raise TemplateRefused(f"it is no valid template: {one_line(error)}") from None
 
 
 def _environment(clock: _Clock) -> Any:
@@ -288,11 +288,8 @@ def _to_json(
 
 def _special_token(file: Gguf, name: str) -> str:
     """The text of a special token, "" if the model has none."""
-    metadata: Mapping[str, Any] = file.metadata
-    tokens = metadata.get("tokenizer.ggml.tokens", ())
-    index = metadata.get(f"tokenizer.ggml.{name}_token_id")
-    known = isinstance(index, int) and 0 <= index < len(tokens)
-    return _sound(str(tokens[index])) if known else ""
+    index = file.token_id(name)
+    return "" if index is None else _sound(str(file.metadata["tokenizer.ggml.tokens"][index]))
 
 
 def _sound(text: str) -> str:
@@ -300,5 +297,6 @@ def _sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one line that can be written anywhere."""
     return _sound(" ".join(str(error).split())) or type(error).__name__

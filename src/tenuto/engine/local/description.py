@@ -80,9 +80,20 @@ def describe(path: Path) -> Description:
     except OSError as error:
         return Description(None, None, None, None, error.strerror or str(error))
     try:
+        return _describe(file)
+    except (TypeError, ValueError, AttributeError) as error:
+        # Metadata may hold any value in any place.
+        reason = f"the metadata is damaged ({type(error).__name__})"
+        return Description(None, None, None, None, reason)
+
+
+def _describe(file: Gguf) -> Description:
+    try:
         context = file.hyperparameter("context_length")
     except GgufError:
         context = None
+    if reason := model_file.not_text(file):
+        return Description(file.architecture, quantisation(file), context, None, reason)
     installed = [name for name, package in _PACKAGES.items() if find_spec(package)]
     runtime, reason = runtime_for(file, installed)
     return Description(file.architecture, quantisation(file), context, runtime, reason)

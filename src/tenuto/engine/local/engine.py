@@ -375,7 +375,8 @@ def _check(path: Path) -> str:
                 f"{path}: is a folder without a model; name a GGUF file, or a folder that holds "
                 f"{ir.MODEL}.xml"
             )
-        model_file.read(path)
+        if reason := model_file.not_text(model_file.read(path)):
+            raise ModelError(f"{path}: {reason}")
     except (*model_file.Unsound, OSError) as error:
         raise ModelError(f"{path}: {model_file.problem(path, error)}") from None
     return model_file.name(path)

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, Final
 _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _ARCHITECTURE: Final = "general.architecture"
+_TYPE: Final = "general.type"
+_TOKENIZER: Final = "tokenizer.ggml."
 
 # Metadata types, by their number in the file.
 _SCALARS: Final = {
@@ -138,6 +140,24 @@ class Gguf:
         """For example `llama`."""
         return str(self.metadata[_ARCHITECTURE])
 
+    def token_id(self, name: str) -> int | None:
+        """A token that the file names, such as `bos` or `eos`; None if it is not in the vocabulary.
+
+        Some files write -1, or the largest number that there is, where they have none.
+        """
+        value = self.metadata.get(f"{_TOKENIZER}{name}_token_id")
+        return value if is_token(value, self.metadata) else None
+
+    def stray_token_ids(self) -> dict[str, object]:
+        """The entries of the metadata that name a token, and one that is not in the vocabulary."""
+        return {
+            key: value
+            for key, value in self.metadata.items()
+            if key.startswith(_TOKENIZER)
+            and key.endswith("_token_id")
+            and not is_token(value, self.metadata)
+        }
+
     def hyperparameter(self, name: str) -> int:
         """A positive integer of the architecture, for example `block_count`.
 
@@ -161,6 +181,12 @@ def read(path: Path) -> Gguf:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return _Reader(file, size).read()
+
+
+def is_token(value: object, metadata: Mapping[str, Any]) -> bool:
+    """Return whether a value of the metadata is the number of a token of the vocabulary."""
+    count = len(metadata.get(f"{_TOKENIZER}tokens", ()))
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
 
 
 def _is_later_part(metadata: Mapping[str, Any]) -> bool:
@@ -191,7 +217,10 @@ class _Reader:
             key = self._string()
             metadata[key] = self._value(self._number(4), 0)
         if not _is_later_part(metadata) and not isinstance(metadata.get(_ARCHITECTURE), str):
-            raise GgufError(f"metadata {_ARCHITECTURE} is missing")
+            # An importance matrix, for example, has none.
+            kind = metadata.get(_TYPE)
+            other = f": not a model that completes text, but of the type {kind}" if kind else ""
+            raise GgufError(f"metadata {_ARCHITECTURE} is missing{other}")
         relative = [self._tensor() for _ in range(tensors)]
         return Gguf(metadata, self._place(relative, metadata))
 
@@ -271,7 +300,8 @@ class _Reader:
         if not tensors:
             if _is_first_of_several(metadata):
                 return ()
-            raise GgufError("the file holds no tensors")
+            other = ", only a vocabulary" if f"{_TOKENIZER}tokens" in metadata else ""
+            raise GgufError(f"the file holds no tensors{other}: not a model that completes text")
         start = -(-self._file.tell() // alignment) * alignment
         if any(tensor.start % alignment for tensor in tensors):
             raise GgufError("the header is damaged: a tensor is not aligned")

@@ -23,6 +23,12 @@ TOKENIZER: Final = "openvino_tokenizer"
 # The library loads it with the other, though what it does is done here.
 _DETOKENIZER: Final = "openvino_detokenizer"
 
+# What networks give, each for another task.
+_LOGITS: Final = "logits"
+_OUTPUTS: Final = frozenset(
+    {_LOGITS, "last_hidden_state", "token_embeddings", "sentence_embedding", "pooler_output"}
+)
+
 # Of GGUF's token types: ids that the model has, and no text.
 _UNUSED: Final = 5
 
@@ -110,10 +116,13 @@ def _check_network(folder: Path, name: str) -> None:
     """Checks that all constants of a network lie within its file of weights."""
     network, weights = folder / f"{name}.xml", folder / f"{name}.bin"
     end = 0
+    outputs: set[str] = set()
     try:
         size = weights.stat().st_size
         # expat keeps entities from growing, and nothing is loaded from elsewhere.
         for _, element in ElementTree.iterparse(network):  # noqa: S314
+            if element.tag == "port":
+                outputs |= {*element.get("names", "").split(",")} & _OUTPUTS
             if element.tag == "layer":
                 end = max(end, _constant_end(element))
                 element.clear()
@@ -121,6 +130,11 @@ def _check_network(folder: Path, name: str) -> None:
         raise IrError(f"{Path(error.filename).name} is missing") from None
     except (ElementTree.ParseError, KeyError, ValueError):
         raise IrError(f"{network.name} is damaged: it is no description of a network") from None
+    if outputs and _LOGITS not in outputs:
+        raise IrError(
+            f"not a model that completes text: {network.name} gives {sorted(outputs)[0]} and no "
+            "logits, as an embedding model does"
+        )
     if end > size:
         raise IrError(f"{weights.name} is truncated: {size} bytes of at least {end}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,27 @@ _NO_PRE: Final = (
     "the file does not say how its tokenizer splits text (tokenizer.ggml.pre is missing): answers "
     "may be worse; download the model again, or convert it anew"
 )
+
+# What else a GGUF file may hold, by its type and by its architecture.
+_KINDS: Final[Mapping[str, str]] = {
+    "adapter": "an adapter (LoRA), which changes another model",
+    "imatrix": "an importance matrix, which serves to quantise a model",
+    "mmproj": "a projector, which lets another model see or hear",
+}
+_PROJECTORS: Final = frozenset({"clip", "mmproj"})
+_EMBEDDINGS: Final = frozenset(
+    {"bert", "distilbert", "roberta", "xlm-roberta", "mpnet", "deberta-v2", "nomic_bert", "new"}
+    | {"modern-bert", "modernbert", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert"}
+    | {"jina-bert-v2", "jina-bert-v3", "gemma-embedding", "llama-embed"}
+)
+_OTHERS: Final[Mapping[str, str]] = {
+    "t5": "an encoder with a decoder",
+    "t5encoder": "an encoder",
+    "whisper": "a model that writes down speech",
+    "wavtokenizer-dec": "a model that makes sound",
+    **dict.fromkeys(("dream", "llada", "llada-moe", "rnd1"), "a diffusion model"),
+    **dict.fromkeys(("flux", "sd1", "sdxl", "sd3", "wan", "ltxv"), "a model that makes pictures"),
+}
 
 
 def read(path: Path) -> Gguf:
@@ -52,14 +74,35 @@ def readable(path: Path) -> AbstractContextManager[Path]:
 
 def warnings(file: Gguf) -> list[str]:
     """Return what is odd about a model that runs all the same, a sentence each, for the log."""
-    by_words = file.metadata.get("tokenizer.ggml.model") == "gpt2"
-    if (
-        by_words
-        and not file.metadata.get("tokenizer.ggml.pre")
-        and not isinstance(file, ir.IrModel)
-    ):
-        return [_NO_PRE]
-    return []
+    metadata = file.metadata
+    count = len(metadata.get("tokenizer.ggml.tokens", ()))
+    found = [
+        f"metadata {key} is {value!r}, and the vocabulary has {count} tokens: it counts as missing"
+        for key, value in file.stray_token_ids().items()
+    ]
+    splits = metadata.get("tokenizer.ggml.model") == "gpt2" and not isinstance(file, ir.IrModel)
+    return found + ([_NO_PRE] if splits and not metadata.get("tokenizer.ggml.pre") else [])
+
+
+def not_text(file: Gguf) -> str:
+    """Return why a model does not complete text, in one line; empty if it may do so."""
+    metadata, architecture = file.metadata, file.architecture
+    kind = metadata.get("general.type", "model")
+    pooling = metadata.get(f"{architecture}.pooling_type", 0)
+    both_ways = metadata.get(f"{architecture}.attention.causal") is False
+    if architecture in _PROJECTORS:
+        what = _KINDS["mmproj"]
+    elif kind != "model":
+        what = _KINDS.get(str(kind), f"a file of type {kind!r}")
+    elif architecture in _OTHERS:
+        what = f"{_OTHERS[architecture]} ({architecture})"
+    elif architecture in _EMBEDDINGS or pooling or both_ways:
+        what = f"an embedding model ({architecture})"
+    elif metadata.get("tokenizer.ggml.model", "no_vocab") == "no_vocab":
+        what = f"a model without a vocabulary ({architecture})"
+    else:
+        return ""
+    return f"not a model that completes text: it is {what}"
 
 
 def problem(path: Path, error: Exception) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
-from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, template_of
+from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
 from tenuto.engine.local.prefixes import Prefixes
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
 from tenuto.engine.local.runtime.choose import load_runtime
@@ -316,6 +316,11 @@ def main(descriptor: int) -> None:
         return
     except (*model_file.Unsound, OSError) as error:
         reason = model_file.problem(path, error)
+        link.sendall(frames.encode(frames.NotLoaded(reason)))
+        return
+    except Exception as error:
+        # Metadata may hold any value in any place; another try would end like this one.
+        reason = f"the model cannot be loaded ({type(error).__name__}: {one_line(error)})"
         link.sendall(frames.encode(frames.NotLoaded(reason)))
         return
     chat = template is not None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
+
+# Metadata that ends OpenVINO's process if it names no token of the vocabulary.
+UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
 

@@ -8,11 +8,13 @@ from tenuto.engine.local import split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime
+from tenuto.engine.local.runtime.base import UNKNOWN_ID, CannotLoad, Runtime
 
 # What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _OPENVINO_TYPES = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
+
+_OPENVINO_TOKENIZER = "gpt2"
 
 _ANY_TEXT = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
 
@@ -49,11 +51,6 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
         if wanted == "llamacpp":
             raise CannotLoad("llama.cpp reads GGUF files only, and this is a folder of OpenVINO's")
         return ["openvino"]
-    if wanted == "openvino" and split.is_split(file):
-        raise CannotLoad(
-            "OpenVINO does not read models in several files; set `runtime` to `llamacpp` or "
-            "`auto`, or join them with llama.cpp's gguf-split --merge"
-        )
     if wanted != "auto":
         return [wanted]
     installed = [name for name, library in _LIBRARIES.items() if find_spec(library)]
@@ -73,6 +70,11 @@ def openvino_refuses(file: Gguf) -> str:
         return f"the architecture {file.architecture}"
     if split.is_split(file):
         return "models in several files"
+    tokenizer = file.metadata.get("tokenizer.ggml.model", _OPENVINO_TOKENIZER)
+    if tokenizer != _OPENVINO_TOKENIZER:
+        return f"the tokenizer {tokenizer}"
+    if UNKNOWN_ID in file.stray_token_ids():
+        return f"a file whose {UNKNOWN_ID} is not in the vocabulary"
     unknown = sorted(file.tensor_types - _OPENVINO_TYPES)
     return f"tensors of type {', '.join(unknown)}" if unknown else ""
 

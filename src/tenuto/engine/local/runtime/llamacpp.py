@@ -94,7 +94,7 @@ class LlamaCppRuntime:
             ) from None
         xllamacpp: Any = untyped
         self.longest_token = _longest_token(file)
-        self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+        self._bos = file.token_id("bos")
         self._control = _control_tokens(file)
 
         params = xllamacpp.CommonParams()

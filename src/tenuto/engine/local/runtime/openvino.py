@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tenuto.engine.local import gguf
+from tenuto.engine.local import gguf, split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import openvino_library
 from tenuto.engine.local.runtime.base import (
+    UNKNOWN_ID,
     CannotLoad,
     Delta,
     Ending,
@@ -86,13 +87,14 @@ class OpenVinoRuntime:
             ) from None
         self._ov, self._genai, self._np = ov, genai, np
 
+        _check(file)
         self._table = _token_table(file)
         self.longest_token = max(map(len, self._table))
         self.context = context_of(file.hyperparameter("context_length"), load.context)
         self.kv_blocks, block_bytes = _kv_blocks(file, load, self.context)
         self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block_bytes
         self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
-        self._bos: int | None = file.metadata.get("tokenizer.ggml.bos_token_id")
+        self._bos = file.token_id("bos")
         self._adds_bos = _adds_bos(file)
         # The library insists on an end token; for a model without one it is a token that is not.
         self._ends = _end_tokens(file) or {len(self._table)}
@@ -207,6 +209,24 @@ class OpenVinoRuntime:
         return tuple(Written(data, prob) for token, prob in pairs if (data := self._table[token]))
 
 
+def _check(file: gguf.Gguf) -> None:
+    """Check what the library does not, or with words that do not help.
+
+    Raises:
+        CannotLoad: It cannot read this model.
+    """
+    if split.is_split(file):
+        raise CannotLoad(
+            "OpenVINO does not read models in several files; set `runtime` to `llamacpp` or "
+            "`auto`, or join them with llama.cpp's gguf-split --merge"
+        )
+    if UNKNOWN_ID in file.stray_token_ids():
+        raise CannotLoad(
+            f"OpenVINO does not read a file whose {UNKNOWN_ID} is not in the vocabulary; set "
+            "`runtime` to `llamacpp` or `auto`"
+        )
+
+
 def _token_table(file: gguf.Gguf) -> list[bytes]:
     metadata = file.metadata
     try:
@@ -233,13 +253,13 @@ def _adds_bos(file: gguf.Gguf) -> bool:
     """Whether texts begin with a token of their own, which the library's tokenizer leaves out."""
     # Files of SentencePiece models leave the entry out, and mean yes.
     by_default = file.metadata.get("tokenizer.ggml.model") == "llama"
-    return bool(file.metadata.get("tokenizer.ggml.add_bos_token", by_default))
+    said = file.metadata.get("tokenizer.ggml.add_bos_token")
+    return said if isinstance(said, bool) else by_default
 
 
 def _end_tokens(file: gguf.Gguf) -> set[int]:
     """The tokens that end a text or a turn."""
-    names = ("eos_token_id", "eot_token_id", "eom_token_id")
-    listed = (file.metadata.get(f"tokenizer.ggml.{name}") for name in names)
+    listed = map(file.token_id, ("eos", "eot", "eom"))
     ends = {token for token in listed if token is not None}
     if "tokenizer.chat_template" in file.metadata:
         # Many files name only the one that ends a text, though the model ends its turns.
