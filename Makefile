@@ -50,7 +50,7 @@ bench-engine: $(DEV) ## Measure the embedded engine against llama.cpp (half an h
 bench-gateway: $(DEV) ## Measure what passing a request on costs, beside other gateways (ten minutes)
 	$(BIN)/python -m benchmarks.gateway
 
-fuzz: $(DEV) ## Send 100,000 requests, 10,000 malformed ones and 10,000 damaged models
+fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones; damage answers, settings and models
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
 
 soak: $(DEV) ## Load a server on each runtime for MINUTES (10): nothing may be lost or kept

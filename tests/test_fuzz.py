@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from fuzz import models, raw, requests, soak
+from fuzz import models, raw, requests, settings, soak, upstreams
 
 
 def test_no_request_is_answered_wrongly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,6 +17,18 @@ def test_no_request_is_answered_wrongly(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_broken_bytes_leave_the_server_answering() -> None:
     raw.main(320)
+
+
+@pytest.mark.anyio
+async def test_mutated_answers_end_in_a_completion_or_a_clear_error() -> None:
+    ends = await upstreams.fuzz(150, seed=1)
+    assert sum(ends.values()) == 150
+    assert min(ends["completion"], ends["api_error"]) > 30
+
+
+def test_settings_are_read_or_refused_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    settings.main(150, seed=1)
+    assert "'settings': " in capsys.readouterr().out
 
 
 def test_damaged_models_end_in_a_line_or_a_completion() -> None:

@@ -387,3 +387,13 @@ async def test_an_answer_that_is_no_message_is_an_error(
     seen = await caller.complete(model=OLD)
     assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
     assert "is no completion" in seen.final["error"]["message"]
+
+
+@pytest.mark.parametrize("reason", [["end_turn"], {"type": "end_turn"}, 1, True])
+async def test_a_reason_that_is_not_text_counts_as_absent(
+    server: ScriptedServer, caller: Caller, reason: object
+) -> None:
+    answer = {"type": "message", "content": [{"type": "text", "text": "Hi"}], "stop_reason": reason}
+    server.answers(whole(answer))
+    seen = await caller.complete(model=OLD)
+    assert (seen.status, seen.text, seen.final["stop_reason"]) == (200, " Hi", "stop_sequence")

@@ -120,7 +120,7 @@ def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
         case "message_delta":
             _count(said, reading)
             delta = said.get("delta")
-            if isinstance(delta, dict) and (reason := delta.get("stop_reason")):
+            if isinstance(delta, dict) and _is_text(reason := delta.get("stop_reason")):
                 reading.begin(None)
                 _end(reason, delta, reading)
         case "message_stop":
@@ -161,9 +161,14 @@ def _count(said: dict[str, Any], reading: Reading) -> None:
     )
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
 def _end(reason: object, said: dict[str, Any], reading: Reading) -> None:
     """Write down how a message ends."""
-    reading.finish = Finish.LENGTH if reason in _LENGTH_REASONS else Finish.END
+    is_length = _is_text(reason) and reason in _LENGTH_REASONS
+    reading.finish = Finish.LENGTH if is_length else Finish.END
     stop = said.get("stop_sequence")
     if isinstance(stop, str):
         reading.stop = stop
