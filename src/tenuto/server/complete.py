@@ -78,7 +78,7 @@ class CompleteEndpoint:
         record: RequestRecord = scope["record"]
         meter = record.meter = Meter()
         try:
-            async with self._shutdown.interrupting():
+            with self._shutdown.interrupting():
                 body = await read_body(request, limits)
             asked = parse_request(body, version, self._field_limits, self._kind)
             record.model, record.stream = asked.model, asked.stream
@@ -119,7 +119,7 @@ class CompleteEndpoint:
         name = completion_id()
         async with aclosing(events):
             # An error until this first event is raised, and becomes a status.
-            async with self._shutdown.interrupting():
+            with self._shutdown.interrupting():
                 first = await anext(events)
             told = first if isinstance(first, Accepted) else Accepted()
             record: RequestRecord = channel.scope["record"]
@@ -127,7 +127,7 @@ class CompleteEndpoint:
             model = told.model or (await self._engine.ping()).model or asked.model
             send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
-                async with self._shutdown.interrupting():
+                with self._shutdown.interrupting():
                     completion = await collect(_joined(first, events), name, model)
                 headers = completion.usage.headers() if completion.usage is not None else None
                 response = JsonResponse(completion.body(version), headers=headers)

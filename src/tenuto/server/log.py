@@ -7,6 +7,7 @@ closed; the event loop that serves everyone must never wait for it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -22,6 +23,8 @@ from tenuto.settings import LogSettings
 
 # Some megabytes; at a thousand requests a second, ten seconds that nobody reads.
 _MOST_LINES = 10_000
+# How long a line may wait for others to be written with it.
+_GATHER_S = 0.05
 # How long the end of the process waits for the last lines to be taken.
 _FLUSH_S = 1.0
 # Tracebacks and reports of others; a line of a request is shorter.
@@ -32,6 +35,9 @@ _announcements = logging.getLogger("tenuto.server")
 
 class LineWriter:
     """Writes lines to a file descriptor without making the caller wait.
+
+    The thread that writes gathers lines for a moment: it takes the interpreter's lock, and waking
+    it for each line would cost the caller more than the line.
 
     Args:
         descriptor: Where to; None for nowhere.
@@ -44,8 +50,8 @@ class LineWriter:
         self._most = most_lines
         self._lines: deque[str] = deque()
         self._dropped = 0
-        self._ended = False
-        self._changed = threading.Condition()
+        self._idle = False
+        self._wake, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="tenuto-log", daemon=True)
         if descriptor is not None:
             self._thread.start()
@@ -54,34 +60,40 @@ class LineWriter:
         """Take a line, without its end."""
         if self._descriptor is None:
             return
-        with self._changed:
-            if len(self._lines) >= self._most:
-                self._dropped += 1
-                return
-            self._lines.append(line)
-            self._changed.notify()
+        if len(self._lines) >= self._most:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        if self._idle:
+            self._idle = False
+            self._wake.set()
 
     def close(self, within_s: float = _FLUSH_S) -> None:
         """Write what is left, unless it takes too long."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify()
+        self._ended.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(within_s)
 
     def _run(self) -> None:
+        reported = 0
         while True:
-            with self._changed:
-                while not (self._lines or self._ended):
-                    self._changed.wait()
-                lines = list(self._lines)
-                self._lines.clear()
-                dropped, self._dropped = self._dropped, 0
-                if not lines:
-                    return
-            if dropped:
-                lines.append(_dropped_note(dropped))
-            self._put("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
+            self._idle = True
+            # A line that came before that did not wake anybody.
+            if not (self._lines or self._ended.is_set()):
+                self._wake.wait()
+            self._idle = False
+            self._wake.clear()
+            ended = self._ended.wait(_GATHER_S)
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if self._dropped > reported:
+                lines.append(_dropped_note(self._dropped - reported))
+                reported = self._dropped
+            if lines:
+                text = "".join(f"{line}\n" for line in lines)
+                self._put(text.encode("utf-8", "backslashreplace"))
+            elif ended:
+                return
 
     def _put(self, data: bytes) -> None:
         assert self._descriptor is not None
@@ -139,6 +151,7 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
     log = Log(settings, writer)
     root, ours = logging.getLogger(), logging.getLogger("tenuto")
     level = getattr(logging, settings.level.upper())
+    before = root.level, ours.level
     # Libraries report single requests at INFO, as httpx2 does for downloads.
     root.setLevel(max(level, logging.WARNING))
     ours.setLevel(level)
@@ -147,6 +160,8 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
         yield log
     finally:
         root.removeHandler(log)
+        for logger, old in zip((root, ours), before, strict=True):
+            logger.setLevel(old)
         writer.close()
 
 
@@ -199,6 +214,10 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 def iso_time(seconds: float) -> str:
     """A time since 1970 as ISO 8601 in UTC, in milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
-        f"{int(seconds * 1000) % 1000:03d}Z"
-    )
+    whole = int(seconds)
+    return f"{_to_the_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@functools.lru_cache(maxsize=1)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -77,10 +77,20 @@ class RequestRecord:
         return fields
 
     def __str__(self) -> str:
-        fields = self.fields()
-        if self.status is None:
-            fields["status"] = "none"
-        return " ".join(f"{name}={_value(value)}" for name, value in fields.items())
+        """The fields as `name=value`; written out, since every request passes here."""
+        status = "none" if self.status is None else self.status
+        text = (
+            f"request_id={self.id} address={self.address} "
+            f"method={_value(self.method, _LONGEST_NAME)} path={_value(self.path, _LONGEST_PATH)} "
+            f"status={status} ms={self.ms} "
+        )
+        if self.model is not None:
+            text += f"model={_value(self.model, _LONGEST_NAME)} stream={str(self.stream).lower()} "
+            if self.upstream is not None:
+                text += f"upstream={_value(self.upstream, _LONGEST_NAME)} "
+            if self.meter is not None:
+                text += f"{self.meter.usage()} "
+        return f"{text}end={self.end}"
 
     def level(self) -> int:
         """How much an operator should care."""
@@ -148,13 +158,9 @@ def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
-def _value(value: object) -> str:
-    """A value of a `name=value` line, which never looks like several."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value).translate(_DELIMITERS)
+def _value(text: str, most: int) -> str:
+    """A client's text in a `name=value` line, which never looks like several values."""
+    return printable(text, most).translate(_DELIMITERS)
 
 
 _DELIMITERS = {ord(char): _escape(char) for char in ' "='}

@@ -1,10 +1,9 @@
-"""The end of the grace time: running answers are told, whatever they wait for."""
+"""The end of the grace time: running answers end with an error, whatever they wait for."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 from tenuto.wire.errors import Overloaded
 
@@ -17,38 +16,25 @@ class Shutdown:
     """Interrupts the running answers of one server. Its methods share one event loop."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Timeout] = set()
+        self._running: set[_Interrupting] = set()
         self._ended = False
 
-    @asynccontextmanager
-    async def interrupting(self) -> AsyncGenerator[None]:
-        """Run a block until the grace time ends.
+    def interrupting(self) -> _Interrupting:
+        """Run a `with` block of a task until the grace time ends.
 
         Raises:
             Overloaded: It has ended. Another try reaches the next server.
         """
-        try:
-            async with asyncio.timeout(None) as scope:
-                if self._ended:
-                    scope.reschedule(0)
-                self._running.add(scope)
-                try:
-                    yield
-                finally:
-                    self._running.discard(scope)
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise Overloaded(
-                "The server is shutting down. Try again in a moment.", retry_after=_RETRY_AFTER_S
-            ) from None
+        if self._ended:
+            raise _refusal()
+        return _Interrupting(self._running)
 
     async def end_answers(self) -> None:
         """End all of them, and those that still begin. Returns when they have noticed."""
         self._ended = True
+        for block in self._running:
+            block.interrupt()
         loop = asyncio.get_running_loop()
-        for scope in self._running:
-            scope.reschedule(loop.time())
         deadline = loop.time() + _NOTICE_S
         while self._running and loop.time() < deadline:
             await asyncio.sleep(0.01)
@@ -57,3 +43,44 @@ class Shutdown:
     def running(self) -> int:
         """How many answers are running."""
         return len(self._running)
+
+
+class _Interrupting:
+    """A block that may be interrupted, by the rules of `asyncio.Timeout`, which costs ten times."""
+
+    __slots__ = ("_cancelling", "_interrupted", "_running", "_task")
+
+    def __init__(self, running: set[_Interrupting]) -> None:
+        self._running = running
+        self._interrupted = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._running.add(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.discard(self)
+        if not self._interrupted:
+            return
+        # Cancelled from elsewhere too, the task ends for that reason.
+        alone = self._task.uncancel() <= self._cancelling
+        if alone and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise _refusal() from None
+
+    def interrupt(self) -> None:
+        """Raise in the block, where it waits."""
+        self._interrupted = True
+        self._task.cancel()
+
+
+def _refusal() -> Overloaded:
+    return Overloaded(
+        "The server is shutting down. Try again in a moment.", retry_after=_RETRY_AFTER_S
+    )

@@ -11,6 +11,9 @@ from tenuto.server.loopback import is_loopback
 from tenuto.server.request_headers import header
 from tenuto.wire.errors import PermissionDenied, excerpt
 
+# What clients write; any other loopback address is looked at.
+_USUAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
 
 class HostMiddleware:
     """Passes only requests whose `host` header names this machine, or an allowed name.
@@ -24,7 +27,7 @@ class HostMiddleware:
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:
         self._app = app
-        self._allowed = {name.lower() for name in allowed}
+        self._allowed = _USUAL | {name.lower() for name in allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or answers 403."""

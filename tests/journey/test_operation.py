@@ -1,0 +1,178 @@
+"""`tenuto serve` as an operator runs it: its log, and its end, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.conftest import PATIENCE_S, running_server
+from tests.server.test_complete import BODY, HEADERS
+from tests.server.test_listen import needs_ipv6
+
+ECHO = '[engine]\nname = "echo"\n'
+
+
+def config(folder: Path, text: str) -> str:
+    file = folder / "tenuto.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def test_the_log_has_the_requests_and_the_end(tmp_path: Path) -> None:
+    with running_server("--config", config(tmp_path, ECHO)) as server:
+        answer = httpx2.post(server.url + "/v1/complete", json=BODY, headers=HEADERS)
+        missing = httpx2.get(server.url + "/v1/messages")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+    log = [line.rstrip("\n") for line in server.log]
+    for response in (answer, missing):
+        (line,) = [line for line in log if f"request_id={response.headers['request-id']} " in line]
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO tenuto\.request: ", line)
+        assert f" status={response.status_code} " in line
+    assert log[-1] == "Stopped."
+
+
+@needs_ipv6
+def test_the_printed_address_is_one_to_ask(tmp_path: Path) -> None:
+    with running_server("--config", config(tmp_path, ECHO), "--host", "::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert server.get("/health") == {"status": "alive"}
+
+
+def test_hanging_up_ends_the_server_as_other_signals_do(tmp_path: Path) -> None:
+    with running_server("--config", config(tmp_path, ECHO)) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(PATIENCE_S) == 0
+
+
+def test_under_nohup_it_goes_on(tmp_path: Path) -> None:
+    arguments = ["-m", "tenuto", "serve", "--port", "0", "--config", config(tmp_path, ECHO)]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    ) as process:
+        assert process.stderr is not None
+        url = ""
+        for line in process.stderr:
+            if found := re.search(r"Ready: (\S+)/v1/complete", line):
+                url = found[1]
+                break
+        process.send_signal(signal.SIGHUP)
+        with urllib.request.urlopen(f"{url}/health", timeout=10) as response:
+            assert response.status == 200
+        process.kill()
+
+
+@contextmanager
+def started(folder: Path, stderr: int | None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server on a port that is known without its log."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    arguments = ["-m", "tenuto", "serve", "--port", str(port), "--config", config(folder, ECHO)]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        stderr=stderr,
+        preexec_fn=None if stderr is not None else lambda: os.close(2),
+    ) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+            yield process, f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def test_a_log_that_nobody_reads_holds_no_request_up(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with started(tmp_path, writer) as (process, url):
+        os.close(writer)
+        # Some 200 bytes a line: several times what the pipe holds.
+        with httpx2.Client(base_url=url, timeout=PATIENCE_S) as client:
+            for _ in range(1500):
+                assert client.get("/v1/models/x").status_code == 200
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+    os.close(reader)
+
+
+@pytest.mark.parametrize("closed", ["at the start", "later"])
+def test_a_closed_log_ends_nothing(tmp_path: Path, closed: str) -> None:
+    reader, writer = os.pipe()
+    with started(tmp_path, writer if closed == "later" else None) as (process, url):
+        os.close(writer)
+        os.close(reader)
+        for _ in range(3):
+            answer = httpx2.post(url + "/v1/complete", json=BODY, headers=HEADERS)
+            assert answer.status_code == 200
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+
+class Upstream:
+    """Begins to answer, and never ends."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def answer(self, data: bytes) -> socket.socket:
+        connection, _ = self._listener.accept()
+        connection.recv(65536)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        connection.sendall(head + data)
+        return connection
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_an_upstream_writes_ends_with_an_error_too(tmp_path: Path, stream: bool) -> None:
+    upstream = Upstream()
+    settings = (
+        f'[engine]\nname = "routes"\n[engine.upstreams.a]\nkind = "openai"\n'
+        f'base_url = "{upstream.url}"\n[server]\nshutdown_grace_s = 0.2\n'
+    )
+    with running_server("--config", config(tmp_path, settings)) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        body = httpx2.Request("POST", server.url, json=BODY | {"stream": stream}).content
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as caller:
+            head = (
+                f"POST /v1/complete HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n"
+                "anthropic-version: 2023-06-01\r\n\r\n"
+            )
+            caller.sendall(head.encode() + body)
+            chunk = b'data: {"choices":[{"index":0,"text":" Hi","finish_reason":null}]}\n\n'
+            connection = upstream.answer(chunk)
+            received = b""
+            while stream and b" Hi" not in received:
+                received += caller.recv(65536)
+            server.process.send_signal(signal.SIGTERM)
+            while data := caller.recv(65536):
+                received += data
+        connection.close()
+        upstream.close()
+        assert server.process.wait(PATIENCE_S) == 0
+    assert b'"type":"overloaded_error"' in received
+    assert received.startswith(b"HTTP/1.1 200 " if stream else b"HTTP/1.1 529 ")
+    assert (b"event: error\n" in received) is stream
