@@ -95,10 +95,13 @@ class Objects:
     def _of_the_rest(self, data: bytes) -> Iterator[Said]:
         self._buffer += data
         if not self._is_json:
-            start = bytes(self._buffer[:64]).removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)[:1]
-            if start in (b"{", b"["):
+            if _BYTE_ORDER_MARK.startswith(self._buffer):
+                return
+            # Empty lines keep a connection open while an answer in one piece is written.
+            self._buffer = self._buffer.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
+            if self._buffer[:1] in (b"{", b"["):
                 self._is_json = True
-            elif start or len(self._buffer) > _SMALL:
+            elif self._buffer:
                 self._events = EventSource(MAX_BYTES)
                 data, self._buffer = bytes(self._buffer), bytearray()
                 yield from self._of_events(self._events, data)

@@ -10,7 +10,7 @@ from tenuto.engine.upstream.json_text import json_value, well_formed
 
 _MAX_SHOWN: Final = 500
 _MAX_READ: Final = 16 * 1024
-_MAX_DEPTH: Final = 4
+_MAX_DEPTH: Final = 6
 _KEYS: Final = ("message", "error", "detail", "errors", "msg", "title", "error_message")
 
 _HIDDEN: Final = re.compile(
@@ -18,7 +18,7 @@ _HIDDEN: Final = re.compile(
     \b(?:https?|wss?|grpc|file)://\S+                               # addresses
     | \b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b                              # mail
     | \b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b                          # IPv4
-    | \[?(?:[0-9a-f]{0,4}:){3,7}[0-9a-f]{1,4}\]?(?::\d+)?           # IPv6
+    | \[?(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{1,4}(?![\w:])(?:\]:\d+|\]?)  # IPv6
     | \b[\w-]+(?:\.[\w-]+)+:\d{2,5}\b                               # host and port
     | \blocalhost:\d+\b
     | \b(?:sk|pk|rk|key|org|proj|user|acct|account|team|api)[-_][\w*.-]{4,}  # keys and accounts
