@@ -134,7 +134,7 @@ async def test_a_callers_key_that_no_header_can_hold_is_refused_here(
         response = await caller.client.post(
             "/v1/complete",
             json={"model": "m", "prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens_to_sample": 5},
-            headers={b"x-api-key": b"sk-\xe9"},  # type: ignore[dict-item]
+            headers={b"x-api-key": b"sk-\xe9"},
         )
     assert (response.status_code, response.json()["error"]["type"]) == (401, "authentication_error")
     assert "x-api-key" in response.json()["error"]["message"]

@@ -99,7 +99,7 @@ class Objects:
                 return
             # Empty lines keep a connection open while an answer in one piece is written.
             self._buffer = self._buffer.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
-            if self._buffer[:1] in (b"{", b"["):
+            if self._buffer.startswith((b"{", b"[")):
                 self._is_json = True
             elif self._buffer:
                 self._events = EventSource(MAX_BYTES)

@@ -1,0 +1,336 @@
+"""What upstreams are asked, and asked again where they refuse a part of it."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.engine.base import Job
+from tenuto.engine.upstream.chat import may_begin_in, sampling_of
+from tenuto.engine.upstream.patterns import Pattern
+from tenuto.engine.upstream.room import tokens_that_fit
+from tenuto.prompt.turns import human_turn, parse_prompt
+from tenuto.settings_upstreams import MessagesUpstream, OpenAIUpstream, TenutoUpstream
+from tests.engine.upstream import claude
+from tests.engine.upstream.callers import HI, caller_of
+from tests.engine.upstream.scripted import (
+    HANG,
+    Received,
+    Script,
+    ScriptedServer,
+    data,
+    event,
+    scripted_server,
+    stream,
+    whole,
+)
+
+pytestmark = pytest.mark.anyio
+
+both_ways = pytest.mark.parametrize("as_stream", [False, True], ids=["plain", "streamed"])
+PROMPT = parse_prompt(human_turn("Hi"))
+NEW = "claude-opus-4-7"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as started:
+        yield started.answers(answer)
+
+
+def answer(request: Received) -> Script:
+    """An answer in the API and the form that is asked for."""
+    as_stream = request.body["stream"]
+    if request.path.endswith("/messages"):
+        return claude.answer("Hello", as_stream=as_stream)
+    if request.path.endswith("/complete"):
+        said = {"completion": " Hello", "stop_reason": "stop_sequence", "stop": "\n\nHuman:"}
+        return stream(event("completion", **said)) if as_stream else whole(said)
+    choice = {"text": " Hello", "finish_reason": "stop"}
+    return (
+        stream(data({"choices": [choice]}), data("[DONE]"))
+        if as_stream
+        else whole({"choices": [choice]})
+    )
+
+
+def refusing(
+    condition: Callable[[dict[str, Any]], bool], words: object, status: int = 400
+) -> Callable[[Received], Script]:
+    def script(request: Received) -> Script:
+        if condition(request.body):
+            return whole(
+                words if isinstance(words, dict) else {"error": {"message": words}}, status
+            )
+        return answer(request)
+
+    return script
+
+
+WORDINGS = {
+    "vLLM": "'max_tokens' or 'max_completion_tokens' is too large: 100000. This model's maximum "
+    "context length is 4096 tokens and your request has 96 input tokens (100000 > 4096 - 96).",
+    "older vLLM": "This model's maximum context length is 4096 tokens. However, you requested "
+    "100096 tokens (96 in the messages, 100000 in the completion). Please reduce the length.",
+    "newer vLLM": "This model's maximum context length is 4096 tokens. However, you requested "
+    "100000 output tokens and your prompt contains at least 96 input tokens, for a total of more.",
+    "OpenAI": "This model's maximum context length is 4,096 tokens, however you requested 100096 "
+    "tokens (96 in your prompt; 100000 for the completion). Please reduce your prompt.",
+    "OpenAI, the output": "max_tokens is too large: 100000. This model supports at most 4000 "
+    "completion tokens, whereas you provided 100000.",
+    "SGLang": "Requested token count exceeds the model's maximum context length of 4096 tokens. "
+    "You requested a total of 100096 tokens: 96 tokens from the input messages and 100000 tokens "
+    "for the completion.",
+    "TGI": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 96 "
+    "`inputs` tokens and 100000 `max_new_tokens`",
+    "Anthropic, the output": "max_tokens: 100000 > 4000, which is the maximum allowed number of "
+    "output tokens for claude-haiku-4-5",
+    "Anthropic, the context": "input length and `max_tokens` exceed context limit: 96 + 100000 > "
+    "4096, decrease input length or `max_tokens` and try again",
+    "Groq": "`max_tokens` must be less than or equal to `4000`, the maximum value for `max_tokens` "
+    "is less than the `context_window` for this model",
+    "DeepSeek": "Invalid max_tokens value, the valid range of max_tokens is [1, 4000]",
+}
+
+
+@pytest.mark.parametrize("name", WORDINGS)
+def test_the_room_that_an_upstream_names(name: str) -> None:
+    assert tokens_that_fit(WORDINGS[name], 100_000) == 4000
+    assert tokens_that_fit(WORDINGS[name], 4000) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "request (5000 tokens) exceeds the available context size (4096 tokens)",
+        "This model's maximum context length is 4096 tokens. Your messages resulted in 5000 tokens.",
+        "prompt is too long: 5000 tokens > 2048 maximum",
+        "max_tokens must be at least 1, got -5",
+        "temperature: must be at most 2",
+        "",
+        "9" * 5000,
+    ],
+)
+def test_what_no_smaller_number_would_help(words: str) -> None:
+    assert tokens_that_fit(words, 100_000) is None
+
+
+KINDS: list[tuple[Any, str, int]] = [
+    (MessagesUpstream, "max_tokens", 64_000),
+    (OpenAIUpstream, "max_tokens", 100_000),
+    (TenutoUpstream, "max_tokens_to_sample", 100_000),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("kind", "field", "first"), KINDS)
+async def test_more_than_there_is_room_for_is_asked_again_with_what_fits(
+    server: ScriptedServer, kind: Any, field: str, first: int, as_stream: bool
+) -> None:
+    server.answers(refusing(lambda body: body[field] > 4000, WORDINGS["vLLM"]))
+    async with caller_of({"a": kind(base_url=server.url)}) as caller:
+        seen = await caller.complete(
+            model="claude-haiku-4-5", max_tokens_to_sample=100_000, stream=as_stream
+        )
+    assert (seen.status, seen.text) == (200, " Hello")
+    assert [request.body[field] for request in server.requests] == [first, 4000]
+    assert "max_tokens_to_sample was lowered to 4000" in seen.headers["warning"]
+
+
+async def test_it_is_asked_again_once_only(server: ScriptedServer) -> None:
+    server.answers(
+        whole({"error": {"message": WORDINGS["vLLM"]}}, 400),
+        whole({"error": {"message": WORDINGS["vLLM"].replace("4096", "2096")}}, 400),
+    )
+    async with caller_of({"a": OpenAIUpstream(base_url=server.url)}) as caller:
+        seen = await caller.complete(max_tokens_to_sample=100_000)
+    assert (seen.status, seen.final["error"]["type"]) == (400, "invalid_request_error")
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("kind", "field", "first"), KINDS)
+async def test_a_cap_holds_for_each_kind(
+    server: ScriptedServer, kind: Any, field: str, first: int
+) -> None:
+    async with caller_of({"a": kind(base_url=server.url, max_output_tokens=7)}) as caller:
+        await caller.complete(max_tokens_to_sample=50)
+        await caller.complete(max_tokens_to_sample=5)
+    assert [request.body[field] for request in server.requests] == [7, 5]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({}, {"temperature": 1.0}),
+        ({"top_p": 1}, {"temperature": 1.0}),
+        ({"top_p": -1, "top_k": -1}, {"temperature": 1.0}),
+        ({"top_p": 0}, {"temperature": 0.0}),
+        ({"top_p": 0, "top_k": 5, "temperature": 0.7}, {"temperature": 0.0}),
+        ({"top_p": 0.5}, {"temperature": 1.0, "top_p": 0.5}),
+        ({"temperature": 0, "top_p": 0.5, "top_k": 5}, {"temperature": 0.0}),
+        ({"temperature": 0.5, "top_k": 5}, {"temperature": 0.5, "top_k": 5}),
+    ],
+)
+@pytest.mark.parametrize("kind", [OpenAIUpstream, TenutoUpstream, MessagesUpstream])
+async def test_only_what_changes_anything_is_sent(
+    server: ScriptedServer, kind: Any, fields: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    strict = refusing(lambda body: not 0 < body.get("top_p", 0.5) < 1, "`top_p` must be < 1", 422)
+    server.answers(strict)
+    async with caller_of({"a": kind(base_url=server.url)}) as caller:
+        assert (await caller.complete(model="claude-3-haiku", **fields)).status == 200
+    (request,) = server.requests
+    names = ("temperature", "top_p", "top_k")
+    found = {name: request.body[name] for name in names if name in request.body}
+    default = {"temperature": 1.0} if kind is MessagesUpstream else {}
+    assert default | found == sent
+
+
+@pytest.mark.parametrize("top_p", [0.0, -1.0, 1.0, 2.0])
+def test_a_job_with_a_top_p_without_effect_is_asked_without_it(top_p: float) -> None:
+    sampling = sampling_of(Job(PROMPT, 5, temperature=0.7, top_p=top_p))
+    assert sampling == {"temperature": 0.0 if top_p <= 0 else 0.7}
+
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
+
+
+async def test_a_stream_is_asked_for_its_usage(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    end = data({"choices": [{"text": " Hi", "finish_reason": "stop"}]})
+    last = data({"choices": [], "usage": USAGE})
+    server.answers(stream(end, last, data("[DONE]")))
+    async with caller_of({"a": OpenAIUpstream(base_url=server.url)}) as caller:
+        assert (await caller.complete(stream=True)).text == " Hi"
+    assert server.requests[0].body["stream_options"] == {"include_usage": True}
+    assert "input_tokens=9 cached_tokens=unknown output_tokens=3" in caplog.text
+
+
+@pytest.mark.parametrize("after", [[HANG], [data({"choices": []}), HANG], []])
+async def test_an_end_without_usage_is_not_held_back_for_long(
+    server: ScriptedServer, after: Script
+) -> None:
+    server.answers(stream(data({"choices": [{"text": " Hi", "finish_reason": "stop"}]}), *after))
+    async with caller_of({"a": OpenAIUpstream(base_url=server.url)}) as caller, asyncio.timeout(2):
+        seen = await caller.complete(stream=True)
+        assert (seen.text, seen.final["stop_reason"]) == (" Hi", "stop_sequence")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Unrecognized request argument supplied: stream_options",
+        {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
+    ],
+)
+async def test_a_server_that_refuses_stream_options_is_not_asked_with_them_again(
+    server: ScriptedServer, words: object
+) -> None:
+    server.answers(refusing(lambda body: "stream_options" in body, words, 422))
+    async with caller_of({"a": OpenAIUpstream(base_url=server.url)}) as caller:
+        for _ in range(2):
+            assert (await caller.complete(stream=True)).text == " Hello"
+    asked = ["stream_options" in request.body for request in server.requests]
+    assert asked == [True, False, False]
+
+
+async def test_stream_options_are_left_out_where_the_settings_say_so(
+    server: ScriptedServer,
+) -> None:
+    upstream = OpenAIUpstream(base_url=server.url, takes_stream_options=False)
+    async with caller_of({"a": upstream}) as caller:
+        await caller.complete(stream=True)
+        await caller.complete(stream=False)
+    assert all("stream_options" not in request.body for request in server.requests)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("stops", "sent"),
+    [(["```"], None), (["```", "END"], ["END"]), (["python\nimport"], None), (["END"], ["END"])],
+)
+async def test_a_prefill_as_an_instruction_does_not_meet_the_stop_sequences(
+    server: ScriptedServer, stops: list[str], sent: list[str] | None, as_stream: bool
+) -> None:
+    def script(request: Received) -> Script:
+        # Like the service: the earliest of the stop sequences that it was given ends the text.
+        text = "```python\nprint(1)\n```\nEND"
+        given = request.body.get("stop_sequences", [])
+        found = [(text.find(stop), stop) for stop in given if stop in text]
+        at, stop = min(found, default=(len(text), None))
+        reason = "stop_sequence" if stop else "end_turn"
+        streamed = request.body["stream"]
+        return claude.answer(text[:at] or "", as_stream=streamed, reason=reason, stop=stop)
+
+    server.answers(script)
+    async with caller_of({"a": MessagesUpstream(base_url=server.url)}) as caller:
+        seen = await caller.complete(
+            HI + " ```python\n", model=NEW, stop_sequences=stops, stream=as_stream
+        )
+    assert server.requests[0].body.get("stop_sequences") == sent
+    expected = "print(1)\n" if "```" in stops else "print(1)\n```\n"
+    assert seen.text == (expected if "END" in stops or "```" in stops else expected + "END")
+    assert seen.final["stop"] == next(iter(s for s in stops if s in ("```", "END")), "\n\nHuman:")
+
+
+@given(st.text("ab", max_size=6), st.text("ab", min_size=1, max_size=4), st.text("ab", max_size=6))
+def test_a_stop_sequence_that_may_begin_in_a_text_is_found(
+    text: str, stop: str, after: str
+) -> None:
+    at = (text + after).find(stop)
+    if 0 <= at < len(text):
+        assert may_begin_in(stop, text)
+    if not may_begin_in(stop, text):
+        assert at < 0 or at >= len(text)
+
+
+@both_ways
+async def test_a_mark_behind_a_name_is_not_sent_to_the_messages_api(
+    server: ScriptedServer, as_stream: bool
+) -> None:
+    async with caller_of({"a": MessagesUpstream(base_url=server.url)}) as caller:
+        seen = await caller.complete(model="claude-sonnet-4-5[1m]", stream=as_stream)
+    assert server.requests[0].body["model"] == "claude-sonnet-4-5"
+    assert "claude-sonnet-4-5 is asked" in seen.headers["warning"]
+    assert seen.text == " Hello"
+
+
+@given(st.text("ab*", max_size=8), st.text("ab*", max_size=10))
+def test_a_pattern_matches_what_its_wildcards_allow(pattern: str, name: str) -> None:
+    def matches(pattern: str, name: str) -> bool:
+        if not pattern:
+            return not name
+        if pattern[0] == "*":
+            return any(matches(pattern[1:], name[at:]) for at in range(len(name) + 1))
+        return bool(name) and pattern[0] == name[0] and matches(pattern[1:], name[1:])
+
+    assert Pattern(pattern).matches(name) == matches(pattern, name)
+    assert Pattern(pattern).is_name == ("*" not in pattern)
+
+
+async def test_names_of_callers_are_not_kept() -> None:
+    async with caller_of({"a": MessagesUpstream(base_url="http://127.0.0.1:1")}) as caller:
+        # Refused before anything is sent: the name has been looked up in every table by then.
+        job = Job(parse_prompt("\n\nHuman:\n\nAssistant:"), 5)
+
+        async def ask(number: int) -> None:
+            name = f"{number:05}" + "x" * 100_000
+            with pytest.raises(Exception, match="first Human turn"):
+                await anext(caller.engine.generate(replace(job, model=name)))
+
+        await ask(0)
+        tracemalloc.start()
+        for number in range(1, 100):
+            await ask(number)
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert kept < 2_000_000  # The names alone are five times as much.
