@@ -110,7 +110,7 @@ def test_the_room_that_an_upstream_names(name: str) -> None:
     "words",
     [
         "request (5000 tokens) exceeds the available context size (4096 tokens)",
-        "This model's maximum context length is 4096 tokens. Your messages resulted in 5000 tokens.",
+        "This model's maximum context length is 4096 tokens. Your messages have 5000 tokens.",
         "prompt is too long: 5000 tokens > 2048 maximum",
         "max_tokens must be at least 1, got -5",
         "temperature: must be at most 2",
