@@ -37,6 +37,12 @@ def test_streaming(seen: dict[str, Any]) -> None:
     assert seen["stream"]["chunks"] >= len(TEXT.split())
 
 
+def test_a_stream_has_its_first_text(seen: dict[str, Any]) -> None:
+    first = seen["stream"]["text"]
+    assert first.strip()
+    assert ECHOED.startswith(first)
+
+
 @pytest.mark.feature("async")
 def test_acompletion(seen: dict[str, Any]) -> None:
     assert seen["asynchronous"]["plain"]["text"] == ECHOED

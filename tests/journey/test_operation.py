@@ -106,10 +106,10 @@ def test_a_log_that_nobody_reads_holds_no_request_up(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     with started(tmp_path, writer) as (process, url):
         os.close(writer)
-        # Some 200 bytes a line: several times what the pipe holds.
-        with httpx2.Client(base_url=url, timeout=PATIENCE_S) as client:
-            for _ in range(1500):
-                assert client.get("/v1/models/x").status_code == 200
+        # More than 150 bytes a line: more than the pipe holds.
+        with httpx2.Client(base_url=url, headers=HEADERS, timeout=20) as client:
+            for _ in range(600):
+                assert client.post("/v1/complete", json=BODY).status_code == 200
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
     os.close(reader)
