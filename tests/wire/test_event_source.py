@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.wire import event_source
-from tenuto.wire.event_source import EventSource, ServerSentEvent
+from tenuto.wire.event_source import EventSource, EventTooLong, ServerSentEvent
 
 CASES: dict[str, tuple[bytes, list[tuple[str, str]]]] = {
     "one event": (b'event: ping\ndata: {"type": "ping"}\n\n', [("ping", '{"type": "ping"}')]),
@@ -96,3 +96,25 @@ def test_an_event_without_end_is_not_kept_forever(monkeypatch: pytest.MonkeyPatc
     source.push(b"data: " + b"x" * 900)
     with pytest.raises(ValueError, match="longer than 1000 bytes"):
         source.push(b"x" * 900)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\n", b"\r\n", b"\r"])
+def test_what_no_blank_line_ends_is_there_for_those_who_can_tell(rest: bytes) -> None:
+    source = EventSource()
+    assert source.push(b"data: 1\n\nevent: a\ndata: 2" + rest) == [ServerSentEvent("", "1")]
+    assert source.held
+    assert source.end() == ServerSentEvent("a", "2")
+    assert source.end() is None
+
+
+def test_nothing_is_left_of_a_stream_that_ends_as_it_should() -> None:
+    source = EventSource()
+    source.push(b"\xef\xbb\xbfdata: 1\n\n")
+    assert (source.held, source.end()) == (0, None)
+    assert EventSource().end() is None
+
+
+def test_a_reader_may_keep_less_of_an_event() -> None:
+    source = EventSource(100)
+    with pytest.raises(EventTooLong, match="longer than 100 bytes"):
+        source.push(b"data: " + b"x" * 100)

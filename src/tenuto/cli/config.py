@@ -58,7 +58,9 @@ def _has_sections(value: Any) -> bool:
 def _toml(key: str, value: Any) -> str:
     if key == "api_keys":
         value = ["sha256:(hidden)" for _ in value]
-    if key in ("api_key", "basic_auth") and value is not None:
+    if key == "api_key":
         value = "(hidden)"
+    if key == "basic_auth":
+        value = "(hidden):(hidden)"
     # Texts, numbers, booleans and lists of texts are written in TOML as they are in JSON.
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

@@ -1,0 +1,136 @@
+"""Addresses and secrets of upstreams in the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenuto.cli.main import main
+from tenuto.settings import SettingsError, load
+from tenuto.settings_upstreams import ServerUpstream, api_root
+
+
+def write(folder: Path, *lines: str, kind: str = "openai") -> Path:
+    path = folder / "tenuto.toml"
+    path.write_text(
+        f'[engine]\nname = "routes"\n[engine.upstreams.a]\nkind = "{kind}"\n' + "\n".join(lines)
+    )
+    return path
+
+
+def upstream(path: Path, **environment: str) -> Any:
+    (one,) = load(path, environment).engine.upstreams.values()
+    assert isinstance(one, ServerUpstream)
+    return one
+
+
+URL = 'base_url = "http://127.0.0.1:1"'
+
+
+@pytest.mark.parametrize("written", ["sk-a\n", " sk-a", "sk-a\r\n", "\tsk-a "])
+def test_a_key_loses_the_line_end_of_its_file(tmp_path: Path, written: str) -> None:
+    path = write(tmp_path, URL, 'api_key = "$K"')
+    assert upstream(path, K=written).api_key == "sk-a"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-\u201cquoted", "sk-a\nb", "sk-a\x00", "sk-\u2026abc", "sk-a b"]
+)
+def test_a_key_that_no_header_can_hold_is_one_line_without_it(tmp_path: Path, key: str) -> None:
+    path = write(tmp_path, URL, 'api_key = "$K"')
+    with pytest.raises(SettingsError, match=r"\[engine.upstreams.a\] api_key: it holds") as caught:
+        load(path, {"K": key})
+    assert "sk-" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", " ", "\n"])
+def test_a_variable_without_a_key_is_an_error_that_names_it(tmp_path: Path, value: str) -> None:
+    path = write(tmp_path, URL, 'api_key = "$K"')
+    with pytest.raises(SettingsError, match=r"api_key: \$K is not set in the environment"):
+        load(path, {"K": value})
+
+
+def test_a_password_in_an_address_is_hidden_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, 'base_url = "http://user:hunt%40er2@10.0.0.1:8001/v1"')
+    one = upstream(path)
+    assert (one.base_url, one.basic_auth) == ("http://10.0.0.1:8001", "user:hunt@er2")
+    assert "er2" not in repr(load(path, {}))
+    assert main(["config", "--config", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "er2" not in printed
+    again = tmp_path / "again.toml"
+    again.write_text(printed)
+    assert load(again, {}).engine.upstreams["a"].base_url == one.base_url  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://user:hunter2@10.0.0.1/v1",
+        "user:hunter2@10.0.0.1",
+        "http://user:hunter2@",
+        "http://user:hunter2@10.0.0.1:99999",
+        "http://user:hunter2@10.0.0.1:x",
+        "http://user:hunter2@[::1",
+        "http://user:hunter2@10.0.0.1/?a=b",
+        "http://user:hunter2@10.0.0.1/#a",
+        "http://user:hunter2@10.0.0.1/a b",
+        "http://[",
+        "http://::1:8080",
+        "http://10.0.0.1:0",
+        "http://",
+    ],
+)
+def test_a_wrong_address_is_one_line_without_its_password(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, f'base_url = "{url}"')
+    assert main(["config", "--config", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert "[engine.upstreams.a] base_url: write it like http://" in shown.err
+    assert "hunter2" not in shown.err + shown.out
+    assert shown.err.count("\n") == 1
+
+
+def test_basic_authentication_has_a_setting(tmp_path: Path) -> None:
+    named = write(tmp_path, URL, 'basic_auth = "$B"')
+    assert upstream(named, B="user:pw\n").basic_auth == "user:pw"
+    with pytest.raises(SettingsError, match="basic_auth: write it like user:password"):
+        load(write(tmp_path, URL, 'basic_auth = "user"'), {})
+    both = write(tmp_path, 'base_url = "http://a:b@x"', 'basic_auth = "c:d"')
+    with pytest.raises(SettingsError, match="basic_auth is set, and base_url has a user name too"):
+        load(both, {})
+
+
+@pytest.mark.parametrize("other", ['api_key = "k"', "forward_key = true"])
+def test_two_values_of_one_header_exclude_each_other(tmp_path: Path, other: str) -> None:
+    lines = ('base_url = "http://a:b@x"', other)
+    with pytest.raises(SettingsError, match="basic_auth excludes api_key and forward_key"):
+        load(write(tmp_path, *lines), {})
+    # The other kinds send their keys in a header of their own.
+    for kind in ("messages", "tenuto"):
+        assert upstream(write(tmp_path, *lines, kind=kind)).basic_auth == "a:b"
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("http://x", "http://x/v1"),
+        ("http://[::1]:8080", "http://[::1]:8080/v1"),
+        ("http://x/v1", "http://x/v1"),
+        ("http://x/v3", "http://x/v3"),
+        ("http://x/v1beta/openai", "http://x/v1beta/openai"),
+        ("http://x/api/paas/v4", "http://x/api/paas/v4"),
+        ("http://v1", "http://v1/v1"),
+        ("http://x/v1x", "http://x/v1x/v1"),
+        ("http://x/a/chat/completions", "http://x/a"),
+        ("http://x/v1/messages", "http://x/v1"),
+    ],
+)
+def test_a_version_is_added_where_there_is_none(url: str, root: str) -> None:
+    assert api_root(url) == root
