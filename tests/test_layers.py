@@ -49,6 +49,7 @@ TABLE: Mapping[str, May] = {
     "settings_file": may(),
     "settings_tree": may(libraries="pydantic"),
     "settings_variables": may(),
+    "settings_client": may("settings_variables"),
     "settings_upstreams": may(libraries="annotated_types"),
     "wire": may("wire", libraries="pydantic"),
     "prompt": may("prompt", "wire.errors"),
@@ -96,7 +97,8 @@ TABLE: Mapping[str, May] = {
         libraries="httptools starlette uvicorn",
     ),
     "client": may(
-        *("client", "prompt.turns", "settings", "version", "wire"), libraries="httpx2 pydantic"
+        *("client", "prompt.turns", "settings_client", "version", "wire"),
+        libraries="httpx2 pydantic",
     ),
     # The one door from the client to a server: in memory, for a client with an engine.
     "client.embedded": may(
@@ -115,6 +117,7 @@ TABLE: Mapping[str, May] = {
             "prompt",
             "server",
             "settings",
+            "settings_client",
         ),
         *("stream", "wire"),
         libraries="rich typer",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.settings import Settings, SettingsError, client_environment, load, models_folder
+from tenuto.settings import Settings, SettingsError, load, models_folder
 from tenuto.settings_upstreams import OpenAIUpstream, RouteSettings
 
 
@@ -181,20 +181,3 @@ def test_a_hashed_key_is_one_that_the_file_may_hold(
     hashed = capsys.readouterr().out.strip()
     path = write(tmp_path, f'[server]\napi_keys = ["{hashed}"]\n')
     assert load(path, {}).server.api_keys == (hashed,)
-
-
-def test_a_clients_variables_are_tenutos_before_those_of_the_service() -> None:
-    nothing = client_environment({})
-    assert (nothing.api_key, nothing.auth_token, nothing.base_url) == (None, None, None)
-    assert nothing.headers == {}
-    theirs = {"ANTHROPIC_API_KEY": "a", "ANTHROPIC_BASE_URL": "http://a"}
-    assert client_environment(theirs).api_key == "a"
-    both = client_environment(theirs | {"TENUTO_API_KEY": "t", "TENUTO_AUTH_TOKEN": "b"})
-    assert (both.api_key, both.auth_token, both.base_url) == ("t", "b", "http://a")
-    assert client_environment({"TENUTO_API_KEY": ""}).api_key is None
-
-
-def test_a_clients_headers_are_a_line_each() -> None:
-    text = "x-team: search\nno header\n x-cost-centre :  a:b \n"
-    headers = client_environment({"TENUTO_CUSTOM_HEADERS": text}).headers
-    assert headers == {"x-team": "search", "x-cost-centre": "a:b"}

@@ -495,41 +495,6 @@ def _home(environment: Mapping[str, str]) -> Path:
         raise RuntimeError from None
 
 
-@dataclass(frozen=True, slots=True)
-class ClientEnvironment:
-    """What the environment tells a client: `TENUTO_…`, or else the official client's variables.
-
-    Attributes:
-        api_key: From TENUTO_API_KEY or ANTHROPIC_API_KEY.
-        auth_token: From TENUTO_AUTH_TOKEN or ANTHROPIC_AUTH_TOKEN.
-        base_url: From TENUTO_BASE_URL or ANTHROPIC_BASE_URL.
-        headers: From TENUTO_CUSTOM_HEADERS or ANTHROPIC_CUSTOM_HEADERS: a line each,
-            `name: value`.
-    """
-
-    api_key: str | None
-    auth_token: str | None
-    base_url: str | None
-    headers: dict[str, str]
-
-
-def client_environment(environment: Mapping[str, str] = os.environ) -> ClientEnvironment:
-    """What the environment tells a client. An empty variable is none."""
-
-    def either(name: str) -> str | None:
-        present = settings_variables.present
-        return present(environment, f"TENUTO_{name}") or present(environment, f"ANTHROPIC_{name}")
-
-    lines = (either("CUSTOM_HEADERS") or "").splitlines()
-    pairs = (line.partition(":") for line in lines if ":" in line)
-    return ClientEnvironment(
-        either("API_KEY"),
-        either("AUTH_TOKEN"),
-        either("BASE_URL"),
-        {name.strip(): value.strip() for name, _, value in pairs},
-    )
-
-
 def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
     """Remove what is wrong with the parts of `[engine]` that come in any number."""
     engine = values.get("engine", {})

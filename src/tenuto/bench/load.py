@@ -92,7 +92,7 @@ class Generator:
         load: Load,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url = f"{base_url.rstrip('/')}/v1/complete"
+        self._url = f"{base_url.rstrip('/').removesuffix('/v1')}/v1/complete"
         self._headers = {"anthropic-version": "2023-06-01", **headers}
         self._load = load
         self._transport = transport

@@ -121,7 +121,8 @@ def bench(
     there is. Other work on the machine slows both sides down: measure a quiet one.
     """  # noqa: D301 - the one backslash tells typer to keep these lines
     from tenuto.bench.load import Generator, Level, Load
-    from tenuto.settings import client_environment
+    from tenuto.client.transports import AsyncEnvironmentTransport, unlimited
+    from tenuto.settings_client import client_environment
 
     levels = _concurrencies(concurrency)
     if requests is not None and duration is not None:
@@ -138,20 +139,23 @@ def bench(
     )
     report = _Report(load, base_url or "a server of its own", json=json, plot=plot)
     with ExitStack() as exits:
-        environment = client_environment()
-        headers = {**environment.headers}
-        if environment.api_key:
-            headers["x-api-key"] = environment.api_key
-        elif environment.auth_token:
-            headers["authorization"] = f"Bearer {environment.auth_token}"
+        headers: dict[str, str] = {}
         url = base_url
+        if url is not None:
+            credentials = client_environment().credentials(url)
+            headers |= credentials.headers
+            if credentials.api_key:
+                headers["x-api-key"] = credentials.api_key
+            elif credentials.auth_token:
+                headers["authorization"] = f"Bearer {credentials.auth_token}"
         if url is None:
             from tenuto.cli.own_server import own_server
 
             typer.echo("Starting a server.", err=True)
             server = exits.enter_context(own_server(model, config))
             url, headers = server.url, {"x-api-key": server.key}
-        generator = Generator(url, headers, load)
+        transport = AsyncEnvironmentTransport(unlimited())
+        generator = Generator(url, headers, load, transport)
         try:
             if failure := asyncio.run(generator.warm_up()):
                 raise Failure(f"{base_url or 'the server'}: the first request failed: {failure}")

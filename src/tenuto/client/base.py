@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import date
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import httpx2
 from httpx2 import Timeout as Timeout
 
+from tenuto.client.addresses import endpoint, parse_base_url, shown
 from tenuto.client.call import Call
 from tenuto.client.given import NotGiven, Omit, not_given
+from tenuto.client.headers import check_name, check_value
 from tenuto.client.types import TimeoutSpec
 from tenuto.prompt.turns import ASSISTANT, HUMAN
-from tenuto.settings import client_environment
+from tenuto.settings_client import ClientEnvironment, Credentials
 from tenuto.version import __version__
 from tenuto.wire.names import retired_on
 
@@ -35,58 +38,6 @@ _MAX_KEPT_URLS = 16
 EMBEDDED_URL: Final = "http://localhost"
 
 
-class ClientOptions(TypedDict, total=False):
-    """The arguments of both clients, besides `http_client`.
-
-    Attributes:
-        api_key: Sent as `x-api-key`; else TENUTO_API_KEY or ANTHROPIC_API_KEY. A server without
-            keys needs none.
-        auth_token: Sent as `Authorization: Bearer`; else TENUTO_AUTH_TOKEN or
-            ANTHROPIC_AUTH_TOKEN. Where a key or a token is given, the environment is not asked
-            for the other.
-        base_url: The server, without `/v1`; else TENUTO_BASE_URL or ANTHROPIC_BASE_URL, else
-            `DEFAULT_BASE_URL`.
-        timeout: Seconds to wait for the next byte, an `httpx2.Timeout`, or None for no limit;
-            600, and 5 to connect, if not given.
-        max_retries: How often a request is sent again that failed for a reason that may pass.
-        default_headers: For all requests; they win over the client's own.
-        default_query: Parameters for all URLs.
-        engine: Answer here, without a server: `local` with the built-in model, `local:PATH.gguf`,
-            or `echo`, which repeats the question.
-    """
-
-    api_key: str | None
-    auth_token: str | None
-    base_url: str | httpx2.URL | None
-    timeout: TimeoutSpec | NotGiven
-    max_retries: int
-    default_headers: Mapping[str, str] | None
-    default_query: Mapping[str, object] | None
-    engine: str | None
-    _strict_response_validation: bool
-
-
-class CopyOptions(TypedDict, total=False):
-    """The arguments of `with_options`: what to change, as in `ClientOptions`.
-
-    Attributes:
-        default_headers: On top of those that the client has.
-        set_default_headers: Instead of them.
-        default_query: On top of those that the client has.
-        set_default_query: Instead of them.
-    """
-
-    api_key: str | None
-    auth_token: str | None
-    base_url: str | httpx2.URL | None
-    timeout: TimeoutSpec | NotGiven
-    max_retries: int | NotGiven
-    default_headers: Mapping[str, str] | None
-    set_default_headers: Mapping[str, str] | None
-    default_query: Mapping[str, object] | None
-    set_default_query: Mapping[str, object] | None
-
-
 HttpT = TypeVar("HttpT")
 
 
@@ -94,52 +45,73 @@ class Pool(Generic[HttpT]):
     """The HTTP client that a client and its copies share.
 
     It is made when it is first needed: reading the certificates of TLS takes a tenth of a second.
+    A process that was forked makes its own, since two processes cannot share a connection.
 
     Args:
         make: Makes it.
-        made: One of the caller's own instead, which nobody else closes.
+        given: One of the caller's own instead, which nobody else closes.
         forget: Closes one that was made here, when all clients are gone that shared it.
 
     Attributes:
-        made: The HTTP client, None before it is needed.
+        given: The caller's own HTTP client, if there is one.
         closed: Whether it was closed, needed or not.
     """
 
-    made: HttpT | None
+    given: HttpT | None
     closed: bool
 
     def __init__(
         self,
         make: Callable[[], HttpT],
-        made: HttpT | None = None,
+        given: HttpT | None = None,
         forget: Callable[[HttpT], None] | None = None,
     ) -> None:
-        self.made = made
+        self.given = given
         self.closed = False
+        self._made: HttpT | None = None
         self._make = make
         self._forget = forget
+        self._finalizer: Any = None
         self._lock = Lock()
+        self._pid = os.getpid()
 
     def get(self) -> HttpT:
-        """The HTTP client. Threads may ask at the same time."""
+        """Return the HTTP client. Threads may ask at the same time."""
+        self._leave_the_parents()
         with self._lock:
             if self.closed:
                 raise RuntimeError("the client is closed")
-            if self.made is None:
-                self.made = self._make()
+            if self.given is not None:
+                return self.given
+            if self._made is None:
+                self._made = self._make()
                 if self._forget is not None:
-                    weakref.finalize(self, self._forget, self.made)
-            return self.made
+                    self._finalizer = weakref.finalize(self, self._forget, self._made)
+            return self._made
+
+    def follows_redirects(self) -> bool:
+        """Return whether redirects within an origin are followed: the caller's client decides."""
+        return self.given is None or bool(getattr(self.given, "follow_redirects", True))
 
     def close(self) -> HttpT | None:
-        """Gives no HTTP client any more. Returns the one that there is, for closing it."""
+        """Give no HTTP client any more. Returns the one that there is, for closing it."""
+        self._leave_the_parents()
         with self._lock:
             self.closed = True
-            return self.made
+            return self.given or self._made
+
+    def _leave_the_parents(self) -> None:
+        """In a forked process, forget the connections of the parent without closing them."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._lock = Lock()
+            self._made = None
+            if self._finalizer is not None:
+                self._finalizer.detach()
 
 
 class BaseClient:
-    """The half of a client that does no input or output. See `ClientOptions`."""
+    """The half of a client that does no input or output."""
 
     HUMAN_PROMPT: ClassVar = HUMAN
     AI_PROMPT: ClassVar = ASSISTANT
@@ -150,8 +122,9 @@ class BaseClient:
     max_retries: int
     engine: str | None
 
-    def __init__(
+    def _configure(
         self,
+        environment: ClientEnvironment,
         *,
         api_key: str | None = None,
         auth_token: str | None = None,
@@ -163,51 +136,89 @@ class BaseClient:
         engine: str | None = None,
         _strict_response_validation: bool = False,
     ) -> None:
-        environment = client_environment()
         if engine is not None and base_url is not None:
             raise ValueError("engine answers without a server: leave out engine or base_url")
         if max_retries is None or max_retries < 0:
             raise ValueError("max_retries must be 0 or more; 0 turns retries off")
-        if api_key is None and auth_token is None:
-            api_key, auth_token = environment.api_key, environment.auth_token
         for name, value in (("api_key", api_key), ("auth_token", auth_token)):
-            if value is not None and not value.isprintable():
-                raise ValueError(
-                    f"{name} holds a character that no header may hold, maybe a newline"
-                )
-        if engine is not None:
-            base_url = EMBEDDED_URL
+            if value is not None:
+                check_value(value, name)
         self.api_key = api_key
         self.auth_token = auth_token
-        self.base_url = base_url or environment.base_url or DEFAULT_BASE_URL
         self.timeout = DEFAULT_TIMEOUT if isinstance(timeout, NotGiven) else timeout
         self.max_retries = max_retries
         self.engine = engine
-        self._custom_headers = environment.headers | dict(default_headers or {})
+        self._environment = environment
+        # The key and the token that the environment allowed for the address; None if the caller
+        # gave one of the two.
+        self._allowed: tuple[str | None, str | None] | None = (
+            (None, None) if api_key is None and auth_token is None else None
+        )
+        self._given_headers = dict(default_headers or {})
         self._custom_query = dict(default_query or {})
         self._strict = _strict_response_validation
         self._warned: set[str] = set()
+        self._aim(base_url or None)
+        for name, value in self._given_headers.items():
+            check_name(name)
+            check_value(value, f"the header {name}")
+
+    def __repr__(self) -> str:
+        where = f"base_url={shown(self._base_url)!r}"
+        if self.engine is not None:
+            where = f"engine={self.engine!r}"
+        return f"{type(self).__name__}({where}, max_retries={self.max_retries})"
 
     @property
     def base_url(self) -> httpx2.URL:
-        """The server; its path ends in a slash. It may be set to a text."""
+        """The server; its path ends in a slash. It may be set to a text.
+
+        Credentials from the environment are looked up again for the new address.
+        """
         return self._base_url
 
     @base_url.setter
     def base_url(self, url: str | httpx2.URL) -> None:
-        parsed = httpx2.URL(url)
-        if not parsed.path.endswith("/"):
-            parsed = parsed.copy_with(path=parsed.path + "/")
-        self._base_url = parsed
+        if self.engine is not None:
+            raise ValueError("engine answers without a server: base_url cannot be set")
+        self._aim(url)
+
+    def _aim(self, base_url: str | httpx2.URL | None) -> None:
+        """Set the address, and the credentials that the environment allows for it."""
+        environment = self._environment
+        url, what = base_url, "base_url"
+        if self.engine is not None:
+            url = EMBEDDED_URL
+        elif url is None and environment.base_url is not None:
+            url, what = environment.base_url, environment.base_url_source
+        self._base_url = parse_base_url(DEFAULT_BASE_URL if url is None else url, what)
+        self._named_base_url = base_url
         self._urls: dict[str, httpx2.URL] = {}
+        allowed = Credentials()
+        if self.engine is None:
+            allowed = environment.credentials(None if base_url is None else str(self._base_url))
+        for name, value in allowed.headers.items():
+            check_name(name)
+            check_value(value, f"the header {name} in {allowed.sources['headers']}")
+        self._environment_headers = allowed.headers
+        if self._asks_environment():
+            self.api_key, self.auth_token = allowed.api_key, allowed.auth_token
+            self._allowed = (self.api_key, self.auth_token)
+            for name, secret in (("api_key", self.api_key), ("auth_token", self.auth_token)):
+                if secret is not None:
+                    check_value(secret, f"{name} from {allowed.sources[name]}")
+
+    def _asks_environment(self) -> bool:
+        """Return whether key and token come from the environment, and not from the caller."""
+        return self._allowed == (self.api_key, self.auth_token)
 
     @property
     def auth_headers(self) -> dict[str, str]:
         """The headers with the key and the token, where there are any."""
         headers = {}
-        if self.api_key is not None:
+        if self.api_key:
             headers["x-api-key"] = self.api_key
-        if self.auth_token is not None:
+        if self.auth_token:
             headers["authorization"] = f"Bearer {self.auth_token}"
         return headers
 
@@ -224,6 +235,10 @@ class BaseClient:
         }
 
     @property
+    def _custom_headers(self) -> dict[str, str]:
+        return {**self._environment_headers, **self._given_headers}
+
+    @property
     def default_query(self) -> dict[str, object]:
         """The parameters of every URL."""
         return dict(self._custom_query)
@@ -232,7 +247,7 @@ class BaseClient:
         """Where a path is. Kept, since parsing a URL costs as much as reading an answer."""
         url = self._urls.get(path)
         if url is None:
-            url = self._base_url.copy_with(path=self._base_url.path.rstrip("/") + path)
+            url = endpoint(self._base_url, path)
             if len(self._urls) < _MAX_KEPT_URLS:
                 self._urls[path] = url
         return url
@@ -241,10 +256,13 @@ class BaseClient:
         """The arguments of httpx2's `build_request`."""
         headers = self.default_headers
         for name, value in (call.headers or {}).items():
+            check_name(name)
             if isinstance(value, Omit):
                 headers.pop(name.lower(), None)
             else:
                 headers[name.lower()] = value
+        for name, value in headers.items():
+            check_value(value, f"the header {name}")
         content = call.content
         if content is None:
             headers.pop("content-type", None)
@@ -262,7 +280,7 @@ class BaseClient:
     def _copy(self, **changes: Any) -> Self:
         """A client like this one, but for some changes, and still without connections."""
         new = type(self).__new__(type(self))
-        BaseClient.__init__(new, **self._options(**changes))
+        new._configure(self._environment, **self._options(**changes))
         new._warned = self._warned
         return new
 
@@ -282,13 +300,13 @@ class BaseClient:
             raise ValueError("give default_query, which adds, or set_default_query, not both")
         headers, query = set_default_headers, set_default_query
         options: dict[str, Any] = {
-            "api_key": self.api_key,
-            "auth_token": self.auth_token,
-            "base_url": None if self.engine else self.base_url,
+            "api_key": None if self._asks_environment() else self.api_key,
+            "auth_token": None if self._asks_environment() else self.auth_token,
+            "base_url": None if self.engine else self._named_base_url,
             "timeout": self.timeout,
             "max_retries": self.max_retries,
             "engine": self.engine,
-            "default_headers": self._custom_headers | dict(default_headers or {})
+            "default_headers": self._given_headers | dict(default_headers or {})
             if headers is None
             else headers,
             "default_query": self._custom_query | dict(default_query or {})

@@ -26,10 +26,13 @@ response, 200; its `.type` says what happened.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import httpx2
+
+from tenuto.client.addresses import origin, shown
 
 ErrorType = Literal[
     "invalid_request_error",
@@ -47,7 +50,16 @@ ErrorType = Literal[
 
 
 class AnthropicError(Exception):
-    """Anything that goes wrong between a client and its server."""
+    """Anything that goes wrong between a client and its server.
+
+    Errors can be pickled and copied. Of a request that leaves its method and its URL without a
+    query, of a response also the status, the headers and what was read of the body: no key and
+    no prompt.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: _reduced(value) for name, value in vars(self).items()}
+        return _restored, (type(self), self.args, state)
 
 
 class APIError(AnthropicError):
@@ -219,6 +231,33 @@ _CLASSES: Final[dict[int, type[APIStatusError]]] = {
 }
 
 
+# Secrets, and what describes the body on its way and no longer holds for it.
+_NOT_KEPT: Final = ("set-cookie", "content-encoding", "content-length", "transfer-encoding")
+
+
+def _restored(kind: type[AnthropicError], args: Any, state: dict[str, Any]) -> AnthropicError:
+    """Make an error that was pickled or copied, without its constructor."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
+
+
+def _reduced(value: object) -> object:
+    """What is kept of an attribute of an error when it is pickled or copied."""
+    if isinstance(value, httpx2.Request):
+        return httpx2.Request(value.method, shown(value.url))
+    if isinstance(value, httpx2.Response):
+        content = b""
+        with contextlib.suppress(httpx2.StreamError):  # In a stream, none of it was kept.
+            content = value.content
+        headers = [each for each in value.headers.multi_items() if each[0] not in _NOT_KEPT]
+        kept = httpx2.Response(value.status_code, headers=headers, content=content)
+        with contextlib.suppress(RuntimeError):  # It was made without a request, in a test.
+            kept.request = httpx2.Request(value.request.method, shown(value.request.url))
+        return kept
+    return value
+
+
 def error_of_response(response: httpx2.Response) -> APIStatusError:
     """The error that a response stands for, whose body has been read."""
     status = response.status_code
@@ -250,14 +289,43 @@ def error_of_transport(
     """The error for a request that got no answer, or not all of it."""
     if isinstance(error, httpx2.TimeoutException):
         return APITimeoutError(request)
-    reason = str(error) or type(error).__name__
-    where = f"{request.method} {request.url}"
-    remedy = ""
-    if isinstance(error, httpx2.ConnectError):
-        remedy = (
-            ". Is a server running there? `tenuto serve` starts one; `base_url` or "
-            "TENUTO_BASE_URL names another"
-        )
+    reason = (str(error) or type(error).__name__).rstrip(". ")
+    where = f"{request.method} {shown(request.url)}"
     return APIConnectionError(
-        message=f"Connection error. {where}: {reason}{remedy}.", request=request
+        message=f"Connection error. {where}: {reason}.{_remedy(error, request, reason)}",
+        request=request,
     )
+
+
+def _remedy(
+    error: httpx2.HTTPError | httpx2.StreamError, request: httpx2.Request, reason: str
+) -> str:
+    """What the caller can do about a connection error, with a blank in front; "" for nothing."""
+    here = origin(request.url)
+    if isinstance(error, httpx2.ConnectError):
+        if any(words in reason for words in _NOT_TLS):
+            plain = here.replace("https://", "http://", 1)
+            return f" The server there does not speak TLS: try {plain} as `base_url`."
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return (
+                " Its certificate is not trusted here: SSL_CERT_FILE names a file of certificates "
+                "to trust."
+            )
+        return (
+            " Is a server running there? `tenuto serve` starts one; `base_url` or "
+            "TENUTO_BASE_URL names another."
+        )
+    if isinstance(error, httpx2.RemoteProtocolError) and "\\x15\\x03" in reason:
+        secure = here.replace("http://", "https://", 1)
+        return f" The server there speaks TLS: try {secure} as `base_url`."
+    return ""
+
+
+# How OpenSSL, in its older and newer versions, calls an answer that is not TLS.
+_NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure")
+
+
+# Users know them by these names; `pickle` and `help` go by them, too.
+for _kind in list(vars().values()):
+    if isinstance(_kind, type) and issubclass(_kind, AnthropicError):
+        _kind.__module__ = "tenuto" if _kind is not StreamAlreadyConsumed else __name__

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import httpx2
 
 from tenuto.client.errors import error_of_response, error_of_transport
+from tenuto.client.redirects import follow
 from tenuto.client.retries import delay_s, should_retry
 
 
@@ -65,7 +66,7 @@ class Answer:
 
 
 # What would go wrong in the same way again.
-_HOPELESS = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.TooManyRedirects)
+_HOPELESS = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
 
 
 def exchange(
@@ -73,6 +74,7 @@ def exchange(
     *,
     max_retries: int,
     stream: bool,
+    follow_redirects: bool = True,
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
 ) -> Generator[Step, Outcome, Answer]:
@@ -82,6 +84,7 @@ def exchange(
         request: What to send; the same bytes each time.
         max_retries: How often to ask again at most, 0 or more.
         stream: Whether the answer is left unread.
+        follow_redirects: Whether redirects within the same origin are followed.
         clock: Seconds since 1970.
         chance: See `delay_s`.
 
@@ -89,16 +92,23 @@ def exchange(
         The answer, once it is a success.
 
     Raises:
-        APIStatusError: The server answered with an error, and for the last time.
+        APIStatusError: The server answered with an error, and for the last time, or with a
+            redirect that is not followed.
         APIConnectionError: It did not answer, or not to the end.
     """
-    taken = 0
+    taken = redirects = 0
+    first = request
     while True:
         outcome = yield Send(request)
         headers: Mapping[str, str] = {}
         retry = taken < max_retries
         if isinstance(outcome, httpx2.Response):
             response = outcome
+            if response.is_redirect:
+                yield Close(response)
+                request = follow(request, response, taken=redirects, allowed=follow_redirects)
+                redirects += 1
+                continue
             if not response.is_error:
                 broken = None if stream else (yield Read(response))
                 if broken is None:
@@ -116,3 +126,4 @@ def exchange(
             raise error_of_transport(outcome, request) from outcome
         yield Wait(delay_s(taken, headers, now=clock(), chance=chance()))
         taken += 1
+        request, redirects = first, 0

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Generator
+import weakref
+from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar
 
 import httpx2
 
 from tenuto.client.base import (
     DEFAULT_CONNECTION_LIMITS,
+    DEFAULT_MAX_RETRIES,
     BaseClient,
-    ClientOptions,
-    CopyOptions,
     Pool,
 )
 from tenuto.client.call import Call
 from tenuto.client.exchange import Answer, Close, Outcome, Read, Send, Step, exchange
+from tenuto.client.given import NotGiven, not_given
+from tenuto.client.keywords import checked
 from tenuto.client.responses import (
     APIResponse,
     AsyncAPIResponse,
@@ -26,6 +29,9 @@ from tenuto.client.responses import (
     RawResponse,
     ResponseContextManager,
 )
+from tenuto.client.transports import AsyncEnvironmentTransport, EnvironmentTransport
+from tenuto.client.types import TimeoutSpec
+from tenuto.settings_client import client_environment
 
 T = TypeVar("T")
 
@@ -35,30 +41,113 @@ class SyncSender(BaseClient):
 
     _pool: Pool[httpx2.Client]
 
+    @checked
     def __init__(
-        self, *, http_client: httpx2.Client | None = None, **options: Unpack[ClientOptions]
+        self,
+        *,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        base_url: str | httpx2.URL | None = None,
+        engine: str | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        http_client: httpx2.Client | None = None,
+        _strict_response_validation: bool = False,
     ) -> None:
-        super().__init__(**options)
+        """Make a client. It connects when it is first used.
+
+        Args:
+            api_key: Sent as `x-api-key`. If neither this nor `auth_token` is given, both come from
+                the environment, where the address allows it: see docs/client.md. A server without
+                keys needs none; "" sends none.
+            auth_token: Sent as `Authorization: Bearer`.
+            base_url: The server; else TENUTO_BASE_URL or ANTHROPIC_BASE_URL, else
+                `http://127.0.0.1:8000`.
+            engine: Answer in this process, without a server: `local` with the model of the
+                settings, `local:MODEL` with a file, a downloaded model or `hf:org/repo:file`, or
+                `echo`, which repeats the question.
+            timeout: Seconds to wait for the next byte, an `httpx2.Timeout`, or None for no limit;
+                600, and 5 to connect, if not given.
+            max_retries: How often a request is sent again that failed for a reason that may pass.
+            default_headers: For all requests; they win over the client's own.
+            default_query: Parameters for all URLs.
+            http_client: An `httpx2.Client` with proxies, certificates or hooks of its own.
+
+        Raises:
+            TypeError: An argument is unknown or of a wrong type.
+            ValueError: An argument is wrong, arguments contradict each other, or there is no such
+                engine or model.
+            ImportError: The engine is not installed.
+        """
+        self._configure(
+            client_environment(),
+            api_key=api_key,
+            auth_token=auth_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            default_query=default_query,
+            engine=engine,
+            _strict_response_validation=_strict_response_validation,
+        )
         _check_http_client(self.engine, http_client, httpx2.Client)
-        transport: httpx2.BaseTransport | None = None
+        embedded: httpx2.BaseTransport | None = None
         if self.engine is not None:
             from tenuto.client.embedded import EmbeddedTransport
 
-            transport = EmbeddedTransport(self.engine)
+            embedded = EmbeddedTransport(self.engine)
         self._pool = Pool(
             lambda: httpx2.Client(
-                limits=DEFAULT_CONNECTION_LIMITS, follow_redirects=True, transport=transport
+                transport=embedded or EnvironmentTransport(DEFAULT_CONNECTION_LIMITS)
             ),
             http_client,
             httpx2.Client.close,
         )
 
+    @checked
     def copy(
-        self, *, http_client: httpx2.Client | None = None, **changes: Unpack[CopyOptions]
+        self,
+        *,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        base_url: str | httpx2.URL | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+        max_retries: int | NotGiven = not_given,
+        default_headers: Mapping[str, str] | None = None,
+        set_default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        set_default_query: Mapping[str, object] | None = None,
+        http_client: httpx2.Client | None = None,
     ) -> Self:
-        """A client with some options changed; it shares the connections of this one."""
+        """Make a client with some options changed; it shares the connections of this one.
+
+        Args:
+            api_key: As in the constructor, and so are all others; None leaves them as they are.
+            auth_token: Sent as `Authorization: Bearer`.
+            base_url: The server.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit.
+            max_retries: How often a failed request is sent again.
+            default_headers: On top of those that the client has.
+            set_default_headers: Instead of them.
+            default_query: On top of those that the client has.
+            set_default_query: Instead of them.
+            http_client: An `httpx2.Client` instead of the connections of this client.
+        """
         _check_http_client(self.engine, http_client, httpx2.Client)
-        new = self._copy(**changes)
+        new = self._copy(
+            api_key=api_key,
+            auth_token=auth_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            set_default_headers=set_default_headers,
+            default_query=default_query,
+            set_default_query=set_default_query,
+        )
         new._pool = self._pool if http_client is None else Pool(lambda: http_client, http_client)
         return new
 
@@ -99,7 +188,16 @@ class SyncSender(BaseClient):
     def _answer(self, call: Call[Any], *, stream: bool) -> Answer:
         http = self._pool.get()
         request = http.build_request(**self._parts(call))
-        return self._take(http, exchange(request, max_retries=self.max_retries, stream=stream))
+        steps = exchange(
+            request,
+            max_retries=self.max_retries,
+            stream=stream,
+            follow_redirects=self._pool.follows_redirects(),
+        )
+        answer = self._take(http, steps)
+        if stream:
+            _close_when_dropped(answer.response)
+        return answer
 
     @staticmethod
     def _take(http: httpx2.Client, steps: Generator[Step, Outcome, Answer]) -> Answer:
@@ -114,7 +212,7 @@ class SyncSender(BaseClient):
             try:
                 match step:
                     case Send(request):
-                        outcome = http.send(request, stream=True)
+                        outcome = http.send(request, stream=True, follow_redirects=False)
                     case Read(response):
                         response.read()
                     case Close(response):
@@ -130,29 +228,112 @@ class AsyncSender(BaseClient):
 
     _pool: Pool[httpx2.AsyncClient]
 
+    @checked
     def __init__(
-        self, *, http_client: httpx2.AsyncClient | None = None, **options: Unpack[ClientOptions]
+        self,
+        *,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        base_url: str | httpx2.URL | None = None,
+        engine: str | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        http_client: httpx2.AsyncClient | None = None,
+        _strict_response_validation: bool = False,
     ) -> None:
-        super().__init__(**options)
+        """Make a client. It connects when it is first used.
+
+        Args:
+            api_key: Sent as `x-api-key`. If neither this nor `auth_token` is given, both come from
+                the environment, where the address allows it: see docs/client.md. A server without
+                keys needs none; "" sends none.
+            auth_token: Sent as `Authorization: Bearer`.
+            base_url: The server; else TENUTO_BASE_URL or ANTHROPIC_BASE_URL, else
+                `http://127.0.0.1:8000`.
+            engine: Answer in this process, without a server: `local` with the model of the
+                settings, `local:MODEL` with a file, a downloaded model or `hf:org/repo:file`, or
+                `echo`, which repeats the question.
+            timeout: Seconds to wait for the next byte, an `httpx2.Timeout`, or None for no limit;
+                600, and 5 to connect, if not given.
+            max_retries: How often a request is sent again that failed for a reason that may pass.
+            default_headers: For all requests; they win over the client's own.
+            default_query: Parameters for all URLs.
+            http_client: An `httpx2.AsyncClient` with proxies, certificates or hooks of its own.
+
+        Raises:
+            TypeError: An argument is unknown or of a wrong type.
+            ValueError: An argument is wrong, arguments contradict each other, or there is no such
+                engine or model.
+            ImportError: The engine is not installed.
+        """
+        self._configure(
+            client_environment(),
+            api_key=api_key,
+            auth_token=auth_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            default_query=default_query,
+            engine=engine,
+            _strict_response_validation=_strict_response_validation,
+        )
         _check_http_client(self.engine, http_client, httpx2.AsyncClient)
-        transport: httpx2.AsyncBaseTransport | None = None
+        embedded: httpx2.AsyncBaseTransport | None = None
         if self.engine is not None:
             from tenuto.client.embedded import AsyncEmbeddedTransport
 
-            transport = AsyncEmbeddedTransport(self.engine)
+            embedded = AsyncEmbeddedTransport(self.engine)
         self._pool = Pool(
             lambda: httpx2.AsyncClient(
-                limits=DEFAULT_CONNECTION_LIMITS, follow_redirects=True, transport=transport
+                transport=embedded or AsyncEnvironmentTransport(DEFAULT_CONNECTION_LIMITS)
             ),
             http_client,
         )
 
+    @checked
     def copy(
-        self, *, http_client: httpx2.AsyncClient | None = None, **changes: Unpack[CopyOptions]
+        self,
+        *,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        base_url: str | httpx2.URL | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+        max_retries: int | NotGiven = not_given,
+        default_headers: Mapping[str, str] | None = None,
+        set_default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        set_default_query: Mapping[str, object] | None = None,
+        http_client: httpx2.AsyncClient | None = None,
     ) -> Self:
-        """A client with some options changed; it shares the connections of this one."""
+        """Make a client with some options changed; it shares the connections of this one.
+
+        Args:
+            api_key: As in the constructor, and so are all others; None leaves them as they are.
+            auth_token: Sent as `Authorization: Bearer`.
+            base_url: The server.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit.
+            max_retries: How often a failed request is sent again.
+            default_headers: On top of those that the client has.
+            set_default_headers: Instead of them.
+            default_query: On top of those that the client has.
+            set_default_query: Instead of them.
+            http_client: An `httpx2.AsyncClient` instead of the connections of this client.
+        """
         _check_http_client(self.engine, http_client, httpx2.AsyncClient)
-        new = self._copy(**changes)
+        new = self._copy(
+            api_key=api_key,
+            auth_token=auth_token,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            default_headers=default_headers,
+            set_default_headers=set_default_headers,
+            default_query=default_query,
+            set_default_query=set_default_query,
+        )
         new._pool = self._pool if http_client is None else Pool(lambda: http_client, http_client)
         return new
 
@@ -197,8 +378,16 @@ class AsyncSender(BaseClient):
     async def _answer(self, call: Call[Any], *, stream: bool) -> Answer:
         http = self._pool.get()
         request = http.build_request(**self._parts(call))
-        steps = exchange(request, max_retries=self.max_retries, stream=stream)
-        return await self._take(http, steps)
+        steps = exchange(
+            request,
+            max_retries=self.max_retries,
+            stream=stream,
+            follow_redirects=self._pool.follows_redirects(),
+        )
+        answer = await self._take(http, steps)
+        if stream:
+            _close_on_the_loop_when_dropped(answer.response)
+        return answer
 
     @staticmethod
     async def _take(http: httpx2.AsyncClient, steps: Generator[Step, Outcome, Answer]) -> Answer:
@@ -213,7 +402,7 @@ class AsyncSender(BaseClient):
             try:
                 match step:
                     case Send(request):
-                        outcome = await http.send(request, stream=True)
+                        outcome = await http.send(request, stream=True, follow_redirects=False)
                     case Read(response):
                         await response.aread()
                     case Close(response):
@@ -235,3 +424,42 @@ def _check_http_client(engine: str | None, http_client: object, kind: type) -> N
             f"http_client must be an httpx2.{kind.__name__}, not {found.__module__}."
             f"{found.__qualname__}; the classes of httpx2 take the same arguments"
         )
+
+
+def _close_when_dropped(response: httpx2.Response) -> None:
+    """Close the connection of a response whose last reference is gone, whoever held it."""
+    stream = response.stream
+    assert isinstance(stream, httpx2.SyncByteStream)
+
+    def close() -> None:
+        # The connection may have ended long ago, and there is nobody to report to.
+        with contextlib.suppress(Exception):
+            stream.close()
+
+    weakref.finalize(response, close).atexit = False
+
+
+def _close_on_the_loop_when_dropped(response: httpx2.Response) -> None:
+    """As `_close_when_dropped`; the closing runs on the loop that the response belongs to."""
+    stream = response.stream
+    assert isinstance(stream, httpx2.AsyncByteStream)
+    loop = asyncio.get_running_loop()
+
+    async def close() -> None:
+        with contextlib.suppress(Exception):
+            await stream.aclose()
+
+    def begin() -> None:
+        # Made here and not before: on a loop that has ended, nobody would await it.
+        task = loop.create_task(close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    def schedule() -> None:
+        with contextlib.suppress(RuntimeError):  # The loop has ended, and its connections with it.
+            loop.call_soon_threadsafe(begin)
+
+    weakref.finalize(response, schedule).atexit = False
+
+
+_closing: set[asyncio.Task[None]] = set()

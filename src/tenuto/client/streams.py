@@ -18,6 +18,7 @@ import httpx2
 from tenuto.client.call import parse_object
 from tenuto.client.errors import (
     APIError,
+    APIStatusError,
     IncompleteStreamError,
     error_of_event,
     error_of_transport,
@@ -43,6 +44,13 @@ class StreamReader:
         self._texts: list[str] = []
         self._logprobs: list[dict[str, Any]] = []
         self._last: Completion | None = None
+        self._error: APIError | None = None
+        self.closed = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the final event has come."""
+        return self._last is not None and self._last.stop_reason is not None
 
     def push(self, data: bytes) -> list[Completion | APIError]:
         """The pieces that some bytes complete. An error is always the last of them."""
@@ -58,30 +66,57 @@ class StreamReader:
             items.append(error)
         except ValueError as error:
             items.append(self._incomplete(f"{error}."))
+        if items and isinstance(last := items[-1], APIError):
+            self._error = last
         return items
 
-    def end(self) -> None:
-        """The response has ended.
+    def end(self) -> list[Completion]:
+        """Take the end of the response. Some servers leave out the blank line that ends it.
+
+        Returns:
+            The last piece, where only the blank line after it is missing.
 
         Raises:
-            IncompleteStreamError: It ended too early.
+            APIError: The response ended too early, or in an error.
         """
-        if self._last is not None and self._last.stop_reason is not None:
-            return
+        if self.complete:
+            return []
+        rest = self.push(b"\n\n")
+        if self.complete:
+            return [item for item in rest if isinstance(item, Completion)]
+        if isinstance(self._error, APIStatusError):
+            raise self._error
         kind = self._response.headers.get("content-type", "none")
         if not kind.startswith("text/event-stream"):
-            raise self._incomplete(f"the answer is no stream, its content type is {kind}.")
-        raise self._incomplete(
-            "the server or something before it closed the connection. The text may lack its end."
-        )
+            why = f"the answer is no stream, its content type is {kind}."
+        else:
+            why = (
+                "the server or something before it closed the connection. The text may lack its "
+                "end."
+            )
+        self._error = self._incomplete(why)
+        raise self._error
 
-    def broken(self, error: httpx2.HTTPError | httpx2.StreamError) -> APIError:
-        """The error for a connection that broke, or a response that somebody else has read."""
-        return error_of_transport(error, self._response.request)
+    def broken(self, error: httpx2.HTTPError | httpx2.StreamError) -> APIError | None:
+        """Return the error for a connection that broke, or a response that was read elsewhere.
+
+        None if the final event had come: the completion is whole.
+        """
+        if self.closed or self.complete:
+            return None
+        self._error = error_of_transport(error, self._response.request)
+        return self._error
 
     def final(self) -> Completion:
-        """All pieces as one, when the stream is at its end."""
-        assert self._last is not None
+        """Return all pieces as one, when nothing more will come.
+
+        Raises:
+            APIError: The stream ended in an error, or was closed before its final event.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._last is None or not self.complete:
+            raise self._incomplete("it was closed here.")
         whole: dict[str, object] = {"completion": "".join(self._texts)}
         if self._logprobs:
             whole["logprobs"] = _joined(self._logprobs)
@@ -116,7 +151,7 @@ def _joined(logprobs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 class Stream(Generic[ItemT]):
     """A completion as it is written: an iterator over its pieces, the last with a `stop_reason`.
 
-    Closing it, leaving its `with` block, or forgetting it cancels what is left, and frees the
+    Closing it, leaving its `with` block, or dropping it cancels what is left, and frees the
     server's slot.
 
     Attributes:
@@ -128,8 +163,8 @@ class Stream(Generic[ItemT]):
     def __init__(self, response: httpx2.Response, *, strict: bool = False) -> None:
         self.response = response
         self._reader = StreamReader(response, strict=strict)
-        self._iterator = self._items()
-        self._closed = False
+        # Without a reference to the stream, so that dropping the stream ends both at once.
+        self._iterator: Generator[ItemT, None, None] = _items(response, self._reader)
 
     def __iter__(self) -> Iterator[ItemT]:
         return self._iterator
@@ -146,7 +181,7 @@ class Stream(Generic[ItemT]):
         """Reads to the end; the whole text, also what was read before, and why it ends.
 
         Raises:
-            APIError: The stream ended in an error, or too early.
+            APIError: The stream ended in an error, too early, or was closed before its end.
         """
         for _ in self:
             pass
@@ -157,7 +192,7 @@ class Stream(Generic[ItemT]):
 
         A thread that waits for the next piece at this moment notices when it comes.
         """
-        self._closed = True
+        self._reader.closed = True
         self.response.close()
 
     def __enter__(self) -> Self:
@@ -171,24 +206,6 @@ class Stream(Generic[ItemT]):
     ) -> None:
         self.close()
 
-    def _items(self) -> Generator[ItemT, None, None]:
-        reader = self._reader
-        try:
-            for data in self.response.iter_bytes():
-                for item in reader.push(data):
-                    if isinstance(item, APIError):
-                        raise item
-                    if self._closed:
-                        return
-                    yield item  # type: ignore[misc]
-            if not self._closed:
-                reader.end()
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            if not self._closed:
-                raise reader.broken(error) from error
-        finally:
-            self.response.close()
-
 
 class AsyncStream(Generic[ItemT]):
     """As `Stream`, for `async for` and `async with`."""
@@ -198,8 +215,7 @@ class AsyncStream(Generic[ItemT]):
     def __init__(self, response: httpx2.Response, *, strict: bool = False) -> None:
         self.response = response
         self._reader = StreamReader(response, strict=strict)
-        self._iterator = self._items()
-        self._closed = False
+        self._iterator: AsyncGenerator[ItemT, None] = _async_items(response, self._reader)
 
     def __aiter__(self) -> AsyncIterator[ItemT]:
         return self._iterator
@@ -220,7 +236,7 @@ class AsyncStream(Generic[ItemT]):
 
     async def close(self) -> None:
         """Cancels what is left: iterating ends. May be called again."""
-        self._closed = True
+        self._reader.closed = True
         await self.response.aclose()
 
     async def __aenter__(self) -> Self:
@@ -234,20 +250,42 @@ class AsyncStream(Generic[ItemT]):
     ) -> None:
         await self.close()
 
-    async def _items(self) -> AsyncGenerator[ItemT, None]:
-        reader = self._reader
-        try:
-            async for data in self.response.aiter_bytes():
-                for item in reader.push(data):
-                    if isinstance(item, APIError):
-                        raise item
-                    if self._closed:
-                        return
-                    yield item  # type: ignore[misc]
-            if not self._closed:
-                reader.end()
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            if not self._closed:
-                raise reader.broken(error) from error
-        finally:
-            await self.response.aclose()
+
+def _items(response: httpx2.Response, reader: StreamReader) -> Generator[Any, None, None]:
+    try:
+        for data in response.iter_bytes():
+            for item in reader.push(data):
+                if isinstance(item, APIError):
+                    raise item
+                if reader.closed:
+                    return
+                yield item
+        if not reader.closed:
+            for item in reader.end():
+                yield item
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        if (failure := reader.broken(error)) is not None:
+            raise failure from error
+    finally:
+        response.close()
+
+
+async def _async_items(
+    response: httpx2.Response, reader: StreamReader
+) -> AsyncGenerator[Any, None]:
+    try:
+        async for data in response.aiter_bytes():
+            for item in reader.push(data):
+                if isinstance(item, APIError):
+                    raise item
+                if reader.closed:
+                    return
+                yield item
+        if not reader.closed:
+            for item in reader.end():
+                yield item
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        if (failure := reader.broken(error)) is not None:
+            raise failure from error
+    finally:
+        await response.aclose()

@@ -1,0 +1,79 @@
+"""The proxy that the environment names for an address. Loopback never has one. Pure.
+
+As `curl`: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, each also in small letters, which win; NO_PROXY
+lists hosts, domains and networks that are asked directly.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentProxy:
+    """A proxy.
+
+    Attributes:
+        variable: The variable that names it.
+        url: Its address, with a scheme. It may hold a password.
+    """
+
+    variable: str
+    url: str
+
+
+def proxy_for(
+    scheme: str, host: str, port: int, environment: Mapping[str, str]
+) -> EnvironmentProxy | None:
+    """Return the proxy for an address, None if it is asked directly."""
+    if is_loopback(host) or _is_exempt(host.lower(), port, environment):
+        return None
+    for kind in (scheme, "all"):
+        name = f"{kind}_proxy"
+        for variable in (name, name.upper()):
+            if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
+                continue  # In a CGI script it is a header of the request, and not a setting.
+            if variable in environment:
+                url = environment[variable].strip()
+                if url:
+                    return EnvironmentProxy(variable, url if "://" in url else f"http://{url}")
+                break
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can only lead to this machine."""
+    host = host.strip("[]").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def _is_exempt(host: str, port: int, environment: Mapping[str, str]) -> bool:
+    text = environment.get("no_proxy", environment.get("NO_PROXY", ""))
+    entries = [entry.strip().lower() for entry in text.replace(" ", ",").split(",")]
+    return any(_exempts(entry.partition("://")[2] or entry, host, port) for entry in entries)
+
+
+def _exempts(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        pass
+    name, colon, only_port = entry.rpartition(":")
+    if colon and only_port.isdigit():
+        if int(only_port) != port:
+            return False
+        entry = name.strip("[]")
+    domain = entry.removeprefix("*").lstrip(".").rstrip(".")
+    host = host.rstrip(".")
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
