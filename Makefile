@@ -1,4 +1,5 @@
-# The commands of this project. They need git, make and Python 3.11 or newer with venv.
+# The commands of this project. They need git, make and Python 3.11 to 3.14 with venv: not all
+# pinned libraries have wheels for later ones.
 
 PYTHON ?= python3
 VENV := .venv
@@ -71,13 +72,13 @@ clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Tenuto needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
+	  { echo "Tenuto needs Python 3.11 to 3.14; name one: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # Pinned versions with hashes; the package itself is built with the pinned hatchling among them.
 $(RUN): $(BIN)/python pyproject.toml constraints/run.txt
-	@echo "Setting up $(VENV): about 400 MB, once"
+	@echo "Setting up $(VENV): about 500 MB, once"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

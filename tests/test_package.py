@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,28 @@ ROOT = Path(__file__).parents[1]
 def test_the_version_is_that_of_the_distribution() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         assert tomllib.load(file)["project"]["version"] == tenuto.__version__
+
+
+def test_the_source_distribution_has_every_folder_that_its_tests_and_tools_name() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    included = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
+    checked = {f"/{folder}" for folder in project["tool"]["mypy"]["files"]}
+    assert {"/tests", "/fuzz", "/compat", "/typing_tests"} <= checked <= included
+
+
+def test_no_message_or_page_sends_anyone_to_a_package_index_for_tenuto() -> None:
+    # The name there may be somebody else's.
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for folder in ("src", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".md")
+    } | {ROOT / "README.md": (ROOT / "README.md").read_text(encoding="utf-8")}
+    advice = re.compile(r"(?:pip|uv|pipx|uvx) (?:install )?['\"]?tenuto\b")
+    found = [str(path.relative_to(ROOT)) for path, text in texts.items() if advice.search(text)]
+    # The reason for the wording quotes what it avoids.
+    assert found == ["src/tenuto/engine/local/runtime/base.py"]
 
 
 def test_every_public_name_is_there_and_listed_once() -> None:

@@ -287,7 +287,7 @@ def test_without_the_library_the_remedy_is_named(bench: Bench) -> None:
     blocked = bench.folder / "blocked"
     blocked.mkdir()
     (blocked / "huggingface_hub.py").write_text("raise ImportError(name=__name__)", "utf-8")
-    says = r"huggingface_hub is missing\): pip install 'tenuto\[hub\]'"
+    says = r"huggingface_hub is missing\); install .*: pip install '\.\[hub\]'"
     bench.fails("pull", "org/mini-GGUF", code=1, says=says, PYTHONPATH=str(blocked))
 
 

@@ -60,8 +60,8 @@ class Repository:
             import huggingface_hub as hub
         except ImportError as error:
             raise ModelUnavailable(
-                f"models are downloaded with huggingface_hub ({error.name} is missing): "
-                "pip install 'tenuto[hub]'"
+                f"models are downloaded with huggingface_hub ({error.name} is missing); install "
+                "it from Tenuto's source folder: pip install '.[hub]'"
             ) from None
         import httpx2
         from huggingface_hub import constants

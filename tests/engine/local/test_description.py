@@ -10,6 +10,7 @@ from tenuto.engine.local import model_file
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.engine.local.gguf import Gguf, Tensor
+from tenuto.engine.local.runtime.base import INSTALL
 from tenuto.engine.registry import built_in
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, take_apart
@@ -80,7 +81,7 @@ def test_what_openvino_reads_it_runs_where_it_is_installed(file: Gguf) -> None:
 def test_without_any_runtime_the_remedy_is_named() -> None:
     assert runtime_for(model(), []) == (
         None,
-        "no runtime is installed: pip install 'tenuto[local]'",
+        f"no runtime is installed; {INSTALL}",
     )
 
 

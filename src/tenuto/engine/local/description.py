@@ -10,6 +10,7 @@ from typing import Final
 
 from tenuto.engine.local import model_file
 from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.runtime.base import INSTALL
 from tenuto.engine.local.runtime.choose import openvino_refuses
 
 # `general.file_type`, by its number: the mixture of types that the file was made with.
@@ -123,5 +124,5 @@ def runtime_for(file: Gguf, installed: list[str]) -> tuple[str | None, str]:
     if "llama.cpp" in installed:
         return "llama.cpp", ""
     if not installed:
-        return None, "no runtime is installed: pip install 'tenuto[local]'"
+        return None, f"no runtime is installed; {INSTALL}"
     return None, f"OpenVINO does not read {refusal}; pip install xllamacpp"

@@ -10,7 +10,7 @@ from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import choose, llamacpp, openvino
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime
+from tenuto.engine.local.runtime.base import INSTALL, CannotLoad, Runtime
 
 LOAD = Load("model.gguf", 1, 1, None, None)
 
@@ -138,7 +138,7 @@ def test_the_one_that_is_set_has_no_second(install: Install) -> None:
 
 def test_without_a_runtime_the_error_says_how_to_get_one(install: Install) -> None:
     install(set())
-    with pytest.raises(CannotLoad, match=r"pip install 'tenuto\[local\]'$"):
+    with pytest.raises(CannotLoad, match=r"pip install '\.\[local\]'$"):
         choose.load_runtime(LOAD, READABLE)
 
 
@@ -155,5 +155,5 @@ def test_a_runtime_names_the_library_that_is_missing(
     with pytest.raises(CannotLoad) as refusal:
         runtime(LOAD, READABLE)  # type: ignore[call-arg]  # the protocol says nothing of making one
     assert str(refusal.value) == (
-        f"the embedded engine is not installed ({library} is missing): pip install 'tenuto[local]'"
+        f"the embedded engine is not installed ({library} is missing); {INSTALL}"
     )

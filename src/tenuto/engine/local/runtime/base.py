@@ -9,6 +9,9 @@ from typing import Final, Literal, Protocol, TypeAlias
 # Metadata that ends OpenVINO's process if it names no token of the vocabulary.
 UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 
+# Not `pip install 'tenuto[local]'`: a package index may have another package of that name.
+INSTALL: Final = "install its libraries from Tenuto's source folder: pip install '.[local]'"
+
 Ending: TypeAlias = Literal["end", "length", "broke"]
 
 

@@ -8,7 +8,7 @@ from tenuto.engine.local import split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime.base import UNKNOWN_ID, CannotLoad, Runtime
+from tenuto.engine.local.runtime.base import INSTALL, UNKNOWN_ID, CannotLoad, Runtime
 
 # What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
@@ -56,8 +56,8 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     installed = [name for name, library in _LIBRARIES.items() if find_spec(library)]
     if not installed:
         raise CannotLoad(
-            "the embedded engine is not installed (openvino_genai and xllamacpp are missing): "
-            "pip install 'tenuto[local]'"
+            "the embedded engine is not installed (openvino_genai and xllamacpp are missing); "
+            + INSTALL
         )
     if installed[1:] and openvino_refuses(file):
         return installed[1:]

@@ -17,6 +17,7 @@ from typing import Any, Final
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import (
+    INSTALL,
     CannotLoad,
     Delta,
     Ending,
@@ -89,8 +90,7 @@ class LlamaCppRuntime:
             import xllamacpp as untyped  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise CannotLoad(
-                f"the embedded engine is not installed ({error.name} is missing): "
-                "pip install 'tenuto[local]'"
+                f"the embedded engine is not installed ({error.name} is missing); {INSTALL}"
             ) from None
         xllamacpp: Any = untyped
         self.longest_token = _longest_token(file)

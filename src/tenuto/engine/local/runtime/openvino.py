@@ -12,6 +12,7 @@ from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import openvino_library
 from tenuto.engine.local.runtime.base import (
+    INSTALL,
     UNKNOWN_ID,
     CannotLoad,
     Delta,
@@ -82,8 +83,7 @@ class OpenVinoRuntime:
             ov, genai = openvino_library.load()
         except ImportError as error:
             raise CannotLoad(
-                f"the embedded engine is not installed ({error.name} is missing): "
-                "pip install 'tenuto[local]'"
+                f"the embedded engine is not installed ({error.name} is missing); {INSTALL}"
             ) from None
         self._ov, self._genai, self._np = ov, genai, np
 
