@@ -7,14 +7,24 @@ that of the service (`field: reason`), with a remedy as a second sentence where 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    StrictStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from tenuto.wire.errors import InvalidRequest, excerpt
 from tenuto.wire.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
+from tenuto.wire.json_object import read_object
+from tenuto.wire.long_text import LongText
 from tenuto.wire.versions import Version
 
 
@@ -26,12 +36,26 @@ class Metadata(BaseModel):
     user_id: Annotated[StrictStr, Field(max_length=MOST_NAME_CHARS)] | None = None
 
 
+def _check_prompt(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    if not isinstance(value, LongText):
+        return check(value)
+    # The validator's own words for text with half of a surrogate pair.
+    return value if value.is_unicode else check("\ud800")
+
+
+if TYPE_CHECKING:
+    PromptText: TypeAlias = str | LongText
+else:
+    PromptText = Annotated[StrictStr, Field(min_length=1), WrapValidator(_check_prompt)]
+
+
 class CompletionRequest(BaseModel):
     """A checked request. Whoever holds one need not doubt it.
 
     Attributes:
         model: The name that was asked for, 1 to 256 characters.
-        prompt: The prompt as sent, 1 character or more. Its turns are not checked here.
+        prompt: The prompt as sent, 1 character or more. Its turns are not checked here. A
+            `LongText` if it is longer than `LongBody` gives as a `str`.
         max_tokens_to_sample: Most tokens to generate, 1 or more. More than the model can give
             is not an error: it is capped.
         stop_sequences: Texts that end the completion, none of them empty. The built-in stop
@@ -46,7 +70,7 @@ class CompletionRequest(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     model: Annotated[StrictStr, Field(min_length=1, max_length=MOST_NAME_CHARS)]
-    prompt: Annotated[StrictStr, Field(min_length=1)]
+    prompt: PromptText
     max_tokens_to_sample: Annotated[int, Field(ge=1)]
     # The first wrong item is enough: an error for each would cost more than the request.
     stop_sequences: Annotated[list[Annotated[StrictStr, Field(min_length=1)]], FailFast()] = []
@@ -96,11 +120,20 @@ def parse_request(
         InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
             names the field.
     """
-    fields = _read_object(body)
-    if _deeper_than(limits.json_depth, fields):
-        raise InvalidRequest(
-            f"The request body is nested more than {limits.json_depth} levels deep"
-        )
+    return check_fields(read_object(body, limits.json_depth), version, limits, kind)
+
+
+def check_fields(
+    fields: dict[str, object],
+    version: Version,
+    limits: FieldLimits,
+    kind: type[CompletionRequest],
+) -> CompletionRequest:
+    """Check a body that is read already. See `parse_request`.
+
+    Raises:
+        InvalidRequest: A field breaks its rule. The message names the field.
+    """
     if version is Version.V2023_01_01:
         check_tags(fields.pop("tags", None))
     return check_request(fields, kind, limits)
@@ -149,52 +182,6 @@ def _says_nothing(name: str, value: object) -> bool:
     if value is None:
         return name not in _REQUIRED
     return name in SAMPLING_FIELDS and value == -1
-
-
-def _deeper_than(levels: int, value: object) -> bool:
-    layer = [value]
-    for _ in range(levels):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not layer:
-            return False
-    return True
-
-
-def _read_object(body: bytes) -> dict[str, object]:
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(
-            f"The request body is not valid JSON: invalid UTF-8 at byte {error.start}"
-        ) from None
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise InvalidRequest("The request body is not valid JSON: nested too deeply") from None
-    except (json.JSONDecodeError, _NotANumber) as error:
-        raise InvalidRequest(f"The request body is not valid JSON: {error}") from None
-    except ValueError:
-        # Python converts no integer of thousands of digits, because that takes quadratic time.
-        raise InvalidRequest(
-            "The request body is not valid JSON: a number has too many digits"
-        ) from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("The request body must be a JSON object")
-    return value
-
-
-class _NotANumber(ValueError):
-    """`NaN` or `Infinity`, which Python's parser takes and JSON does not have."""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotANumber(f"{name} is not a JSON number")
 
 
 def _explain(error: ValidationError, given: Mapping[str, object], known: Iterable[str]) -> str:

@@ -1,0 +1,67 @@
+"""Bytes -> the JSON object that they hold, in plain Python values."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+from tenuto.wire.errors import InvalidRequest
+
+
+def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> dict[str, object]:
+    """Read a request body.
+
+    Args:
+        body: The bytes, few enough to be read in one go.
+        most_depth: Deepest nesting that is accepted.
+        with_position: Whether an offset in these bytes helps the caller.
+
+    Raises:
+        InvalidRequest: They are not valid JSON, or no object, or nested too deeply.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        where = f" at byte {error.start}" if with_position else ""
+        raise _not_json(f"invalid UTF-8{where}") from None
+    except RecursionError:
+        raise _not_json("nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise _not_json(str(error) if with_position else error.msg) from None
+    except _NotANumber as error:
+        raise _not_json(str(error)) from None
+    except ValueError:
+        # Python converts no integer of thousands of digits, because that takes quadratic time.
+        raise _not_json("a number has too many digits") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body must be a JSON object")
+    if _deeper_than(most_depth, value):
+        raise InvalidRequest(f"The request body is nested more than {most_depth} levels deep")
+    return value
+
+
+class _NotANumber(ValueError):
+    """`NaN` or `Infinity`, which Python's parser takes and JSON does not have."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NotANumber(f"{name} is not a JSON number")
+
+
+def _not_json(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"The request body is not valid JSON: {reason}")
+
+
+def _deeper_than(levels: int, value: object) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not layer:
+            return False
+    return True

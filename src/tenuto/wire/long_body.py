@@ -1,0 +1,204 @@
+r"""A JSON body that arrives in pieces: what is small of it as usual, its long texts apart.
+
+Python's parser reads a body in one go, holds its lock meanwhile, and makes an object of 60 bytes
+of each `[]`. This push machine takes the long texts out of the body as it arrives, decodes them
+piece by piece, and leaves the parser a skeleton of bounded size, with placeholders:
+
+    {"model": "m", "prompt": "64 KiB and more", …}   ->   {"model": "m", "prompt": "<secret>:0", …}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from typing import Any, Final
+
+from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
+from tenuto.wire.json_object import read_object
+from tenuto.wire.long_text import PIECE_BYTES, LongText
+
+# The name of the one field that may hold a long text.
+_LONG_FIELD: Final = "prompt"
+# A string of more bytes is taken out of the skeleton.
+_LONG_BYTES: Final = 16 * 1024
+# A text of more bytes stays one.
+_STAYS_LONG_BYTES: Final = 128 * 1024
+# A character may take so many bytes of JSON: two escapes of a surrogate pair.
+_ESCAPED_BYTES: Final = 12
+_STRUCTURE_BYTES: Final = 64 * 1024
+
+_WHITE_SPACE: Final = re.compile(rb"[ \t\n\r]+")
+_HIGH_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
+
+
+class LongBody:
+    """Bytes in, the fields of the object out.
+
+    Args:
+        limits: Bounds of the fields; what they may need besides the prompt is what is read.
+    """
+
+    def __init__(self, limits: FieldLimits) -> None:
+        self._limits = limits
+        named = 2 + 2 * MOST_TAGS
+        characters = limits.stop_sequences_total_chars + named * MOST_NAME_CHARS
+        self._most_short = _ESCAPED_BYTES * characters + _STRUCTURE_BYTES
+        self._most_structure = _STRUCTURE_BYTES + 8 * limits.stop_sequences
+        # Nobody can guess it, so no text of the body is taken for a placeholder.
+        self._secret = secrets.token_hex(16)
+        self._skeleton = bytearray()
+        self._structure = 0
+        self._short = 0
+        self._texts: list[LongText] = []
+        self._in_string = False
+        # The next byte belongs to a backslash before it.
+        self._escaped = False
+        # Of the string that is open: what is not decoded yet, and the text before it.
+        self._raw = bytearray()
+        self._text: bytearray | None = None
+        self._is_unicode = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes, some `PIECE_BYTES` at most.
+
+        Raises:
+            InvalidRequest: The body is no JSON, or holds too much besides its long texts.
+        """
+        masked = self._without_escapes(data)
+        position = 0
+        while position < len(data):
+            quote = masked.find(b'"', position)
+            end = len(data) if quote < 0 else quote
+            if self._in_string:
+                self._raw += data[position:end]
+            else:
+                self._add_structure(data[position:end])
+            if quote >= 0:
+                if self._in_string:
+                    self._end_string()
+                self._in_string = not self._in_string
+            elif self._in_string and len(self._raw) > _LONG_BYTES:
+                self._decode(_safe_cut(self._raw))
+            position = end + 1
+
+    def fields(self) -> dict[str, object]:
+        """Return the object, now that all bytes are here. A prompt may be a `LongText`.
+
+        Raises:
+            InvalidRequest: It is no JSON object.
+        """
+        if self._in_string:
+            self._skeleton += b'"'
+        # The offsets of the skeleton are not those of the body.
+        fields = read_object(bytes(self._skeleton), self._limits.json_depth, with_position=False)
+        return {
+            self._short_text(name): self._long_field(name, value) for name, value in fields.items()
+        }
+
+    def _without_escapes(self, data: bytes) -> bytes:
+        """Return the bytes with escaped quotes masked; the others begin or end strings."""
+        if not self._escaped and b"\\" not in data:
+            return data
+        start = int(self._escaped)
+        masked = data[start:].replace(b"\\\\", b"\0\0").replace(b'\\"', b"\0\0")
+        self._escaped = masked.endswith(b"\\") or (self._escaped and not data)
+        return b"\0" * start + masked
+
+    def _add_structure(self, data: bytes) -> None:
+        data = _WHITE_SPACE.sub(b" ", data)
+        self._structure += len(data)
+        if self._structure > self._most_structure:
+            raise _too_much()
+        self._skeleton += data
+
+    def _end_string(self) -> None:
+        if self._text is None and len(self._raw) <= _LONG_BYTES:
+            self._short += len(self._raw)
+            if self._short > self._most_short:
+                raise _too_much()
+            self._skeleton += b'"' + self._raw + b'"'
+        else:
+            self._decode(len(self._raw))
+            assert self._text is not None
+            self._skeleton += b'"%s:%d"' % (self._secret.encode(), len(self._texts))
+            self._texts.append(LongText(self._text, is_unicode=self._is_unicode))
+        self._raw, self._text, self._is_unicode = bytearray(), None, True
+
+    def _decode(self, end: int) -> None:
+        """Add what is open of a string, up to an offset, to its text."""
+        try:
+            text = json.loads('"' + self._raw[:end].decode() + '"')
+        except UnicodeDecodeError:
+            raise InvalidRequest("The request body is not valid JSON: invalid UTF-8") from None
+        except json.JSONDecodeError as error:
+            raise InvalidRequest(f"The request body is not valid JSON: {error.msg}") from None
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            self._is_unicode = False
+            data = text.encode("utf-8", "replace")
+        self._text = self._text or bytearray()
+        self._text += data
+        del self._raw[:end]
+
+    def _long_field(self, name: str, value: object) -> object:
+        if name == _LONG_FIELD and isinstance(value, str) and value.startswith(self._secret):
+            text = self._text_of(value)
+            if len(text.data) > _STAYS_LONG_BYTES or not text.is_unicode:
+                return text
+        return self._short_texts(value)
+
+    def _short_texts(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._short_text(value)
+        if isinstance(value, list):
+            return [self._short_texts(item) for item in value]
+        if isinstance(value, dict):
+            return {self._short_text(name): self._short_texts(item) for name, item in value.items()}
+        return value
+
+    def _short_text(self, text: str) -> str:
+        """Return a text, or the start of a long one: more of it than its field may hold."""
+        if not text.startswith(self._secret):
+            return text
+        longest = max(PIECE_BYTES, self._limits.stop_sequence_chars + 1)
+        long = self._text_of(text)
+        return long.start(longest) if long.is_unicode else "\ud800"
+
+    def _text_of(self, placeholder: str) -> LongText:
+        return self._texts[int(placeholder.rpartition(":")[2])]
+
+
+def _safe_cut(raw: bytearray) -> int:
+    """Return how much of an open string can be decoded: up to what the next bytes may complete."""
+    cut = len(raw)
+    while True:
+        backslash = raw.rfind(b"\\", max(0, cut - 6), cut)
+        if backslash < 0:
+            break
+        run = backslash + 1 - len(raw[: backslash + 1].rstrip(b"\\"))
+        if run % 2 == 0:
+            break
+        whole = backslash + (6 if raw[backslash + 1 : backslash + 2] == b"u" else 2)
+        if whole == cut and _HIGH_SURROGATE.match(raw, backslash, cut):
+            # The other half of the pair may follow.
+            cut = backslash
+            break
+        if whole <= cut:
+            break
+        cut = backslash
+    # An incomplete character at the end: at most three bytes of it are here.
+    for length in range(1, min(4, cut) + 1):
+        lead = raw[cut - length]
+        if lead & 0xC0 != 0x80:
+            needs = 1 + (lead >= 0xC0) + (lead >= 0xE0) + (lead >= 0xF0)
+            return cut - length if needs > length else cut
+    return cut
+
+
+def _too_much() -> InvalidRequest:
+    return InvalidRequest(
+        "The request body holds too many values, or too much text besides its prompt"
+    )

@@ -1,0 +1,60 @@
+"""A text that is too long to be handled in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+PIECE_BYTES: Final = 64 * 1024
+"""Most bytes that are handled without letting other requests go on: less than a millisecond."""
+
+
+class LongText:
+    """A text as UTF-8, which takes no more memory than it took in its request.
+
+    As a `str`, one emoji among 32 MB of letters would make it 128 MB.
+
+    Args:
+        data: The text. The caller must not change it afterwards.
+        is_unicode: False if the text held a lone surrogate, which has no UTF-8.
+    """
+
+    __slots__ = ("data", "is_unicode")
+
+    def __init__(self, data: bytes | bytearray, *, is_unicode: bool = True) -> None:
+        self.data: Final = data
+        self.is_unicode: Final = is_unicode
+
+    def __str__(self) -> str:
+        """Return the whole text at once."""
+        return self.data.decode()
+
+    def __repr__(self) -> str:
+        """Return its size: a text may be a prompt, which stays out of logs."""
+        return f"<LongText of {len(self.data)} bytes>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.data == other.data if isinstance(other, LongText) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(bytes(self.data))
+
+    def start(self, characters: int) -> str:
+        """Return its first characters."""
+        return self.data[: 4 * characters].decode("utf-8", "ignore")[:characters]
+
+    def pieces(self, start: int = 0, end: int | None = None) -> Iterator[str]:
+        """Yield the text, or the part between two byte offsets, in pieces of whole characters."""
+        end = len(self.data) if end is None else end
+        while start < end:
+            cut = character_start(self.data, min(start + PIECE_BYTES, end))
+            # Both offsets are between characters, so that a piece is never empty.
+            yield self.data[start:cut].decode()
+            start = cut
+
+
+def character_start(data: bytes | bytearray, at: int) -> int:
+    """Return the offset where the character begins that an offset in UTF-8 lies in."""
+    while 0 < at < len(data) and data[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
