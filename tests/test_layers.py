@@ -52,7 +52,7 @@ TABLE: Mapping[str, May] = {
     "settings_client": may("settings_variables"),
     "settings_upstreams": may(libraries="annotated_types"),
     "wire": may("wire", libraries="pydantic"),
-    "prompt": may("prompt", "wire.errors"),
+    "prompt": may("prompt", "wire.errors", "wire.long_text"),
     "engine": may("engine.base", "prompt"),
     "engine.base": may("prompt"),
     "engine.registry": may("engine", "settings", "settings_upstreams"),

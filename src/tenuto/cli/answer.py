@@ -178,7 +178,8 @@ def _job(fields: Mapping[str, object], raw: bool, seed: int | None) -> tuple[Job
     from tenuto.wire.request import check_request
 
     request = check_request(fields)
-    prompt = raw_prompt(request.prompt) if raw else parse_prompt(request.prompt)
+    text = str(request.prompt)
+    prompt = raw_prompt(text) if raw else parse_prompt(text)
     return job_of(request, prompt, seed=seed), request.stop_sequences
 
 

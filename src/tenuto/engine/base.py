@@ -230,6 +230,7 @@ class Status:
         model: The name of the model that answers, or None while it is not known.
         detail: One sentence for people.
         context: The most tokens of prompt and completion together, 0 while not known.
+        longest_prompt: Bytes that no prompt that fits the context can have, 0 while not known.
         running: Jobs being written at this moment.
         waiting: Jobs accepted that wait for their place.
         kv_blocks: Size of the KV cache in blocks.
@@ -244,6 +245,7 @@ class Status:
     model: str | None
     detail: str
     context: int = 0
+    longest_prompt: int = 0
     running: int = 0
     waiting: int = 0
     kv_blocks: int = 0

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 
 from tenuto.engine.base import EngineFailed, Finish, Job, Piece, Status, Usage
+
+_WORD = re.compile(r"\S+")
+# Longest part of a word, or of white space before one, that is written at once.
+_LONGEST_PIECE = 16 * 1024
 
 
 class EchoEngine:
@@ -31,18 +35,21 @@ class EchoEngine:
         """Yields one word after another, white space included."""
         if self._closed:
             raise EngineFailed("The engine is closed.")
-        questions = [turn.text for turn in job.prompt.turns if turn.human]
-        words = _words(questions[-1] if questions else job.prompt.text)
-        asked = len(_words(job.prompt.text))
         self._running += 1
         try:
+            asked = await _count_words(job.prompt.pieces())
             yield Piece("", usage=Usage(asked, 0, 0))
-            for number, word in enumerate(words[: job.max_tokens], 1):
+            number = 0
+            length = False
+            for text, ends in _words(job.prompt.question()):
                 await asyncio.sleep(0)
                 if self._closed:
                     raise EngineFailed("The engine is closed.")
-                yield Piece(word, tokens=1, usage=Usage(asked, 0, number))
-            length = len(words) >= job.max_tokens
+                number += ends
+                yield Piece(text, tokens=int(ends), usage=Usage(asked, 0, number))
+                length = number >= job.max_tokens
+                if length:
+                    break
             yield Piece("", finish=Finish.LENGTH if length else Finish.END)
         finally:
             self._running -= 1
@@ -63,5 +70,35 @@ class EchoEngine:
         self._closed = True
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+\s*?", text)
+async def _count_words(pieces: Iterable[str]) -> int:
+    """Count the words of a text. Other jobs go on between two pieces."""
+    count = 0
+    in_word = False
+    for piece in filter(None, pieces):
+        count += len(piece.split()) - (in_word and not piece[0].isspace())
+        in_word = not piece[-1].isspace()
+        if len(piece) > _LONGEST_PIECE:
+            await asyncio.sleep(0)
+    return count
+
+
+def _words(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each word with the white space before it, and whether it ends there.
+
+    A word that is longer than a piece comes in parts. White space at the end is left out.
+    """
+    held = ""
+    for piece in pieces:
+        text = held + piece
+        start = 0
+        for word in _WORD.finditer(text):
+            if word.end() == len(text):
+                break  # It may go on.
+            yield text[start : word.end()], True
+            start = word.end()
+        held = text[start:]
+        while len(held) > _LONGEST_PIECE:
+            yield held[:_LONGEST_PIECE], False
+            held = held[_LONGEST_PIECE:]
+    if held.strip():
+        yield held.rstrip(), True

@@ -8,7 +8,9 @@ was chosen.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from tenuto.wire.errors import InvalidRequest
@@ -16,9 +18,12 @@ from tenuto.wire.errors import InvalidRequest
 HUMAN: Final = "\n\nHuman:"
 ASSISTANT: Final = "\n\nAssistant:"
 
+MOST_TURNS: Final = 10_000
+"""A turn is an object: a prompt of nothing but turns would take thirty times its size."""
+
 _MARK = re.compile(r"\n\n(Human|Assistant):")
-_MUST_START = f'prompt must start with "{HUMAN}" turn after an optional system prompt'
-_MUST_END = f'prompt must end with "{ASSISTANT}" turn'
+MUST_START: Final = f'prompt must start with "{HUMAN}" turn after an optional system prompt'
+MUST_END: Final = f'prompt must end with "{ASSISTANT}" turn'
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +55,50 @@ class Prompt:
     turns: tuple[Turn, ...] = ()
     prefill: str = ""
 
+    @property
+    def size(self) -> int:
+        """The length of the text in bytes of UTF-8."""
+        return len(self.text.encode())
 
-def parse_prompt(text: str) -> Prompt:
+    @property
+    def has_turns(self) -> bool:
+        """Whether it is a conversation, and no raw prompt."""
+        return bool(self.turns)
+
+    def spoken_size(self) -> int:
+        """Return the bytes of what is said, without marks and without white space around it."""
+        texts = (self.system, *(turn.text for turn in self.turns), self.prefill)
+        return sum(len(text.strip().encode()) for text in texts) if self.turns else self.size
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text in pieces, each of which is handled in no time."""
+        yield self.text
+
+    def question(self) -> Iterator[str]:
+        """Yield the last Human turn in pieces, or the text of a raw prompt."""
+        questions = [turn.text for turn in self.turns if turn.human]
+        yield questions[-1] if questions else self.text
+
+
+def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
     """Sanitises a prompt, checks its turns and takes it apart.
 
+    Args:
+        text: The prompt.
+        most_turns: Most turns that it may have.
+
     Raises:
-        InvalidRequest: A turn is missing or in the wrong place, in the documented words.
+        InvalidRequest: A turn is missing or in the wrong place, in the documented words; or there
+            are too many.
     """
     text = _sanitise(text)
-    marks = list(_MARK.finditer(text))
+    marks = list(islice(_MARK.finditer(text), most_turns + 1))
+    if len(marks) > most_turns:
+        raise too_many_turns(most_turns)
     if not marks or marks[0][1] != "Human":
-        raise InvalidRequest(_with_remedy(_MUST_START, text))
+        raise InvalidRequest(_explained(MUST_START, text))
     if marks[-1][1] != "Assistant":
-        raise InvalidRequest(_with_remedy(_MUST_END, text))
+        raise InvalidRequest(_explained(MUST_END, text))
     ends = [mark.start() for mark in marks[1:]]
     turns = tuple(
         Turn(human=mark[1] == "Human", text=text[mark.end() : end])
@@ -91,9 +127,29 @@ def _sanitise(text: str) -> str:
     return stripped if stripped.endswith(ASSISTANT) else text
 
 
-def _with_remedy(message: str, text: str) -> str:
-    if not re.search(r"(Human|Assistant):", text):
+def too_many_turns(most: int) -> InvalidRequest:
+    """Return the error of a prompt with more turns than it may have."""
+    return InvalidRequest(
+        f"prompt: it should have at most {most} turns. `max_turns` in [limits] sets this."
+    )
+
+
+def _explained(message: str, text: str) -> str:
+    any_name = re.search(r"(Human|Assistant):", text) is not None
+    on_a_line = re.search(r"(?<!\n)\n(Human|Assistant):", text) is not None
+    return with_remedy(message, any_name=any_name, on_a_line=on_a_line)
+
+
+def with_remedy(message: str, *, any_name: bool, on_a_line: bool) -> str:
+    """Return a documented message, with a second sentence on what the prompt has instead.
+
+    Args:
+        message: The service's.
+        any_name: Whether `Human:` or `Assistant:` is anywhere in the prompt.
+        on_a_line: Whether one of them stands after a single newline.
+    """
+    if not any_name:
         return rf'{message}. Wrap the text: "\n\nHuman: " + text + "\n\nAssistant:".'
-    if re.search(r"(?<!\n)\n(Human|Assistant):", text):
+    if on_a_line:
         return f"{message}. A turn begins after a blank line: two newlines, not one."
     return message

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from tenuto.engine.base import Engine, Job
+from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
 from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
 from tenuto.server.accepted import (
     RetirementNotices,
@@ -18,14 +19,16 @@ from tenuto.server.accepted import (
     check_model,
 )
 from tenuto.server.auth import Keys, caller_key
-from tenuto.server.body import check_announced_size, read_body
+from tenuto.server.body import BodyReader, check_announced_size, most_body_bytes
+from tenuto.server.body_budget import BodyBudget, Reservation
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
 from tenuto.server.request_log import RequestRecord
 from tenuto.server.response_headers import with_headers
-from tenuto.server.responses import JsonResponse
+from tenuto.server.responses import JsonResponse, send_parts
 from tenuto.server.shutdown import Shutdown
+from tenuto.server.slices import Slices
 from tenuto.settings import Settings
 from tenuto.stream.extensions import extended
 from tenuto.stream.meter import Meter
@@ -35,7 +38,8 @@ from tenuto.wire.events import Accepted, Event
 from tenuto.wire.extensions import ExtendedRequest
 from tenuto.wire.field_limits import FieldLimits
 from tenuto.wire.ids import completion_id
-from tenuto.wire.request import CompletionRequest, parse_request
+from tenuto.wire.long_text import LongText
+from tenuto.wire.request import CompletionRequest, check_fields
 from tenuto.wire.sse import encoder_of
 from tenuto.wire.versions import Version, parse_version
 
@@ -66,30 +70,41 @@ class CompleteEndpoint:
             stop_sequence_chars=limits.max_stop_sequence_chars,
             stop_sequences_total_chars=limits.max_stop_sequences_total_chars,
         )
+        self._budget = BodyBudget(limits.max_bytes_in_flight)
+        self._slices = Slices()
+        self._bodies = BodyReader(limits, self._field_limits, self._slices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application of the route."""
         request = Request(scope, receive)
-        limits = self._settings.limits
-        check_announced_size(request.headers, limits)
+        status = await self._engine.ping()
+        most = most_body_bytes(self._settings.limits, status.longest_prompt)
+        check_announced_size(request.headers, most)
         self._keys.check(request.headers)
         version = parse_version(combined(scope, b"anthropic-version"))
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
-        record: RequestRecord = scope["record"]
+        channel = Channel(scope, receive, send)
+        with self._budget.reservation() as held:
+            await self._complete(request, version, channel, most, held)
+
+    async def _complete(
+        self, request: Request, version: Version, channel: Channel, most: int, held: Reservation
+    ) -> None:
+        record: RequestRecord = channel.scope["record"]
         meter = record.meter = Meter()
         try:
             with self._shutdown.interrupting():
-                body = await read_body(request, limits)
-            asked = parse_request(body, version, self._field_limits, self._kind)
+                fields = await self._bodies.read(request, most, held)
+            asked = check_fields(fields, version, self._field_limits, self._kind)
             record.model, record.stream = asked.model, asked.stream
             if self._settings.api.strict_models:
                 check_model(asked.model, (await self._engine.ping()).names())
             if isinstance(asked, ExtendedRequest):
                 check_extensions(asked, await self._engine.ping())
-            job = job_of(asked, self._prompt(asked.prompt), key=caller_key(request.headers))
+            prompt = await self._prompt(asked.prompt)
+            job = job_of(asked, prompt, key=caller_key(request.headers))
             events = self._events(asked, job, meter)
-            answer = self._answer(asked, events, version, Channel(scope, receive, send))
-            await while_connected(answer, receive)
+            await while_connected(self._answer(asked, events, version, channel), channel.receive)
         except (ClientDisconnect, ClientGone):
             record.end = record.end or meter.ended or "client_left"
         finally:
@@ -101,13 +116,16 @@ class CompleteEndpoint:
         events = run(job, self._engine, asked.stop_sequences, meter)
         return extended(events, asked, meter) if isinstance(asked, ExtendedRequest) else events
 
-    def _prompt(self, text: str) -> Prompt:
+    async def _prompt(self, text: str | LongText) -> Prompt:
+        most = self._settings.limits.max_turns
         try:
-            return parse_prompt(text)
+            if isinstance(text, LongText):
+                return await self._slices.run(parse_long_prompt(text, most))
+            return await self._slices.call(lambda: parse_prompt(text, most), len(text))
         except InvalidRequest:
             if not self._settings.api.lenient_prompts:
                 raise
-            return raw_prompt(text)
+            return LongPrompt(text) if isinstance(text, LongText) else raw_prompt(text)
 
     async def _answer(
         self,
@@ -130,6 +148,9 @@ class CompleteEndpoint:
                 with self._shutdown.interrupting():
                     completion = await collect(_joined(first, events), name, model)
                 headers = completion.usage.headers() if completion.usage is not None else None
+                if isinstance(completion.completion, LongText):
+                    await send_parts(completion.parts(version), headers or {}, send)
+                    return
                 response = JsonResponse(completion.body(version), headers=headers)
                 await response(channel.scope, channel.receive, send)
                 return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
+from starlette.types import Send
 
 from tenuto.wire.text import encoded
 
@@ -16,3 +19,14 @@ class JsonResponse(JSONResponse):
     def render(self, content: Any) -> bytes:
         """The body."""
         return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
+
+
+async def send_parts(parts: Iterable[bytes], headers: Mapping[str, str], send: Send) -> None:
+    """Send a JSON body in parts that are made one by one. Other requests go on in between."""
+    lines = {"content-type": "application/json", **headers}
+    encoded_lines = [(name.encode(), value.encode()) for name, value in lines.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": encoded_lines})
+    for part in parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

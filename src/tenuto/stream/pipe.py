@@ -36,8 +36,10 @@ from tenuto.wire.errors import (
 )
 from tenuto.wire.events import Accepted, CompletionEvent, ErrorEvent, Event, Ping
 from tenuto.wire.extensions import ExtendedRequest, Logprobs
+from tenuto.wire.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
 from tenuto.wire.request import CompletionRequest
 from tenuto.wire.response import Completion
+from tenuto.wire.text import encoded
 
 # How long a client should wait before it sends a request again that found no place, in seconds.
 _RETRY_AFTER_S = 1.0
@@ -147,14 +149,14 @@ async def collect(events: AsyncIterable[Event], completion_id: str, model: str) 
     Raises:
         ApiError: The stream ended in an error.
     """
-    texts: list[str] = []
+    text = _Gathered()
     last = CompletionEvent("")
     logprobs: Logprobs | None = None
     async for event in events:
         if isinstance(event, ErrorEvent):
             raise event.error
         if isinstance(event, CompletionEvent):
-            texts.append(event.completion)
+            text.add(event.completion)
             last = event
             if event.logprobs is not None:
                 logprobs = logprobs or Logprobs()
@@ -162,8 +164,33 @@ async def collect(events: AsyncIterable[Event], completion_id: str, model: str) 
     if last.stop_reason is None:
         raise InternalError("The stream ended without a reason.")
     return Completion(
-        completion_id, "".join(texts), last.stop_reason, last.stop, model, logprobs, last.usage
+        completion_id, text.whole(), last.stop_reason, last.stop, model, logprobs, last.usage
     )
+
+
+class _Gathered:
+    """A text that comes in pieces, of which a million must not take more than one of their size."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = 0
+        self._long = bytearray()
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._size += 1 + len(piece)
+        if self._size > PIECE_BYTES:
+            self._long += encoded("".join(self._pieces))
+            self._pieces.clear()
+            self._size = 0
+
+    def whole(self) -> str | LongText:
+        rest = "".join(self._pieces)
+        if not self._long:
+            return rest
+        self._long += encoded(rest)
+        text = LongText(self._long)
+        return text if len(self._long) > STAYS_LONG_BYTES else str(text)
 
 
 async def _matched(matcher: StopMatcher, text: str) -> str:

@@ -17,14 +17,12 @@ from typing import Any, Final
 from tenuto.wire.errors import InvalidRequest
 from tenuto.wire.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
 from tenuto.wire.json_object import read_object
-from tenuto.wire.long_text import PIECE_BYTES, LongText
+from tenuto.wire.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
 
 # The name of the one field that may hold a long text.
 _LONG_FIELD: Final = "prompt"
 # A string of more bytes is taken out of the skeleton.
 _LONG_BYTES: Final = 16 * 1024
-# A text of more bytes stays one.
-_STAYS_LONG_BYTES: Final = 128 * 1024
 # A character may take so many bytes of JSON: two escapes of a surrogate pair.
 _ESCAPED_BYTES: Final = 12
 _STRUCTURE_BYTES: Final = 64 * 1024
@@ -114,6 +112,7 @@ class LongBody:
         self._skeleton += data
 
     def _end_string(self) -> None:
+        self._structure += 2  # Its quotes: an empty text costs an object too.
         if self._text is None and len(self._raw) <= _LONG_BYTES:
             self._short += len(self._raw)
             if self._short > self._most_short:
@@ -146,8 +145,8 @@ class LongBody:
     def _long_field(self, name: str, value: object) -> object:
         if name == _LONG_FIELD and isinstance(value, str) and value.startswith(self._secret):
             text = self._text_of(value)
-            if len(text.data) > _STAYS_LONG_BYTES or not text.is_unicode:
-                return text
+            stays = len(text.data) > STAYS_LONG_BYTES or not text.is_unicode
+            return text if stays else str(text)
         return self._short_texts(value)
 
     def _short_texts(self, value: Any) -> Any:

@@ -8,6 +8,9 @@ from typing import Final
 PIECE_BYTES: Final = 64 * 1024
 """Most bytes that are handled without letting other requests go on: less than a millisecond."""
 
+STAYS_LONG_BYTES: Final = 128 * 1024
+"""A text of fewer bytes is a `str`."""
+
 
 class LongText:
     """A text as UTF-8, which takes no more memory than it took in its request.

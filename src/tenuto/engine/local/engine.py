@@ -48,6 +48,9 @@ _LONGEST_DELAY_S: Final = 30.0
 # A worker that dies so often in a row before the model is loaded will never load it.
 _MOST_LOAD_DEATHS: Final = 3
 
+# A chat of so many times the context is not rendered, whatever its template leaves out of it.
+_MOST_LEFT_OUT: Final = 8
+
 _BROKE: Final = (
     "The engine stopped unexpectedly while it worked on this request. It is starting again; "
     "please send the request once more."
@@ -103,9 +106,8 @@ class LocalEngine:
         worker = await self._wait_for_worker()
         self._check_logprobs(job)
         # Without turns there is nothing for a template: the text itself is to be continued.
-        chats = self._chat and bool(job.prompt.turns)
-        if not chats:
-            self._check_length(job.prompt.text)
+        chats = self._chat and job.prompt.has_turns
+        self._check_length(job.prompt, chats=chats)
         key = next(self._keys)
         mailbox = self._jobs[key] = Mailbox()
         # The runtime's own default seed is 0: all would get the same "random" text.
@@ -157,10 +159,12 @@ class LocalEngine:
                 "others; `llamacpp` does.",
             )
 
-    def _check_length(self, text: str) -> None:
-        """Refuses a text that is hopeless, however it is tokenised, before it is sent."""
+    def _check_length(self, prompt: Prompt, *, chats: bool) -> None:
+        """Refuse a prompt that is hopeless, however it is tokenised, before it is rendered."""
         limit = self._status.context - 1
-        least = len(text.encode()) // self._longest_token
+        # A template may leave text out: thoughts of earlier turns, white space around a turn.
+        size = prompt.spoken_size() // _MOST_LEFT_OUT if chats else prompt.size
+        least = size // self._longest_token
         if least > limit:
             raise PromptTooLong(least, limit)
 
@@ -299,6 +303,7 @@ class LocalEngine:
                     ready=True,
                     detail="Ready.",
                     context=frame.context,
+                    longest_prompt=frame.context * frame.longest_token,
                     kv_blocks=frame.kv_blocks,
                 )
                 self._chat, self._longest_token = frame.chat, frame.longest_token

@@ -11,6 +11,7 @@ import contextlib
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenuto.server.body import most_body_bytes
 from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 
@@ -42,7 +43,7 @@ class WholeBodyMiddleware:
             if message["type"] == "http.response.start" and not body.ended:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.body_timeout_s):
-                        await body.drop(_PATIENCE * self._limits.max_body_bytes)
+                        await body.drop(_PATIENCE * most_body_bytes(self._limits, 0))
             await send(message)
 
         await self._app(scope, body.receive, send_after_body)

@@ -1,0 +1,175 @@
+r"""`LongText` -> `Prompt`: the rules of `prompt.turns` for a text that is read piece by piece.
+
+Each step is a generator that yields between two pieces, so that its caller can let other requests
+go on. The turns stay offsets into the text until an engine takes them.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Generator, Iterator
+from typing import Final
+
+from tenuto.prompt.turns import (
+    ASSISTANT,
+    HUMAN,
+    MUST_END,
+    MUST_START,
+    Prompt,
+    Turn,
+    too_many_turns,
+    with_remedy,
+)
+from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.long_text import PIECE_BYTES, LongText
+
+_HUMAN: Final = HUMAN.encode()
+_ASSISTANT: Final = ASSISTANT.encode()
+_MARK: Final = re.compile(rb"\n\n(?:Human|Assistant):")
+_OPENING: Final = re.compile(rb"\n{0,2}(?=Human:)")
+_ANY_NAME: Final = re.compile(rb"(?:Human|Assistant):")
+_NAME_ON_A_LINE: Final = re.compile(rb"(?<!\n)\n(?:Human|Assistant):")
+# No pattern above matches more bytes.
+_LONGEST_MATCH: Final = 16
+
+
+class LongPrompt(Prompt):
+    r"""A prompt whose parts are made when they are asked for, and not kept.
+
+    Args:
+        source: The sanitised text.
+        marks: Where each `\n\nHuman:` and `\n\nAssistant:` begins; none for a raw prompt.
+    """
+
+    __slots__ = ("_marks", "_source")
+
+    def __init__(self, source: LongText, marks: array[int] | None = None) -> None:
+        object.__setattr__(self, "_source", source)
+        object.__setattr__(self, "_marks", marks or array("Q"))
+
+    _source: LongText
+    _marks: array[int]
+
+    @property
+    def text(self) -> str:
+        """See `Prompt`."""
+        return str(self._source)
+
+    @property
+    def system(self) -> str:
+        """See `Prompt`."""
+        return self._source.data[: self._marks[0]].decode() if self._marks else ""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """See `Prompt`."""
+        data = self._source.data
+        return tuple(
+            Turn(human=human, text=data[start:end].decode()) for human, start, end in self._spans()
+        )
+
+    @property
+    def prefill(self) -> str:
+        """See `Prompt`."""
+        return self._source.data[self._end_of_mark(-1) :].decode() if self._marks else ""
+
+    @property
+    def size(self) -> int:
+        """See `Prompt`."""
+        return len(self._source.data)
+
+    @property
+    def has_turns(self) -> bool:
+        """See `Prompt`."""
+        return len(self._marks) > 1
+
+    def spoken_size(self) -> int:
+        """See `Prompt`."""
+        data, marks = self._source.data, self._marks
+        if not marks:
+            return len(data)
+        parts = [(0, marks[0]), *(span[1:] for span in self._spans())]
+        parts.append((self._end_of_mark(-1), len(data)))
+        return sum(len(data[start:end].strip()) for start, end in parts)
+
+    def pieces(self) -> Iterator[str]:
+        """See `Prompt`."""
+        return self._source.pieces()
+
+    def question(self) -> Iterator[str]:
+        """See `Prompt`."""
+        humans = [span for span in self._spans() if span[0]]
+        return self._source.pieces(*humans[-1][1:]) if humans else self.pieces()
+
+    def _spans(self) -> Iterator[tuple[bool, int, int]]:
+        """The turns: whether it is Human's, where its text begins, and where it ends."""
+        for index in range(len(self._marks) - 1):
+            human = self._source.data.startswith(_HUMAN, self._marks[index])
+            yield human, self._end_of_mark(index), self._marks[index + 1]
+
+    def _end_of_mark(self, index: int) -> int:
+        start = self._marks[index]
+        human = self._source.data.startswith(_HUMAN, start)
+        return start + len(_HUMAN if human else _ASSISTANT)
+
+
+def parse_long_prompt(source: LongText, most_turns: int) -> Generator[None, None, Prompt]:
+    """Do the same as `parse_prompt`. Yields between two pieces of work, returns the prompt.
+
+    Raises:
+        InvalidRequest: See `parse_prompt`.
+    """
+    data = yield from _sanitise(source.data)
+    marks = array("Q")
+    for start in range(0, len(data), PIECE_BYTES):
+        end = start + PIECE_BYTES
+        marks.extend(
+            mark.start()
+            for mark in _MARK.finditer(data, start, end + _LONGEST_MATCH)
+            if mark.start() < end
+        )
+        if len(marks) > most_turns:
+            raise too_many_turns(most_turns)
+        yield
+    if not marks or not data.startswith(_HUMAN, marks[0]):
+        raise InvalidRequest((yield from _with_remedy(MUST_START, data)))
+    if not data.startswith(_ASSISTANT, marks[-1]):
+        raise InvalidRequest((yield from _with_remedy(MUST_END, data)))
+    return LongPrompt(LongText(data), marks)
+
+
+def _sanitise(data: bytes | bytearray) -> Generator[None, None, bytes | bytearray]:
+    if (yield from _has(re.compile(rb"\r\n"), data)):
+        replaced = bytearray()
+        start = 0
+        while start < len(data):
+            end = start + PIECE_BYTES
+            # Not between the two characters of a line end.
+            end += data[end - 1 : end + 1] == b"\r\n"
+            replaced += data[start:end].replace(b"\r\n", b"\n")
+            start = end
+            yield
+        data = replaced
+    opening = _OPENING.match(data)
+    if opening and opening.end() < 2:
+        data = b"\n\n" + data[opening.end() :]
+    end = len(data)
+    while end and data[end - 1 : end] == b" ":
+        end = max(0, end - PIECE_BYTES) + len(data[max(0, end - PIECE_BYTES) : end].rstrip(b" "))
+        yield
+    return data[:end] if end < len(data) and data[:end].endswith(_ASSISTANT) else data
+
+
+def _has(pattern: re.Pattern[bytes], data: bytes | bytearray) -> Generator[None, None, bool]:
+    for start in range(0, len(data), PIECE_BYTES):
+        if pattern.search(data, start, start + PIECE_BYTES + _LONGEST_MATCH):
+            return True
+        yield
+    return False
+
+
+def _with_remedy(message: str, data: bytes | bytearray) -> Generator[None, None, str]:
+    any_name = yield from _has(_ANY_NAME, data)
+    on_a_line = any_name and (yield from _has(_NAME_ON_A_LINE, data))
+    return with_remedy(message, any_name=any_name, on_a_line=on_a_line)

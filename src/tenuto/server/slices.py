@@ -1,0 +1,43 @@
+"""Run long work in slices, so that the event loop stays free for all other requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Work on fewer bytes takes less time than the rest of a request does.
+_AT_ONCE_BYTES = 8 * 1024
+
+
+class Slices:
+    """A turnstile: of all requests of a server, one does one slice in each round of the loop.
+
+    Slices of many requests in one round would add up. Its methods share one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def call(self, work: Callable[[], T], size: int) -> T:
+        """Do work on so many bytes, in a turn of its own unless they are few."""
+        if size <= _AT_ONCE_BYTES:
+            return work()
+        async with self._turn:
+            result = work()
+            # The next waiter goes on in another round of the loop.
+            await asyncio.sleep(0)
+        return result
+
+    async def run(self, steps: Generator[None, None, T]) -> T:
+        """Run a generator to its end, a turn for each of its steps; return what it returns."""
+        while True:
+            async with self._turn:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                await asyncio.sleep(0)

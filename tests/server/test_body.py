@@ -1,0 +1,131 @@
+"""How large a body may be, and how many there may be at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tenuto.engine.base import Status
+from tenuto.engine.echo import EchoEngine
+from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, most_body_bytes
+from tenuto.server.body_budget import BodyBudget
+from tenuto.settings import LimitSettings, Settings
+from tenuto.wire.errors import Overloaded
+from tests.server.test_complete import BODY, HEADERS, assert_error, client_of
+
+pytestmark = pytest.mark.anyio
+
+
+class SmallEngine(EchoEngine):
+    """Knows its context, of so many bytes."""
+
+    def __init__(self, longest_prompt: int) -> None:
+        super().__init__()
+        self._longest_prompt = longest_prompt
+
+    async def ping(self) -> Status:
+        return Status(True, "small", "", context=99, longest_prompt=self._longest_prompt)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda text: json.dumps(text, ensure_ascii=False),
+        json.dumps,
+        lambda text: '"' + "".join(f"\\u{ord(char):04x}" for char in text) + '"',
+    ],
+    ids=["plain", "ascii", "escaped"],
+)
+@pytest.mark.parametrize("unit", ["a", "é", "\r\n", "\0"])
+async def test_the_longest_prompt_passes_in_every_spelling(unit: str, spell: Any) -> None:
+    longest = 100_000
+    kept = len(unit.replace("\r\n", "\n").encode())
+    prompt = f"\n\nHuman: {unit * ((longest - 30) // kept)}\n\nAssistant:"
+    stops = [chr(0x10000 + n) * 64 for n in range(1024)]
+    body = json.dumps(BODY | {"prompt": 0, "stop_sequences": stops, "max_tokens_to_sample": 1})
+    async with client_of(SmallEngine(longest)) as client:
+        content = body.replace('"prompt": 0', f'"prompt": {spell(prompt)}').encode()
+        response = await client.post("/v1/complete", content=content)
+    assert response.status_code == 200, response.text
+
+
+async def test_a_body_that_no_prompt_of_the_context_needs_is_refused() -> None:
+    limit = most_body_bytes(LimitSettings(), 1000)
+    assert limit < 2 * 2**20
+    async with client_of(SmallEngine(1000)) as client:
+        response = await client.post("/v1/complete", content=b" " * (limit + 1))
+    assert_error(response, 413, "request_too_large", f"maximum size of {limit} bytes. `max_body_by")
+
+
+@pytest.mark.parametrize(
+    ("setting", "longest_prompt", "most"),
+    [
+        (None, 0, DEFAULT_BODY_BYTES),
+        (None, 2**40, MOST_BODY_BYTES),
+        (5, 0, 5),
+        (2**26, 1000, 2**26),
+    ],
+)
+def test_the_limit_is_the_setting_or_follows_from_the_context(
+    setting: int | None, longest_prompt: int, most: int
+) -> None:
+    assert most_body_bytes(LimitSettings(max_body_bytes=setting), longest_prompt) == most
+
+
+@pytest.mark.parametrize("size", [200, 200_000])
+@pytest.mark.parametrize("content", [b"{", b'{"prompt": "'])
+async def test_bytes_are_let_go_however_a_request_ends(content: bytes, size: int) -> None:
+    limits = LimitSettings(max_bytes_in_flight=600_000)
+    async with client_of(EchoEngine(), Settings(limits=limits)) as client:
+        for _ in range(20):
+            response = await client.post("/v1/complete", content=content + b"a" * size)
+            assert response.status_code == 400
+            prompt = f"\n\nHuman: {'a' * size}\n\nAssistant:"
+            response = await client.post("/v1/complete", json=BODY | {"prompt": prompt})
+            assert response.status_code == 200
+
+
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_still_pass() -> None:
+    budget = BodyBudget(1_000_000)
+    with budget.reservation() as first, budget.reservation() as second:
+        first.add(500_000)
+        with pytest.raises(Overloaded) as refused:
+            second.add(300_000)  # large ones have three quarters
+        assert refused.value.retry_after == 1
+        second.add(60_000)
+        assert budget.held == 560_000
+        first.add(190_000)  # what has begun goes on while there is room
+    assert budget.held == 0
+
+
+async def test_a_single_body_has_room_however_small_the_budget() -> None:
+    budget = BodyBudget(10)
+    with budget.reservation() as only:
+        only.add(1000)
+        only.add(1000)
+        with budget.reservation() as other, pytest.raises(Overloaded):
+            other.add(1)
+    assert budget.held == 0
+
+
+async def test_a_body_that_arrives_while_others_fill_the_budget_is_refused_with_a_time() -> None:
+    limits = LimitSettings(max_bytes_in_flight=300_000)
+    async with client_of(EchoEngine(), Settings(limits=limits)) as client:
+
+        async def slowly() -> Any:
+            yield b" " * 200_000
+            inner = await client.post("/v1/complete", content=b" " * 100_000, headers=HEADERS)
+            assert_error(inner, 529, "overloaded_error", "Too many request bodies at once")
+            assert inner.headers["retry-after"] == "1"
+            small = await client.post("/v1/complete", json=BODY, headers=HEADERS)
+            assert small.status_code == 200
+            yield json.dumps(BODY).encode()
+
+        response = await client.post("/v1/complete", content=slowly())
+        assert response.status_code == 200
+        after = await client.post(
+            "/v1/complete", content=b" " * 200_000 + json.dumps(BODY).encode()
+        )
+        assert after.status_code == 200
