@@ -255,7 +255,7 @@ def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
     try:
         request = check_request(SMALLEST | fields)
     except InvalidRequest as error:
-        sound = error.message.startswith(tuple(SMALLEST | fields))
+        sound = error.message.startswith(tuple(name[:64] for name in SMALLEST | fields))
     else:
         sound = request.model_dump().keys() == WHOLE.keys()
 
