@@ -1,6 +1,9 @@
 """Runs all benchmarks, one after another: `python -m benchmarks`."""
 
+import argparse
+
 from benchmarks import client, startup, stops, throughput
 
+argparse.ArgumentParser("python -m benchmarks", description=__doc__).parse_args()
 for benchmark in (stops, startup, throughput, client):
     benchmark.main()

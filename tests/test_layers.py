@@ -118,6 +118,8 @@ TABLE: Mapping[str, May] = {
             "server",
             "settings",
             "settings_client",
+            "settings_tree",
+            "settings_upstreams",
         ),
         *("stream", "wire"),
         libraries="rich typer",

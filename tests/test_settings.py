@@ -177,7 +177,7 @@ def test_upstreams_get_their_keys_from_the_environment_and_keep_them(
 def test_a_hashed_key_is_one_that_the_file_may_hold(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["keys", "hash", "sk-one"]) == 0
+    assert main(["keys", "hash", "sk-one-0123456789"]) == 0
     hashed = capsys.readouterr().out.strip()
     path = write(tmp_path, f'[server]\napi_keys = ["{hashed}"]\n')
     assert load(path, {}).server.api_keys == (hashed,)

@@ -1,5 +1,24 @@
-"""`python -m tenuto` is `tenuto`."""
+"""`python -m tenuto` is `tenuto`. Ctrl-C ends it silently, also while it still imports."""
 
-from tenuto.cli.main import run
+from __future__ import annotations
 
-run()
+import os
+import signal
+
+_INTERRUPTED = 130
+
+
+def run() -> None:
+    """Run the command that the arguments name, and exit."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        # An exception in the middle of an import would be printed, or taken for its failure.
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    from tenuto.cli.main import run as run_command
+
+    signal.signal(signal.SIGINT, handler)
+    run_command()
+
+
+if __name__ == "__main__":
+    run()

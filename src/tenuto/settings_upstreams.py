@@ -157,6 +157,21 @@ class RouteSettings:
     first_byte_timeout_s: Positive | None = None
 
 
+def without_password(url: str) -> str:
+    """Return an address with the name and the password in it, and its query, hidden."""
+    head, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    place, slash, path = rest.partition("/")
+    if "@" in rest:
+        # Also with a slash in the password, which should have been escaped.
+        place, slash, path = f"(hidden)@{place.rpartition('@')[2]}", slash, path
+        if "@" in path:
+            place, slash, path = f"(hidden)@{path.rpartition('@')[2]}", "", ""
+    path, question, _ = path.partition("?")
+    return f"{head}{mark}{place}{slash}{path}{'?(hidden)' if question else ''}"
+
+
 def hop_of(text: str) -> tuple[str, str | None]:
     """`NAME` or `NAME:MODEL` -> the upstream's name, and the model."""
     name, _, model = text.partition(":")

@@ -127,7 +127,7 @@ async def test_the_warm_up_tells_why_it_failed(server: Script) -> None:
     server.failures = [401]
     assert await generator(server).warm_up() == "401 overloaded_error"
     server.url = "http://127.0.0.1:1"
-    assert await generator(server).warm_up() == "ConnectError"
+    assert await generator(server).warm_up() == "ConnectError: Connection refused"
 
 
 async def test_after_the_duration_nothing_new_is_sent(server: Script) -> None:

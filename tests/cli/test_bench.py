@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.cli.main import main
 from tests.bench.scripted_server import Script, scripted_server
 from tests.conftest import PATIENCE_S
 
@@ -39,7 +40,7 @@ def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Pat
         *("--base-url", server.url, "--concurrency", "1,3", "--requests", "6"),
         *("--max-tokens", "7", "--plot", str(plot)),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"Wrote {plot}.\n")
     lines = done.stdout.splitlines()
     rows = [line.split() for line in lines if line.split() and line.split()[0].isdigit()]
     assert [row[:3] for row in rows] == [["1", "6", "0"], ["3", "6", "0"]]
@@ -120,4 +121,55 @@ def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str) -> None
 def test_a_server_that_is_not_there_is_one_line() -> None:
     done = bench("--base-url", "http://127.0.0.1:1")
     assert done.returncode == 1
-    assert done.stderr == "tenuto: http://127.0.0.1:1: the first request failed: ConnectError\n"
+    assert done.stderr.startswith("tenuto: http://127.0.0.1:1: the first request failed: Connect")
+    assert done.stderr.count("\n") == 1
+    assert "is a server running there?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("127.0.0.1:8000", "--base-url: the address must be one like http://127.0.0.1:8000"),
+        ("http://", "--base-url: the address must be one like"),
+        ("http://[", "--base-url: "),
+        ("http://127.0.0.1:x", "--base-url: "),
+    ],
+)
+def test_an_address_that_is_none_is_one_line(
+    url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "--base-url", url]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_key_with_odd_letters_is_one_line_without_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TENUTO_API_KEY", "sk-secret…")
+    assert main(["bench", "--base-url", "http://127.0.0.1:1"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "x-api-key" in shown
+    assert "secret" not in shown
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
+def test_a_server_on_this_machine_is_asked_directly(
+    server: Script, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert main(["bench", "--base-url", server.url, "--concurrency", "1", "--requests", "1"]) == 0
+
+
+def test_a_proxy_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    assert main(["bench", "--base-url", "http://server.invalid"]) == 1
+    shown = capsys.readouterr().err
+    assert "ALL_PROXY" in shown
+    assert shown.count("\n") == 1

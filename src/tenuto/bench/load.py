@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -83,6 +85,9 @@ class Generator:
         headers: The key, if there is one.
         load: What is sent.
         transport: Another way to the server, for tests.
+
+    Raises:
+        ValueError: The address is not one, or a header has letters that are not ASCII.
     """
 
     def __init__(
@@ -93,7 +98,14 @@ class Generator:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = f"{base_url.rstrip('/').removesuffix('/v1')}/v1/complete"
+        url = urlsplit(base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("the address must be one like http://127.0.0.1:8000")
+        _ = url.port  # A port that is not a number is a ValueError.
         self._headers = {"anthropic-version": "2023-06-01", **headers}
+        for name, value in self._headers.items():
+            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+                raise ValueError(f"the header {name!a} has letters that are not printable ASCII")
         self._load = load
         self._transport = transport
         self._numbers = itertools.count()
@@ -181,7 +193,7 @@ class Generator:
                 else:
                     failure = _refusal(response.status_code, await response.aread())
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            failure = type(error).__name__
+            failure = _reason(error)
         except (ValueError, KeyError, TypeError):
             failure = "an answer that is none of this API"
         ended = time.perf_counter()
@@ -225,6 +237,24 @@ class _Answer:
         if self._error is not None:
             return f"{self._error} in the stream"
         return None if self.stop_reason else "the stream broke off"
+
+
+def _reason(error: BaseException) -> str:
+    """Return the kind of an error, and what the system says of it if that is below."""
+    name = type(error).__name__
+    if isinstance(error, httpx2.ProxyError | httpx2.UnsupportedProtocol):
+        # The transport's own words, which name the variable and the remedy.
+        return f"{name}: {' '.join(str(error).split())}"
+    below: list[BaseException] = [error]
+    while below:
+        each = below.pop()
+        if isinstance(each, OSError) and each.strerror:
+            # The library adds the address to the words of the system.
+            number = each.errno or 0
+            return f"{name}: {os.strerror(number) if number > 0 else each.strerror}"
+        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        below += [more for more in (*inner, each.__cause__ or each.__context__) if more]
+    return name
 
 
 def _refusal(status: int, body: bytes) -> str:

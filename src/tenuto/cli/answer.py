@@ -5,27 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from tenuto.cli import output
 from tenuto.cli.failure import Failure
 from tenuto.engine import registry
 from tenuto.engine.base import Engine, Job, ModelError
 from tenuto.prompt.turns import parse_prompt, raw_prompt
-from tenuto.settings import EngineSettings, LocalSettings
+from tenuto.settings import EngineSettings
+from tenuto.settings_upstreams import without_password
 from tenuto.wire.errors import ApiError, InvalidRequest, error_of
 from tenuto.wire.events import CompletionEvent
 from tenuto.wire.ids import completion_id
-
-
-class _ReaderGone(Exception):
-    """Whoever reads the output has seen enough, as in `tenuto complete … | head`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class Answer:
 
     def print_json(self, body: Mapping[str, object]) -> None:
         """Prints the API's answer."""
-        _write(json.dumps(body, ensure_ascii=False, indent=2) + "\n")
+        output.line(json.dumps(body, ensure_ascii=False, indent=2))
 
 
 class _Text:
@@ -55,17 +50,15 @@ class _Text:
     def __init__(self, *, trim: bool) -> None:
         self._trim = trim
 
-    def add(self, piece: str) -> None:
-        if piece:
-            _write(piece.removeprefix(" ") if self._trim else piece)
+    def trimmed(self, piece: str) -> str:
+        if piece and self._trim:
             self._trim = False
-
-    def end(self) -> None:
-        _write("\n")
+            return piece.removeprefix(" ")
+        return piece
 
 
 def ask_engine(
-    model: Path | None,
+    settings: EngineSettings,
     fields: Mapping[str, object],
     answer: Answer,
     *,
@@ -75,7 +68,7 @@ def ask_engine(
     """Completes on the embedded engine, which is started for it and ended after it.
 
     Args:
-        model: A model file, None for the built-in model.
+        settings: The engine's.
         fields: The request's, not checked yet.
         answer: How to print what comes.
         raw: Whether to complete the prompt as it is, without turns.
@@ -85,9 +78,8 @@ def ask_engine(
         Failure: The model cannot be loaded, a field or the prompt is wrong, or the engine broke.
     """
     try:
-        engine = registry.create(EngineSettings(local=LocalSettings(model=model)))
-        with contextlib.suppress(_ReaderGone):
-            asyncio.run(_on_engine(engine, fields, answer, raw=raw, seed=seed))
+        engine = registry.create(settings)
+        asyncio.run(_on_engine(engine, fields, answer, raw=raw, seed=seed))
     except (ModelError, InvalidRequest) as error:
         raise Failure(str(error), 2) from None
     except ApiError as error:
@@ -123,27 +115,61 @@ def ask_server(
                 answer.print_json(client.completions.create(**params).to_dict())
             else:
                 text = answer.text()
+                named = False
                 with client.completions.create(**params, stream=True) as stream:
-                    for piece in stream.text:
-                        text.add(piece)
-                text.end()
+                    for piece in stream:
+                        if not named:
+                            _name(f"{piece.model} at {without_password(base_url)}")
+                            named = True
+                        output.write(text.trimmed(piece.completion))
+                output.line()
     except InvalidRequest as error:
         raise Failure(error.message, 2) from None
     except APIStatusError as error:
         refusal = error_of(error.status_code, error.body)
         code = 2 if isinstance(refusal, InvalidRequest) else 1
-        remedy = ""
-        if seed is not None and refusal.message.startswith("seed: Extra inputs"):
-            remedy = "; leave --seed out, or set `extensions = true` in [api] of that server"
-        raise Failure(f"{base_url}: {refusal.message}{remedy}", code) from None
+        message = refusal.message
+        unknown = "seed: Extra inputs are not permitted"
+        if seed is not None and message.startswith(unknown):
+            remedy = "leave --seed out, or set `extensions = true` in [api] of that server"
+            message = f"{unknown}; {remedy}"
+        shown = without_password(base_url)
+        raise Failure(f"{shown}: {message}", code) from None
     except APIError as error:
         raise Failure(error.message) from None
+    except (ValueError, ImportError) as error:
+        # What is wrong with the address, the key, or a variable for a proxy.
+        raise Failure(_without_secret(error, base_url), 2) from None
+
+
+def _without_secret(error: Exception, base_url: str) -> str:
+    if isinstance(error, UnicodeError):
+        return "the key, the address or a header in the environment has letters that are not ASCII"
+    return str(error).replace(base_url, without_password(base_url))
+
+
+def _name(model: str) -> None:
+    """Name the model that answers, where somebody watches."""
+    if output.is_terminal():
+        output.note(model, dim=True)
+
+
+@contextlib.contextmanager
+def _loading() -> Iterator[None]:
+    """Say on a terminal that the model loads, and take it back."""
+    if output.is_terminal():
+        output.note("Loading the model…", end="", dim=True)
+    try:
+        yield
+    finally:
+        if output.is_terminal():
+            output.note("\r\x1b[K", end="")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without warnings about old names of models, and with an end when nobody reads on."""
-    with warnings.catch_warnings(), contextlib.suppress(_ReaderGone):
+    """Without warnings about old names of models."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
 
@@ -154,20 +180,22 @@ async def _on_engine(
     await engine.start()
     try:
         # In a thread, because it imports much: the engine's worker is started meanwhile.
-        job, stop_sequences = await asyncio.to_thread(_job, fields, raw, seed)
-        from tenuto.stream.pipe import collect, run
+        with _loading():
+            job, stop_sequences = await asyncio.to_thread(_job, fields, raw, seed)
+            from tenuto.stream.pipe import collect, run
 
-        # Not within the request: a model that takes minutes to load is worth waiting for here.
-        model = await engine.ready()
+            # Not within the request: a model that takes minutes to load is worth waiting for here.
+            model = await engine.ready()
         async with aclosing(run(job, engine, stop_sequences)) as events:
             if answer.json:
                 answer.print_json((await collect(events, completion_id(), model)).body())
             else:
+                _name(model)
                 text = answer.text()
                 async for event in events:
                     if isinstance(event, CompletionEvent):
-                        text.add(event.completion)
-                text.end()
+                        await output.write_soon(text.trimmed(event.completion))
+                await output.write_soon("\n")
     finally:
         await engine.aclose()
 
@@ -181,13 +209,3 @@ def _job(fields: Mapping[str, object], raw: bool, seed: int | None) -> tuple[Job
     text = str(request.prompt)
     prompt = raw_prompt(text) if raw else parse_prompt(text)
     return job_of(request, prompt, seed=seed), request.stop_sequences
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What Python would flush at exit has no reader either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise _ReaderGone from None

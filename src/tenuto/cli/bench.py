@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json as json_format
 import secrets
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenuto.bench.prompts import PromptSet, Sizes
-from tenuto.cli.config import ConfigOption
+from tenuto.cli import output
+from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
+from tenuto.settings_upstreams import without_password
 from tenuto.version import __version__
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 # How many requests each of those at once sends, if neither a number nor a duration is given.
 _ROUNDS = 4
 _BUSY_CLIENT = 0.8
+_TABLE_COLUMNS = 80
 
 
 def bench(
@@ -41,7 +44,10 @@ def bench(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="As for `tenuto serve`; with --base-url, the model's name."
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="As for `tenuto serve`; with --base-url, the model's name.",
         ),
     ] = None,
     prompts: Annotated[
@@ -137,7 +143,8 @@ def bench(
         timeout,
         secrets.randbits(32) if seed is None else seed,
     )
-    report = _Report(load, base_url or "a server of its own", json=json, plot=plot)
+    server_name = without_password(base_url) if base_url else "a server of its own"
+    report = _Report(load, server_name, json=json, plot=plot)
     with ExitStack() as exits:
         headers: dict[str, str] = {}
         url = base_url
@@ -151,22 +158,36 @@ def bench(
         if url is None:
             from tenuto.cli.own_server import own_server
 
-            typer.echo("Starting a server.", err=True)
+            # Here, because the server's own words are not all shown.
+            read_settings(config)
+            output.note("Starting a server.")
             server = exits.enter_context(own_server(model, config))
             url, headers = server.url, {"x-api-key": server.key}
-        transport = AsyncEnvironmentTransport(unlimited())
-        generator = Generator(url, headers, load, transport)
+        shown = without_password(base_url) if base_url else "the server"
+        try:
+            transport = AsyncEnvironmentTransport(unlimited())
+            generator = Generator(url, headers, load, transport)
+        except ValueError as error:
+            raise Failure(f"--base-url: {error}", 2) from None
         try:
             if failure := asyncio.run(generator.warm_up()):
-                raise Failure(f"{base_url or 'the server'}: the first request failed: {failure}")
+                raise Failure(f"{shown}: the first request failed: {failure}{_hint(failure)}")
             for count in levels:
                 number = count * _ROUNDS if requests is None and duration is None else requests
                 report.add(*_measure(generator, Level(count, number, duration)))
         except KeyboardInterrupt:
-            typer.echo("\nStopped; these are the figures so far.", err=True)
+            output.note("\nStopped; these are the figures so far.")
             report.finish()
             raise
         report.finish()
+
+
+def _hint(failure: str) -> str:
+    if failure.startswith("ConnectError"):
+        return "; is a server running there? `tenuto serve` starts one"
+    if failure.startswith("401"):
+        return "; set TENUTO_API_KEY"
+    return ""
 
 
 def _measure(generator: Generator, level: Level) -> tuple[Figures, bool]:
@@ -219,17 +240,17 @@ class _Report:
             if not self._json:
                 if len(self._levels) == 1:
                     self._print_head()
-                typer.echo(_row(figures))
+                output.line(_row(figures))
         if interrupted:
             raise KeyboardInterrupt
 
     def finish(self) -> None:
         """Prints what belongs to all."""
         if self._json:
-            typer.echo(json_format.dumps(self._object(), indent=2))
+            output.line(json_format.dumps(self._object(), indent=2))
         elif self._levels:
             for line in _remarks(self._levels):
-                typer.echo(line)
+                output.line(line)
         if self._plot is not None and self._levels:
             from tenuto.bench.plot import svg
 
@@ -237,17 +258,23 @@ class _Report:
                 self._plot.write_text(svg(self._levels, self._title()), encoding="utf-8")
             except OSError as error:
                 raise Failure(f"{self._plot}: {error.strerror}") from None
+            output.note(f"Wrote {self._plot}.")
 
     def _title(self) -> str:
         sizes = f"{self._load.sizes.prompt_words} words, {self._load.max_tokens} tokens"
         return f"tenuto bench: {self._load.kind} prompts, {sizes}"
 
     def _print_head(self) -> None:
-        typer.echo(f"{self._title()}, {self._server}\n")
-        typer.echo(
+        output.line(f"{self._title()}, {self._server}\n")
+        if _is_narrow():
+            output.line(
+                f"{'at once':>8}{'failed':>8}{'tokens/s':>10}{'first s':>9}{'between ms':>12}"
+            )
+            return
+        output.line(
             f"{'':8}{'':9}{'':8}{'':>10}  {'first token, s':^17}  {'between tokens, ms':^20}"
         )
-        typer.echo(
+        output.line(
             f"{'at once':>8}{'requests':>9}{'failed':>8}{'tokens/s':>10}"
             f"  {'median':>8} {'p99':>8}  {'median':>9} {'p99':>9}"
         )
@@ -262,8 +289,18 @@ class _Report:
         }
 
 
+def _is_narrow() -> bool:
+    """Return whether the terminal is too narrow for the whole table: then medians alone."""
+    return shutil.get_terminal_size((100, 24)).columns < _TABLE_COLUMNS
+
+
 def _row(level: Figures) -> str:
     first, between_tokens = level.first_token_s, level.between_tokens_s
+    if _is_narrow():
+        return (
+            f"{level.concurrency:>8}{level.failed:>8}{level.tokens_per_s:>10,.1f}"
+            f"{_number(first.median, 1, 3):>9}{_number(between_tokens.median, 1000, 1):>12}"
+        )
     return (
         f"{level.concurrency:>8}{level.requests:>9}{level.failed:>8}{level.tokens_per_s:>10,.1f}"
         f"  {_number(first.median, 1, 3):>8} {_number(first.p99, 1, 3):>8}"
@@ -302,7 +339,7 @@ def _remarks(levels: list[Figures]) -> Iterator[str]:
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[float], object]]:
     """A bar on the terminal, if there is one. Gives what it is told: the share that is done."""
-    if not sys.stderr.isatty():
+    if not output.is_terminal():
         yield lambda _: None
         return
     from rich.console import Console

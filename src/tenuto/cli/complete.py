@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tenuto.cli.assembly import with_model, with_model_file
+from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
+from tenuto.cli.stdin import decoded, read_text
 
 _OFFLINE_MODEL = "built-in"
 
@@ -17,42 +20,57 @@ _OFFLINE_MODEL = "built-in"
 def complete(
     prompt: Annotated[
         str | None,
-        typer.Argument(help="The text; - or nothing reads standard input.", show_default=False),
+        typer.Argument(
+            metavar="PROMPT",
+            help="The text; - or nothing reads standard input.",
+            show_default=False,
+        ),
     ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Send the text as it is, without a Human turn around it.")
     ] = False,
     max_tokens: Annotated[
-        int, typer.Option(callback=between(1), help="Most tokens to write.")
+        int, typer.Option(metavar="N", callback=between(1), help="Most tokens to write.")
     ] = 256,
     temperature: Annotated[
         float,
         typer.Option(
-            callback=between(0, 1), help="0 to 1; 0: always the likeliest token, 1: as learned."
+            metavar="X",
+            callback=between(0, 1),
+            help="0 to 1; 0: always the likeliest token, 1: as learned.",
         ),
     ] = 0.7,
     top_k: Annotated[
         int | None,
         typer.Option(
-            callback=between(0), help="Sample from so many tokens only.", show_default="off"
+            metavar="N",
+            callback=between(0),
+            help="Sample from so many tokens only.",
+            show_default="off",
         ),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
             callback=between(0, 1),
+            metavar="X",
             help="0 to 1; sample from this much probability only.",
             show_default="off",
         ),
     ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(help="End before this text. May be given several times.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help="End before this text. May be given several times.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
             callback=between(0, 2**64 - 1),
+            metavar="N",
             help="Choose the tokens in a repeatable way; with --base-url, of servers that allow "
             "extensions.",
             show_default="random",
@@ -64,9 +82,11 @@ def complete(
     model: Annotated[
         str | None,
         typer.Option(
+            "--model",
+            "-m",
             metavar="MODEL",
-            help="Model file, downloaded model, or hf:org/repo:file; with --base-url, the model's "
-            "name.  [default: the built-in one]",
+            help="Model file, downloaded model, or hf:org/repo:file; with --base-url, or routes "
+            "in the settings, the model's name.  [default: that of the settings]",
         ),
     ] = None,
     base_url: Annotated[
@@ -75,20 +95,31 @@ def complete(
             metavar="URL",
             help="Ask this server instead of the embedded engine, for example "
             "http://127.0.0.1:8000. The key is taken from TENUTO_API_KEY or ANTHROPIC_API_KEY.",
+            show_default="$TENUTO_BASE_URL",
         ),
     ] = None,
+    config: ConfigOption = None,
 ) -> None:
     r"""Complete a prompt, and print the completion as it comes.
 
     A bare text is wrapped into one Human turn, "\n\nHuman: TEXT\n\nAssistant:", and the answer
-    to it is printed. With --raw the text is completed just as it stands.
+    to it is printed. With --raw the text is completed just as it stands. The engine is the one of
+    the settings: `tenuto config` prints them. On a terminal, the model that answers is named.
     """
     from tenuto.cli.answer import Answer, ask_engine, ask_server
     from tenuto.prompt.turns import human_turn
 
     text = _read(prompt)
+    if "" in (stop or []):
+        raise Failure(
+            "--stop: stop_sequences must not be empty texts; leave --stop out, or give it a text", 2
+        )
+    loaded = read_settings(config)
+    base_url = base_url or os.environ.get("TENUTO_BASE_URL", "").strip() or None
+    settings = loaded.settings
+    by_name = base_url or settings.engine.name != "local"
     fields: dict[str, object] = {
-        "model": (model if base_url else None) or _OFFLINE_MODEL,
+        "model": (model if by_name else None) or _OFFLINE_MODEL,
         "prompt": text if raw else human_turn(text.strip()),
         "max_tokens_to_sample": max_tokens,
         "temperature": temperature,
@@ -101,28 +132,18 @@ def complete(
     if base_url:
         ask_server(base_url, fields, answer, seed=seed)
     else:
-        ask_engine(_model_file(model), fields, answer, raw=raw, seed=seed)
-
-
-def _model_file(model: str | None) -> Path | None:
-    if model is None:
-        return None
-    from tenuto.cli.fetch import model_file
-    from tenuto.settings import SettingsError, load
-
-    try:
-        return model_file(model, load().models)
-    except SettingsError as error:
-        raise Failure(str(error), 2) from None
+        settings = with_model_file(settings if by_name else with_model(settings, model))
+        ask_engine(settings.engine, fields, answer, raw=raw, seed=seed)
 
 
 def _read(prompt: str | None) -> str:
-    if prompt not in (None, "-"):
-        text = prompt
+    if prompt is not None and prompt != "-":
+        # A byte of an argument that is not UTF-8 is a surrogate here.
+        text = decoded(os.fsencode(prompt), "the prompt")
     elif prompt is None and sys.stdin.isatty():
         raise Failure('no prompt: tenuto complete "Hello, world!", or pipe a text into it', 2)
     else:
-        text = sys.stdin.read()
+        text = read_text()
     if not text or not text.strip():
         raise Failure("the prompt is empty", 2)
     return text

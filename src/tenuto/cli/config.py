@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tenuto.cli.failure import Failure
-from tenuto.settings import SettingsError, load
+from tenuto.cli import output
+from tenuto.settings import Loaded, load_with_origins
+from tenuto.settings_tree import Keys, Origins
+from tenuto.settings_upstreams import without_password
+
+_HIDDEN = "(hidden)"
 
 ConfigOption = Annotated[
     Path | None,
@@ -22,45 +27,81 @@ ConfigOption = Annotated[
 ]
 
 
+def read_settings(file: Path | None) -> Loaded:
+    """Return the settings of a file and of the environment.
+
+    Raises:
+        SettingsError: See `load`. `main` prints it.
+    """
+    return load_with_origins(file)
+
+
+def warn_of_ignored(loaded: Loaded) -> None:
+    """Log each variable that looks like a setting, and is not taken for one."""
+    for name in loaded.ignored:
+        logging.getLogger("tenuto.settings").warning(
+            "%s is ignored: Kubernetes or Docker sets variables of this form", name
+        )
+
+
 def config(config: ConfigOption = None) -> None:
-    """Print the effective settings as TOML, with keys masked."""
-    try:
-        settings = load(config)
-    except SettingsError as error:
-        raise Failure(str(error), 2) from None
-    typer.echo("\n".join(_section(settings, "")).strip())
+    """Print the effective settings as TOML, and where each comes from; with keys hidden.
+
+    A value without a remark is a default.
+    """
+    loaded = read_settings(config)
+    file = "no settings file" if loaded.file is None else f"settings file: {loaded.file.absolute()}"
+    ignored = [f"# ignored, as it looks like Kubernetes' or Docker's: {n}" for n in loaded.ignored]
+    lines = _section(loaded.settings, (), loaded.origins)
+    output.line("\n".join([f"# {file}", *ignored, *lines]))
 
 
-def _section(section: Any, name: str, *, title: str = "[{}]") -> list[str]:
+def _section(section: Any, keys: Keys, origins: Origins, *, title: str = "[{}]") -> list[str]:
     values = [(entry.name, getattr(section, entry.name)) for entry in dataclasses.fields(section)]
     plain = [(key, value) for key, value in values if not _has_sections(value)]
-    lines = ["", title.format(name)] if plain else []
+    lines = ["", title.format(".".join(map(_name, keys)))] if plain else []
     for key, value in plain:
-        lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(key, value)}")
+        text = f"# {key} is not set" if value is None else f"{key} = {_toml(key, value)}"
+        origin = origins.get((*keys, key))
+        lines.append(f"{text}  # {origin}" if origin else text)
     for key, value in values:
-        below = f"{name}.{key}" if name else key
+        below = (*keys, key)
         if dataclasses.is_dataclass(value):
-            lines += _section(value, below)
+            lines += _section(value, below, origins)
         elif isinstance(value, Mapping):
-            lines += [line for each in value for line in _section(value[each], f"{below}.{each}")]
+            lines += [line for each in value for line in _section(value[each], (*below, each), {})]
         elif _has_sections(value):
-            lines += [line for each in value for line in _section(each, below, title="[[{}]]")]
+            lines += [line for each in value for line in _section(each, below, {}, title="[[{}]]")]
     return lines
 
 
 def _has_sections(value: Any) -> bool:
-    """Whether a value is a section, or any number of them."""
+    """Return whether a value is a section, or any number of them."""
     if isinstance(value, tuple):
         return any(dataclasses.is_dataclass(each) for each in value)
     return dataclasses.is_dataclass(value) or isinstance(value, Mapping)
 
 
+def _name(key: str) -> str:
+    """Return a key as TOML writes it."""
+    return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else _json(key)
+
+
 def _toml(key: str, value: Any) -> str:
     if key == "api_keys":
-        value = ["sha256:(hidden)" for _ in value]
+        value = [f"sha256:{_HIDDEN}" for _ in value]
     if key == "api_key":
-        value = "(hidden)"
+        value = _HIDDEN
     if key == "basic_auth":
-        value = "(hidden):(hidden)"
+        value = f"{_HIDDEN}:{_HIDDEN}"
+    if isinstance(value, Path):
+        value = str(value)
+    if isinstance(value, str):
+        value = without_password(value)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
     # Texts, numbers, booleans and lists of texts are written in TOML as they are in JSON.
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode()

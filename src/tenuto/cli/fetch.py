@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import typer
-
+from tenuto.cli import output
 from tenuto.cli.failure import Failure
 from tenuto.models.errors import ModelUnavailable, size_text
 from tenuto.models.folder import ModelFolder
 from tenuto.models.names import Reference
-from tenuto.models.resolve import resolve
+from tenuto.models.resolve import existing, resolve
 from tenuto.settings import ModelSettings, models_folder
 
 
@@ -23,8 +21,11 @@ def model_file(model: str | Path, settings: ModelSettings) -> Path:
     Raises:
         Failure: There is none, or it cannot be downloaded.
     """
-    folder = ModelFolder(models_folder(settings))
     with explained():
+        if (path := existing(model)) is not None:
+            return path
+        # Not above: where there is no home, a path still works.
+        folder = ModelFolder(models_folder(settings))
         return resolve(model, folder, lambda reference: fetch(reference, folder))
 
 
@@ -45,12 +46,12 @@ def fetch(reference: Reference, folder: ModelFolder) -> Path:
     missing = remaining(model, reference.repo, folder)
     if missing:
         there = "" if missing == model.size else f", {size_text(model.size - missing)} are here"
-        typer.echo(f"Downloading {name} ({size_text(model.size)}{there}).", err=True)
+        output.note(f"Downloading {name} ({size_text(model.size)}{there}).")
     try:
         with _progress(model.size, shown=bool(missing)) as progress:
             return download(repository, model, reference.repo, folder, progress)
     except KeyboardInterrupt:
-        typer.echo("\nStopped. What came is kept; run the command again to go on.", err=True)
+        output.note("\nStopped. What came is kept; run the command again to go on.")
         raise
 
 
@@ -61,12 +62,15 @@ def explained() -> Iterator[None]:
         yield
     except ModelUnavailable as error:
         raise Failure(str(error), 2 if error.asked_wrongly else 1) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise Failure(f"{where}{error.strerror or error}") from None
 
 
 @contextmanager
 def _progress(size: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
     """A bar on the terminal. Gives what it is told: the bytes that are here."""
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and output.is_terminal()):
         yield lambda _: None
         return
     from rich.console import Console

@@ -8,33 +8,73 @@ from typing import Annotated
 
 import typer
 
+from tenuto.cli import output
 from tenuto.cli.failure import Failure
+from tenuto.cli.stdin import read_text
+
+# A hash without salt is safe only for what cannot be guessed.
+_SHORTEST = 16
 
 keys: typer.Typer = typer.Typer(
-    help="Make API keys, and the hashes that the settings hold.", rich_markup_mode=None
+    help="Make API keys, and the hashes that the settings hold.",
+    short_help="Make API keys and their hashes.",
+    rich_markup_mode=None,
 )
 
 
-@keys.command("new")
+@keys.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    """Make API keys, and the hashes that the settings hold."""
+    if context.invoked_subcommand is None:
+        output.line(context.get_help())
+
+
+@keys.command("new", short_help="Print a new key, and its hash.")
 def new() -> None:
     """Print a new random key, and its hash for `api_keys` in tenuto.toml."""
     from tenuto.server.auth import hash_key
 
     key = "sk-tenuto-" + secrets.token_urlsafe(32)
-    typer.echo(key)
-    typer.echo(hash_key(key))
+    if sys.stdout.isatty():
+        output.note("The key, for those who ask; it is shown only once:")
+        output.line(key)
+        output.note("Its hash, for `api_keys` in [server] of tenuto.toml:")
+    else:
+        output.line(key)
+    output.line(hash_key(key))
 
 
-@keys.command("hash")
+@keys.command("hash", short_help="Print the hash of a key.")
 def hash_(
     key: Annotated[
-        str | None, typer.Argument(help="The key; - or nothing reads standard input.")
+        str | None,
+        typer.Argument(metavar="KEY", help="The key; - or nothing reads standard input."),
     ] = None,
 ) -> None:
     """Print the hash of a key, for `api_keys` in tenuto.toml."""
     from tenuto.server.auth import hash_key
 
-    text = (sys.stdin.readline() if key in (None, "-") else key or "").strip()
+    text = (_typed() if key in (None, "-") else key or "").strip()
     if not text:
         raise Failure("the key is empty", 2)
-    typer.echo(hash_key(text))
+    if not (text.isascii() and text.isprintable()):
+        raise Failure("the key has letters that no header can carry; use printable ASCII", 2)
+    if len(text) < _SHORTEST:
+        raise Failure(
+            f"the key has {len(text)} characters, which can be guessed; it needs {_SHORTEST} or "
+            "more, and `tenuto keys new` makes one",
+            2,
+        )
+    output.line(hash_key(text))
+
+
+def _typed() -> str:
+    """Read the key from standard input. A terminal does not show what is typed."""
+    if sys.stdin.isatty():
+        import getpass
+
+        try:
+            return getpass.getpass("Key: ", sys.stderr)
+        except EOFError:
+            raise KeyboardInterrupt from None
+    return read_text().partition("\n")[0]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_format
+import shutil
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption
-from tenuto.cli.failure import Failure
+from tenuto.cli import output
+from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.models.errors import size_text
 from tenuto.models.folder import ModelFolder
-from tenuto.settings import SettingsError, load, models_folder
+from tenuto.settings import models_folder
 
 _UNKNOWN = "-"
+_TABLE_COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,14 @@ def models(
     config: ConfigOption = None,
 ) -> None:
     """List the built-in model and the downloaded ones, and what would run each here."""
-    try:
-        folder = ModelFolder(models_folder(load(config).models))
-    except SettingsError as error:
-        raise Failure(str(error), 2) from None
+    folder = ModelFolder(models_folder(read_settings(config).settings.models))
     rows = _rows(folder)
     if json:
         listed = [dataclasses.asdict(row) for row in rows]
-        typer.echo(json_format.dumps(listed, ensure_ascii=False, indent=2))
+        output.line(json_format.dumps(listed, ensure_ascii=False, indent=2))
         return
     _print_table(rows)
-    typer.echo(f"\nDownloaded models are in {folder.root}", err=True)
+    output.note(f"\nDownloaded models are in {folder.root}")
 
 
 def _rows(folder: ModelFolder) -> list[_Row]:
@@ -73,7 +72,9 @@ def _rows(folder: ModelFolder) -> list[_Row]:
 
 
 def _print_table(rows: list[_Row]) -> None:
-    table = [("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")]
+    table: list[tuple[str, ...]] = [
+        ("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")
+    ]
     table += [
         (
             row.name,
@@ -85,10 +86,21 @@ def _print_table(rows: list[_Row]) -> None:
         )
         for row in rows
     ]
+    if shutil.get_terminal_size((100, 24)).columns < _TABLE_COLUMNS:
+        _print_list(table)
+        return
     widths = [max(len(line[column]) for line in table) for column in range(5)]
     for line in table:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         # Numbers end in one line, below each other.
         cells[1] = line[1].rjust(widths[1])
         cells[4] = line[4].rjust(widths[4])
-        typer.echo("  ".join([*cells, line[5]]))
+        output.line("  ".join([*cells, line[5]]))
+
+
+def _print_list(table: list[tuple[str, ...]]) -> None:
+    """Print each model over several short lines, for a narrow terminal."""
+    for row in table[1:]:
+        output.line(row[0])
+        for title, cell in zip(table[0][1:], row[1:], strict=True):
+            output.line(f"  {title.lower():13} {cell}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption
+from tenuto.cli import output
+from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
-from tenuto.settings import SettingsError, load, models_folder
+from tenuto.settings import models_folder
 
 
 def pull(
@@ -34,15 +36,14 @@ def pull(
     from tenuto.models.folder import ModelFolder
     from tenuto.models.names import parse
 
-    try:
-        folder = ModelFolder(models_folder(load(config).models))
-    except SettingsError as error:
-        raise Failure(str(error), 2) from None
+    folder = ModelFolder(models_folder(read_settings(config).settings.models))
     with explained():
         path = fetch(parse(model), folder)
-    typer.echo(path)
+    output.line(path)
     found = describe(path)
     if found.architecture is None:
         raise Failure(f"{path}: arrived as it is on the hub, but {found.reason}")
     if found.runtime is None:
-        typer.echo(f"Nothing here can run it: {found.reason}.", err=True)
+        output.note(f"Nothing here can run it: {found.reason}.")
+    elif output.is_terminal():
+        output.note(f"Run it: tenuto serve --model {shlex.quote(model)}")

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption
+from tenuto.cli import output
+from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
 from tenuto.models.errors import size_text
-from tenuto.settings import SettingsError, load, models_folder
+from tenuto.settings import models_folder
 
 
 def rm(
@@ -27,10 +28,7 @@ def rm(
     from tenuto.cli.fetch import explained
     from tenuto.models.folder import ModelFolder, only
 
-    try:
-        folder = ModelFolder(models_folder(load(config).models))
-    except SettingsError as error:
-        raise Failure(str(error), 2) from None
+    folder = ModelFolder(models_folder(read_settings(config).settings.models))
     with explained():
         model = only(name, folder.models())
         if not yes:
@@ -39,11 +37,21 @@ def rm(
             folder.remove(model)
         except OSError as error:
             raise Failure(f"{error.filename}: {error.strerror}") from None
-    typer.echo(f"Deleted {model.name} ({size_text(model.size)}).", err=True)
+    output.note(f"Deleted {model.name} ({size_text(model.size)}).")
 
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise Failure(f"{question} Say so with --yes, since there is no terminal to ask on", 2)
-    if not typer.confirm(question, err=True):
+        raise Failure(f"{question} There is no terminal to ask on; use --yes", 2)
+    output.note(f"{question} [y/N]: ", end="")
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        output.note("\nNothing was deleted.")
+        raise
+    if not answer:
+        # Ctrl-D
+        output.note("\nNothing was deleted.")
+        raise KeyboardInterrupt
+    if answer.strip().lower() not in ("y", "yes"):
         raise Failure("nothing was deleted")

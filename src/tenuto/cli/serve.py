@@ -7,20 +7,23 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption
+from tenuto.cli.assembly import with_model, with_model_file
+from tenuto.cli.config import ConfigOption, read_settings, warn_of_ignored
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
-from tenuto.settings import EngineSettings, Settings, SettingsError, load
+from tenuto.settings import Settings, SettingsError, bare_host
 
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
             callback=between(0, 65535),
+            metavar="PORT",
             help="Port to listen on; 0 takes any free one.",
             show_default="8000",
         ),
@@ -28,6 +31,8 @@ def serve(
     model: Annotated[
         str | None,
         typer.Option(
+            "--model",
+            "-m",
             metavar="MODEL",
             help="Model file, downloaded model, or hf:org/repo:file.  [default: the built-in one]",
         ),
@@ -61,12 +66,17 @@ def serve(
     from tenuto.server.serve import serve as run_server
 
     try:
-        settings = _with_model_file(_with_options(load(config), host, port, model, grace))
+        loaded = read_settings(config)
+        settings = _with_options(with_model(loaded.settings, model), host, port, grace)
+        settings = with_model_file(settings)
         engine = create(settings.engine)
         listener = listen(settings.server, insecure=insecure)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
         address = f"http://{host}:{port}"
         with logging_to_stderr(settings.log) as log:
+            if loaded.file is not None:
+                log.announce(f"Settings are read from {loaded.file.absolute()}.")
+            warn_of_ignored(loaded)
             log.announce(f"Listening on {address}, loading the model.")
 
             def on_ready(name: str) -> None:
@@ -75,7 +85,7 @@ def serve(
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(run_server(settings, engine, listener, on_ready))
             log.announce("Stopped.")
-    except (SettingsError, ModelError, CannotListen) as error:
+    except (ModelError, CannotListen) as error:
         raise Failure(str(error), 2) from None
 
 
@@ -83,10 +93,14 @@ def _with_options(
     settings: Settings,
     host: str | None,
     port: int | None,
-    model: str | None,
     grace: float | None,
 ) -> Settings:
-    server, engine = settings.server, settings.engine
+    server = settings.server
+    if host is not None:
+        try:
+            host = bare_host(host)
+        except SettingsError as error:
+            raise Failure(f"--host: {error}", 2) from None
     return replace(
         settings,
         server=replace(
@@ -95,25 +109,4 @@ def _with_options(
             port=server.port if port is None else port,
             shutdown_grace_s=server.shutdown_grace_s if grace is None else grace,
         ),
-        engine=replace(
-            engine,
-            local=replace(engine.local, model=engine.local.model if model is None else model),
-        ),
     )
-
-
-def _runs_here(engine: EngineSettings) -> bool:
-    """Whether the embedded engine answers, to all requests or to some."""
-    upstreams = engine.upstreams.values()
-    return engine.name == "local" or any(one.kind == "local" for one in upstreams)
-
-
-def _with_model_file(settings: Settings) -> Settings:
-    """The settings with the file of the model that they name, downloaded if need be."""
-    engine = settings.engine
-    if not _runs_here(engine) or engine.local.model is None:
-        return settings
-    from tenuto.cli.fetch import model_file
-
-    path = model_file(engine.local.model, settings.models)
-    return replace(settings, engine=replace(engine, local=replace(engine.local, model=path)))

@@ -8,7 +8,9 @@ Addresses never get into a message, since those that the hub redirects to carry 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tenuto.models.choice import RemoteFile
@@ -56,6 +58,7 @@ class Repository:
     files: tuple[RemoteFile, ...]
 
     def __init__(self, name: str) -> None:
+        _drop_empty_variables()
         try:
             import huggingface_hub as hub
         except ImportError as error:
@@ -79,8 +82,12 @@ class Repository:
             raise self._refusal(error) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ModelUnavailable(
-                f"{name}: the hub cannot be reached ({type(error).__name__}); check the network, "
-                "or HF_ENDPOINT if you set it"
+                f"{name}: the hub cannot be reached at {_endpoint(hub)} ({_reason(error)}); check "
+                "the network, or HF_ENDPOINT if you set it"
+            ) from None
+        except ImportError as error:
+            raise ModelUnavailable(
+                f"a variable for proxies, such as ALL_PROXY, cannot be used: {error}"
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelUnavailable(
@@ -162,6 +169,30 @@ class Repository:
                 else "try again later"
             )
         return ModelUnavailable(f"{self._name}: {reason}", asked_wrongly=unknown)
+
+
+def _endpoint(hub: ModuleType) -> str:
+    """Return the hub's address, without a password in it."""
+    address = str(hub.constants.ENDPOINT)
+    return (
+        f"{address.partition('://')[0]}://{address.rpartition('@')[2]}"
+        if "@" in address
+        else address
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the kind of an error, and the system's words, which hold no address."""
+    words = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {words}" if words and "/" not in words else name
+
+
+def _drop_empty_variables() -> None:
+    """Unset what is set to nothing, because the library would take it for a value."""
+    for name in ("HF_ENDPOINT", "HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH"):
+        if not os.environ.get(name, "x").strip():
+            del os.environ[name]
 
 
 class _Content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,24 @@ from tenuto.models import names
 from tenuto.models.errors import ModelUnavailable
 from tenuto.models.folder import ModelFolder, only
 from tenuto.models.names import Reference
+
+
+def existing(model: str | Path) -> Path | None:
+    """Return the path that a model is, without a look at the downloaded ones; None for a name.
+
+    Raises:
+        ModelUnavailable: It begins with `~`, and there is no such home folder.
+    """
+    text = str(model)
+    if text.startswith(names.HUB):
+        return None
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ModelUnavailable(
+            f"{text}: there is no home folder for ~", asked_wrongly=True
+        ) from None
+    return path if os.path.exists(path) or isinstance(model, Path) else None  # noqa: PTH110
 
 
 def resolve(model: str | Path, folder: ModelFolder, pull: Callable[[Reference], Path]) -> Path:
@@ -27,8 +46,7 @@ def resolve(model: str | Path, folder: ModelFolder, pull: Callable[[Reference], 
         reference = names.parse(text)
         here = [each for each in folder.models() if each.complete and each.is_called(text)]
         return only(text, here).path if here else pull(reference)
-    path = Path(text).expanduser()
-    if path.exists() or isinstance(model, Path):
+    if (path := existing(model)) is not None:
         return path
     try:
         return folder.find(text).path
