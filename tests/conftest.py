@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import hypothesis
 import pytest
 
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.runtime import openvino_library
 from tests.model_files import without_end
+from tests.saying_models import saying
 
 # Tests import OpenVINO themselves, to see whether it is there.
 openvino_library.disable_telemetry()
@@ -32,6 +36,31 @@ hypothesis.settings.load_profile("tenuto")
 
 # A loaded machine may need long to load a model; a sound one needs about a second.
 PATIENCE_S = 60.0
+
+ROOT = Path(__file__).parents[1]
+
+# The tokens of what `capital_model` says.
+CAPITAL = (" The", " capital", " of", " France", " is", " Paris", ".")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the developer's variables and `./tenuto.toml` from tests and from what they start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _settings(os.environ):
+            patch.delenv(name)
+        # Programs that tests start import `tests`, which is not installed.
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        patch.chdir(tmp_path_factory.mktemp("working-directory"))
+        yield
+
+
+def _settings(environment: Mapping[str, str]) -> list[str]:
+    return [name for name in environment if name.startswith("TENUTO_") and name != _TRAINS]
+
+
+# Not a setting: tests/training trains a model if it is set.
+_TRAINS = "TENUTO_TRAIN"
 
 
 @pytest.fixture(scope="session")
@@ -65,9 +94,21 @@ class RunningServer:
 
 @contextmanager
 def running_server(*arguments: str, wait: bool = True) -> Iterator[RunningServer]:
-    """Starts `tenuto serve` on a free port; kills it in the end if it still runs."""
+    """Start `tenuto serve` on a free port; kill it in the end if it still runs.
+
+    Its settings are the defaults and the arguments: neither the environment's variables nor a
+    `tenuto.toml` of the working directory count.
+    """
     command = [sys.executable, "-m", "tenuto", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ}
+    for name in _settings(environment):
+        del environment[name]
+    with (
+        tempfile.TemporaryDirectory(prefix="tenuto-server-") as folder,
+        subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment
+        ) as process,
+    ):
         assert process.stderr is not None
         log: list[str] = []
         # A full pipe would stop the server.
@@ -95,6 +136,23 @@ def _printed(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"the server ended: {''.join(lines)}")
 
 
+# The tokens that the endless model is asked for where it should not come to the last of them.
+ENDLESS = 2000
+
+
+def seconds_to_the_end(client: httpx2.Client, url: str, body: dict[str, Any]) -> float:
+    """Return how long an answer takes whose client stays, to compare one that leaves with."""
+    started = time.monotonic()
+    answer = client.post(
+        f"{url}/v1/complete",
+        json=body | {"stream": False},
+        headers={"anthropic-version": "2023-06-01"},
+        timeout=PATIENCE_S,
+    )
+    assert answer.json()["stop_reason"] == "max_tokens"
+    return time.monotonic() - started
+
+
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that writes random tokens and never ends by itself, whatever it was taught."""
@@ -107,4 +165,17 @@ def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server() -> Iterator[RunningServer]:
     """One server with the built-in model, for all tests that leave it as they found it."""
     with running_server() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def capital_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that says the sentence `CAPITAL`, whatever it is asked, and ends."""
+    return saying(tmp_path_factory.mktemp("models") / "capital.gguf", *CAPITAL)
+
+
+@pytest.fixture(scope="session")
+def capital_server(capital_model: Path) -> Iterator[RunningServer]:
+    """One server with that model, for all tests that leave it as they found it."""
+    with running_server("--model", str(capital_model)) as started:
         yield started

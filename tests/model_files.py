@@ -21,15 +21,16 @@ _Q8_MINUS_ONES = struct.pack("<H32b", 0x3C00, *[-1] * 32)
 _LLAMA_CPPS_END = 11
 
 
-def with_template(path: Path, template: str) -> Path:
-    """Writes the built-in model with a chat template, in Jinja, to a path."""
+def with_template(path: Path, template: str, model: Path | None = None) -> Path:
+    """Write a model, by default the built-in one, with a chat template, in Jinja, to a path."""
     text = template.encode()
     # So long that the pair is a whole number of blocks; the comment changes nothing.
     key = "tokenizer.chat_template"
     missing = -(_pair_bytes(key) + 8 + len(text) + len(b"{##}")) % _ALIGNMENT
     text += b"{#" + b" " * missing + b"#}"
     value = struct.pack("<Q", len(text)) + text
-    path.write_bytes(with_pair(built_in_model().read_bytes(), key, _STRING, value))
+    whole = (model or built_in_model()).read_bytes()
+    path.write_bytes(with_pair(whole, key, _STRING, value))
     return path
 
 

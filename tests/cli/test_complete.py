@@ -89,10 +89,10 @@ def test_a_server_that_refuses_is_an_error_in_one_line(server: RunningServer) ->
     assert_fails(done, "prompt must start with")
 
 
-def test_a_server_that_allows_extensions_takes_a_seed(tmp_path: Path) -> None:
+def test_a_server_that_allows_extensions_takes_a_seed(tmp_path: Path, endless_model: Path) -> None:
     settings = tmp_path / "tenuto.toml"
     settings.write_text("[api]\nextensions = true\n")
-    with running_server("--config", str(settings)) as server:
+    with running_server("--config", str(settings), "--model", str(endless_model)) as server:
         options = ("Tell me a story.", "--base-url", server.url, "--max-tokens", "40", "--seed")
         texts = [complete(*options, seed).stdout for seed in ("1", "1", "1", "2")]
     # The very first run of a prompt may differ from later ones, which find it in the cache.

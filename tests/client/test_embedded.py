@@ -15,7 +15,6 @@ import pytest
 
 import tenuto
 from tenuto import AsyncClient, Client
-from tenuto.engine.local.engine import built_in_model
 from tests.client.libraries import ASK, OURS, Dual
 from tests.conftest import PATIENCE_S
 
@@ -60,7 +59,7 @@ async def test_an_engine_answers_without_a_server(dual: Dual) -> None:
     await dual.inside(embedded(dual, "echo"), ask)
 
 
-async def test_the_built_in_model_answers(dual: Dual) -> None:
+async def test_a_model_answers(dual: Dual, capital_model: Path) -> None:
     async def ask(client: Any) -> None:
         answer = await dual.create(
             client,
@@ -68,14 +67,14 @@ async def test_the_built_in_model_answers(dual: Dual) -> None:
             temperature=0,
             max_tokens_to_sample=30,
         )
-        assert "Paris" in answer.completion
+        assert answer.completion == " The capital of France is Paris."
         stream = await dual.create(client, max_tokens_to_sample=2000, stream=True)
         await dual.got(anext(stream) if dual.awaited else next(stream))
         await dual.close(stream)
         assert (await dual.create(client)).completion
 
     before = left_open()
-    await dual.inside(embedded(dual, f"local:{built_in_model()}"), ask)
+    await dual.inside(embedded(dual, f"local:{capital_model}"), ask)
     if not dual.awaited:  # The event loop of the test keeps a thread for what it waits for.
         assert left_open() == before
 

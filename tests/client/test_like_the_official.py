@@ -20,7 +20,7 @@ from tests.client.libraries import (
     event,
     piece,
 )
-from tests.conftest import RunningServer
+from tests.conftest import CAPITAL, RunningServer
 
 pytestmark = pytest.mark.anyio
 
@@ -455,17 +455,18 @@ async def test_one_model(dual: Dual) -> None:
         await dual.got(dual.client(server).models.retrieve(""))
 
 
-async def test_against_the_server(dual: Dual, server: RunningServer) -> None:
+async def test_against_the_server(dual: Dual, capital_server: RunningServer) -> None:
     module = dual.library.module
     kind = module.AsyncAnthropic if dual.awaited else module.Anthropic
-    client = kind(api_key="sk-any", base_url=server.url)
-    plain = await dual.create(client, temperature=0)
-    stream = await dual.create(client, temperature=0, stream=True)
+    client = kind(api_key="sk-any", base_url=capital_server.url)
+    plain = await dual.create(client)
+    assert plain.completion == "".join(CAPITAL)
+    stream = await dual.create(client, stream=True)
     pieces = await dual.items(stream)
     assert "".join(piece.completion for piece in pieces) == plain.completion
     assert pieces[-1].stop_reason == plain.stop_reason
     with pytest.raises(module.BadRequestError, match=r"temperature"):
         await dual.create(client, temperature=3)
-    assert (await dual.got(client.models.retrieve("tenuto-mini"))).type == "model"
+    assert (await dual.got(client.models.retrieve("capital"))).type == "model"
     await dual.close(client)
     assert PROMPT in ASK["prompt"]

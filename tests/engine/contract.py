@@ -74,6 +74,18 @@ class EngineContract:
         texts = await asyncio.gather(*(write(engine, job(seed=seed)) for seed in range(8)))
         assert all(pieces[-1].finish is not None for pieces in texts)
 
+    async def test_a_job_does_not_wait_for_the_end_of_another(self, engine: Engine) -> None:
+        # Each of both writes while the other has not ended.
+        async with (
+            aclosing(engine.generate(job(1500))) as one,
+            aclosing(engine.generate(job(1500, seed=2))) as other,
+        ):
+            for pieces in (one, other, one, other):
+                async for piece in pieces:
+                    assert piece.finish is None
+                    if piece.text:
+                        break
+
     async def test_a_closed_engine_refuses_with_an_error(self, mortal: Engine) -> None:
         await mortal.aclose()
         with pytest.raises(EngineError):

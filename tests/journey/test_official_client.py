@@ -5,39 +5,40 @@ from __future__ import annotations
 import anthropic
 import pytest
 
-from tests.conftest import RunningServer
+from tests.conftest import CAPITAL, RunningServer
 
 QUESTION = f"{anthropic.HUMAN_PROMPT} Hello, world!{anthropic.AI_PROMPT}"
+ANSWER = "".join(CAPITAL)
 
 
-def test_a_plain_completion(server: RunningServer) -> None:
-    with anthropic.Anthropic(api_key="any", base_url=server.url) as client:
+def test_a_plain_completion(capital_server: RunningServer) -> None:
+    with anthropic.Anthropic(api_key="any", base_url=capital_server.url) as client:
         completion = client.completions.create(
             model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0
         )
-    assert completion.completion.strip()
-    assert completion.stop_reason in ("stop_sequence", "max_tokens")
-    assert completion.model == "tenuto-mini"
+    assert completion.completion == ANSWER
+    assert completion.stop_reason == "stop_sequence"
+    assert completion.model == "capital"
     assert completion.type == "completion"
     assert completion.id.startswith("compl_")
     assert (completion._request_id or "").startswith("req_")
 
 
-def test_a_streamed_completion(server: RunningServer) -> None:
+def test_a_streamed_completion(capital_server: RunningServer) -> None:
     with anthropic.Anthropic(
-        api_key="any", base_url=server.url, _strict_response_validation=True
+        api_key="any", base_url=capital_server.url, _strict_response_validation=True
     ) as client:
         stream = client.completions.create(
             model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0, stream=True
         )
         events = list(stream)
-    assert "".join(event.completion for event in events).strip()
+    assert "".join(event.completion for event in events) == ANSWER
     assert [event.stop_reason is None for event in events] == [True] * (len(events) - 1) + [False]
 
 
 @pytest.mark.anyio
-async def test_the_async_client(server: RunningServer) -> None:
-    async with anthropic.AsyncAnthropic(api_key="any", base_url=server.url) as client:
+async def test_the_async_client(capital_server: RunningServer) -> None:
+    async with anthropic.AsyncAnthropic(api_key="any", base_url=capital_server.url) as client:
         plain = await client.completions.create(
             model="claude-2.1",
             prompt=QUESTION,
@@ -46,15 +47,15 @@ async def test_the_async_client(server: RunningServer) -> None:
             top_k=5,
             top_p=0.9,
             metadata={"user_id": "13803d75-b4b5-4c3e-b2a2-6f21399b021b"},
-            stop_sequences=["\n\nHuman:", "!"],
+            stop_sequences=["\n\nHuman:", " Par"],
             betas=["string"],
         )
-        assert "!" not in plain.completion
+        assert plain.completion == " The capital of France is"
         stream = await client.completions.create(
             model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0, stream=True
         )
         text = "".join([event.completion async for event in stream])
-    assert text.strip()
+    assert text == ANSWER
 
 
 def test_a_wrong_prompt_raises_bad_request(server: RunningServer) -> None:

@@ -31,8 +31,10 @@ def assert_gone(pid: int) -> None:
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_streams_finish_and_exits_with_0(name: signal.Signals) -> None:
-    with running_server() as server:
+def test_a_signal_lets_streams_finish_and_exits_with_0(
+    name: signal.Signals, endless_model: Path
+) -> None:
+    with running_server("--model", str(endless_model)) as server:
         worker = worker_of(server)
         body = STORY | {"max_tokens_to_sample": 150}
         with httpx2.stream(
@@ -42,7 +44,7 @@ def test_a_signal_lets_streams_finish_and_exits_with_0(name: signal.Signals) -> 
             next(lines)
             server.process.send_signal(name)
             last = [line for line in lines if line.startswith("data: ")][-1]
-        assert '"stop_reason":"' in last
+        assert '"stop_reason":"max_tokens"' in last
         assert server.process.wait(PATIENCE_S) == 0
         assert_gone(worker)
 

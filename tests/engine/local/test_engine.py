@@ -65,9 +65,9 @@ async def engine() -> AsyncIterator[LocalEngine]:
 
 
 @pytest.fixture
-async def mortal() -> AsyncIterator[LocalEngine]:
+async def mortal(endless_model: Path) -> AsyncIterator[LocalEngine]:
     """For a test that closes it, or kills its worker."""
-    engine = await started()
+    engine = await started(replace(SETTINGS, model=endless_model))
     yield engine
     await engine.aclose()
 
@@ -77,18 +77,25 @@ def text_of(pieces: list[Piece]) -> str:
 
 
 class TestLocalKeepsTheContract(EngineContract):
-    @pytest.fixture(scope="module")
-    async def engine(self, engine: LocalEngine) -> LocalEngine:
-        return engine
+    @pytest.fixture(scope="class")
+    async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
+        engine = await started(replace(SETTINGS, model=endless_model))
+        yield engine
+        await engine.aclose()
 
     @pytest.fixture
     async def mortal(self, mortal: LocalEngine) -> LocalEngine:
         return mortal
 
 
-async def test_jobs_without_a_seed_differ(engine: LocalEngine) -> None:
-    texts = {text_of(await write(engine, job(24, seed=None))) for _ in range(6)}
-    assert len(texts) > 1
+@BOTH
+async def test_jobs_without_a_seed_differ(endless_model: Path, runtime: Library) -> None:
+    engine = await started(of_runtime(runtime, model=endless_model))
+    try:
+        texts = {text_of(await write(engine, job(24, seed=None))) for _ in range(4)}
+        assert len(texts) == 4
+    finally:
+        await engine.aclose()
 
 
 async def test_temperature_0_always_takes_the_likeliest_token(engine: LocalEngine) -> None:
@@ -132,12 +139,20 @@ async def test_a_hopelessly_long_prompt_is_refused_without_reading_it(engine: Lo
         await asyncio.wait_for(write(engine, Job(raw_prompt("x" * 30_000_000), 1)), 20)
 
 
-async def test_more_tokens_than_the_context_holds_are_capped(engine: LocalEngine) -> None:
-    context = (await engine.ping()).context
-    long_prompt = raw_prompt("word " * (context - 40))
-    pieces = await write(engine, Job(long_prompt, 10**9, temperature=0))
-    assert pieces[-1].finish in (Finish.LENGTH, Finish.END)
-    assert sum(piece.tokens for piece in pieces) < 60
+@BOTH
+async def test_more_tokens_than_the_context_holds_are_capped(
+    endless_model: Path, runtime: Library
+) -> None:
+    engine = await started(of_runtime(runtime, model=endless_model))
+    try:
+        context = (await engine.ping()).context
+        pieces = await write(engine, Job(raw_prompt("word " * (context - 40)), 10**9))
+        assert pieces[0].usage is not None
+        assert pieces[0].usage.input_tokens is not None
+        assert pieces[-1].finish is Finish.LENGTH
+        assert sum(piece.tokens for piece in pieces) == context - pieces[0].usage.input_tokens
+    finally:
+        await engine.aclose()
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\n\nHuman: 😀é漢\n\nAssistant:", " ", "\ufffd"])
@@ -145,10 +160,10 @@ async def test_any_text_can_be_completed(engine: LocalEngine, text: str) -> None
     assert (await write(engine, Job(raw_prompt(text), 4)))[-1].finish is not None
 
 
-async def test_a_full_queue_refuses_as_overloaded() -> None:
-    settings = LocalSettings(max_running=1, max_waiting=1, load_wait_s=PATIENCE_S)
+async def test_a_full_queue_refuses_as_overloaded(endless_model: Path) -> None:
+    settings = replace(SETTINGS, model=endless_model, max_running=1, max_waiting=1)
     engine = await started(settings)
-    jobs = [engine.generate(job(400)) for _ in range(3)]
+    jobs = [engine.generate(job(2000)) for _ in range(3)]
     try:
         await anext(jobs[0])
         await anext(jobs[1])
@@ -164,15 +179,17 @@ async def test_a_full_queue_refuses_as_overloaded() -> None:
         await engine.aclose()
 
 
-async def test_more_jobs_than_the_cache_holds_wait_and_all_end_whole() -> None:
+async def test_more_jobs_than_the_cache_holds_wait_and_all_end_whole(
+    endless_model: Path,
+) -> None:
     # Room for two completions of this length: the others wait, and none is cut short.
-    engine = await started(LocalSettings(kv_cache_mib=1, load_wait_s=PATIENCE_S))
+    engine = await started(replace(SETTINGS, model=endless_model, kv_cache_mib=1))
     try:
         assert (await engine.ping()).kv_blocks < 64
         wanted = [Job(PROMPT, 300, seed=seed) for seed in range(12)]
         for pieces in await asyncio.gather(*(write(engine, each) for each in wanted)):
-            written = sum(piece.tokens for piece in pieces)
-            assert pieces[-1].finish is Finish.END or written == 300
+            assert sum(piece.tokens for piece in pieces) == 300
+            assert pieces[-1].finish is Finish.LENGTH
     finally:
         await engine.aclose()
 
@@ -314,13 +331,13 @@ def test_a_damaged_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None
         LocalEngine(LocalSettings(model=tmp_path))
 
 
-async def test_a_folder_of_openvinos_is_a_model(tmp_path: Path) -> None:
+async def test_a_folder_of_openvinos_is_a_model(tmp_path: Path, capital_model: Path) -> None:
     pytest.importorskip("openvino_genai")
-    folder = as_folder(built_in_model(), tmp_path / "mini-ov")
+    folder = as_folder(capital_model, tmp_path / "capital-ov")
     engine = await started(replace(SETTINGS, model=folder))
     try:
-        assert await engine.ready() == "mini-ov"
-        assert "".join(piece.text for piece in await write(engine, job())).startswith(" ")
+        assert await engine.ready() == "capital-ov"
+        assert text_of(await write(engine, job())) == " The capital of France is Paris."
     finally:
         await engine.aclose()
 
@@ -365,7 +382,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
         with pytest.raises(EngineFailed, match="send the request once more"):
             await asyncio.wait_for(rest(running), PATIENCE_S)
         # Who comes next waits for the new worker, and is served.
-        assert (await write(engine, job()))[-1].finish is not None
+        assert sum(piece.tokens for piece in await write(engine, job())) == 12
         assert worker_pid(engine) != stopped
         assert (await engine.ping()).restarts == 1
         with pytest.raises(ProcessLookupError):
@@ -436,19 +453,18 @@ async def test_a_model_that_chats_gets_its_template(tmp_path: Path) -> None:
         await raw.aclose()
 
 
-async def test_a_model_that_chats_ends_its_turn_and_keeps_the_space(tmp_path: Path) -> None:
-    path = with_template(tmp_path / "chat.gguf", TAUGHT)
-    engine = await started(replace(SETTINGS, model=path))
+@BOTH
+async def test_a_model_that_chats_ends_its_turn_and_keeps_the_space(
+    tmp_path: Path, capital_model: Path, runtime: Library
+) -> None:
+    path = with_template(tmp_path / "chat.gguf", TAUGHT, capital_model)
+    engine = await started(of_runtime(runtime, model=path))
     try:
-        text, _ = await greedy(engine, PROMPT)
-        assert text.startswith(" ")
-        assert not text.startswith("  ")
-        answer, finish = await greedy(engine, parse_prompt(human_turn("What is 2 + 2?")))
-        assert finish is Finish.END
-        assert "tenuto:end" not in answer
+        whole = (" The capital of France is Paris.", Finish.END)
+        assert await greedy(engine, PROMPT) == whole
         # The space belongs to the beginning of an answer, not to what follows on a beginning.
-        begun = parse_prompt("\n\nHuman: Say it.\n\nAssistant: 1, 2, 3, 4")
-        assert not (await greedy(engine, begun))[0].startswith(" ")
+        begun = parse_prompt("\n\nHuman: Say it.\n\nAssistant: The capital of")
+        assert await greedy(engine, begun) == (" France is Paris.", Finish.END)
     finally:
         await engine.aclose()
 
@@ -637,29 +653,17 @@ async def test_the_one_runtime_that_is_set_is_not_replaced(tmp_path: Path) -> No
 
 class TestLlamaCppKeepsTheContract(EngineContract):
     @pytest.fixture(scope="class")
-    async def engine(self) -> AsyncIterator[LocalEngine]:
+    async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
         pytest.importorskip("xllamacpp")
-        engine = await started(LLAMA_CPP)
+        engine = await started(replace(LLAMA_CPP, model=endless_model))
         yield engine
         await engine.aclose()
 
     @pytest.fixture
-    async def mortal(self) -> AsyncIterator[LocalEngine]:
+    async def mortal(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
         pytest.importorskip("xllamacpp")
-        engine = await started(LLAMA_CPP)
+        engine = await started(replace(LLAMA_CPP, model=endless_model))
         yield engine
-        await engine.aclose()
-
-
-async def test_a_model_that_chats_does_so_on_llamacpp_too(tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp")
-    path = with_template(tmp_path / "chat.gguf", TAUGHT)
-    engine = await started(replace(LLAMA_CPP, model=path))
-    try:
-        answer, finish = await greedy(engine, parse_prompt(human_turn("What is 2 + 2?")))
-        assert finish is Finish.END
-        assert answer.startswith(" ")
-    finally:
         await engine.aclose()
 
 
