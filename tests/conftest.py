@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import hypothesis
 import pytest
 
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.runtime import openvino_library
-from tests.model_files import without_end
+from tests.model_files import with_context, without_end
 from tests.saying_models import saying
 
 # Tests import OpenVINO themselves, to see whether it is there.
@@ -136,23 +135,6 @@ def _printed(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"the server ended: {''.join(lines)}")
 
 
-# The tokens that the endless model is asked for where it should not come to the last of them.
-ENDLESS = 2000
-
-
-def seconds_to_the_end(client: httpx2.Client, url: str, body: dict[str, Any]) -> float:
-    """Return how long an answer takes whose client stays, to compare one that leaves with."""
-    started = time.monotonic()
-    answer = client.post(
-        f"{url}/v1/complete",
-        json=body | {"stream": False},
-        headers={"anthropic-version": "2023-06-01"},
-        timeout=PATIENCE_S,
-    )
-    assert answer.json()["stop_reason"] == "max_tokens"
-    return time.monotonic() - started
-
-
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that writes random tokens and never ends by itself, whatever it was taught."""
@@ -178,4 +160,22 @@ def capital_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def capital_server(capital_model: Path) -> Iterator[RunningServer]:
     """One server with that model, for all tests that leave it as they found it."""
     with running_server("--model", str(capital_model)) as started:
+        yield started
+
+
+# An answer of so many tokens takes longer than `FREED_S` on any machine.
+LONG_TOKENS = 60_000
+# How long a server may take on a busy machine to notice that a client has left.
+FREED_S = 20.0
+
+
+@pytest.fixture(scope="session")
+def long_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose answers of `LONG_TOKENS` end within `FREED_S` only if they are cancelled."""
+    folder = tmp_path_factory.mktemp("long")
+    model = folder / "long.gguf"
+    model.write_bytes(with_context(without_end(built_in_model()), 2**16))
+    settings = folder / "tenuto.toml"
+    settings.write_text("[engine.local]\nkv_cache_mib = 128\nmax_running = 4\n")
+    with running_server("--config", str(settings), "--model", str(model)) as started:
         yield started

@@ -61,6 +61,13 @@ def without_end(path: Path) -> bytes:
     return bytes(weights.replace(end, end[:-2] + b"__"))
 
 
+def with_context(whole: bytes, tokens: int) -> bytes:
+    """Return a GGUF file with another `context_length`."""
+    key = b"llama.context_length"
+    value = whole.index(key) + len(key) + 4
+    return whole[:value] + struct.pack("<I", tokens) + whole[value + 4 :]
+
+
 def with_pair(whole: bytes, key: str, kind: int, value: bytes) -> bytes:
     """A GGUF file with one more pair of metadata, of a type of the format's.
 
