@@ -459,9 +459,9 @@ async def test_against_the_server(dual: Dual, capital_server: RunningServer) -> 
     module = dual.library.module
     kind = module.AsyncAnthropic if dual.awaited else module.Anthropic
     client = kind(api_key="sk-any", base_url=capital_server.url)
-    plain = await dual.create(client)
+    plain = await dual.create(client, max_tokens_to_sample=20)
     assert plain.completion == "".join(CAPITAL)
-    stream = await dual.create(client, stream=True)
+    stream = await dual.create(client, max_tokens_to_sample=20, stream=True)
     pieces = await dual.items(stream)
     assert "".join(piece.completion for piece in pieces) == plain.completion
     assert pieces[-1].stop_reason == plain.stop_reason
