@@ -69,3 +69,17 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:
     assert resources.files("tenuto").joinpath("py.typed").is_file()
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    prefix = "Programming Language :: Python :: 3."
+    minors = [int(each.removeprefix(prefix)) for each in project["classifiers"] if prefix in each]
+    first, last = minors[0], minors[-1]
+    assert minors == list(range(first, last + 1))
+    assert project["requires-python"] == f">=3.{first},<3.{last + 1}"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
+    for text in (makefile, (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert f"Python 3.{first} to 3.{last}" in text
