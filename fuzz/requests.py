@@ -1,15 +1,19 @@
 """Requests made by hypothesis: well-formed HTTP, and anything in it.
 
 Each one must be answered within a second, with a status below 500, an envelope for every error and
-no line of the log that speaks of a bug.
+no line of the log that speaks of a bug. One in a hundred has a field, or a whole body, of a size
+about a limit: those may take no longer, and the process may not keep what they took.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
+import gc
 import json
 import logging
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,6 +27,11 @@ from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS
 from tenuto.wire.versions import spoken_versions
 
 _SECONDS = 1.0
+_PATIENCE_S = 60.0
+_MOST_MESSAGE = 2000
+_ONE_LARGE_IN = 100
+# What requests leave behind: caches with bounds, and what the allocator keeps.
+_MOST_GAINED_MIB = 256.0
 
 _marks = st.sampled_from(["\n\nHuman:", "\n\nAssistant:", "\nHuman:", "Assistant:", "\r\n", " "])
 _texts = st.text(max_size=20)
@@ -53,6 +62,44 @@ _right = st.fixed_dictionaries(
     optional={name: _fields[name] for name in _fields if name not in _required},
 )
 _wrong = st.dictionaries(st.sampled_from([*_fields]) | _texts, _anything, max_size=3)
+# Sizes about the limits, and powers of two to both sides of them.
+_sizes = st.sampled_from(
+    [*(2**power + more for power in (8, 10, 12, 16) for more in (-1, 0, 1)), 300_000, 1_000_000]
+)
+_pieces = st.sampled_from(["a", " word", "\n\nHuman:", "é", "😀", "\0", '"', "\\", "\ud800"])
+_large_texts = st.tuples(_pieces, _sizes).map(lambda both: (both[0] * both[1])[: both[1]])
+
+
+def _large_stops(count: int, length: int, piece: str) -> list[str]:
+    """Stop sequences that differ at their end: the most work for whoever compares them."""
+    return [f"{(piece * length)[:length]}{number}" for number in range(count)]
+
+
+# At most the total that a body may have by default, so that each of them is read.
+_large_fields = st.one_of(
+    _large_texts.map(lambda text: {"prompt": f"\n\nHuman: {text}\n\nAssistant:"}),
+    _large_texts.map(lambda text: {"model": text}),
+    _large_texts.map(lambda text: {"metadata": {"user_id": text}}),
+    _large_texts.map(lambda text: {text: 1}),
+    st.tuples(_sizes, st.sampled_from([1, 16, 64]), _pieces)
+    .filter(lambda three: three[0] * three[1] <= 2_000_000)
+    .map(lambda three: {"stop_sequences": _large_stops(*three)}),
+    _sizes.map(lambda count: {"stop_sequences": [1] * count}),
+    _sizes.map(lambda count: {f"k{number}": None for number in range(count)}),
+    _sizes.map(lambda count: {"tags": {f"k{number}": "v" for number in range(count)}}),
+    _sizes.map(lambda count: {"max_tokens_to_sample": 10 ** min(count, 4000)}),
+)
+_large = st.tuples(_right, _large_fields).map(
+    lambda both: json.dumps(both[0] | both[1]).encode()
+) | st.one_of(
+    st.tuples(st.sampled_from([b"[", b'{"a":', b'{"stop_sequences":[']), _sizes).map(
+        lambda both: both[0] * min(both[1], 2_000_000 // len(both[0]))
+    ),
+    _sizes.map(lambda count: b'{"prompt":"' + b"\\u0041" * min(count, 300_000) + b'"}'),
+    _sizes.map(lambda count: b" " * count + b"{}"),
+    _sizes.map(lambda count: b"[" + b"0," * count + b"0]"),
+    _sizes.map(lambda count: b'{"max_tokens_to_sample":' + b"9" * min(count, 300_000) + b"}"),
+)
 _bodies = (
     st.tuples(_right, st.just({}) | _wrong).map(lambda both: json.dumps(both[0] | both[1]).encode())
     | _anything.map(lambda value: json.dumps(value).encode())
@@ -77,6 +124,13 @@ _sound_headers = st.fixed_dictionaries(
 _methods = st.sampled_from(["POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE"])
 _paths = st.sampled_from(
     ["/v1/complete", "/v1/models", "/v1/models/a?limit=2", "/v1/models?limit=x", "/ready", "/x"]
+)
+# Of a size about a limit; see `main` for how often.
+_large_requests = st.tuples(
+    st.just("POST"),
+    st.just("/v1/complete"),
+    st.fixed_dictionaries({"anthropic-version": st.sampled_from(spoken_versions())}),
+    _large,
 )
 # Half of all requests come as far as their body.
 _requests = st.tuples(
@@ -111,30 +165,53 @@ def main(count: int) -> None:
     logging.getLogger("tenuto").addHandler(bugs)
     statuses: collections.Counter[int] = collections.Counter()
 
+    slowest = 0.0
     with asyncio.Runner() as runner:
 
-        @settings(
-            max_examples=count,
-            database=None,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
-        @given(st.sampled_from(apps), _requests)
         def check(app: Any, request: tuple[str, str, dict[str, str], bytes]) -> None:
+            nonlocal slowest
             method, path, headers, body = request
+            started = time.process_time()
             response = runner.run(_ask(app, method, path, headers, body))
+            seconds = time.process_time() - started
+            slowest = max(slowest, seconds)
             statuses[response.status_code] += 1
+            assert seconds < _SECONDS
             assert response.status_code < 500
             assert response.headers["request-id"].startswith("req_")
             if response.status_code >= 400 and method != "HEAD":
                 answer = response.json()
                 assert answer["request_id"] == response.headers["request-id"]
                 assert answer["error"]["message"]
+                assert len(answer["error"]["message"]) < _MOST_MESSAGE
             assert not bugs.lines
 
-        check()
+        large = max(1, count // _ONE_LARGE_IN)
+        for examples, requests in ((count - large, _requests), (large, _large_requests)):
+            before = _memory_mib()
+            settings(
+                max_examples=examples,
+                database=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+            )(given(st.sampled_from(apps), requests)(check))()
+            gained = _memory_mib() - before
+            assert gained < _MOST_GAINED_MIB, f"the process grew by {gained:.0f} MiB"
     logging.getLogger("tenuto").removeHandler(bugs)
-    print(f"{sum(statuses.values()):,} requests: {dict(sorted(statuses.items()))}")
+    print(
+        f"{sum(statuses.values()):,} requests, {large:,} of them large: "
+        f"{dict(sorted(statuses.items()))}; "
+        f"the slowest took {slowest * 1000:.0f} ms of processor time"
+    )
+
+
+def _memory_mib() -> float:
+    """The memory that this process has now."""
+    gc.collect()
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0.0  # Only Linux has it.
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
 
 
 async def _ask(
@@ -142,7 +219,7 @@ async def _ask(
 ) -> httpx2.Response:
     transport = httpx2.ASGITransport(app)
     async with (
-        asyncio.timeout(_SECONDS),
+        asyncio.timeout(_PATIENCE_S),
         httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         return await client.request(method, path, headers=headers, content=body)
