@@ -192,6 +192,7 @@ def main(count: int) -> None:
             settings(
                 max_examples=examples,
                 database=None,
+                deadline=None,  # `check` has its own, of processor time.
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             )(given(st.sampled_from(apps), requests)(check))()
             gained = _memory_mib() - before
