@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tenuto.engine.base import (
     PromptRefused,
     PromptTooLong,
 )
+from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
@@ -528,6 +530,43 @@ async def test_a_token_that_ends_openvinos_process_is_for_llamacpp(tmp_path: Pat
             await engine.ready()
     finally:
         await engine.aclose()
+
+
+NAN, INFINITE = 0x7E00, 0x7C00  # in half precision
+
+
+def damaged(path: Path, tensor: str, scale: int) -> Path:
+    """Write the built-in model with another scale for some blocks of a tensor."""
+    whole = bytearray(built_in_model().read_bytes())
+    place = next(each for each in gguf.read(built_in_model()).tensors if each.name == tensor)
+    for at in range(place.start, place.start + place.length, 34 * 50):
+        struct.pack_into("<H", whole, at, scale)
+    path.write_bytes(whole)
+    return path
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("tensor", "scale"), [("token_embd.weight", NAN), ("blk.2.ffn_up.weight", INFINITE)]
+)
+async def test_weights_that_are_not_numbers_are_an_error_of_each_request(
+    tmp_path: Path,
+    runtime: Library,
+    tensor: str,
+    scale: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = await started(of_runtime(runtime, model=damaged(tmp_path / "m.gguf", tensor, scale)))
+    try:
+        for temperature in (0.0, 1.0):
+            for logprobs in (None, 0):
+                asked = replace(job(2000), temperature=temperature, logprobs=logprobs)
+                with pytest.raises(EngineFailed, match="failed on this request"):
+                    await write(engine, asked)
+        assert (await engine.ping()).restarts == 0
+    finally:
+        await engine.aclose()
+    assert "are not numbers (NaN), because its weights are damaged" in caplog.text
 
 
 @BOTH

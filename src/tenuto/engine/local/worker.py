@@ -27,7 +27,7 @@ from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
 from tenuto.engine.local.prefixes import Prefixes
 from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
-from tenuto.engine.local.runtime.choose import load_runtime
+from tenuto.engine.local.runtime.choose import computes_numbers, load_runtime
 from tenuto.engine.local.special import SpecialTokens, Spelled
 from tenuto.engine.local.tokenising import Tokenising
 from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
@@ -39,6 +39,11 @@ _PR_SET_PDEATHSIG = 1
 
 # A prompt of more bytes is tokenised apart: it takes longer than a step of a small model.
 _LONG_BYTES = 1 << 14
+
+_DAMAGED = (
+    "the model's probabilities are not numbers (NaN), because its weights are damaged; download it "
+    "again"
+)
 
 
 class ParentGone(Exception):
@@ -66,12 +71,15 @@ class Worker:
         runtime: Runtime,
         template: ChatTemplate | None = None,
         special: SpecialTokens | None = None,
+        damage: str = "",
     ) -> None:
         self._link = link
         self._reader = reader
         self._runtime = runtime
         self._template = template
         self._special = special
+        # Why all jobs fail, or "".
+        self._damage = damage
         self._admission: Admission[Prepared] = Admission(
             runtime.kv_blocks, load.max_running, load.max_waiting
         )
@@ -135,6 +143,9 @@ class Worker:
 
     def _submit(self, frame: frames.Submit) -> None:
         runtime = self._runtime
+        if self._damage:
+            self._send(frames.Broke(frame.key, self._damage))
+            return
         try:
             prompt = self._text_of(frame)
         except TemplateRefused as error:
@@ -307,6 +318,7 @@ def main(descriptor: int) -> None:
         with model_file.readable(path) as readable:
             runtime, name, note = load_runtime(replace(load, path=str(readable)), file)
         special = SpecialTokens(file, runtime, template.source if template else "")
+        damage = "" if computes_numbers(runtime) else _DAMAGED
     except TemplateRefused as error:
         reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
         link.sendall(frames.encode(frames.NotLoaded(reason)))
@@ -320,7 +332,7 @@ def main(descriptor: int) -> None:
         return
     except Exception as error:
         # Metadata may hold any value in any place; another try would end like this one.
-        reason = f"the model cannot be loaded ({type(error).__name__}: {one_line(error)})"
+        reason = f"the model cannot be loaded ({type(error).__name__}: {one_line(error)[:200]})"
         link.sendall(frames.encode(frames.NotLoaded(reason)))
         return
     chat = template is not None
@@ -334,10 +346,13 @@ def main(descriptor: int) -> None:
         chat,
         note,
         runtime.most_logprobs,
-        model_file.warnings(file) + ([template.warning] if template and template.warning else []),
+        [
+            *model_file.warnings(file),
+            *filter(None, (template.warning if template else "", damage)),
+        ],
     )
     link.sendall(frames.encode(loaded))
-    Worker(link, reader, load, runtime, template, special).serve()
+    Worker(link, reader, load, runtime, template, special, damage).serve()
 
 
 def _first(link: socket.socket, reader: frames.FrameReader) -> frames.Load:

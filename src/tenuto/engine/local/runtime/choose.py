@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 
 from tenuto.engine.local import split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime.base import INSTALL, UNKNOWN_ID, CannotLoad, Runtime
+from tenuto.engine.local.runtime.base import INSTALL, UNKNOWN_ID, CannotLoad, Runtime, Sampling
 
 # What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _OPENVINO_TYPES = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
+
+# A key that no job has, and how long its one token may take.
+_PROBE = 2**62
+_PROBE_S = 60.0
 
 _OPENVINO_TOKENIZER = "gpt2"
 
@@ -98,3 +103,20 @@ def _load(name: str, load: Load, file: Gguf) -> Runtime:
             f"{name} loads this model, but its tokenizer does not work ({type(error).__name__})"
         ) from None
     return runtime
+
+
+def computes_numbers(runtime: Runtime) -> bool:
+    """Return whether a model's probabilities are numbers, from its first token after another.
+
+    Damaged weights can make all of them NaN. Then a library writes one token for ever, or any.
+    """
+    # Not one that prompts begin with: nothing of theirs may be in a cache yet.
+    prompt = runtime.encode("\0")[-1:]
+    runtime.begin(_PROBE, prompt, 1, Sampling(0.0, None, None, seed=1, logprobs=0))
+    until = time.monotonic() + _PROBE_S
+    while time.monotonic() < until:
+        for delta in runtime.step():
+            if delta.ending is not None:
+                return delta.ending != "broke"
+    runtime.cancel(_PROBE)
+    return True

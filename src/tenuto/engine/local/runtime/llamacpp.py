@@ -224,12 +224,16 @@ class LlamaCppRuntime:
                 timings = chunk["timings"]
                 so_far = timings["predicted_n"]
                 ending = _ending(choice["finish_reason"], so_far, job.body["max_tokens"])
+                if _is_not_a_number(choice):
+                    ending = "broke"
                 data = choice["text"].encode()
                 tokens = so_far - written
                 told = () if job.logprobs is None else self._written(choice, tokens, job.logprobs)
                 cached = None if written else timings["cache_n"]
                 self._news.put((job, Delta(job.key, data, tokens, ending, told, cached)))
                 written = so_far
+                if ending == "broke":
+                    return True
             return job.cancelled
 
         try:
@@ -260,6 +264,16 @@ class LlamaCppRuntime:
 
     def _spelling(self, token: dict[str, Any]) -> bytes:
         return bytes(token["bytes"]) or self._control.get(token["id"], b"")
+
+
+def _is_not_a_number(choice: dict[str, Any]) -> bool:
+    """Whether no token has a probability, not even the one that was written."""
+    content = (choice.get("logprobs") or {}).get("content") or ()
+    return any(
+        token["logprob"] is None
+        and all(other["logprob"] is None for other in token["top_logprobs"])
+        for token in content
+    )
 
 
 def _ending(reason: str | None, tokens: int, max_tokens: int) -> Ending | None:

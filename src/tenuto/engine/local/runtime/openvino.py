@@ -41,6 +41,9 @@ _HEAD_EXTRA_BYTES: Final = 12
 _KEPT_KERNELS: Final = 64
 _KERNELS_VARIABLE: Final = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
+# What the library's check of the likeliest token's probability says when it fails.
+_NOT_A_NUMBER: Final = "isnan"
+
 _GREEDY_BELOW: Final = 1e-6
 
 # How models that chat end a turn: Llama 3, ChatML, Gemma, Phi, and others after them.
@@ -178,7 +181,12 @@ class OpenVinoRuntime:
     def step(self) -> list[Delta]:
         """See `Runtime.step`."""
         if self._pipeline.has_non_finished_requests():
-            self._pipeline.step()
+            try:
+                self._pipeline.step()
+            except RuntimeError as error:
+                if _NOT_A_NUMBER not in str(error):
+                    raise
+                return self._break_all()
         genai, table = self._genai, self._table
         running = genai.GenerationFinishReason.NONE
         deltas = []
@@ -203,6 +211,13 @@ class OpenVinoRuntime:
                 del self._handles[delta.key]
                 self._scored.discard(delta.key)
         return deltas
+
+    def _break_all(self) -> list[Delta]:
+        """Drops all completions: how far the others came in a step that failed is not known."""
+        keys = list(self._handles)
+        for key in keys:
+            self.cancel(key)
+        return [Delta(key, b"", 0, "broke") for key in keys]
 
     def _written(self, output: Any) -> tuple[Written, ...]:
         pairs = zip(output.generated_ids, output.generated_log_probs, strict=True)
