@@ -4,6 +4,7 @@ import http.client
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -189,3 +190,13 @@ def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
     assert several
     for delta in several:
         assert [(token.data, token.logprob) for token in delta.written] == [(delta.data, None)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file needs a folder")
+def test_no_folder_needs_to_be_writable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert made(LlamaCppRuntime, load()).encode("Once")
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(built_in_model().read_bytes().replace(b"llama", b"zzama"))
+    with pytest.raises(CannotLoad, match="unknown model architecture"):
+        made(LlamaCppRuntime, load(odd))

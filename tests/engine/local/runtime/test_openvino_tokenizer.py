@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.runtime import temporary
 from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
+from tenuto.engine.local.runtime.temporary import NoFolder, writable
+from tests.model_folders import as_folder
 
 genai = pytest.importorskip("openvino_genai")
 
@@ -73,3 +78,48 @@ def test_nothing_is_left_beside_the_model(tmp_path: Path) -> None:
     model.write_bytes(built_in_model().read_bytes())
     OpenVinoTokenizer(model)
     assert list(tmp_path.iterdir()) == [model]
+
+
+def test_shared_memory_is_enough_where_no_folder_is_writable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(temporary, "_SHARED_MEMORY", str(tmp_path))
+    assert OpenVinoTokenizer(built_in_model()).encode("Once")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_any_writable_folder_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(temporary, "_SHARED_MEMORY", str(tmp_path / "nowhere"))
+    with pytest.raises(NoFolder, match="set TMPDIR"):
+        OpenVinoTokenizer(built_in_model())
+
+
+def test_a_folder_of_openvinos_needs_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = as_folder(built_in_model(), tmp_path / "mini-ov")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(temporary, "_SHARED_MEMORY", str(tmp_path / "nowhere"))
+    assert OpenVinoTokenizer(folder).encode("Once")
+
+
+def test_a_file_that_cannot_be_written_is_copied_while_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(built_in_model().read_bytes())
+    with writable(model) as path:
+        assert path == model
+    # The superuser may write anything, but not to a file system that is read-only.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with writable(model) as path:
+        assert path != model
+        assert path.read_bytes() == model.read_bytes()
+    assert not path.exists()
+    monkeypatch.setattr(temporary, "_MOST_COPIED", 1000)
+    with pytest.raises(NoFolder, match="this one is read-only; make it writable"), writable(model):
+        pass

@@ -78,7 +78,7 @@ class LlamaServer:
 @contextlib.contextmanager
 def _stderr() -> Iterator[BinaryIO]:
     """Catches what C code writes to stderr: only there the library says why it fails."""
-    with tempfile.TemporaryFile() as heard:
+    with _unnamed_file() as heard:
         stderr = os.dup(2)
         os.dup2(heard.fileno(), 2)
         try:
@@ -86,6 +86,13 @@ def _stderr() -> Iterator[BinaryIO]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _unnamed_file() -> BinaryIO:
+    """Opens a file that has no name; in memory where the system can, so that none is needed."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _reason(heard: BinaryIO) -> str:

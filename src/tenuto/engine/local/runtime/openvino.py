@@ -22,7 +22,8 @@ from tenuto.engine.local.runtime.base import (
     context_of,
 )
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
-from tenuto.engine.local.runtime.openvino_tokenizer import NoFolder, OpenVinoTokenizer
+from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
+from tenuto.engine.local.runtime.temporary import NoFolder, writable
 from tenuto.engine.local.vocabulary import (
     CONTROL,
     USER_DEFINED,
@@ -119,12 +120,13 @@ class OpenVinoRuntime:
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         }
         try:
-            self._pipeline = genai.ContinuousBatchingPipeline(
-                load.path, scheduler, "CPU", properties
-            )
-            self._tokenizer = OpenVinoTokenizer(
-                Path(load.path), _texts(file, CONTROL), _texts(file, USER_DEFINED)
-            )
+            with writable(Path(load.path)) as path:
+                self._pipeline = genai.ContinuousBatchingPipeline(
+                    str(path), scheduler, "CPU", properties
+                )
+                self._tokenizer = OpenVinoTokenizer(
+                    path, _texts(file, CONTROL), _texts(file, USER_DEFINED)
+                )
         except NoFolder as error:
             raise CannotLoad(str(error)) from None
         except Exception as error:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
-import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from tenuto.engine.local.ir import TOKENIZER
 from tenuto.engine.local.runtime import openvino_library
+from tenuto.engine.local.runtime.temporary import temporary_folder
 
 # More tokens than any text has.
 _NO_LIMIT: Final = 2**31 - 1
@@ -27,8 +26,6 @@ _NO_LIMIT: Final = 2**31 - 1
 # for nowhere.
 _PATTERN_INPUT: Final = 5
 _NOTHING: Final = "(?!)"
-
-_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108
 
 _EXTENSION: Final = Path("lib") / "libopenvino_tokenizers.so"
 
@@ -58,7 +55,7 @@ class OpenVinoTokenizer:
                 folder, tokenizer = path, genai.Tokenizer(path)
             else:
                 # The library writes the tokenizer beside the file that it reads.
-                folder = stack.enter_context(_temporary_folder())
+                folder = stack.enter_context(temporary_folder())
                 link = folder / "model.gguf"
                 link.symlink_to(path.absolute())
                 tokenizer = genai.Tokenizer(link, enable_save_ov_model=True)
@@ -111,28 +108,6 @@ class OpenVinoTokenizer:
     def _compiled(self, network: Any) -> Any:
         properties = {"INFERENCE_NUM_THREADS": 1}  # it computes nothing in parallel
         return self._core.compile_model(network, "CPU", properties)
-
-
-class NoFolder(OSError):
-    """No folder is writable. The message is one line, with a remedy."""
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    # Where all file systems are read-only, as in hardened containers, memory may still be shared.
-    for parent in (None, _SHARED_MEMORY):
-        try:
-            folder = tempfile.mkdtemp(prefix="tenuto-", dir=parent)
-        except OSError:
-            continue
-        try:
-            yield Path(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    raise NoFolder(
-        "OpenVINO needs a writable folder to read a GGUF file, and there is none; set TMPDIR to one"
-    )
 
 
 def _ids(tensor: Any) -> list[int]:
