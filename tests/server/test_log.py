@@ -166,6 +166,26 @@ async def test_requests_that_never_reach_a_route_are_lines_too() -> None:
     assert "secret" not in "".join(lines)
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_body_that_breaks_the_rules_of_http_is_one_line(pieces: int) -> None:
+    head = post(b"", "x: y", close=False).replace(
+        b"content-length: 0", b"transfer-encoding: chunked"
+    )
+    with logged() as lines:
+        async with listening() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for piece in [head + b"zz\r\n"] if pieces == 1 else [head, b"zz\r\n"]:
+                writer.write(piece)
+                await asyncio.sleep(0.05)
+            async with asyncio.timeout(10):
+                answer = await reader.read()
+            writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    (line,) = requests(lines)
+    assert fields_of(line)["status"] == "400"
+    assert f"request-id: {fields_of(line)['request_id']}\r\n".encode() in answer
+
+
 async def test_nothing_that_a_client_sends_can_forge_or_hide_a_line() -> None:
     evil = (
         "x\n2026-01-01T00:00:00.000Z INFO tenuto.request: forged\r\x1b[2J\u202e\x85\u2028\ud800\0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +16,7 @@ import httptools  # Installed by uvicorn[standard].
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tenuto.server.request_log import RequestLog, RequestRecord
+from tenuto.server.request_log import RequestLog
 from tenuto.server.response_cycle import ResponseCycle
 from tenuto.settings import Settings
 from tenuto.wire.errors import (
@@ -38,6 +39,9 @@ _REASONS = {
 # How long a refused client may go on sending before its connection is closed. Closing at once
 # would reset the connection, and many clients then lose the answer.
 _LINGER_S = 1.0
+# Connections beyond the limit that are answered, and how long they may take to ask.
+_MOST_CROWDED = 256
+_CROWDED_S = 5.0
 # Requests that may wait behind a running response, and bytes that are kept of what follows them.
 _MOST_PIPELINED = 16
 _MOST_BYTES_AHEAD = 64 * 1024
@@ -71,8 +75,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._crowded = len(self.connections) > self.settings.limits.max_connections
-        self._expect_head()
+        limits = self.settings.limits
+        beyond = len(self.connections) - limits.max_connections
+        self._crowded = beyond > 0
+        if beyond > _MOST_CROWDED:
+            transport.abort()
+        else:
+            self._expect_head(_CROWDED_S if self._crowded else math.inf)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -273,15 +282,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._parse(data)
         if self._deferred is not None and (self._active is None or self._active.response_complete):
-            self._write_refusal(self._deferred, None)
+            self._write_refusal(self._deferred, self._log_refusal(self._deferred))
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(InvalidRequest(msg))
 
     # The clock of the head.
 
-    def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(self.settings.limits.head_timeout_s, self._too_slow)
+    def _expect_head(self, at_most_s: float = math.inf) -> None:
+        within_s = min(at_most_s, self.settings.limits.head_timeout_s)
+        self._deadline = self.loop.call_later(within_s, self._too_slow)
 
     def _too_slow(self) -> None:
         self._deadline = None
@@ -307,29 +317,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = True
         active = self._active
         if active is None or active.response_complete:
-            self._write_refusal(error, None)
+            self._write_refusal(error, self._log_refusal(error))
         elif self._in_body and active is self.cycle and not active.response_started:
             # The error is in the body that the application waits for.
             active.disconnected = True
             active.message_event.set()
-            scope: dict[str, Any] = dict(active.scope)
-            self._write_refusal(error, scope.get("record"))
+            scope: Any = active.scope
+            # The application, which may not have begun yet, logs it when it has ended.
+            record = scope.setdefault("record", self.log.begin(scope, request_id()))
+            record.status, record.end = error.status, error.type
+            self._write_refusal(error, record.id)
         else:
             self._deferred = error
 
-    def _write_refusal(self, error: ApiError, record: RequestRecord | None) -> None:
-        if record is None:
-            record = self.log.begin(self._known(), request_id())
-            record.status, record.end = error.status, error.type
-            self.log.write(record)
-        else:
-            # The application's own record, which it writes when it has ended.
-            record.status, record.end = error.status, error.type
-        body = json.dumps(error.body(record.id), separators=(",", ":")).encode()
+    def _log_refusal(self, error: ApiError) -> str:
+        """Log a refusal that the application does not hear of. Gives the request's id."""
+        record = self.log.begin(self._known(), request_id())
+        record.status, record.end = error.status, error.type
+        self.log.write(record)
+        return record.id
+
+    def _write_refusal(self, error: ApiError, name: str) -> None:
+        body = json.dumps(error.body(name), separators=(",", ":")).encode()
         reason = _REASONS.get(error.status, "Error")
         head = (
             f"HTTP/1.1 {error.status} {reason}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nrequest-id: {record.id}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(body)}\r\nrequest-id: {name}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         if not self.transport.can_write_eof():

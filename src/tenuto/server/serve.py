@@ -216,8 +216,9 @@ class _Server(uvicorn.Server):
             await asyncio.wait_for(grace_over.wait(), self._grace_s)
         grace_over.set()
         await self._shutdown.end_answers()
-        await self._engine.aclose()
+        closing = asyncio.create_task(self._engine.aclose())
         await asyncio.sleep(_LAST_EVENT_S)
         for connection in list(self.server_state.connections):
             # A client that has stopped reading.
             connection.transport.abort()
+        await closing

@@ -9,7 +9,8 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenuto.server.request_log import RequestLog
+from tenuto.server.request_log import RequestLog, RequestRecord
+from tenuto.wire.errors import InternalError
 from tenuto.wire.ids import request_id
 
 
@@ -32,8 +33,9 @@ class RecordMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = request_id()
-        record = self._log.begin(scope, name)
+        # The protocol has made one already if it has refused the request's body.
+        record: RequestRecord = scope.get("record") or self._log.begin(scope, request_id())
+        name = record.id
         scope["request_id"], scope["record"] = name, record
         headers = {"request-id": name, "anthropic-organization-id": self._organization_id}
 
@@ -45,5 +47,9 @@ class RecordMiddleware:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except BaseException:
+            # A bug in the middle of an answer, which is cut.
+            record.end = record.end or InternalError.type
+            raise
         finally:
             self._log.write(record)
