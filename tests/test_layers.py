@@ -65,6 +65,9 @@ TABLE: Mapping[str, May] = {
     ),
     "engine.upstream.failures": may("engine.base", "engine.upstream"),
     "engine.upstream.json_text": may(libraries="pydantic_core"),
+    "engine.upstream.objects": may(
+        *("engine.base", "engine.upstream", "wire.event_source"), libraries="pydantic_core"
+    ),
     "engine.upstream.decoding": may(),
     "engine.upstream.patterns": may(),
     "engine.upstream.proxies": may("engine.base"),

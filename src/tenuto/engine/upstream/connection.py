@@ -18,7 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from pydantic_core import to_json
 from yarl import URL
 
-from tenuto.engine.base import Job, UpstreamError
+from tenuto.engine.base import EngineFailed, Job, UpstreamError
 from tenuto.engine.upstream.decoding import Decoder, NotReadable, decoder_for
 from tenuto.engine.upstream.failures import (
     SLOW,
@@ -30,7 +30,7 @@ from tenuto.engine.upstream.failures import (
     misconfigured,
 )
 from tenuto.engine.upstream.proxies import proxy_for
-from tenuto.engine.upstream.shutdown import Shutdown
+from tenuto.engine.upstream.shutdown import SHUTTING_DOWN, Shutdown
 from tenuto.version import __version__
 from tenuto.wire.backoff import retry_after_s
 
@@ -121,10 +121,15 @@ class Connection:
         self._unpooled: aiohttp.ClientSession | None = None
         self._urls: dict[str, URL] = {}
         self._draining: set[asyncio.Task[None]] = set()
+        self.reading: set[aiohttp.StreamReader] = set()
 
     async def aclose(self) -> None:
         """Close all connections. Waits for an answer end with `EngineFailed`."""
         self.shutdown.begin()
+        for content in self.reading:
+            # Cheaper than to make each read interruptible. The library itself leaves readers
+            # waiting when their connection is closed here.
+            content.set_exception(EngineFailed(SHUTTING_DOWN))
         for task in self._draining:
             task.cancel()
         for session in (self._session, self._unpooled):
@@ -271,6 +276,7 @@ class Answer:
     async def __aenter__(self) -> Answer:
         try:
             self._response = response = await self._connection.send(*self._request)
+            self._connection.reading.add(response.content)
             if response.status >= 300:
                 raise await self._error(response)
             if encoding := response.headers.get("content-encoding"):
@@ -285,6 +291,8 @@ class Answer:
 
     def _end(self, error: BaseException | None) -> None:
         response = self._response
+        if response is not None:
+            self._connection.reading.discard(response.content)
         if isinstance(error, UpstreamError):
             self._connection.report(error, response)
         if response is not None and self.whole and not response.content.is_eof():
@@ -307,8 +315,7 @@ class Answer:
     async def _read(self) -> bytes:
         assert self._response is not None
         try:
-            with self._connection.shutdown.interruptible():
-                return await self._response.content.readany()
+            return await self._response.content.readany()
         except TimeoutError:
             raise UpstreamError(SLOW, status=504, retryable=True) from None
         except (aiohttp.ClientError, OSError) as error:

@@ -109,7 +109,7 @@ def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
     match name:
         case "content_block_delta" | "content_block_start":
             part = said.get("delta" if name == "content_block_delta" else "content_block")
-            reading.begin(None)
+            reading.begun = True
             if text := _text_of(part):
                 reading.texts.append(text)
         case "message_start":

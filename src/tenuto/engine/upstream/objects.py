@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from tenuto.engine.base import UpstreamError
 from tenuto.engine.upstream.failures import TOO_LARGE, Whose, error_in, garbage
 from tenuto.engine.upstream.json_text import json_values
@@ -25,6 +27,9 @@ _SMALL: Final = 64 * 1024
 _MEANT: Final = frozenset(
     ("", "message", "completion", "error", "content_block_delta", "message_start", "message_delta")
 )
+
+_NAMED: Final = _MEANT - {"", "message", "error"}
+_SUSPICIOUS: Final = frozenset(("error", "object"))
 
 _SPACE: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -116,7 +121,17 @@ class Objects:
         if events.held or self._counted:
             self._count(events.held)
         for event in complete:
-            yield from self._of_event(event)
+            # What nearly all events are, at half the cost.
+            name = event.name
+            try:
+                value = from_json(event.data)
+            except ValueError:
+                yield from self._of_event(event)
+                continue
+            if name in _NAMED and type(value) is dict and not value.keys() & _SUSPICIOUS:
+                yield name, value
+            else:
+                yield from self._of_value(name, value)
 
     def _of_event(self, event: ServerSentEvent, *, is_cut: bool = False) -> Iterator[Said]:
         name, data = event
