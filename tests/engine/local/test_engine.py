@@ -501,17 +501,21 @@ async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> N
 async def test_a_token_that_is_not_in_the_vocabulary_is_as_if_there_were_none(
     tmp_path: Path, runtime: Library, name: str
 ) -> None:
-    texts = []
+    answers = []
     greedy_job = replace(job(6), temperature=0.0)
-    for value in (None, 2**32 - 1):
+    # llama.cpp refuses -1 at start, since its type is another.
+    minus_one = [(5, b"\xff\xff\xff\xff")] if runtime == "openvino" else []
+    for value in (None, 2**32 - 1, *minus_one):
         path = with_metadata(tmp_path / "m.gguf", {f"tokenizer.ggml.{name}_token_id": value})
         engine = await started(of_runtime(runtime, model=path))
         try:
-            texts.append([text_of(await write(engine, greedy_job)) for _ in range(3)])
+            pieces = [await write(engine, greedy_job) for _ in range(2)]
+            answers.append([(text_of(each), each[0].usage) for each in pieces])
             assert (await engine.ping()).restarts == 0
         finally:
             await engine.aclose()
-    assert texts[0] == texts[1]
+    # With as many tokens in the prompt: none is put in front of it.
+    assert all(answer == answers[0] for answer in answers)
 
 
 async def test_a_token_that_ends_openvinos_process_is_for_llamacpp(tmp_path: Path) -> None:
