@@ -223,20 +223,24 @@ async def _ask_all(
     return tuple(statuses), 1000 * worst
 
 
-def cost(shape: Shape, size: int, *, count: int = 1, most: int = LARGEST_BODY) -> Cost:
-    """Measure requests of one shape, all at once."""
+def cost(
+    shape: Shape, size: int, *, count: int = 1, most: int = LARGEST_BODY, memory: bool = True
+) -> Cost:
+    """Measure requests of one shape, all at once. Without `memory` it counts as 0."""
     bodies = [shape.body(size)] * count
     app = app_of(most)
     asyncio.run(_ask_all(app, [shape.body(4096)], shape))  # what is only imported once
     with _CleanHeap():
         statuses, stall_ms = asyncio.run(_ask_all(app, bodies, shape))
-        tracemalloc.start()
-        try:
-            asyncio.run(_ask_all(app, bodies, shape))
-            memory = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-    return Cost(statuses, stall_ms, memory)
+        peak = 0
+        if memory:
+            tracemalloc.start()
+            try:
+                asyncio.run(_ask_all(app, bodies, shape))
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+    return Cost(statuses, stall_ms, peak)
 
 
 class _CleanHeap:

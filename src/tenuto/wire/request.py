@@ -156,10 +156,12 @@ def check_request(
     # Only what can be valid is validated, and the first unknown field, so that the validator has
     # few errors to report however many the body has.
     given = {
-        name: _first_unknown_only(value, Metadata.model_fields) if name == "metadata" else value
+        name: value
         for name, value in _first_unknown_only(fields, known).items()
-        if not (name in known and _says_nothing(name, value))
+        if (value is not None and value != -1) or not (name in known and _says_nothing(name, value))
     }
+    if isinstance(given.get("metadata"), Mapping):
+        given["metadata"] = _first_unknown_only(given["metadata"], Metadata.model_fields)
     try:
         request = kind.model_validate(given)
     except ValidationError as error:
