@@ -30,7 +30,7 @@ _OTHER_FIELDS_BYTES: Final = 256 * 1024
 
 # A body of more bytes is read piece by piece; up to it, no body takes more than a few
 # milliseconds.
-_SMALL_BYTES: Final = 128 * 1024
+_SMALL_BYTES: Final = 64 * 1024
 # Of a longer body, so many bytes are read at once: five thousand short texts take 10 ms.
 _PIECE_BYTES: Final = 16 * 1024
 
