@@ -64,7 +64,8 @@ def test_the_largest_body_is_no_exception(name: str) -> None:
 @pytest.mark.parametrize("size", [8 * 1024, 60 * 1024])
 @pytest.mark.parametrize("name", TOGETHER)
 def test_many_at_once_are_no_exception(name: str, size: int) -> None:
-    assert set(check(SHAPES[name], size, count=64)) <= {SHAPES[name].status, 529}
+    # Few turns are answered, where many are refused.
+    assert set(check(SHAPES[name], size, count=64)) <= {200, 400, 529}
 
 
 def test_many_of_the_largest_at_once_are_served_or_refused_with_overloaded() -> None:
