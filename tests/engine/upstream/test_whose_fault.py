@@ -206,12 +206,12 @@ def test_words_are_found_wherever_they_stand(body: object, words: str | None) ->
 @pytest.mark.parametrize(
     "body", [b"", b"<html>x</html>", b"\xff\xfe", b"[" * 99_999, b'"x"' * 9, b"{" * 9]
 )
-@pytest.mark.parametrize("status", range(300, 600))
-def test_every_status_has_an_error(status: int, body: bytes) -> None:
-    error = error_of_response(status, body)
-    assert 400 <= error.status < 600
-    assert error.status >= 500 or status in (400, 409, 413, 422, 429)
-    assert error.moves_on == (status not in (400, 409, 413, 422))
+def test_every_status_has_an_error(body: bytes) -> None:
+    for status in range(300, 600):
+        error = error_of_response(status, body)
+        assert 400 <= error.status < 600
+        assert error.status >= 500 or status in (400, 409, 413, 422, 429)
+        assert error.moves_on == (status not in (400, 409, 413, 422))
 
 
 def test_words_that_a_caller_may_need_are_kept() -> None:
