@@ -108,6 +108,7 @@ TABLE: Mapping[str, May] = {
         *("client", "engine.base", "engine.registry", "server.app", "settings", "wire"),
         libraries="httpx2",
     ),
+    "client.engines": may("models", "settings"),
     "cli": may(
         *(
             "version",

@@ -71,8 +71,8 @@ def _read(connection: socket.socket) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
-        if not more:
-            return data
+        if not more or more.startswith(b"\x16"):  # The hello of TLS has no blank line.
+            return data or more
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     length = 0

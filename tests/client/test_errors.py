@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import pickle
 import re
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 
 import tenuto
@@ -47,3 +53,78 @@ def test_the_tree_at_the_top_of_the_file_is_the_real_one() -> None:
         if isinstance(value, type) and issubclass(value, Exception)
     }
     assert sorted(drawn) == sorted(real)
+
+
+SECRETS = ("sk-secret", "a secret prompt", "pass-word")
+
+
+def every_error() -> list[tenuto.APIError]:
+    request = httpx2.Request(
+        "POST",
+        "http://user:pass-word@api.test/v1/complete",
+        headers={"x-api-key": "sk-secret"},
+        content=b"a secret prompt",
+    )
+    body = {"error": {"type": "overloaded_error", "message": "Overloaded"}}
+    headers = {"request-id": "req_1", "set-cookie": "sk-secret"}
+    response = httpx2.Response(529, json=body, headers=headers, request=request)
+    made: list[tenuto.APIError] = [
+        tenuto.APIError("message", request, body=body),
+        tenuto.APIConnectionError(request=request),
+        tenuto.APITimeoutError(request),
+        tenuto.IncompleteStreamError(request, text="half", why="it broke."),
+        tenuto.APIResponseValidationError(response, body),
+    ]
+    kinds: list[Any] = [tenuto.APIStatusError, *errors._CLASSES.values()]
+    kinds.append(tenuto.InternalServerError)
+    return made + [kind("message", response=response, body=body) for kind in kinds]
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_an_error_survives_pickling_and_copies(error: tenuto.APIError, protocol: int) -> None:
+    data = pickle.dumps(error, protocol)
+    for twin in (pickle.loads(data), copy.copy(error), copy.deepcopy(error)):
+        assert type(twin) is type(error)
+        assert (str(twin), twin.args, twin.message, twin.body) == (
+            *(str(error), error.args, error.message),
+            error.body,
+        )
+        for name in ("status_code", "request_id", "type", "text"):
+            assert getattr(twin, name, None) == getattr(error, name, None)
+        assert (twin.request.method, twin.request.url.path) == ("POST", "/v1/complete")
+    assert not any(secret.encode() in data for secret in SECRETS)
+
+
+def test_an_error_without_an_answer_survives_too() -> None:
+    error = errors.StreamAlreadyConsumed()
+    assert str(pickle.loads(pickle.dumps(error))) == str(copy.copy(error)) == str(error)
+
+
+class ToldAgain(tenuto.BadRequestError):
+    """A class of a user's own, with an argument more."""
+
+    def __init__(self, message: str, *, response: httpx2.Response, hint: str) -> None:
+        super().__init__(message, response=response, body=None)
+        self.hint = hint
+
+
+def test_an_error_of_a_users_own_survives_too() -> None:
+    request = httpx2.Request("POST", "http://api.test/v1/complete")
+    error = ToldAgain("m", response=httpx2.Response(400, request=request), hint="h")
+    twin = pickle.loads(pickle.dumps(error))
+    assert (type(twin), twin.hint, twin.status_code) == (ToldAgain, "h", 400)
+
+
+def refuse() -> None:
+    with tenuto.Client(engine="echo", max_retries=0) as client:
+        client.completions.create(model="m", prompt="no turns", max_tokens_to_sample=1)
+
+
+def test_an_error_comes_back_from_another_process() -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with pytest.raises(tenuto.BadRequestError, match="must start with") as caught:
+            pool.submit(refuse).result(timeout=60)
+    assert caught.value.type == "invalid_request_error"
+    assert caught.value.request_id is not None

@@ -67,6 +67,38 @@ async def test_a_stream_without_its_end_is_an_error(dual: Dual, chunks: tuple[by
     assert stream.response.body.closed
 
 
+@pytest.mark.parametrize("error", [httpx2.ReadError("reset"), httpx2.ReadTimeout("slow")])
+async def test_a_connection_may_break_after_the_final_event(dual: Dual, error: Exception) -> None:
+    stream = await stream_of(dual, piece(" Hel"), piece("lo"), LAST, error)
+    final = await dual.got(stream.get_final_completion())
+    assert (final.completion, final.stop_reason) == (" Hello", "stop_sequence")
+
+
+async def test_a_final_event_needs_no_blank_line(dual: Dual) -> None:
+    for last in (LAST[:-1], LAST[:-2]):
+        stream = await stream_of(dual, piece(" Hello"), last)
+        final = await dual.got(stream.get_final_completion())
+        assert (final.completion, final.stop_reason) == (" Hello", "stop_sequence")
+
+
+async def test_a_closed_stream_has_no_final_completion(dual: Dual) -> None:
+    for started in (True, False):
+        stream = await stream_of(dual, piece(" Hel"), piece("lo"), LAST)
+        if started:
+            await dual.got(anext(stream) if dual.awaited else next(stream))
+        await dual.close(stream)
+        with pytest.raises(IncompleteStreamError, match="closed here") as caught:
+            await dual.got(stream.get_final_completion())
+        assert caught.value.text == (" Hel" if started else "")
+
+
+async def test_a_stream_that_failed_has_the_same_error_again(dual: Dual) -> None:
+    stream = await stream_of(dual, piece(" Hel"), httpx2.ReadError("reset by peer"))
+    for _ in range(2):
+        with pytest.raises(APIConnectionError, match="reset by peer"):
+            await dual.got(stream.get_final_completion())
+
+
 async def test_an_answer_that_is_no_stream_is_named(dual: Dual) -> None:
     response = httpx2.Response(200, json={"completion": " Hi"})
     stream = await dual.create(dual.client(lambda _: response), stream=True)

@@ -29,12 +29,7 @@ class Client(SyncSender):
     Many threads may use it at once. `close()`, or the end of a `with` block, ends its
     connections, and its engine if it has one.
 
-    Args:
-        http_client: An `httpx2.Client` with proxies, certificates or hooks of its own.
-        options: See `tenuto.client.base.ClientOptions`.
-
-    Raises:
-        ValueError: Options contradict each other, or there is no such engine or model.
+    See `__init__` for the arguments.
     """
 
     @cached_property
@@ -79,15 +74,10 @@ class ClientWithStreamingResponse:
 class AsyncClient(AsyncSender):
     """As `Client`, for asyncio; also called `AsyncAnthropic`.
 
-    One event loop may use it. Cancelling a task that waits for a call closes the connection, and
-    the server stops writing.
+    Several event loops may use it. Cancelling a task that waits for a call closes the
+    connection, and the server stops writing.
 
-    Args:
-        http_client: An `httpx2.AsyncClient` with proxies, certificates or hooks of its own.
-        options: See `tenuto.client.base.ClientOptions`.
-
-    Raises:
-        ValueError: Options contradict each other, or there is no such engine or model.
+    See `__init__` for the arguments.
     """
 
     @cached_property

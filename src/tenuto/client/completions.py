@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Unpack, overload
 
 import httpx2
@@ -9,7 +10,8 @@ import httpx2
 from tenuto.client import requests
 from tenuto.client.base import BaseClient
 from tenuto.client.call import Call
-from tenuto.client.given import NotGiven, Omit
+from tenuto.client.given import NotGiven, Omit, not_given, omit
+from tenuto.client.keywords import checked, signature_of
 from tenuto.client.responses import (
     AsyncResponseContextManager,
     RawResponse,
@@ -17,7 +19,14 @@ from tenuto.client.responses import (
 )
 from tenuto.client.senders import AsyncSender, SyncSender
 from tenuto.client.streams import AsyncStream, Stream
-from tenuto.client.types import Completion, CompletionParams
+from tenuto.client.types import (
+    AnthropicBeta,
+    Completion,
+    CompletionParams,
+    MetadataParam,
+    Model,
+    TimeoutSpec,
+)
 
 
 class Completions:
@@ -54,17 +63,67 @@ class Completions:
         self, *, stream: bool, **params: Unpack[CompletionParams]
     ) -> Completion | Stream[Completion]: ...
 
-    def create(self, **params: Any) -> Completion | Stream[Completion]:
-        """Completes a prompt.
+    @checked
+    def create(
+        self,
+        *,
+        model: Model,
+        prompt: str,
+        max_tokens_to_sample: int,
+        stop_sequences: Iterable[str] | Omit | NotGiven = omit,
+        temperature: float | Omit | NotGiven = omit,
+        top_k: int | Omit | NotGiven = omit,
+        top_p: float | Omit | NotGiven = omit,
+        metadata: MetadataParam | Omit | NotGiven = omit,
+        stream: bool | Omit | NotGiven = omit,
+        betas: list[AnthropicBeta] | Omit | NotGiven = omit,
+        extra_headers: Mapping[str, str | Omit] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+    ) -> Completion | Stream[Completion]:
+        r"""Complete a prompt.
 
         Args:
-            params: See `CompletionParams`. With `stream=True` the text comes as it is written.
+            model: Who completes the prompt.
+            prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
+            max_tokens_to_sample: Most tokens to write, 1 or more.
+            stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
+            temperature: 0 (the likeliest tokens) to 1, the default.
+            top_k: Sample from so many tokens only, 0 or more.
+            top_p: Sample from this much probability only, 0 to 1.
+            metadata: Who asks: `{"user_id": ...}`.
+            stream: True for a stream, which gives the text as it is written.
+            betas: Names for the header `anthropic-beta`.
+            extra_headers: Headers on top of the client's; `omit` takes one away.
+            extra_query: Parameters for the URL.
+            extra_body: Fields for the JSON body; they win over the arguments.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
 
         Raises:
+            TypeError: An argument is missing or unknown.
             APIStatusError: The server refused; `BadRequestError` and so on by its status.
             APIConnectionError: It did not answer.
         """
-        return self._client._parsed(_create(self._client, params))
+        call = requests.create(
+            _stream_of,
+            model=model,
+            prompt=prompt,
+            max_tokens_to_sample=max_tokens_to_sample,
+            stop_sequences=stop_sequences,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            metadata=metadata,
+            stream=stream,
+            betas=betas,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+            timeout=timeout,
+        )
+        self._client._warn_if_retired(model)
+        return self._client._parsed(call)
 
 
 class CompletionsWithRawResponse:
@@ -91,6 +150,7 @@ class CompletionsWithRawResponse:
         self, *, stream: bool, **params: Unpack[CompletionParams]
     ) -> RawResponse[Completion] | RawResponse[Stream[Completion]]: ...
 
+    @signature_of(Completions.create)
     def create(self, **params: Any) -> RawResponse[Any]:
         """See `Completions.create`; `.parse()` gives what that returns."""
         return self._client._raw(_create(self._client, params))
@@ -120,6 +180,7 @@ class CompletionsWithStreamingResponse:
         self, *, stream: bool, **params: Unpack[CompletionParams]
     ) -> ResponseContextManager[Completion] | ResponseContextManager[Stream[Completion]]: ...
 
+    @signature_of(Completions.create)
     def create(self, **params: Any) -> ResponseContextManager[Any]:
         """See `Completions.create`; the request is sent when the `with` block begins."""
         return self._client._streamed(_create(self._client, params))
@@ -159,9 +220,67 @@ class AsyncCompletions:
         self, *, stream: bool, **params: Unpack[CompletionParams]
     ) -> Completion | AsyncStream[Completion]: ...
 
-    async def create(self, **params: Any) -> Completion | AsyncStream[Completion]:
-        """See `Completions.create`."""
-        return await self._client._parsed(_create_async(self._client, params))
+    @checked
+    async def create(
+        self,
+        *,
+        model: Model,
+        prompt: str,
+        max_tokens_to_sample: int,
+        stop_sequences: Iterable[str] | Omit | NotGiven = omit,
+        temperature: float | Omit | NotGiven = omit,
+        top_k: int | Omit | NotGiven = omit,
+        top_p: float | Omit | NotGiven = omit,
+        metadata: MetadataParam | Omit | NotGiven = omit,
+        stream: bool | Omit | NotGiven = omit,
+        betas: list[AnthropicBeta] | Omit | NotGiven = omit,
+        extra_headers: Mapping[str, str | Omit] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+    ) -> Completion | AsyncStream[Completion]:
+        r"""Complete a prompt.
+
+        Args:
+            model: Who completes the prompt.
+            prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
+            max_tokens_to_sample: Most tokens to write, 1 or more.
+            stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
+            temperature: 0 (the likeliest tokens) to 1, the default.
+            top_k: Sample from so many tokens only, 0 or more.
+            top_p: Sample from this much probability only, 0 to 1.
+            metadata: Who asks: `{"user_id": ...}`.
+            stream: True for a stream, which gives the text as it is written.
+            betas: Names for the header `anthropic-beta`.
+            extra_headers: Headers on top of the client's; `omit` takes one away.
+            extra_query: Parameters for the URL.
+            extra_body: Fields for the JSON body; they win over the arguments.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+
+        Raises:
+            TypeError: An argument is missing or unknown.
+            APIStatusError: The server refused; `BadRequestError` and so on by its status.
+            APIConnectionError: It did not answer.
+        """
+        call = requests.create(
+            _async_stream_of,
+            model=model,
+            prompt=prompt,
+            max_tokens_to_sample=max_tokens_to_sample,
+            stop_sequences=stop_sequences,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            metadata=metadata,
+            stream=stream,
+            betas=betas,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            extra_body=extra_body,
+            timeout=timeout,
+        )
+        self._client._warn_if_retired(model)
+        return await self._client._parsed(call)
 
 
 class AsyncCompletionsWithRawResponse:
@@ -188,6 +307,7 @@ class AsyncCompletionsWithRawResponse:
         self, *, stream: bool, **params: Unpack[CompletionParams]
     ) -> RawResponse[Completion] | RawResponse[AsyncStream[Completion]]: ...
 
+    @signature_of(AsyncCompletions.create)
     async def create(self, **params: Any) -> RawResponse[Any]:
         """See `Completions.create`; `.parse()`, which is not awaited, gives what that returns."""
         return await self._client._raw(_create_async(self._client, params))
@@ -220,6 +340,7 @@ class AsyncCompletionsWithStreamingResponse:
         | AsyncResponseContextManager[AsyncStream[Completion]]
     ): ...
 
+    @signature_of(AsyncCompletions.create)
     def create(self, **params: Any) -> AsyncResponseContextManager[Any]:
         """See `Completions.create`; the request is sent when the `async with` block begins."""
         return self._client._streamed(_create_async(self._client, params))

@@ -10,87 +10,120 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import queue
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, MutableMapping
-from concurrent.futures import Future
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import httpx2
 
+from tenuto.client.engines import embedded_settings
 from tenuto.engine.base import Engine, ModelError
 from tenuto.engine.registry import create
-from tenuto.settings import EngineSettings, LocalSettings, Settings
+from tenuto.settings import Settings
 from tenuto.wire.errors import InternalError
 
 T = TypeVar("T")
 Message: TypeAlias = MutableMapping[str, Any]
-Deliver: TypeAlias = Callable[[Message | None], None]
-"""Takes a message of the application; None when it has ended, with or without an answer."""
+Received: TypeAlias = Message | BaseException | None
+Deliver: TypeAlias = Callable[[Received], None]
+"""Takes a message of the application; None when it has ended, or what it raised."""
 
-# A script that names a large model wants it, however long it takes to load.
-_LOAD_WAIT_S = 3600.0
+# An engine that does not end in this time is left to the end of the process.
+_END_WAIT_S = 10.0
 
-
-def engine_settings(name: str) -> EngineSettings:
-    """The settings of an engine from its short name, as `ClientOptions` describes it.
-
-    Raises:
-        ValueError: There is no such engine.
-    """
-    kind, _, path = name.partition(":")
-    if kind == "echo" and not path:
-        return EngineSettings(name="echo")
-    if kind != "local":
-        raise ValueError(f"no engine {name!r}; there are: local, local:PATH.gguf, echo")
-    model = Path(path).expanduser() if path else None
-    return EngineSettings(local=LocalSettings(model=model, load_wait_s=_LOAD_WAIT_S))
+_CLOSED = "the engine was closed with its client"
 
 
 class EmbeddedServer:
     """The application with its engine, which starts with the first request.
 
+    A process that was forked starts an engine of its own.
+
     Args:
-        name: See `engine_settings`.
+        name: See `embedded_settings`.
 
     Raises:
         ValueError: There is no such engine, or its model is missing or damaged.
+        ImportError: The engine is not installed.
     """
 
     def __init__(self, name: str) -> None:
-        self._settings = Settings(engine=engine_settings(name))
-        try:
-            self._engine = create(self._settings.engine)
-        except ModelError as error:
-            raise ValueError(f"engine: {error}") from None
+        self._settings = embedded_settings(name)
+        self._engine: Engine | None = self._created()
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._finalizer: Any = None
         self._closed = False
+        _servers.add(self)
 
     def start(self) -> _Running:
-        """Starts it, if that was not done yet.
+        """Start it, if that was not done yet.
 
         Raises:
-            httpx2.ConnectError: It was closed.
+            httpx2.LocalProtocolError: It was closed.
         """
         with self._lock:
             if self._closed:
-                raise httpx2.ConnectError("the engine has ended with its client")
+                raise httpx2.LocalProtocolError(_CLOSED)
             if self._running is None:
-                self._running = _Running(self._settings, self._engine)
+                engine, self._engine = self._engine or self._created(), None
+                self._running = _Running(self._settings, engine)
                 # Whoever forgets to close the client, or ends the program, ends the engine too.
-                weakref.finalize(self, self._running.stop)
+                self._finalizer = weakref.finalize(self, self._running.stop)
             return self._running
 
     def close(self) -> None:
-        """Ends the engine, and the requests that it still answers. Returns when all is gone."""
+        """End the engine, and the requests that it still answers, also one that still loads."""
         with self._lock:
             self._closed = True
-            if self._running is not None:
-                self._running.stop()
+            running = self._running
+        if running is not None:
+            running.stop()
+
+    def leave_to_the_parent(self) -> None:
+        """In a forked process: forget what runs in the parent only, and touch none of it."""
+        self._lock = threading.Lock()
+        self._engine = None
+        if self._running is not None:
+            self._finalizer.detach()
+            _keep_for_ever(self._running)
+            self._running = None
+
+    def _created(self) -> Engine:
+        try:
+            return create(self._settings.engine)
+        except ModelError as error:
+            raise ValueError(f"engine: {error}") from None
+
+
+# The server's log of requests is for its operator; here every caller sees his own errors.
+logging.getLogger("tenuto.server").addHandler(logging.NullHandler())
+
+_servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for server in list(_servers):
+        server.leave_to_the_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _keep_for_ever(running: _Running) -> None:
+    """Keep an object of the parent process alive in a forked one.
+
+    Its destructors would reach into the parent: both share one epoll object, from which they
+    would take the parent's sockets, and a process handle, which they would kill.
+    """
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(running))
 
 
 class _Running:
@@ -99,36 +132,56 @@ class _Running:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings = settings
         self._engine = engine
+        self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._exits = AsyncExitStack()
-        self._stopped = False
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="tenuto-engine", daemon=True
-        )
+        self._lock = threading.Lock()
+        self._ending = False
+        self._end_task: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[Any] | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="tenuto-engine", daemon=True)
         self._thread.start()
-        self._started = self.submit(self._start())
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Runs something on the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def submit(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run something on the loop.
+
+        Raises:
+            httpx2.LocalProtocolError: The engine was closed, at this moment perhaps.
+        """
+        with self._lock:
+            if self._ending or self._pid != os.getpid():
+                raise httpx2.LocalProtocolError(_CLOSED)
+            self._loop.call_soon_threadsafe(self._begin, work)
 
     def call(self, function: Callable[[], object]) -> None:
-        """Calls something on the loop, unless that has ended."""
-        if not self._stopped:
-            self._loop.call_soon_threadsafe(function)
+        """Call something on the loop, unless that has ended."""
+        if self._pid == os.getpid():
+            with contextlib.suppress(RuntimeError):  # It has ended.
+                self._loop.call_soon_threadsafe(function)
 
     def stop(self) -> None:
-        """Ends the application, the engine, the loop and the thread."""
-        if self._stopped:
+        """End the application, the engine, the loop and the thread.
+
+        The garbage collector may call this on any thread, also on the loop's own, where nothing
+        can be waited for.
+        """
+        if self._pid != os.getpid():
             return
-        self.submit(self._end()).result()
-        self._stopped = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        here = threading.current_thread() is self._thread
+        # The loop's own thread may have been interrupted while it held the lock.
+        if self._lock.acquire(blocking=not here):
+            already, self._ending = self._ending, True
+            self._lock.release()
+        else:
+            already, self._ending = False, True
+        if not already:
+            self.call(self._begin_end)
+        if not here:
+            self._thread.join(_END_WAIT_S)
 
     async def answer(self, scope: Message, body: bytes, gone: asyncio.Event, to: Deliver) -> None:
-        """Has the application answer a request.
+        """Have the application answer a request.
 
         Args:
             scope: Of ASGI.
@@ -148,27 +201,62 @@ class _Running:
             if not gone.is_set():
                 to(message)
 
+        end: BaseException | None = None
         try:
-            app = await asyncio.shield(asyncio.wrap_future(self._started))
+            app = await self._application()
             await app(scope, receive, send)
         except ModelError as error:
             await _refuse(str(error), send)
+        except asyncio.CancelledError:
+            end = httpx2.LocalProtocolError(_CLOSED)
+        except Exception as error:
+            end = error
         finally:
-            to(None)
+            to(end)
+
+    async def _application(self) -> Any:
+        """Return the application, once the engine is ready."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        # Not awaited itself: who leaves must not cancel it for the others.
+        await asyncio.wait([self._starting])
+        return self._starting.result()
 
     async def _start(self) -> Any:
         # Here and not above: a client that asks a server over HTTP needs none of it.
         from tenuto.server.app import create_app
 
-        app = create_app(self._settings, self._engine, log_requests=False)
-        await self._engine.start()
+        app = create_app(self._settings, self._engine)
         self._exits.push_async_callback(self._engine.aclose)
+        await self._engine.start()
         await self._engine.ready()
         return app
 
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(work())
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    def _begin_end(self) -> None:
+        self._end_task = self._loop.create_task(self._end())
+        self._end_task.add_done_callback(lambda _: self._loop.stop())
+
     async def _end(self) -> None:
-        await asyncio.wait([asyncio.wrap_future(self._started)])
-        await self._exits.aclose()
+        # The requests first: their callers left, and no engine failed.
+        for task in list(self._requests):
+            task.cancel()
+        await asyncio.gather(*self._requests, return_exceptions=True)
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        with contextlib.suppress(Exception):
+            await self._exits.aclose()
         this = asyncio.current_task()
         others = [task for task in asyncio.all_tasks() if task is not this]
         for task in others:
@@ -194,9 +282,16 @@ class _Exchange:
         self, running: _Running, request: httpx2.Request, body: bytes, to: Deliver
     ) -> None:
         self._running = running
-        self._gone = asyncio.Event()
+        gone = self._gone = asyncio.Event()
+        self._pid = os.getpid()
         self.read_timeout_s: float | None = request.extensions.get("timeout", {}).get("read")
-        running.submit(running.answer(_scope(request), body, self._gone, to))
+        scope = _scope(request)
+        running.submit(lambda: running.answer(scope, body, gone, to))
+
+    def check_process(self) -> None:
+        """Raise an error at once where waiting would never end."""
+        if self._pid != os.getpid():
+            raise httpx2.ReadError("the answer belongs to the process that asked for it")
 
     def leave(self) -> None:
         """Nobody waits any more: the application is told as if a connection had closed."""
@@ -220,25 +315,37 @@ def _scope(request: httpx2.Request) -> dict[str, Any]:
     }
 
 
-def _response(start: Message | None, stream: Any) -> httpx2.Response:
+def _response(start: Received, stream: Any) -> httpx2.Response:
     if start is None:
         raise httpx2.RemoteProtocolError("the engine ended without an answer")
+    if isinstance(start, BaseException):
+        raise _failure(start) from start
     headers = [(bytes(name), bytes(value)) for name, value in start["headers"]]
     return httpx2.Response(start["status"], headers=headers, stream=stream)
 
 
-def _body(message: Message | None) -> bytes:
+def _body(message: Received) -> bytes:
     if message is None:
         raise httpx2.RemoteProtocolError("the engine ended in the middle of an answer")
+    if isinstance(message, BaseException):
+        raise _failure(message) from message
     body: bytes = message.get("body", b"")
     return body
+
+
+def _failure(error: BaseException) -> httpx2.HTTPError:
+    """Return what the client reports for an error of the application."""
+    if isinstance(error, httpx2.HTTPError):
+        return type(error)(str(error))
+    # Its text is left out, since it may hold a part of the prompt; it is the cause of this one.
+    return httpx2.LocalProtocolError(f"the application raised {type(error).__name__}")
 
 
 class EmbeddedTransport(httpx2.BaseTransport):
     """httpx2's way to an embedded server, for a client that blocks.
 
     Args:
-        name: See `engine_settings`.
+        name: See `embedded_settings`.
     """
 
     def __init__(self, name: str) -> None:
@@ -246,11 +353,12 @@ class EmbeddedTransport(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Sends a request. See httpx2."""
-        messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
         running = self._server.start()
         exchange = _Exchange(running, request, request.read(), messages.put)
 
-        def receive() -> Message | None:
+        def receive() -> Received:
+            exchange.check_process()
             try:
                 return messages.get(timeout=exchange.read_timeout_s)
             except queue.Empty:
@@ -268,7 +376,7 @@ class EmbeddedTransport(httpx2.BaseTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, receive: Callable[[], Message | None], exchange: _Exchange) -> None:
+    def __init__(self, receive: Callable[[], Received], exchange: _Exchange) -> None:
         self._receive = receive
         self._exchange = exchange
 
@@ -277,7 +385,7 @@ class _Body(httpx2.SyncByteStream):
         while more:
             message = self._receive()
             yield _body(message)
-            more = message is not None and message.get("more_body", False)
+            more = isinstance(message, MutableMapping) and message.get("more_body", False)
 
     def close(self) -> None:
         self._exchange.leave()
@@ -287,7 +395,7 @@ class AsyncEmbeddedTransport(httpx2.AsyncBaseTransport):
     """httpx2's way to an embedded server, for a client that is awaited.
 
     Args:
-        name: See `engine_settings`.
+        name: See `embedded_settings`.
     """
 
     def __init__(self, name: str) -> None:
@@ -295,17 +403,18 @@ class AsyncEmbeddedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Sends a request. See httpx2."""
-        messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        messages: asyncio.Queue[Received] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def deliver(message: Message | None) -> None:
-            if not loop.is_closed():
+        def deliver(message: Received) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop has ended.
                 loop.call_soon_threadsafe(messages.put_nowait, message)
 
         running = self._server.start()
         exchange = _Exchange(running, request, await request.aread(), deliver)
 
-        async def receive() -> Message | None:
+        async def receive() -> Received:
+            exchange.check_process()
             try:
                 return await asyncio.wait_for(messages.get(), exchange.read_timeout_s)
             except TimeoutError:
@@ -324,7 +433,9 @@ class AsyncEmbeddedTransport(httpx2.AsyncBaseTransport):
 
 class _AsyncBody(httpx2.AsyncByteStream):
     def __init__(
-        self, receive: Callable[[], Coroutine[Any, Any, Message | None]], exchange: _Exchange
+        self,
+        receive: Callable[[], Coroutine[Any, Any, Received]],
+        exchange: _Exchange,
     ) -> None:
         self._receive = receive
         self._exchange = exchange
@@ -334,7 +445,7 @@ class _AsyncBody(httpx2.AsyncByteStream):
         while more:
             message = await self._receive()
             yield _body(message)
-            more = message is not None and message.get("more_body", False)
+            more = isinstance(message, MutableMapping) and message.get("more_body", False)
 
     async def aclose(self) -> None:
         self._exchange.leave()

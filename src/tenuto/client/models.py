@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Unpack
 
 from tenuto.client import requests
 from tenuto.client.call import Call
-from tenuto.client.given import NotGiven, Omit
+from tenuto.client.given import NotGiven, Omit, not_given, omit
+from tenuto.client.keywords import signature_of
 from tenuto.client.pages import AsyncPage, AsyncPaginator, SyncPage
 from tenuto.client.responses import (
     AsyncResponseContextManager,
@@ -15,7 +17,7 @@ from tenuto.client.responses import (
     ResponseContextManager,
 )
 from tenuto.client.senders import AsyncSender, SyncSender
-from tenuto.client.types import ModelInfo, RequestOptions
+from tenuto.client.types import AnthropicBeta, ModelInfo, RequestOptions, TimeoutSpec
 
 
 class ListParams(RequestOptions, total=False):
@@ -30,6 +32,54 @@ class ListParams(RequestOptions, total=False):
     after_id: str | Omit | NotGiven
     before_id: str | Omit | NotGiven
     limit: int | Omit | NotGiven
+
+
+def _list(  # noqa: D417
+    self: object,
+    *,
+    limit: int | Omit | NotGiven = omit,
+    after_id: str | Omit | NotGiven = omit,
+    before_id: str | Omit | NotGiven = omit,
+    betas: list[AnthropicBeta] | Omit | NotGiven = omit,
+    extra_headers: Mapping[str, str | Omit] | None = None,
+    extra_query: Mapping[str, object] | None = None,
+    extra_body: Mapping[str, object] | None = None,
+    timeout: TimeoutSpec | NotGiven = not_given,
+) -> None:
+    """The parameters of `list`, for people to see.
+
+    Args:
+        limit: Most models on a page, 1 to 1000; 20 if not given.
+        after_id: Models older than this one.
+        before_id: Models newer than this one.
+        betas: Names for the header `anthropic-beta`.
+        extra_headers: Headers on top of the client's; `omit` takes one away.
+        extra_query: Parameters for the URL.
+        extra_body: Fields for a JSON body.
+        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+    """
+
+
+def _retrieve(  # noqa: D417
+    self: object,
+    model_id: str,
+    *,
+    betas: list[AnthropicBeta] | Omit | NotGiven = omit,
+    extra_headers: Mapping[str, str | Omit] | None = None,
+    extra_query: Mapping[str, object] | None = None,
+    extra_body: Mapping[str, object] | None = None,
+    timeout: TimeoutSpec | NotGiven = not_given,
+) -> None:
+    """The parameters of `retrieve`, for people to see.
+
+    Args:
+        model_id: The name of the model.
+        betas: Names for the header `anthropic-beta`.
+        extra_headers: Headers on top of the client's; `omit` takes one away.
+        extra_query: Parameters for the URL.
+        extra_body: Fields for a JSON body.
+        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+    """
 
 
 class Models:
@@ -48,10 +98,12 @@ class Models:
         """The calls return a context manager, in which the body is read when it is asked for."""
         return ModelsWithStreamingResponse(self._client)
 
+    @signature_of(_list)
     def list(self, **params: Unpack[ListParams]) -> SyncPage:
         """The models, newest first: `for model in client.models.list()` goes over all pages."""
         return self._client._parsed(_pages(self._client, params))
 
+    @signature_of(_retrieve)
     def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> ModelInfo:
         """One model.
 
@@ -67,10 +119,12 @@ class ModelsWithRawResponse:
     def __init__(self, client: SyncSender) -> None:
         self._client = client
 
+    @signature_of(_list)
     def list(self, **params: Unpack[ListParams]) -> RawResponse[SyncPage]:
         """See `Models.list`."""
         return self._client._raw(_pages(self._client, params))
 
+    @signature_of(_retrieve)
     def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> RawResponse[ModelInfo]:
         """See `Models.retrieve`."""
         return self._client._raw(requests.retrieve(model_id, **options))
@@ -82,10 +136,12 @@ class ModelsWithStreamingResponse:
     def __init__(self, client: SyncSender) -> None:
         self._client = client
 
+    @signature_of(_list)
     def list(self, **params: Unpack[ListParams]) -> ResponseContextManager[SyncPage]:
         """See `Models.list`."""
         return self._client._streamed(_pages(self._client, params))
 
+    @signature_of(_retrieve)
     def retrieve(
         self, model_id: str, **options: Unpack[RequestOptions]
     ) -> ResponseContextManager[ModelInfo]:
@@ -109,10 +165,12 @@ class AsyncModels:
         """The calls return a context manager, in which the body is read when it is asked for."""
         return AsyncModelsWithStreamingResponse(self._client)
 
+    @signature_of(_list)
     def list(self, **params: Unpack[ListParams]) -> AsyncPaginator:
         """The models: await it for one page, or `async for` over the models of all pages."""
         return AsyncPaginator(partial(self._client._parsed, _async_pages(self._client, params)))
 
+    @signature_of(_retrieve)
     async def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> ModelInfo:
         """See `Models.retrieve`."""
         return await self._client._parsed(requests.retrieve(model_id, **options))
@@ -124,10 +182,12 @@ class AsyncModelsWithRawResponse:
     def __init__(self, client: AsyncSender) -> None:
         self._client = client
 
+    @signature_of(_list)
     async def list(self, **params: Unpack[ListParams]) -> RawResponse[AsyncPage]:
         """See `AsyncModels.list`."""
         return await self._client._raw(_async_pages(self._client, params))
 
+    @signature_of(_retrieve)
     async def retrieve(
         self, model_id: str, **options: Unpack[RequestOptions]
     ) -> RawResponse[ModelInfo]:
@@ -141,10 +201,12 @@ class AsyncModelsWithStreamingResponse:
     def __init__(self, client: AsyncSender) -> None:
         self._client = client
 
+    @signature_of(_list)
     def list(self, **params: Unpack[ListParams]) -> AsyncResponseContextManager[AsyncPage]:
         """See `AsyncModels.list`."""
         return self._client._streamed(_async_pages(self._client, params))
 
+    @signature_of(_retrieve)
     def retrieve(
         self, model_id: str, **options: Unpack[RequestOptions]
     ) -> AsyncResponseContextManager[ModelInfo]:

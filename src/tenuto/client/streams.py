@@ -254,6 +254,8 @@ class AsyncStream(Generic[ItemT]):
 def _items(response: httpx2.Response, reader: StreamReader) -> Generator[Any, None, None]:
     try:
         for data in response.iter_bytes():
+            if reader.closed:
+                return
             for item in reader.push(data):
                 if isinstance(item, APIError):
                     raise item
@@ -275,6 +277,8 @@ async def _async_items(
 ) -> AsyncGenerator[Any, None]:
     try:
         async for data in response.aiter_bytes():
+            if reader.closed:
+                return
             for item in reader.push(data):
                 if isinstance(item, APIError):
                     raise item

@@ -174,7 +174,7 @@ class RequestOptions(TypedDict, total=False):
     timeout: TimeoutSpec | NotGiven
 
 
-class CompletionParams(RequestOptions, total=False):
+class CompletionParams(TypedDict, total=False):
     r"""The arguments of `completions.create`, besides `stream`.
 
     Attributes:
@@ -186,6 +186,7 @@ class CompletionParams(RequestOptions, total=False):
         top_k: Sample from so many tokens only, 0 or more.
         top_p: Sample from this much probability only, 0 to 1.
         metadata: Who asks.
+        betas: See `RequestOptions`, also for those that follow.
     """
 
     model: Required[Model]
@@ -196,6 +197,11 @@ class CompletionParams(RequestOptions, total=False):
     top_k: int | Omit | NotGiven
     top_p: float | Omit | NotGiven
     metadata: MetadataParam | Omit | NotGiven
+    betas: list[AnthropicBeta] | Omit | NotGiven
+    extra_headers: Mapping[str, str | Omit] | None
+    extra_query: Mapping[str, object] | None
+    extra_body: Mapping[str, object] | None
+    timeout: TimeoutSpec | NotGiven
 
 
 class CompletionCreateParamsNonStreaming(CompletionParams, total=False):
