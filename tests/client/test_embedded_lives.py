@@ -200,7 +200,7 @@ def test_what_the_application_raises_is_the_cause(monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_library_is_an_error_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenuto.client.engines.find_spec", lambda _: None)
-    with pytest.raises(ImportError, match=r"pip install 'tenuto\[local\]'"):
+    with pytest.raises(ImportError, match=r"not installed .* pip install"):
         Client(engine="local")
     with Client(engine="echo") as client:
         assert client.completions.create(**HELLO).completion

@@ -60,8 +60,8 @@ def _check_installed(runtime: str) -> None:
     wanted = list(_LIBRARIES.values()) if runtime == "auto" else [_LIBRARIES[runtime]]
     if not any(find_spec(library) for library in wanted):
         raise ImportError(
-            f"the embedded engine is not installed ({' and '.join(wanted)} missing): "
-            "pip install 'tenuto[local]'"
+            f"the embedded engine is not installed ({' and '.join(wanted)} missing); "
+            "install its libraries from Tenuto's source folder: pip install '.[local]'"
         )
 
 

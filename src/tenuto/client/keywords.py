@@ -32,8 +32,8 @@ def signature_of(
             return_annotation=inspect.signature(function).return_annotation
         )
         wrapper = _wrapped(function, shown)
-        arguments = (model.__doc__ or "").partition("Args:\n")[2].partition("\n\n")[0]
-        wrapper.__doc__ = f"{function.__doc__}\n\n        Args:\n{arguments}\n        "
+        arguments = (inspect.getdoc(model) or "").partition("Args:\n")[2].partition("\n\n")[0]
+        wrapper.__doc__ = f"{inspect.getdoc(function)}\n\nArgs:\n{arguments}\n"
         wrapper.__signature__ = shown  # type: ignore[attr-defined]
         return wrapper
 
