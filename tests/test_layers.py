@@ -78,6 +78,7 @@ TABLE: Mapping[str, May] = {
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),
+    "engine.local.suspects": may("engine.base", "prompt.turns"),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings"),
     # What runs in the worker's process.
     "engine.local.worker": may("engine.local"),

@@ -8,6 +8,7 @@ An engine knows nothing of HTTP, of stop sequences' matching, or of API versions
     ├── FieldRefused      the engine cannot do what a field of the request asks for
     ├── EngineOverloaded  no room to wait in; try again later
     ├── EngineFailed      the engine broke while it worked; it restarts by itself
+    ├── JobKillsEngine    the engine broke twice while it worked on this job
     ├── UpstreamError     a server behind this one refused, failed, or cannot be reached
     └── ModelError        the model cannot be loaded, and trying again will not help
 """
@@ -61,7 +62,21 @@ class EngineOverloaded(EngineError):
 
 
 class EngineFailed(EngineError):
-    """The engine broke in the middle of its work."""
+    """The engine broke in the middle of its work.
+
+    Args:
+        message: For the caller.
+        retryable: Whether a client may send the request again by itself. False where the
+            request itself is likely to be the cause.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class JobKillsEngine(EngineError):
+    """The engine broke twice while it worked on this job, and does not try it again."""
 
 
 class UpstreamError(EngineError):

@@ -26,6 +26,8 @@ def error_response(error: ApiError, request_id: str) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
+    if error.should_retry is not None:
+        headers["x-should-retry"] = str(error.should_retry).lower()
     if isinstance(error, RequestTimeout):
         headers["x-should-retry"] = "false"
         headers["connection"] = "close"

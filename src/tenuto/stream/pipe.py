@@ -14,10 +14,12 @@ from contextlib import aclosing
 from tenuto.engine.base import (
     Engine,
     EngineError,
+    EngineFailed,
     EngineOverloaded,
     FieldRefused,
     Finish,
     Job,
+    JobKillsEngine,
     ModelError,
     PromptRefused,
     PromptTooLong,
@@ -226,5 +228,7 @@ def _as_api_error(error: EngineError) -> ApiError:
         case ModelError():
             # The reason names a path on this machine, which is not the caller's business.
             return InternalError("The model could not be loaded; the server's log says why.")
+        case JobKillsEngine() | EngineFailed(retryable=False):
+            return InternalError(message, should_retry=False)
         case _:
             return InternalError(message)

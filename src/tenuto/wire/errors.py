@@ -36,15 +36,24 @@ class ApiError(Exception):
         message: One or two sentences for the person at the other end: what is wrong, then the
             remedy. Never holds a secret.
         retry_after: Seconds after which the same request may succeed, if that is known.
+        should_retry: Whether a client should send the request again by itself; None for its own
+            rule, which goes by the status.
     """
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "api_error"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
+        self.should_retry = should_retry
 
     def body(self, request_id: str | None = None) -> dict[str, object]:
         """The documented envelope, ready for JSON."""

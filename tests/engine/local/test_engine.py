@@ -24,6 +24,7 @@ from tenuto.engine.base import (
 )
 from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import LocalEngine, built_in_model
+from tenuto.engine.local.supervisor import Process, Supervisor
 from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
@@ -201,8 +202,9 @@ async def rest(pieces: AsyncIterator[Piece]) -> list[Piece]:
 
 
 def worker_pid(engine: LocalEngine) -> int:
-    assert engine._worker is not None
-    return engine._worker.pid
+    worker = engine._supervisor._worker
+    assert worker is not None
+    return worker.pid
 
 
 async def idle(engine: LocalEngine) -> None:
@@ -716,11 +718,12 @@ async def test_a_runtime_that_dies_of_a_model_is_replaced_before_all_is_given_up
     pytest.importorskip("xllamacpp")
     tried: list[str] = []
 
-    async def die(engine: LocalEngine) -> bool:
-        tried.append(engine._runtime)
+    async def die(supervisor: Supervisor, worker: Process) -> bool:
+        tried.append(supervisor.load.runtime)
+        await worker.kill()
         return False
 
-    monkeypatch.setattr(LocalEngine, "_run_worker", die)
+    monkeypatch.setattr(Supervisor, "_run", die)
     engine = LocalEngine(SETTINGS)
     await engine.start()
     try:

@@ -76,7 +76,7 @@ async def test_tokens_found_in_the_cache_are_told_where_the_runtime_knows(
     await write(engine, Job(PROMPT, 1))
     *_, last = await write(engine, Job(PROMPT, 1))
     usage = usage_of(last)
-    known = engine._runtime == "llamacpp"
+    known = engine._supervisor.load.runtime == "llamacpp"
     assert usage.cached_tokens == (usage.input_tokens - 1 if known and usage.input_tokens else None)
 
 
@@ -105,7 +105,7 @@ async def test_asking_changes_nothing_of_the_text(engine: LocalEngine) -> None:
 
 async def test_the_likeliest_tokens_are_told_or_refused(engine: LocalEngine) -> None:
     asks = replace(ASKS, logprobs=3)
-    if engine._runtime == "openvino":
+    if engine._supervisor.load.runtime == "openvino":
         with pytest.raises(FieldRefused, match="logprobs: Input should be less than or equal to 0"):
             await write(engine, asks)
         assert tokens_of(await write(engine, ASKS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import astuple
 from typing import get_args
@@ -11,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.engine.local.frames import (
+    MOST_BYTES,
     Accepted,
+    BadFrame,
+    Began,
     Broke,
     Cached,
     Cancel,
@@ -24,6 +28,7 @@ from tenuto.engine.local.frames import (
     NotLoaded,
     Ping,
     Pong,
+    Reading,
     Refused,
     Scored,
     Submit,
@@ -38,9 +43,11 @@ ONE_OF_EACH: list[Frame] = [
     Cancel(1),
     Loaded(2048, 13, 512, 2**30, 2, "openvino", False, ""),
     Ping(),
-    Pong(),
+    Pong({"step": 17}),
     Refused(1, "roles must alternate"),
     NotLoaded("the file is truncated"),
+    Reading(1),
+    Began(1),
     Accepted(1, 22),
     Cached(1, 21),
     Scored(1, [(" 'é", 0, 3, -0.25, {" a": -1.5}), ("bytes:\\xf0", 3, 4, None, {})]),
@@ -61,7 +68,8 @@ any_frame: st.SearchStrategy[Frame] = st.one_of(
         Submit, numbers, texts, numbers, st.floats(0, 1), shares, st.none() | numbers, numbers
     ),
     st.builds(Cancel, numbers),
-    st.builds(Loaded, numbers, numbers, texts, st.booleans(), texts),
+    st.builds(Loaded, *[numbers] * 5, texts, st.booleans(), texts, numbers),
+    st.builds(Pong, st.dictionaries(texts, numbers, max_size=3)),
     st.builds(Refused, numbers, texts),
     st.builds(NotLoaded, texts),
     st.builds(TooLong, numbers, numbers, numbers),
@@ -131,3 +139,57 @@ def test_a_prompt_of_many_megabytes_crosses_in_one_frame() -> None:
 
     assert isinstance(frame, Submit)
     assert frame.prompt == prompt
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe\0garbage",
+        b"{}",
+        b"[]",
+        b"null",
+        b'"Wrote"',
+        b'["Unheard"]',
+        b'[["Wrote"]]',
+        b"[1]",
+        b'["Full"]',
+        b'["Full",1,2]',
+        b'["Full","1"]',
+        b'["Full",true]',
+        b'["Full",1.5]',
+        b'["Full",null]',
+        b'["Accepted",1,null]',
+        b'["Wrote",{}]',
+        b'["Wrote",[1]]',
+        b'["Wrote",[[1,"x",1]]]',
+        b'["Wrote",[[1,2,1,null]]]',
+        b'["Wrote",[["1","x",1,null]]]',
+        b'["Wrote",[[1,"x",null,null]]]',
+        b'["Wrote",[[1,"x",1,"over"]]]',
+        b'["Wrote",[[1,"x",1,["end"]]]]',
+        b'["Scored",1,[["x",0,1,"-1",{}]]]',
+        b'["Scored",1,[["x",0,1,-1,[]]]]',
+        b'["Scored",1,[["x",0,1,-1,{"a":null}]]]',
+        b'["Pong",[]]',
+        b'["Pong",{"step":"1"}]',
+        b"[" * 100_000,
+    ],
+    ids=lambda body: body[:30].decode("latin-1"),
+)
+def test_what_is_no_frame_is_refused(body: bytes) -> None:
+    with pytest.raises(BadFrame) as caught:
+        FrameReader().feed(len(body).to_bytes(4, "big") + body)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_arrives_is_frames_or_refused(data: bytes) -> None:
+    reader = FrameReader(MOST_BYTES)
+    with contextlib.suppress(BadFrame):
+        reader.feed(data)
+
+
+def test_a_length_beyond_all_sense_is_refused_before_it_is_waited_for() -> None:
+    with pytest.raises(BadFrame):
+        FrameReader(MOST_BYTES).feed(b"\xff\xff\xff\xff")

@@ -60,6 +60,9 @@ class Scripted:
     def cancel(self, key: int) -> None:
         del self.left[key]
 
+    def progress(self) -> dict[str, int]:
+        return {"step": self.steps} if self.left else {}
+
     def step(self) -> list[Delta]:
         if self.may_step is not None:
             assert self.may_step.acquire(timeout=PATIENCE_S)

@@ -54,14 +54,24 @@ class Admission(Generic[T]):
         """How many blocks are reserved."""
         return self._blocks - self._free
 
-    def offer(self, key: int, job: Waiting[T]) -> bool:
+    @property
+    def may_run_another(self) -> bool:
+        """Whether one more job runs at once if it is small enough."""
+        return not self._queue and len(self._running) < self._max_running
+
+    def offer(self, key: int, job: Waiting[T], others: int = 0) -> bool:
         """Puts a job into the queue; False if it is full.
 
         A job that can run at once is always taken. `admit` is due after every offer: until then
         the job counts as waiting.
+
+        Args:
+            key: The job's name.
+            job: It.
+            others: How many wait elsewhere, to come here later: they have a place too.
         """
         runs_at_once = not self._queue and self._has_room(job)
-        if len(self._queue) >= self._max_waiting and not runs_at_once:
+        if len(self._queue) + others >= self._max_waiting and not runs_at_once:
             return False
         self._queue[key] = job
         return True

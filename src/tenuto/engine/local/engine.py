@@ -1,17 +1,16 @@
-"""The parent's side: starts the worker, hands jobs out, takes pieces in, starts it again."""
+"""The parent's side: hands jobs out to the worker, takes pieces in."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from tenuto.engine.base import (
     FieldRefused,
     Finish,
     Job,
+    JobKillsEngine,
     ModelError,
     Piece,
     PromptRefused,
@@ -32,7 +32,8 @@ from tenuto.engine.base import (
 from tenuto.engine.local import frames, ir, model_file
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
-from tenuto.engine.local.watchdog import Watchdog
+from tenuto.engine.local.supervisor import Process, Supervisor
+from tenuto.engine.local.suspects import Present, Suspects, Verdict
 from tenuto.prompt.render import to_chat
 from tenuto.prompt.turns import Prompt
 from tenuto.settings import LocalSettings
@@ -41,13 +42,6 @@ _log = logging.getLogger("tenuto.engine")
 
 BUILT_IN: Final = "tenuto-mini"
 
-# A worker that lived for this long has shown that it can: the next restart is immediate again.
-_STABLE_S: Final = 30.0
-_FIRST_DELAY_S: Final = 0.25
-_LONGEST_DELAY_S: Final = 30.0
-# A worker that dies so often in a row before the model is loaded will never load it.
-_MOST_LOAD_DEATHS: Final = 3
-
 # A chat of so many times the context is not rendered, whatever its template leaves out of it.
 _MOST_LEFT_OUT: Final = 8
 
@@ -55,6 +49,40 @@ _BROKE: Final = (
     "The engine stopped unexpectedly while it worked on this request. It is starting again; "
     "please send the request once more."
 )
+
+
+_KILLS: Final = (
+    "The engine stopped unexpectedly twice while it worked on this request, so it does not try it "
+    "again. Change the prompt, or ask the operator to look into the server's log."
+)
+
+
+class _Work(Enum):
+    """What a worker does with a job that does not only wait."""
+
+    READING = auto()
+    RUNNING = auto()
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A job that was given to a worker.
+
+    Attributes:
+        job: It.
+        on_trial: Whether it holds the lock of those that may have killed a worker.
+        trial_tokens: It gives that back when it has written more tokens than these.
+        at_work: What the worker does with it, None while it waits.
+        tokens: How many it has written.
+        mailbox: Where its pieces wait.
+    """
+
+    job: Job
+    on_trial: bool
+    trial_tokens: int
+    at_work: _Work | None = None
+    tokens: int = 0
+    mailbox: Mailbox = field(default_factory=Mailbox)
 
 
 class LocalEngine:
@@ -74,81 +102,126 @@ class LocalEngine:
         self._settings = settings
         self._path = Path(settings.model) if settings.model else built_in_model()
         self._name = _check(self._path) if settings.model else BUILT_IN
-        self._supervisor: asyncio.Task[None] | None = None
-        self._worker: WorkerProcess | None = None
-        self._loaded = asyncio.Event()
+        self._supervisor = Supervisor(
+            self._load(), self._name, settings.step_timeout_s, self, WorkerProcess.spawn
+        )
         self._chat = False
         self._longest_token = 1
-        self._runtime: str = settings.runtime
-        # Why there is no worker, and will be none.
-        self._ended: EngineError | None = None
-        self._jobs: dict[int, Mailbox] = {}
+        self._jobs: dict[int, _Running] = {}
         self._keys = itertools.count()
         self._most_logprobs = 0
+        self._suspects = Suspects(time.monotonic)
+        # Held by the one job that is on trial.
+        self._trial = asyncio.Lock()
         self._status = Status(
             False, self._name, "The model is loading.", extensions=("seed", "logprobs")
         )
 
     async def start(self) -> None:
         """See `Engine.start`."""
-        if self._supervisor is None:
-            self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
+        self._supervisor.start()
 
     async def ready(self) -> str:
         """See `Engine.ready`."""
-        await self._loaded.wait()
-        if self._ended is not None:
-            raise self._ended
+        await self._supervisor.worker()
         return self._name
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        worker = await self._wait_for_worker()
-        self._check_logprobs(job)
-        # Without turns there is nothing for a template: the text itself is to be continued.
-        chats = self._chat and job.prompt.has_turns
-        self._check_length(job.prompt, chats=chats)
-        key = next(self._keys)
-        mailbox = self._jobs[key] = Mailbox()
-        # The runtime's own default seed is 0: all would get the same "random" text.
-        seed = secrets.randbits(64) if job.seed is None else job.seed
-        messages, text = _messages(job.prompt) if chats else (None, job.prompt.text)
-        worker.send(
-            frames.Submit(
-                key,
-                text,
-                job.max_tokens,
-                job.temperature,
-                job.top_p,
-                job.top_k,
-                seed,
-                messages,
-                job.logprobs,
-            )
-        )
+        on_trial = await self._wait_for_trial(job)
+        running = _Running(job, on_trial, self._suspects.trial_tokens(job) if on_trial else 0)
+        try:
+            worker = await self._wait_for_worker()
+            self._check_logprobs(job)
+            # Without turns there is nothing for a template: the text itself is to be continued.
+            chats = self._chat and job.prompt.has_turns
+            self._check_length(job.prompt, chats=chats)
+            # From here to the sending no `await`: the worker could be another one after it.
+            key = next(self._keys)
+            self._jobs[key] = running
+            worker.send(self._submit(key, job, chats))
+        except BaseException:
+            self._end_trial(running)
+            raise
         finished = False
         try:
             while not finished:
-                piece = await mailbox.get()
+                piece = await running.mailbox.get()
                 finished = piece.finish is not None
                 yield piece
         finally:
             # Whoever closes the generator, or is cancelled while it waits, gives the slot back.
             del self._jobs[key]
-            if not finished:
+            self._end_trial(running)
+            if finished:
+                self._suspects.clear(job)
+            else:
                 worker.send(frames.Cancel(key))
 
     async def ping(self) -> Status:
         """See `Engine.ping`. The counters are at most one step old."""
-        return self._status
+        return replace(self._status, restarts=self._supervisor.restarts)
 
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
-        self._end(EngineFailed("The engine is shutting down."))
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._supervisor
+        await self._supervisor.aclose(EngineFailed("The engine is shutting down."))
+
+    def _load(self) -> frames.Load:
+        settings = self._settings
+        return frames.Load(
+            # Not resolved: a link's own name may say what the file's does not.
+            str(self._path.absolute()),
+            settings.max_running,
+            settings.max_waiting,
+            settings.kv_cache_mib,
+            settings.threads,
+            settings.runtime,
+            settings.format,
+            settings.context,
+            settings.batch_tokens,
+            settings.special_tokens_in_raw,
+        )
+
+    def _submit(self, key: int, job: Job, chats: bool) -> frames.Submit:
+        # The runtime's own default seed is 0: all would get the same "random" text.
+        seed = secrets.randbits(64) if job.seed is None else job.seed
+        messages, text = _messages(job.prompt) if chats else (None, job.prompt.text)
+        return frames.Submit(
+            key,
+            text,
+            job.max_tokens,
+            job.temperature,
+            job.top_p,
+            job.top_k,
+            seed,
+            messages,
+            job.logprobs,
+        )
+
+    async def _wait_for_trial(self, job: Job) -> bool:
+        """Wait until a job may begin. Returns whether it is on trial, and holds the lock for it."""
+        while True:
+            verdict = self._suspects.verdict(job)
+            if verdict is Verdict.REFUSED:
+                raise JobKillsEngine(_KILLS)
+            if verdict is Verdict.FREE:
+                return False
+            try:
+                async with asyncio.timeout(self._settings.load_wait_s):
+                    await self._trial.acquire()
+            except TimeoutError:
+                raise EngineOverloaded(
+                    "The engine stopped while it worked on this request and others, which are now "
+                    "tried one after another. Try again in a moment."
+                ) from None
+            if self._suspects.verdict(job) is Verdict.TRIAL:
+                return True
+            self._trial.release()
+
+    def _end_trial(self, running: _Running) -> None:
+        if running.on_trial:
+            running.on_trial = False
+            self._trial.release()
 
     def _check_logprobs(self, job: Job) -> None:
         if job.logprobs is not None and job.logprobs > self._most_logprobs:
@@ -168,109 +241,67 @@ class LocalEngine:
         if least > limit:
             raise PromptTooLong(least, limit)
 
-    async def _wait_for_worker(self) -> WorkerProcess:
-        if self._supervisor is None:
-            raise EngineFailed("The engine has not been started.")
+    async def _wait_for_worker(self) -> Process:
         try:
             async with asyncio.timeout(self._settings.load_wait_s):
-                await self._loaded.wait()
+                return await self._supervisor.worker()
         except TimeoutError:
             raise EngineOverloaded("The model is still loading. Try again in a moment.") from None
-        if self._ended is not None:
-            raise self._ended
-        assert self._worker is not None
-        return self._worker
 
-    async def _supervise(self) -> None:
-        """Keeps a worker running until it is clear that none can."""
-        ever_loaded = False
-        deaths = 0
-        delay = 0.0
-        while self._ended is None:
-            await asyncio.sleep(delay)
-            started = time.monotonic()
-            ever_loaded = await self._run_worker() or ever_loaded
-            deaths += 1
-            last_try = not ever_loaded and deaths == _MOST_LOAD_DEATHS - 1
-            another = self._runtime == "auto" and self._path.is_file() and find_spec("xllamacpp")
-            if last_try and another:
-                _log.warning("%s: the runtime died while it loaded; trying llamacpp", self._name)
-                self._runtime = "llamacpp"
-            if not ever_loaded and deaths == _MOST_LOAD_DEATHS:
-                self._end(ModelError(f"{self._path}: the runtime crashes when it loads this model"))
-            stable = time.monotonic() - started >= _STABLE_S
-            delay = 0.0 if stable else min(max(_FIRST_DELAY_S, 2 * delay), _LONGEST_DELAY_S)
-            self._status = replace(self._status, restarts=self._status.restarts + 1)
-
-    async def _run_worker(self) -> bool:
-        """One worker's life. Returns whether it came to load the model."""
-        try:
-            worker = await WorkerProcess.spawn()
-        except OSError as error:
-            # Out of processes or descriptors: that may pass.
-            _log.error("the engine's worker cannot be started: %s", error)
-            return False
-        settings = self._settings
-        worker.send(
-            frames.Load(
-                # Not resolved: a link's own name may say what the file's does not.
-                str(self._path.absolute()),
-                settings.max_running,
-                settings.max_waiting,
-                settings.kv_cache_mib,
-                settings.threads,
-                self._runtime,
-                settings.format,
-                settings.context,
-                settings.batch_tokens,
-                settings.special_tokens_in_raw,
-            )
+    def lost(self, detail: str) -> None:
+        """See `Owner.lost`."""
+        self._status = replace(
+            self._status, ready=False, detail=detail, running=0, waiting=0, kv_blocks_reserved=0
         )
-        self._worker = worker
-        loaded = False
-        watchdog = Watchdog(settings.step_timeout_s)
-        watch: asyncio.Task[None] | None = None
-        try:
-            async for frame in worker.frames():
-                if isinstance(frame, frames.Pong):
-                    watchdog.heard()
-                    continue
-                self._handle(frame)
-                if isinstance(frame, frames.Loaded):
-                    # Not before: how long a load takes depends on the disk and the model.
-                    loaded = True
-                    watch = asyncio.create_task(self._watch(worker, watchdog))
-        finally:
-            if watch is not None:
-                watch.cancel()
-            how = await worker.kill()
-            if self._ended is None:
-                self._loaded.clear()
-                self._status = replace(
-                    self._status,
-                    ready=False,
-                    detail="The engine is starting again.",
-                    running=0,
-                    waiting=0,
-                    kv_blocks_reserved=0,
-                )
-                self._fail_all(EngineFailed(_BROKE))
-        if self._ended is None:
-            _log.error("the engine's worker died (%s); starting it again", how)
-        return loaded
+        # A crash while a prompt is read is that prompt's alone. What only waited is no suspect.
+        reading = [each for each in self._jobs.values() if each.at_work is _Work.READING]
+        present = reading or [each for each in self._jobs.values() if each.at_work]
+        self._suspects.died(
+            [Present(each.job, each.tokens, each.on_trial) for each in present],
+            certain=len(reading) == 1,
+        )
+        for each in self._jobs.values():
+            alone = present == [each]
+            guilty = alone or self._suspects.verdict(each.job) is Verdict.REFUSED
+            each.mailbox.fail(EngineFailed(_BROKE, retryable=not guilty))
+            each.at_work = None
 
-    async def _watch(self, worker: WorkerProcess, watchdog: Watchdog) -> None:
-        await watchdog.hangs(lambda: worker.send(frames.Ping()))
-        _log.error("the engine's worker hangs: no step ended in step_timeout_s; it is killed")
-        worker.abort()
+    def ended(self, why: EngineError) -> None:
+        """See `Owner.ended`."""
+        # The reason names a path on this machine; the status is for everyone.
+        broken = isinstance(why, ModelError)
+        detail = "The model cannot be loaded; the log says why." if broken else str(why)
+        self._status = replace(self._status, ready=False, detail=detail)
+        if broken:
+            _log.error("%s", why)
+        for job in self._jobs.values():
+            job.mailbox.fail(why)
 
-    def _handle(self, frame: frames.Frame) -> None:
+    def loaded(self, frame: frames.Loaded) -> None:
+        """See `Owner.loaded`."""
+        self._status = replace(
+            self._status,
+            ready=True,
+            detail="Ready.",
+            context=frame.context,
+            longest_prompt=frame.context * frame.longest_token,
+            kv_blocks=frame.kv_blocks,
+        )
+        self._chat, self._longest_token = frame.chat, frame.longest_token
+        self._most_logprobs = frame.most_logprobs
+        self._say_loaded(frame)
+
+    def received(self, frame: frames.Frame) -> None:
+        """See `Owner.received`."""
         match frame:
             case frames.Wrote():
                 for key, text, tokens, finish in frame.pieces:
                     # A job that was cancelled a moment ago may still be in the step's result.
-                    if mailbox := self._jobs.get(key):
-                        mailbox.put(text, tokens, Finish(finish) if finish else None)
+                    if job := self._jobs.get(key):
+                        job.tokens += tokens
+                        if job.tokens > job.trial_tokens:
+                            self._end_trial(job)
+                        job.mailbox.put(text, tokens, Finish(finish) if finish else None)
             case frames.Counters():
                 self._status = replace(
                     self._status,
@@ -278,15 +309,20 @@ class LocalEngine:
                     waiting=frame.waiting,
                     kv_blocks_reserved=frame.kv_blocks_reserved,
                 )
+            case frames.Reading():
+                self._at_work(frame.key, _Work.READING if frame.begins else None)
             case frames.Accepted():
-                if mailbox := self._jobs.get(frame.key):
-                    mailbox.accept(frame.tokens)
+                self._at_work(frame.key, None)
+                if job := self._jobs.get(frame.key):
+                    job.mailbox.accept(frame.tokens)
+            case frames.Began():
+                self._at_work(frame.key, _Work.RUNNING)
             case frames.Cached():
-                if mailbox := self._jobs.get(frame.key):
-                    mailbox.count_cached(frame.tokens)
+                if job := self._jobs.get(frame.key):
+                    job.mailbox.count_cached(frame.tokens)
             case frames.Scored():
-                if mailbox := self._jobs.get(frame.key):
-                    mailbox.score(TokenLogprob(*token) for token in frame.tokens)
+                if job := self._jobs.get(frame.key):
+                    job.mailbox.score(TokenLogprob(*token) for token in frame.tokens)
             case frames.Refused():
                 reason = f"the model's chat template refuses the prompt: {frame.reason}"
                 self._fail(frame.key, PromptRefused(reason))
@@ -297,23 +333,17 @@ class LocalEngine:
             case frames.Broke():
                 _log.error("the runtime failed on one request: %s", frame.reason)
                 self._fail(frame.key, EngineFailed("The engine failed on this request."))
-            case frames.Loaded():
-                self._status = replace(
-                    self._status,
-                    ready=True,
-                    detail="Ready.",
-                    context=frame.context,
-                    longest_prompt=frame.context * frame.longest_token,
-                    kv_blocks=frame.kv_blocks,
-                )
-                self._chat, self._longest_token = frame.chat, frame.longest_token
-                self._most_logprobs = frame.most_logprobs
-                self._say_loaded(frame)
-                self._loaded.set()
-            case frames.NotLoaded():
-                self._end(ModelError(f"{self._path}: {frame.reason}"))
             case _:
-                raise TypeError(f"the worker sent {type(frame).__name__}")
+                raise frames.BadFrame(f"{type(frame).__name__}, which is for workers")
+
+    def _at_work(self, key: int, work: _Work | None) -> None:
+        if job := self._jobs.get(key):
+            job.at_work = work
+
+    def _fail(self, key: int, error: EngineError) -> None:
+        if job := self._jobs.get(key):
+            job.at_work = None
+            job.mailbox.fail(error)
 
     def _say_loaded(self, frame: frames.Loaded) -> None:
         settings = self._settings
@@ -331,31 +361,6 @@ class LocalEngine:
         )
         for warning in frame.warnings:
             _log.warning("%s: %s", self._name, warning)
-        if frame.note:
-            # Once: from now on the worker starts with the one that works.
-            _log.warning("%s; %s runs it instead", frame.note, frame.runtime)
-            self._runtime = frame.runtime
-
-    def _end(self, why: EngineError) -> None:
-        """There will be no worker any more: everyone who waits, now or later, is told why."""
-        if self._ended is None:
-            self._ended = why
-            # The reason names a path on this machine; the status is for everyone.
-            broken = isinstance(why, ModelError)
-            detail = "The model cannot be loaded; the log says why." if broken else str(why)
-            self._status = replace(self._status, ready=False, detail=detail)
-            if broken:
-                _log.error("%s", why)
-            self._loaded.set()
-            self._fail_all(why)
-
-    def _fail(self, key: int, error: EngineError) -> None:
-        if mailbox := self._jobs.get(key):
-            mailbox.fail(error)
-
-    def _fail_all(self, error: EngineError) -> None:
-        for mailbox in self._jobs.values():
-            mailbox.fail(error)
 
 
 def built_in_model() -> Path:

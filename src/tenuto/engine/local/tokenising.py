@@ -27,10 +27,20 @@ class Tokenising(Generic[T]):
 
     Args:
         encode: Prompt -> tokens. It is called in another thread than the one that steps.
+        begins: Is called there with the key of each prompt, before it is encoded.
+
+    Attributes:
+        done: How many prompts have been tokenised so far.
     """
 
-    def __init__(self, encode: Callable[[Any], list[int]]) -> None:
+    def __init__(
+        self,
+        encode: Callable[[Any], list[int]],
+        begins: Callable[[int], object] = lambda key: None,
+    ) -> None:
+        self.done = 0
         self._encode = encode
+        self._begins = begins
         self._wanted: set[int] = set()
         # None ends the thread.
         self._todo: SimpleQueue[tuple[int, T, Any] | None] = SimpleQueue()
@@ -89,9 +99,11 @@ class Tokenising(Generic[T]):
             if key in self._wanted:
                 tokens: list[int] | Exception
                 try:
+                    self._begins(key)
                     tokens = self._encode(prompt)
                 except Exception as error:
                     tokens = error
+                self.done += 1
                 self._done.put(Tokenised(key, job, tokens))
                 with contextlib.suppress(OSError):  # closed meanwhile
                     self._ringer.send(b"\0")

@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,8 @@ class Worker:
         damage: str = "",
     ) -> None:
         self._link = link
+        # Two threads send: the one that steps, and the one that tokenises.
+        self._sending = threading.Lock()
         self._reader = reader
         self._runtime = runtime
         self._template = template
@@ -86,7 +89,9 @@ class Worker:
         self._max_waiting = load.max_waiting
         # In a text without turns, all text may be control tokens, or none.
         self._raw_control = None if load.special_tokens_in_raw else ()
-        self._tokenising: Tokenising[frames.Submit] = Tokenising(self._encode)
+        self._tokenising: Tokenising[frames.Submit] = Tokenising(
+            self._encode, lambda key: self._send(frames.Reading(key))
+        )
         self._prefixes = Prefixes(runtime.block_tokens)
         # Admitted, and held until another has computed what they share.
         self._held: dict[int, Prepared] = {}
@@ -139,13 +144,22 @@ class Worker:
             elif isinstance(frame, frames.Cancel):
                 self._cancel(frame.key)
             elif isinstance(frame, frames.Ping):
-                self._send(frames.Pong())
+                self._send(frames.Pong(self._progress()))
+
+    def _progress(self) -> dict[str, int]:
+        """What is under way: a number for each, which changes when it gets on."""
+        progress = self._runtime.progress()
+        if len(self._tokenising):
+            progress["tokenising"] = self._tokenising.done
+        return progress
 
     def _submit(self, frame: frames.Submit) -> None:
         runtime = self._runtime
         if self._damage:
             self._send(frames.Broke(frame.key, self._damage))
             return
+        # If this process dies of it, the parent knows whose prompt it was.
+        self._send(frames.Reading(frame.key))
         try:
             prompt = self._text_of(frame)
         except TemplateRefused as error:
@@ -167,9 +181,12 @@ class Worker:
             self._queue(frame, tokens)
 
     def _submit_long(self, frame: frames.Submit, prompt: Spelled) -> None:
-        if len(self._tokenising) > self._max_waiting:
+        # The first one may run at once, as far as is known before it is tokenised.
+        places = self._max_waiting + self._admission.may_run_another
+        if self._admission.waiting + len(self._tokenising) >= places:
             self._send(frames.Full(frame.key))
         else:
+            self._send(frames.Reading(frame.key, begins=False))
             self._tokenising.add(frame.key, frame, prompt)
 
     def _queue(self, frame: frames.Submit, tokens: list[int] | Exception) -> None:
@@ -190,7 +207,7 @@ class Worker:
         kind = TextStream if frame.logprobs is None else PlacedTextStream
         stream = kind(spaced=frame.messages is not None and not frame.prompt)
         job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream))
-        accepted = self._admission.offer(frame.key, job)
+        accepted = self._admission.offer(frame.key, job, len(self._tokenising))
         answer = frames.Accepted(frame.key, len(tokens)) if accepted else frames.Full(frame.key)
         self._send(answer)
         self._admit()
@@ -230,6 +247,7 @@ class Worker:
             self._begin(key, self._held.pop(key))
 
     def _begin(self, key: int, job: Prepared) -> None:
+        self._send(frames.Began(key))
         try:
             self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
         except Exception as error:
@@ -284,7 +302,8 @@ class Worker:
 
     def _send(self, frame: frames.Frame) -> None:
         try:
-            self._link.sendall(frames.encode(frame))
+            with self._sending:
+                self._link.sendall(frames.encode(frame))
         except OSError:
             raise ParentGone from None
 

@@ -17,6 +17,7 @@ from tenuto.engine.base import (
     EngineFailed,
     EngineOverloaded,
     Job,
+    JobKillsEngine,
     Piece,
     Status,
     UpstreamError,
@@ -278,12 +279,14 @@ def _may_pass(error: EngineError) -> bool:
     """Whether another engine may do what this one did not."""
     if isinstance(error, UpstreamError):
         return error.moves_on
-    return isinstance(error, (EngineFailed, EngineOverloaded))
+    return isinstance(error, (EngineFailed, EngineOverloaded, JobKillsEngine))
 
 
 def _may_retry(error: EngineError) -> bool:
     """Whether another try may do what this one did not."""
-    return error.retryable if isinstance(error, UpstreamError) else True
+    if isinstance(error, UpstreamError):
+        return error.retryable
+    return not isinstance(error, JobKillsEngine)
 
 
 def _wait_s(error: EngineError | None, attempt: int, chance: float) -> float:

@@ -113,6 +113,13 @@ class Runtime(Protocol):
         """Drops a completion; the next step frees what it holds."""
         ...
 
+    def progress(self) -> dict[str, int]:
+        """What the library has under way: a number for each, which changes when it gets on.
+
+        Whatever does not get on for long hangs, so nothing may be listed that has to wait.
+        """
+        ...
+
     def step(self) -> list[Delta]:
         """Writes the next tokens of all completions. Those that ended are gone after it."""
         ...

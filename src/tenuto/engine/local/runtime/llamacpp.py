@@ -52,12 +52,19 @@ _ANY_SEED: Final = 2**32 - 1
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    """A completion; `cancelled` is the only thing that its thread and `step` both use."""
+    """A completion. Its thread reads `cancelled`, and writes the two numbers.
+
+    Attributes:
+        heard: How often the library called back.
+        written: How many tokens it has.
+    """
 
     key: int
     body: dict[str, Any]
     logprobs: int | None
     cancelled: bool = False
+    heard: int = 0
+    written: int = 0
 
 
 class LlamaCppRuntime:
@@ -117,6 +124,10 @@ class LlamaCppRuntime:
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()
         self._leaving = 0
+        # Handed to the library, and not done: the cancelled ones too.
+        self._at_work: list[_Job] = []
+        # What the library told of prompts; two at the same moment may count as one.
+        self._prompt_news = 0
         # What the jobs' threads have to tell: a delta, or None when the thread is done.
         self._news: SimpleQueue[tuple[_Job, Delta | None]] = SimpleQueue()
 
@@ -188,6 +199,14 @@ class LlamaCppRuntime:
             job.cancelled = True
             self._leaving += 1
 
+    def progress(self) -> dict[str, int]:
+        """See `Runtime.progress`."""
+        # A batch has a token of each completion, but prompts are computed one after another.
+        progress = {str(job.key): job.heard for job in self._at_work if job.written}
+        if len(progress) < len(self._at_work):
+            progress["prompts"] = self._prompt_news
+        return progress
+
     def step(self) -> list[Delta]:
         """See `Runtime.step`. Returns none when there is no news for a while."""
         deltas = []
@@ -195,6 +214,8 @@ class LlamaCppRuntime:
             job, delta = self._news.get(timeout=_PATIENCE_S)
             while True:
                 running = self._jobs.get(job.key) is job
+                if delta is None:
+                    self._at_work.remove(job)
                 if delta is None and job.cancelled:
                     self._leaving -= 1
                     self._start_waiting()
@@ -210,15 +231,17 @@ class LlamaCppRuntime:
         """Hands jobs over, unless a cancelled one still holds what they were promised."""
         while self._waiting and not self._leaving:
             job = self._waiting.popleft()
+            self._at_work.append(job)
             threading.Thread(target=self._run, args=(job,), daemon=True).start()
 
     def _run(self, job: _Job) -> None:
         """A job's thread: waits in the library until the job has ended."""
-        written = 0
 
         def hear(chunk: dict[str, Any]) -> bool:
             """Takes the next piece; True ends the job."""
-            nonlocal written
+            job.heard += 1
+            if not job.written:
+                self._prompt_news += 1
             if not job.cancelled and "choices" in chunk and "prompt_progress" not in chunk:
                 (choice,) = chunk["choices"]
                 timings = chunk["timings"]
@@ -227,11 +250,11 @@ class LlamaCppRuntime:
                 if _is_not_a_number(choice):
                     ending = "broke"
                 data = choice["text"].encode()
-                tokens = so_far - written
+                tokens = so_far - job.written
                 told = () if job.logprobs is None else self._written(choice, tokens, job.logprobs)
-                cached = None if written else timings["cache_n"]
+                cached = None if job.written else timings["cache_n"]
                 self._news.put((job, Delta(job.key, data, tokens, ending, told, cached)))
-                written = so_far
+                job.written = so_far
                 if ending == "broke":
                     return True
             return job.cancelled

@@ -133,6 +133,7 @@ class OpenVinoRuntime:
             # Of any class: for an entry that a file leaves out, it is an IndexError.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._handles: dict[int, Any] = {}
+        self._steps = 0
         # Without being asked for them, the library gives zeros for log probabilities.
         self._scored: set[int] = set()
 
@@ -180,6 +181,10 @@ class OpenVinoRuntime:
         self._handles.pop(key).cancel()
         self._scored.discard(key)
 
+    def progress(self) -> dict[str, int]:
+        """See `Runtime.progress`. The library tells no more of a prompt than that it computes."""
+        return {"step": self._steps} if self._handles else {}
+
     def step(self) -> list[Delta]:
         """See `Runtime.step`."""
         if self._pipeline.has_non_finished_requests():
@@ -189,6 +194,8 @@ class OpenVinoRuntime:
                 if _NOT_A_NUMBER not in str(error):
                     raise
                 return self._break_all()
+            # A step that finds no room for any request computes nothing, and returns.
+            self._steps += self._pipeline.get_metrics().scheduled_requests > 0
         genai, table = self._genai, self._table
         running = genai.GenerationFinishReason.NONE
         deltas = []
