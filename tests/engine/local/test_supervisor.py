@@ -344,3 +344,14 @@ async def test_a_full_load_wait_is_an_overload(workers: Workers) -> None:
     async with running(load_wait_s=0.05) as engine:
         with pytest.raises(EngineOverloaded):
             await answer(engine)
+
+
+async def test_to_be_ready_may_be_waited_for_before_the_start(workers: Workers) -> None:
+    engine = LocalEngine(LocalSettings(load_wait_s=PATIENCE_S))
+    ready = asyncio.create_task(engine.ready())
+    await asyncio.sleep(0)
+    await engine.start()
+    try:
+        assert await asyncio.wait_for(ready, PATIENCE_S) == "tenuto-mini"
+    finally:
+        await engine.aclose()

@@ -242,6 +242,8 @@ class LocalEngine:
             raise PromptTooLong(least, limit)
 
     async def _wait_for_worker(self) -> Process:
+        if not self._supervisor.started:
+            raise EngineFailed("The engine has not been started.")
         try:
             async with asyncio.timeout(self._settings.load_wait_s):
                 return await self._supervisor.worker()

@@ -103,19 +103,22 @@ class Supervisor:
         # Set while there is a worker that takes jobs, and when there will be none any more.
         self._settled = asyncio.Event()
 
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._task is not None
+
     def start(self) -> None:
         """Begins; does nothing the second time."""
         if self._task is None:
             self._task = asyncio.create_task(self._supervise(), name="engine supervisor")
 
     async def worker(self) -> Process:
-        """Waits for a worker that takes jobs. It is there until the next `await`.
+        """Waits for a worker that takes jobs, also before `start`. It is there until an `await`.
 
         Raises:
             EngineError: There will be none.
         """
-        if self._task is None:
-            raise EngineFailed("The engine has not been started.")
         while True:
             if self.ended is not None:
                 raise self.ended
