@@ -102,7 +102,8 @@ class EmbeddedServer:
 
 
 # The server's log of requests is for its operator; here every caller sees his own errors.
-logging.getLogger("tenuto.server").addHandler(logging.NullHandler())
+for _name in ("tenuto.request", "tenuto.server"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 
