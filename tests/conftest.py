@@ -55,11 +55,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 def _settings(environment: Mapping[str, str]) -> list[str]:
-    return [name for name in environment if name.startswith("TENUTO_") and name != _TRAINS]
-
-
-# Not a setting: tests/training trains a model if it is set.
-_TRAINS = "TENUTO_TRAIN"
+    return [name for name in environment if name.startswith("TENUTO_")]
 
 
 @pytest.fixture(scope="session")
