@@ -54,7 +54,8 @@ def is_list(kind: Any) -> bool:
 
 def named(keys: Keys) -> str:
     """Return a setting as messages name it: `[engine.local] threads`."""
-    return f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else f"[{keys[0]}]"
+    *sections, name = keys
+    return f"[{'.'.join(sections)}] {name}" if sections else f"[{name}]"
 
 
 def take_unknown(section: type, values: dict[str, Any], name: str = "") -> list[str]:

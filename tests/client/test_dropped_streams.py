@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tenuto import AsyncClient, Client
+from tenuto.types import Completion
 from tests.client.libraries import ASK, piece
 from tests.client.loopback import LoopbackServer, endless, serving
 
@@ -166,11 +167,10 @@ def test_a_stream_may_outlive_its_loop_without_a_warning(server: LoopbackServer)
 
 def test_iterating_over_a_stream_without_a_name_goes_on(server: LoopbackServer) -> None:
     with Client(base_url=server.url) as client:
-        seen = []
+        seen: list[Completion] = []
         for item in client.completions.create(**STREAM):
             seen.append(item)
             if len(seen) == 5:
                 break
         assert len(seen) == 5
-        del item
         server.wait_until_open(0)

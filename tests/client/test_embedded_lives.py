@@ -21,6 +21,7 @@ from tenuto.engine.base import Engine
 from tests.client.libraries import ASK
 
 HELLO: dict[str, Any] = ASK | {"prompt": "\n\nHuman: one two three\n\nAssistant:"}
+SHORT: dict[str, Any] = HELLO | {"max_tokens_to_sample": 1}
 SOON_S = 5.0
 
 
@@ -232,7 +233,7 @@ def test_a_downloaded_model_is_called_by_its_name(
     monkeypatch.setenv("TENUTO_MODELS_FOLDER", str(tmp_path / "models"))
     for name in ("acme/x", "hf:acme/x", "acme/x:Q8_0"):
         with Client(engine=f"local:{name}") as client:
-            assert client.completions.create(**HELLO | {"max_tokens_to_sample": 1}).completion
+            assert client.completions.create(**SHORT).completion
     with pytest.raises(ValueError, match=r"acme/y: there is no such file.*`tenuto models`"):
         Client(engine="local:acme/y")
 

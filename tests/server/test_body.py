@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ async def test_a_body_that_arrives_while_others_fill_the_budget_is_refused_with_
     limits = LimitSettings(max_bytes_in_flight=300_000)
     async with client_of(EchoEngine(), Settings(limits=limits)) as client:
 
-        async def slowly() -> Any:
+        async def slowly() -> AsyncIterator[bytes]:
             yield b" " * 200_000
             inner = await client.post("/v1/complete", content=b" " * 100_000, headers=HEADERS)
             assert_error(inner, 529, "overloaded_error", "Too many request bodies at once")

@@ -85,6 +85,7 @@ async def test_an_idle_connection_stays_open_for_the_time_that_is_set() -> None:
     async with listening(PATIENT, keep_alive_s=0.4) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         loop = asyncio.get_running_loop()
+        answered = loop.time()
         for _ in range(2):
             writer.write(post(close=False))
             assert (await read_answer(reader))[0] == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
                     await asyncio.sleep(0)
                 raise
 
-    async def events() -> Any:
+    async def events() -> AsyncIterator[CompletionEvent]:
         await in_ping.wait()
         return
         yield CompletionEvent("")

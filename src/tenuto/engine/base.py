@@ -109,8 +109,8 @@ class UpstreamError(EngineError):
         self.status = status
         self.retry_after = retry_after
         self.retryable = retryable
-        self.moves_on = retryable if moves_on is None else moves_on
-        self.is_failure = (retryable and status != 429) if is_failure is None else is_failure
+        self.moves_on: bool = retryable if moves_on is None else moves_on
+        self.is_failure: bool = (retryable and status != 429) if is_failure is None else is_failure
 
 
 class ModelError(EngineError):

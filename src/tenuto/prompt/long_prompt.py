@@ -52,17 +52,17 @@ class LongPrompt(Prompt):
     _marks: array[int]
 
     @property
-    def text(self) -> str:
+    def text(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
         return str(self._source)
 
     @property
-    def system(self) -> str:
+    def system(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
         return self._source.data[: self._marks[0]].decode() if self._marks else ""
 
     @property
-    def turns(self) -> tuple[Turn, ...]:
+    def turns(self) -> tuple[Turn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
         data = self._source.data
         return tuple(
@@ -70,7 +70,7 @@ class LongPrompt(Prompt):
         )
 
     @property
-    def prefill(self) -> str:
+    def prefill(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
         return self._source.data[self._end_of_mark(-1) :].decode() if self._marks else ""
 

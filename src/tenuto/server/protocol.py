@@ -55,6 +55,12 @@ class BoundedProtocol(HttpToolsProtocol):
     settings: ClassVar[Settings]
     log: ClassVar[RequestLog]
 
+    # Uvicorn declares whole seconds, its own response, and few kinds of applications.
+    timeout_keep_alive: Any
+    parser: Any
+    cycle: Any
+    pipeline: Any
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._in_head = False  # Of a request whose first byte is here.
@@ -71,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._active: ResponseCycle | None = None
         self._deferred: ApiError | None = None
         # Uvicorn's own option takes whole seconds only.
-        self.timeout_keep_alive = self.settings.server.keep_alive_s  # type: ignore[assignment]
+        self.timeout_keep_alive = self.settings.server.keep_alive_s
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -10,6 +10,10 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 class ResponseCycle(RequestResponseCycle):
     """One request and its response."""
 
+    # Uvicorn leaves the first unannotated.
+    keep_alive: bool
+    expected_content_length: int
+    chunked_encoding: bool | None
     _until_close = False
 
     async def send(self, message: Any) -> None:

@@ -114,15 +114,16 @@ async def run(
                 text = await _matched(matcher, piece.text)
                 if piece.finish is not None:
                     text += matcher.flush()
+                event: CompletionEvent | None = None
                 if text:
                     event = CompletionEvent(
                         text, logprobs=None if tokens is None else tokens.release(len(text))
                     )
                 if matcher.stop is not None or piece.finish is not None:
                     last = _last(matcher.stop, piece.finish, tokens)
-                    ending = [event, last] if text else [last]
+                    ending = [last] if event is None else [event, last]
                     break
-                if text:
+                if event is not None:
                     yield event
                 elif piece.accepted is not None:
                     told = piece.accepted

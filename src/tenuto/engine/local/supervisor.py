@@ -90,9 +90,9 @@ class Supervisor:
         owner: Owner,
         spawn: Callable[[], Awaitable[Process]] = WorkerProcess.spawn,
     ) -> None:
-        self.restarts = 0
+        self.restarts: int = 0
         self.ended: EngineError | None = None
-        self.load = load
+        self.load: frames.Load = load
         self._name = name
         self._step_timeout_s = step_timeout_s
         self._owner = owner

@@ -38,7 +38,7 @@ class Tokenising(Generic[T]):
         encode: Callable[[Any], list[int]],
         begins: Callable[[int], object] = lambda key: None,
     ) -> None:
-        self.done = 0
+        self.done: int = 0
         self._encode = encode
         self._begins = begins
         self._wanted: set[int] = set()

@@ -17,7 +17,7 @@ class Attempt:
     def __init__(self, breaker: Breaker, closings: int) -> None:
         self._breaker = breaker
         self._ended = False
-        self.closings = closings
+        self.closings: int = closings
 
     def answers(self) -> None:
         """Its answer has begun. If it is a probe, others may go out beside it: it may be long."""

@@ -112,8 +112,8 @@ class Connection:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.whose = address.whose()
-        self.shutdown = Shutdown()
+        self.whose: Whose = address.whose()
+        self.shutdown: Shutdown = Shutdown()
         # Looked up once: aiohttp's `trust_env` does so for every request, and reads .netrc.
         self._proxy = proxy_for(address.base_url)
         self._connector: _Connector | None = None
@@ -270,8 +270,8 @@ class Answer:
         self._response: aiohttp.ClientResponse | None = None
         self._decoder: Decoder | None = None
         self._decoded: Iterator[bytes] = iter(())
-        self.whole = False
-        self.whose = connection.whose
+        self.whole: bool = False
+        self.whose: Whose = connection.whose
 
     async def __aenter__(self) -> Answer:
         try:

@@ -64,7 +64,7 @@ class Objects:
         self._buffer = bytearray()
         self._is_json = False
         self._counted = 0
-        self.whole = False
+        self.whole: bool = False
 
     def __enter__(self) -> Objects:
         return self

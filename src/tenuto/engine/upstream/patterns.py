@@ -12,7 +12,7 @@ class Pattern:
     __slots__ = ("_end", "_middle", "_start", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text: str = text
         self._start, *rest = text.split("*")
         self._end = rest.pop() if rest else None
         self._middle = [part for part in rest if part]

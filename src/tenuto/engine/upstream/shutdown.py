@@ -15,7 +15,7 @@ class Shutdown:
     """Interrupt every wait at the moment of `begin`, and refuse all later ones."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.begun: bool = False
         self._waits: set[Interruptible] = set()
 
     def begin(self) -> None:
