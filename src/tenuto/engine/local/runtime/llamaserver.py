@@ -48,11 +48,14 @@ class LlamaServer:
         params.api_prefix, params.api_keys = self._prefix, [self._key]
         params.n_threads_http = 2
         params.ui = params.endpoint_slots = False
+        params.endpoint_metrics = True
         with _stderr() as heard, _deep_stacks():
             try:
                 self._server = xllamacpp.Server(params)
             except RuntimeError:
                 raise CannotLoad(f"llama.cpp cannot load this model: {_reason(heard)}") from None
+        # A server that is dropped before its loop runs never ends; this is answered by the loop.
+        self._server.handle_metrics()
         address = urlsplit(self._server.listening_address)
         self._host, self._port = address.hostname or "", address.port
 
