@@ -197,13 +197,12 @@ def unread(descriptor: int) -> int:
 
 @pytest.mark.parametrize("delay_s", [0.04, 0.15, 0.3, 0.5])
 def test_ctrl_c_at_any_moment_leaves_no_traceback(tmp_path: Path, delay_s: float) -> None:
-    # From the first line of ours on; before it, Python itself starts.
+    # From our first line on: before it Python itself starts, however long that takes.
     program = (
-        "import os, signal, threading\n"
-        f"threading.Timer({delay_s}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "import sys\n"
+        "import os, signal, sys, threading\n"
         "sys.argv = ['tenuto', 'complete']\n"
         "from tenuto.__main__ import run\n"
+        f"threading.Timer({delay_s}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "run()\n"
     )
     stdin, held = os.pipe()
