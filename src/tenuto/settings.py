@@ -71,6 +71,8 @@ class LocalSettings:
             called a base model.
         special_tokens_in_raw: Whether text that spells a control token of the model is that token
             in prompts that the model is given as text. In a chat template it never is.
+        prefix_cache: Who finds the beginnings of earlier prompts computed already: `shared`, all
+            callers; `per_key`, those with the same API key; `off`, nobody.
         step_timeout_s: A worker that gives no sign of life for so long while it has work is
             killed and replaced, in seconds. More than the longest step may take, one of
             `batch_tokens`.
@@ -87,6 +89,7 @@ class LocalSettings:
     runtime: Literal["auto", "openvino", "llamacpp"] = "auto"
     format: Literal["auto", "raw", "chat"] = "auto"
     special_tokens_in_raw: bool = True
+    prefix_cache: Literal["shared", "per_key", "off"] = "shared"
     step_timeout_s: Positive = 120.0
     load_wait_s: Seconds = 30.0
 

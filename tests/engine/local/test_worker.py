@@ -53,7 +53,14 @@ class Scripted:
     def encode_plain(self, text: str) -> list[int]:
         return self.encode(text)
 
-    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+    def begin(
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+    ) -> None:
         self.begun.append(key)
         self.left[key] = max_tokens
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import secrets
@@ -85,6 +86,22 @@ class _Running:
     mailbox: Mailbox = field(default_factory=Mailbox)
 
 
+# For a setting, and whether OpenVINO runs the model.
+_SHARED: Final = (
+    "prefix cache: shared; a caller can tell from times and counts what others asked, unless "
+    "prefix_cache is per_key or off"
+)
+_OFF: Final = "prefix cache: off"
+_PREFIX_CACHE: Final = {
+    ("shared", False): _SHARED,
+    ("shared", True): _SHARED,
+    ("per_key", False): "prefix cache: apart for each API key",
+    ("per_key", True): "prefix cache: off, because OpenVINO cannot keep API keys apart",
+    ("off", False): _OFF,
+    ("off", True): _OFF,
+}
+
+
 class LocalEngine:
     """Open-weight models in a process of their own.
 
@@ -109,6 +126,8 @@ class LocalEngine:
         self._longest_token = 1
         self._jobs: dict[int, _Running] = {}
         self._keys = itertools.count()
+        # Without it, a tenant's name could be found from a guessed key.
+        self._salt = secrets.token_bytes(16)
         self._most_logprobs = 0
         self._suspects = Suspects(time.monotonic)
         # Held by the one job that is on trial.
@@ -180,6 +199,7 @@ class LocalEngine:
             settings.context,
             settings.batch_tokens,
             settings.special_tokens_in_raw,
+            settings.prefix_cache,
         )
 
     def _submit(self, key: int, job: Job, chats: bool) -> frames.Submit:
@@ -196,6 +216,7 @@ class LocalEngine:
             seed,
             messages,
             job.logprobs,
+            self._tenant(job.key),
         )
 
     async def _wait_for_trial(self, job: Job) -> bool:
@@ -222,6 +243,12 @@ class LocalEngine:
         if running.on_trial:
             running.on_trial = False
             self._trial.release()
+
+    def _tenant(self, key: str | None) -> str:
+        if not key:
+            return ""
+        data = key.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(data, key=self._salt, digest_size=16).hexdigest()
 
     def _check_logprobs(self, job: Job) -> None:
         if job.logprobs is not None and job.logprobs > self._most_logprobs:
@@ -361,6 +388,7 @@ class LocalEngine:
             settings.max_running,
             settings.batch_tokens,
         )
+        _log.info("%s", _PREFIX_CACHE[settings.prefix_cache, frame.runtime == "openvino"])
         for warning in frame.warnings:
             _log.warning("%s: %s", self._name, warning)
 

@@ -36,6 +36,7 @@ class Load:
     context: int | None = None
     batch_tokens: int = 512
     special_tokens_in_raw: bool = True
+    prefix_cache: str = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Submit:
     """To the worker: a job. `key` names it from now on. `seed` is always given.
 
     With `messages`, pairs of role and text, the model's chat template makes the text, and
-    `prompt` is the beginning of the answer.
+    `prompt` is the beginning of the answer. `tenant` stands for the caller's key, without telling
+    it; callers without a key have "".
     """
 
     key: int
@@ -55,6 +57,7 @@ class Submit:
     seed: int
     messages: list[tuple[str, str]] | None = None
     logprobs: int | None = None
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Prepared:
     max_tokens: int
     sampling: Sampling
     text: TextStream
+    tenant: str = ""
 
 
 class Worker:
@@ -206,7 +207,7 @@ class Worker:
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
         kind = TextStream if frame.logprobs is None else PlacedTextStream
         stream = kind(spaced=frame.messages is not None and not frame.prompt)
-        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream))
+        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream, frame.tenant))
         accepted = self._admission.offer(frame.key, job, len(self._tokenising))
         answer = frames.Accepted(frame.key, len(tokens)) if accepted else frames.Full(frame.key)
         self._send(answer)
@@ -249,7 +250,7 @@ class Worker:
     def _begin(self, key: int, job: Prepared) -> None:
         self._send(frames.Began(key))
         try:
-            self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling)
+            self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling, job.tenant)
         except Exception as error:
             # Whatever a library has against one job must not end those of all others.
             self._admission.release(key)

@@ -105,8 +105,19 @@ class Runtime(Protocol):
         """
         ...
 
-    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
-        """Lets a completion join the batch at the next step."""
+    def begin(
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+    ) -> None:
+        """Lets a completion join the batch at the next step.
+
+        With a prefix cache that is kept apart for each key, it finds there what completions of the
+        same tenant left, and of no other.
+        """
         ...
 
     def cancel(self, key: int) -> None:

@@ -27,6 +27,7 @@ from tenuto.engine.local.runtime.base import (
 )
 from tenuto.engine.local.runtime.llamaserver import LlamaServer
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
+from tenuto.engine.local.runtime.slots import Slot, Slots
 from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
 
 # The library counts the cells of its cache, one a token, in steps of this, and numbers at most
@@ -62,6 +63,9 @@ class _Job:
     key: int
     body: dict[str, Any]
     logprobs: int | None
+    tenant: str = ""
+    slot: Slot | None = None
+    wrote: bool = False
     cancelled: bool = False
     heard: int = 0
     written: int = 0
@@ -116,6 +120,9 @@ class LlamaCppRuntime:
         params.cache_ram_mib = 0  # a second cache, outside the budget
         params.chat_template = "chatml"  # never used, but a model's own might not parse
         context = self._allot(params, file, load)
+        self._caches = load.prefix_cache != "off"
+        # Without them, the library chooses by what prompts have in common, whoever asks.
+        self._slots = Slots(params.n_parallel) if load.prefix_cache == "per_key" else None
         self._server = LlamaServer(xllamacpp, params)
         # What it grants may be less than what it was asked for.
         granted: int = self._server.ask("/props")["default_generation_settings"]["n_ctx"]
@@ -170,7 +177,14 @@ class LlamaCppRuntime:
         ids: list[int] = self._server.ask("/tokenize", asked)["tokens"]
         return ids
 
-    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+    def begin(
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+    ) -> None:
         """See `Runtime.begin`."""
         body = {
             "prompt": list(prompt),
@@ -181,12 +195,13 @@ class LlamaCppRuntime:
             "top_p": 1.0 if sampling.top_p is None else sampling.top_p,
             "top_k": sampling.top_k or 0,
             "stream": True,
+            "cache_prompt": self._caches,
             "timings_per_token": True,  # they count the tokens
             "return_progress": True,  # calls back between two batches of a prompt too
         }
         if sampling.logprobs is not None:
             body["logprobs"] = max(1, sampling.logprobs)  # 0 turns them off
-        job = self._jobs[key] = _Job(key, body, sampling.logprobs)
+        job = self._jobs[key] = _Job(key, body, sampling.logprobs, tenant)
         self._waiting.append(job)
         self._start_waiting()
 
@@ -216,21 +231,43 @@ class LlamaCppRuntime:
                 running = self._jobs.get(job.key) is job
                 if delta is None:
                     self._at_work.remove(job)
-                if delta is None and job.cancelled:
-                    self._leaving -= 1
-                    self._start_waiting()
-                elif running:
+                    self._ended(job)
+                if running:
                     delta = delta or Delta(job.key, b"", 0, "broke")
                     deltas.append(delta)
+                    job.wrote = job.wrote or delta.tokens > 0
                     if delta.ending is not None:
                         del self._jobs[job.key]
+                        # Before its thread ends, so that the tenant's next job gets this slot: the
+                        # library lets it wait until the slot is free.
+                        self._release(job)
                 job, delta = self._news.get_nowait()
         return deltas
+
+    def _ended(self, job: _Job) -> None:
+        """Takes back what a job had whose thread is done."""
+        if job.cancelled:
+            self._leaving -= 1
+        self._release(job)
+        self._start_waiting()
+
+    def _release(self, job: _Job) -> None:
+        if self._slots is not None and job.slot is not None:
+            self._slots.release(job.slot, job.tenant if job.wrote else None)
+            job.slot = None
 
     def _start_waiting(self) -> None:
         """Hands jobs over, unless a cancelled one still holds what they were promised."""
         while self._waiting and not self._leaving:
-            job = self._waiting.popleft()
+            job = self._waiting[0]
+            if self._slots is not None:
+                taken = self._slots.take(job.tenant, job.body["prompt"])
+                if taken is None:
+                    # A job that was cancelled, or broke, still has one.
+                    return
+                job.slot, job.body["cache_prompt"] = taken
+                job.body["id_slot"] = job.slot.number
+            self._waiting.popleft()
             self._at_work.append(job)
             threading.Thread(target=self._run, args=(job,), daemon=True).start()
 

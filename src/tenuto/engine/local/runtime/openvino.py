@@ -76,7 +76,7 @@ class OpenVinoRuntime:
     longest_token: int
     # It has those of the tokens that it wrote, and of no others.
     most_logprobs: int = 0
-    shares_prefixes: bool = True
+    shares_prefixes: bool
 
     def __init__(self, load: Load, file: gguf.Gguf) -> None:
         # The library's own library reads it when it is first used.
@@ -105,7 +105,9 @@ class OpenVinoRuntime:
 
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
-        scheduler.enable_prefix_caching = True
+        # The library has one cache for all: it cannot keep tenants apart.
+        self.shares_prefixes = load.prefix_cache == "shared"
+        scheduler.enable_prefix_caching = self.shares_prefixes
         scheduler.max_num_batched_tokens = load.batch_tokens
         scheduler.max_num_seqs = load.max_running
         # Its own choice would be the machine's cores, not the container's.
@@ -154,7 +156,14 @@ class OpenVinoRuntime:
         # A folder's tokenizer adds it to every text.
         return ids[1:] if ids[:1] == [self._bos] else ids
 
-    def begin(self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling) -> None:
+    def begin(
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+    ) -> None:
         """See `Runtime.begin`."""
         config = self._genai.GenerationConfig()
         config.max_new_tokens = max_tokens
