@@ -336,9 +336,14 @@ def main(descriptor: int) -> None:
         file = model_file.read(path)
         template = template_of(file, load.format)
         with model_file.readable(path) as readable:
-            runtime, name, note = load_runtime(replace(load, path=str(readable)), file)
+            computes: list[bool] = []
+            runtime, name, note = load_runtime(
+                replace(load, path=str(readable)),
+                file,
+                lambda runtime: computes.append(computes_numbers(runtime)),
+            )
         special = SpecialTokens(file, runtime, template.source if template else "")
-        damage = "" if computes_numbers(runtime) else _DAMAGED
+        damage = "" if computes[-1] else _DAMAGED
     except TemplateRefused as error:
         reason = f'its chat template does not work: {error}; `format = "raw"` does without it'
         link.sendall(frames.encode(frames.NotLoaded(reason)))

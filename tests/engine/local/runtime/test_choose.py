@@ -130,6 +130,20 @@ def test_where_all_refuse_all_reasons_are_told(install: Install) -> None:
         choose.load_runtime(LOAD, READABLE)
 
 
+def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Install) -> None:
+    install(BOTH)
+    tried: list[object] = []
+
+    def probe(runtime: Runtime) -> None:
+        tried.append(runtime)
+        if len(tried) == 1:
+            raise RuntimeError("could not create\n a primitive")
+
+    runtime, name, note = choose.load_runtime(LOAD, READABLE, probe)
+    assert (runtime, name) == (tried[1], "llamacpp")
+    assert note == "openvino cannot compute with this model here: could not create a primitive"
+
+
 def test_the_one_that_is_set_has_no_second(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):

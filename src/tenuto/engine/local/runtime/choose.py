@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from tenuto.engine.local import split
@@ -16,6 +17,8 @@ _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})
 _OPENVINO_TYPES = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
 
 # A key that no job has, and how long its one token may take.
+# Characters of what a library says.
+_LONGEST_REASON = 200
 _PROBE = 2**62
 _PROBE_S = 60.0
 
@@ -26,8 +29,16 @@ _ANY_TEXT = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
 _LIBRARIES = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
 
 
-def load_runtime(load: Load, file: Gguf) -> tuple[Runtime, str, str]:
+def load_runtime(
+    load: Load, file: Gguf, probe: Callable[[Runtime], object] = lambda _: None
+) -> tuple[Runtime, str, str]:
     """Loads a model with the fastest runtime that is installed and reads it.
+
+    Args:
+        load: The model's path, and its limits.
+        file: What the model says of itself.
+        probe: Is called with the runtime. Where it raises, the runtime cannot compute with the
+            model on this processor, which some libraries notice only then.
 
     Returns:
         The runtime, its name, and why it is not the first choice, or "".
@@ -39,7 +50,9 @@ def load_runtime(load: Load, file: Gguf) -> tuple[Runtime, str, str]:
     refusals: list[str] = []
     for name in names:
         try:
-            return _load(name, load, file), name, "; ".join(refusals)
+            runtime = _load(name, load, file)
+            _try(name, runtime, probe)
+            return runtime, name, "; ".join(refusals)
         except (CannotLoad, GgufError) as error:
             refusals.append(str(error))
     # Joined, because the one who asks may be able to help either.
@@ -103,6 +116,14 @@ def _load(name: str, load: Load, file: Gguf) -> Runtime:
             f"{name} loads this model, but its tokenizer does not work ({type(error).__name__})"
         ) from None
     return runtime
+
+
+def _try(name: str, runtime: Runtime, probe: Callable[[Runtime], object]) -> None:
+    try:
+        probe(runtime)
+    except Exception as error:
+        reason = " ".join(str(error).split())[-_LONGEST_REASON:]
+        raise CannotLoad(f"{name} cannot compute with this model here: {reason}") from None
 
 
 def computes_numbers(runtime: Runtime) -> bool:
