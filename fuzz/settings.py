@@ -14,12 +14,11 @@ import string
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import get_type_hints
 
 from tenuto.settings import Settings, SettingsError, load
+from tenuto.settings_tree import settings_of
 from tenuto.settings_upstreams import KINDS, RouteSettings
 
 _SECRET = "sk-planted-0123456789abcdef"
@@ -46,17 +45,7 @@ _TEXTS = (
 _KUBERNETES = ("SERVICE_HOST", "SERVICE_PORT", "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR")
 
 
-def _leaves(kind: type, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    hints = get_type_hints(kind)
-    for each in fields(kind):
-        inner = hints[each.name]
-        if isinstance(inner, type) and is_dataclass(inner):
-            yield from _leaves(inner, (*above, each.name))
-        else:
-            yield (*above, each.name)
-
-
-_NAMES = [*_leaves(Settings)]
+_NAMES = [keys for keys, _ in settings_of(Settings)]
 _DEFAULTS: dict[tuple[str, ...], object] = {
     names: functools.reduce(getattr, names, Settings()) for names in _NAMES
 }

@@ -31,6 +31,7 @@ from tenuto.settings_upstreams import (
     TenutoUpstream,
     Upstream,
 )
+from tests.engine.upstream.callers import seen
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Transcript
 
 _SECONDS: Final = 10.0
@@ -251,16 +252,8 @@ def check(answer: Answer, response: httpx2.Response) -> str:
     """
     assert _KEY not in response.text, "the upstream's key reached the caller"
     known = answer.transcript
-    if response.headers["content-type"].startswith("application/json"):
-        whole = response.json()
-        text, final = whole.get("completion", ""), whole
-    else:
-        events = [
-            json.loads(block.partition("data: ")[2])
-            for block in response.text.split("\n\n")
-            if "data: " in block
-        ]
-        text, final = "".join(event.get("completion", "") for event in events), events[-1]
+    answered = seen(response)
+    text, final = answered.text, answered.final
     json.dumps(final, ensure_ascii=False).encode()
     text.encode()
     if "error" in final:

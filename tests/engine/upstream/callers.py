@@ -31,6 +31,21 @@ class Seen:
     """The body, or the last event's data: of a stream, what says how it ended."""
 
 
+def seen(response: httpx2.Response) -> Seen:
+    """What an answer says, plain or streamed."""
+    if response.headers["content-type"].startswith("application/json"):
+        whole = response.json()
+        text = whole.get("completion", "")
+        return Seen(response.status_code, response.headers, text, whole)
+    events = [
+        json.loads(block.partition("data: ")[2])
+        for block in response.text.split("\n\n")
+        if "data: " in block
+    ]
+    text = "".join(event.get("completion", "") for event in events)
+    return Seen(response.status_code, response.headers, text, events[-1])
+
+
 @dataclass
 class Caller:
     """Asks Tenuto."""
@@ -42,17 +57,7 @@ class Caller:
         body = {"model": "claude-2.1", "prompt": prompt, "max_tokens_to_sample": 50} | fields
         headers = {"x-api-key": key} if key else {}
         response = await self.client.post("/v1/complete", json=body, headers=headers)
-        if response.headers["content-type"].startswith("application/json"):
-            whole = response.json()
-            text = whole.get("completion", "")
-            return Seen(response.status_code, response.headers, text, whole)
-        events = [
-            json.loads(block.partition("data: ")[2])
-            for block in response.text.split("\n\n")
-            if "data: " in block
-        ]
-        text = "".join(event.get("completion", "") for event in events)
-        return Seen(response.status_code, response.headers, text, events[-1])
+        return seen(response)
 
 
 @asynccontextmanager
