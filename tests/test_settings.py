@@ -73,7 +73,8 @@ def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> 
     assert models_folder(load(path, {}).models) == tmp_path / "kept"
     cache = {"XDG_CACHE_HOME": "/somewhere"}
     assert models_folder(Settings().models, cache) == Path("/somewhere/tenuto/models")
-    assert models_folder(Settings().models, {}) == Path.home() / ".cache" / "tenuto" / "models"
+    home = {"HOME": str(Path.home())}
+    assert models_folder(Settings().models, home) == Path.home() / ".cache" / "tenuto" / "models"
 
 
 ROUTES = '[engine]\nname = "routes"\n[engine.upstreams.a]\n'
