@@ -46,6 +46,7 @@ TABLE: Mapping[str, May] = {
         *("settings_file", "settings_tree", "settings_upstreams", "settings_variables"),
         libraries="annotated_types",
     ),
+    "interruption": may(),
     "settings_file": may(),
     "settings_tree": may(libraries="pydantic"),
     "settings_variables": may(),
@@ -74,7 +75,7 @@ TABLE: Mapping[str, May] = {
     "engine.upstream.room": may(),
     "engine.upstream.words": may("engine.upstream.json_text"),
     "engine.upstream.breaker": may(),
-    "engine.upstream.shutdown": may("engine.base"),
+    "engine.upstream.shutdown": may("engine.base", "interruption"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),
@@ -96,8 +97,8 @@ TABLE: Mapping[str, May] = {
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "prompt", "stream", "wire"),
     "server": may(
-        *("engine.base", "engine.registry", "prompt", "server", "settings", "stream", "version"),
-        "wire",
+        *("engine.base", "engine.registry", "interruption", "prompt", "server", "settings"),
+        *("stream", "version", "wire"),
         libraries="httptools starlette uvicorn",
     ),
     "client": may(

@@ -93,7 +93,7 @@ class CompleteEndpoint:
         record: RequestRecord = channel.scope["record"]
         meter = record.meter = Meter()
         try:
-            with self._shutdown.interrupting():
+            with self._shutdown.interruptible():
                 fields = await self._bodies.read(request, most, held)
             asked = check_fields(fields, version, self._field_limits, self._kind)
             record.model, record.stream = asked.model, asked.stream
@@ -137,7 +137,7 @@ class CompleteEndpoint:
         name = completion_id()
         async with aclosing(events):
             # An error until this first event is raised, and becomes a status.
-            with self._shutdown.interrupting():
+            with self._shutdown.interruptible():
                 first = await anext(events)
             told = first if isinstance(first, Accepted) else Accepted()
             record: RequestRecord = channel.scope["record"]
@@ -145,7 +145,7 @@ class CompleteEndpoint:
             model = told.model or (await self._engine.ping()).model or asked.model
             send = with_headers(channel.send, self._told(asked.model, model, told))
             if not asked.stream:
-                with self._shutdown.interrupting():
+                with self._shutdown.interruptible():
                     completion = await collect(_joined(first, events), name, model)
                 headers = completion.usage.headers() if completion.usage is not None else None
                 if isinstance(completion.completion, LongText):

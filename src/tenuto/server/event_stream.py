@@ -51,7 +51,7 @@ async def send_events(
     sender = _Sender(send)
     pinger = asyncio.create_task(sender.keep_alive(encoder.encode(Ping()), ping_interval_s))
     try:
-        with shutdown.interrupting():
+        with shutdown.interruptible():
             async for event in events:
                 # The engine's own signs of life, or its upstream's, are not passed on: the pinger
                 # knows when one is needed.
