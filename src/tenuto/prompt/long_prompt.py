@@ -2,6 +2,9 @@ r"""`LongText` -> `Prompt`: the rules of `prompt.turns` for a text that is read 
 
 Each step is a generator that yields between two pieces, so that its caller can let other requests
 go on. The turns stay offsets into the text until an engine takes them.
+
+The rules are written twice, because those of `prompt.turns` over bytes take 1.4 times as long for
+a usual prompt and six times for 100 KB of Cyrillic. Tests hold both to the same results.
 """
 
 from __future__ import annotations
