@@ -1,9 +1,13 @@
-"""Runs all benchmarks, one after another: `python -m benchmarks`."""
+"""Runs all benchmarks that need no options, one after another: `python -m benchmarks`."""
 
-import argparse
+from benchmarks import client, program, startup, stops, tenants, throughput
 
-from benchmarks import client, startup, stops, tenants, throughput
 
-argparse.ArgumentParser("python -m benchmarks", description=__doc__).parse_args()
-for benchmark in (stops, startup, throughput, client, tenants):
-    benchmark.main()
+def main() -> None:
+    """Run them."""
+    for benchmark in (stops, startup, throughput, client, tenants):
+        benchmark.main()
+
+
+if __name__ == "__main__":
+    program.run("benchmarks", __doc__, main)

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from benchmarks import program
+
 ROUNDS = 5
 CALLS = 400
 STREAMS = 4
@@ -152,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run("benchmarks.client", __doc__, main)

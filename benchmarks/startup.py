@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from benchmarks import program
+
 RUNS = 5
 
 
@@ -55,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run("benchmarks.startup", __doc__, main)

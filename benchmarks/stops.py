@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import time
 
+from benchmarks import program
 from tenuto.stream.stops import StopMatcher
 
 PIECE = 4
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run("benchmarks.stops", __doc__, main)

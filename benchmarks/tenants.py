@@ -13,6 +13,7 @@ import time
 from importlib.util import find_spec
 from typing import Final, Literal
 
+from benchmarks import program
 from tenuto.engine.base import Job
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.prompt.turns import human_turn, parse_prompt
@@ -86,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run("benchmarks.tenants", __doc__, main)

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import program
 from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import built_in_model
 
@@ -149,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run("benchmarks.throughput", __doc__, main)
