@@ -51,4 +51,4 @@ def test_the_title_cannot_break_the_picture() -> None:
 @given(st.floats(1e-6, 1e9))
 def test_every_value_is_within_its_panel(rate: float) -> None:
     ((_, y),) = points(svg([dataclasses.replace(ONE, tokens_per_s=rate)], "t"))[0]
-    assert 60 <= y <= 60 + 220
+    assert 76 <= y <= 76 + 220

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -46,7 +47,13 @@ def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Pat
     assert [row[:3] for row in rows] == [["1", "6", "0"], ["3", "6", "0"]]
     assert "Tokens: exact, since every completion ended for its number of tokens." in lines
     assert len(server.bodies) == 1 + 6 + 6  # The first warms the server up.
-    assert ElementTree.fromstring(plot.read_text("utf-8")).tag.endswith("svg")
+    drawn = ElementTree.fromstring(plot.read_text("utf-8"))
+    assert drawn.tag.endswith("svg")
+    # The picture must make sense on its own.
+    title, circumstances = (each.text or "" for each in list(drawn)[1:3])
+    assert title == "tenuto bench: distinct prompts, 100 words, 7 tokens"
+    assert f"the model of the settings at {server.url}, measured from" in circumstances
+    assert re.search(r"processors .*, \d{4}-\d\d-\d\d$", circumstances)
 
 
 def test_failures_and_inexact_counts_are_said(server: Script) -> None:

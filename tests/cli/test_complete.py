@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.cli.main import main
 from tenuto.engine.local.engine import built_in_model
+from tests.bench.scripted_server import scripted_server
 from tests.conftest import PATIENCE_S, RunningServer, running_server
 
 COMMAND = [sys.executable, "-m", "tenuto", "complete"]
@@ -84,6 +86,21 @@ def test_a_server_answers_instead_of_the_engine(server: RunningServer) -> None:
     assert body["id"].startswith("compl_")
 
 
+@pytest.mark.parametrize(
+    ("system", "prompt"),
+    [
+        ("Be brief.\n", "Be brief.\n\nHuman: hi\n\nAssistant:"),
+        ("Never say Human: or Assistant:", None),
+        ("", "\n\nHuman: hi\n\nAssistant:"),
+    ],
+)
+def test_a_system_text_stands_before_the_first_turn(system: str, prompt: str | None) -> None:
+    with scripted_server() as script:
+        done = main(["complete", "hi", "-s", system, "--base-url", script.url])
+    assert done == 0
+    assert script.prompts == [prompt or f"{system}\n\nHuman: hi\n\nAssistant:"]
+
+
 def test_a_server_that_refuses_is_an_error_in_one_line(server: RunningServer) -> None:
     done = complete("--raw", "no turns", "--base-url", server.url)
     assert_fails(done, "prompt must start with")
@@ -118,6 +135,10 @@ def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
         (("hi", "--max-tokens", "many"), "--max-tokens"),
         (("hi", "--seed", str(2**64)), "--seed"),
         (("hi", "--stop", ""), "stop_sequences"),
+        (("hi", "--raw", "--system", "x"), "--system and --raw exclude each other"),
+        (("hi", "--system", "Brief.\n\nHuman: no"), "--system: the system text must not hold"),
+        (("hi", "--system", "Human: no"), "--system: the system text must not hold"),
+        (("hi", "--system", "Brief.\n\nAssistant: I"), "--system: the system text must not hold"),
         (("hi", "--nope"), "--nope"),
         (("hi", "--model", "nowhere.gguf"), "nowhere.gguf: there is no such file"),
         (("hi", "--model", "/"), "is a folder"),

@@ -35,3 +35,20 @@ def test_a_number_out_of_range_names_what_is_allowed(
 ) -> None:
     assert main(["serve", option, "-1"]) == 2
     assert "allowed is 0 to" in capsys.readouterr().err
+
+
+COMMANDS = ["complete", "serve", "pull", "models", "rm", "bench", "config", "keys new", "keys hash"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_speaks_no_python(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([*command.split(), "--help"]) == 0
+    assert not re.search(r"<\w|\bNone\b|\(\)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", ["complete", "pull", "bench"])
+def test_help_shows_examples_line_by_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert len(re.findall(rf"^  tenuto {command} ", shown, re.MULTILINE)) >= 1
+    assert "\b" not in shown

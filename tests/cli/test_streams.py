@@ -33,7 +33,8 @@ WRONG = {
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TENUTO_", "ANTHROPIC_"))}
+    hidden = ("TENUTO_", "ANTHROPIC_", "NO_COLOR")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
     return kept | {"XDG_CACHE_HOME": str(folder)} | more
 
 
@@ -232,7 +233,7 @@ def on_terminal(
         stderr=its,
         start_new_session=True,
         cwd=folder,
-        env=environment(folder, TERM="xterm", **more),
+        env=environment(folder, **{"TERM": "xterm", **more}),
     ) as process:
         os.close(its)
         shown = b""
@@ -279,6 +280,23 @@ def test_complete_names_the_model_on_a_terminal(tmp_path: Path) -> None:
     assert code == 0
     assert "echo" in shown
     assert "Hello" in shown.replace("\r", "").splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "start"),
+    [
+        ({}, "\x1b[31mtenuto:\x1b[0m nowhere.gguf: "),
+        ({"NO_COLOR": ""}, "\x1b[31mtenuto:\x1b[0m nowhere.gguf: "),
+        ({"NO_COLOR": "1"}, "tenuto: nowhere.gguf: "),
+        ({"TERM": "dumb"}, "tenuto: nowhere.gguf: "),
+    ],
+)
+def test_an_error_is_coloured_on_a_terminal_that_wants_it(
+    tmp_path: Path, variables: dict[str, str], start: str
+) -> None:
+    code, shown = on_terminal(WRONG["no such model"], tmp_path, b"", **variables)
+    assert code == 2
+    assert shown.startswith(start)
 
 
 NO_HOME = """

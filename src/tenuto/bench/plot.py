@@ -14,7 +14,7 @@ _WIDTH: Final = 760
 _PANEL: Final = 220
 _LEFT: Final = 80
 _RIGHT: Final = 130
-_TOP: Final = 40
+_TOP: Final = 56
 _GAP: Final = 70
 _COLOURS: Final = ("#1f6f8b", "#c8553d")
 _STYLE: Final = "font: 12px sans-serif; fill: #333"
@@ -26,12 +26,13 @@ class _Line:
     values: Sequence[float | None]
 
 
-def svg(levels: Sequence[Figures], title: str) -> str:
+def svg(levels: Sequence[Figures], title: str, subtitle: str = "") -> str:
     """Tokens a second, time to first token and time between tokens, each over concurrency.
 
     Args:
         levels: At least one.
         title: Written above.
+        subtitle: Written below the title, smaller.
     """
     panels = [
         ("tokens/s", [_Line("all requests", [level.tokens_per_s for level in levels])]),
@@ -56,6 +57,7 @@ def svg(levels: Sequence[Figures], title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}">',
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
         _text(_LEFT, 24, title, weight="bold"),
+        _text(_LEFT, 42, subtitle),
     ]
     for number, (name, lines) in enumerate(panels):
         parts += _panel(_TOP + 20 + number * (_PANEL + _GAP), name, names, lines)

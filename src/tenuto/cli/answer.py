@@ -119,9 +119,11 @@ def ask_server(
                 with client.completions.create(**params, stream=True) as stream:
                     for piece in stream:
                         if not named:
-                            _name(f"{piece.model} at {without_password(base_url)}")
+                            # The client checks no answers: a field may be missing.
+                            model = getattr(piece, "model", None) or "a model"
+                            _name(f"{model} at {without_password(base_url)}")
                             named = True
-                        output.write(text.trimmed(piece.completion))
+                        output.write(text.trimmed(getattr(piece, "completion", None) or ""))
                 output.line()
     except InvalidRequest as error:
         raise Failure(error.message, 2) from None
@@ -151,14 +153,14 @@ def _without_secret(error: Exception, base_url: str) -> str:
 def _name(model: str) -> None:
     """Name the model that answers, where somebody watches."""
     if output.is_terminal():
-        output.note(model, dim=True)
+        output.note(output.dim(model))
 
 
 @contextlib.contextmanager
 def _loading() -> Iterator[None]:
     """Say on a terminal that the model loads, and take it back."""
     if output.is_terminal():
-        output.note("Loading the model…", end="", dim=True)
+        output.note(output.dim("Loading the model…"), end="")
     try:
         yield
     finally:

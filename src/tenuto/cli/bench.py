@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_format
+import os
+import platform
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 _ROUNDS = 4
 _BUSY_CLIENT = 0.8
 _TABLE_COLUMNS = 80
+_OWN_SERVER = "a server of its own"
 
 
 def bench(
@@ -51,20 +55,32 @@ def bench(
         ),
     ] = None,
     prompts: Annotated[
-        PromptSet, typer.Option(help="What the prompts have in common.")
+        PromptSet,
+        typer.Option(
+            metavar="KIND",
+            help="What the prompts have in common: distinct (nothing), shared-prefix (their "
+            "beginning) or multi-turn (each goes on with the conversation before it).",
+        ),
     ] = PromptSet.DISTINCT,
     prompt_words: Annotated[
-        int, typer.Option(callback=between(1, 1_000_000), help="Words of a question.")
+        int,
+        typer.Option(callback=between(1, 1_000_000), metavar="N", help="Words of a question."),
     ] = 100,
     shared_words: Annotated[
         int,
         typer.Option(
-            callback=between(1, 1_000_000), help="Words of the beginning that shared-prefix shares."
+            callback=between(1, 1_000_000),
+            metavar="N",
+            help="Words of the beginning that shared-prefix shares.",
         ),
     ] = 500,
     turns: Annotated[
         int,
-        typer.Option(callback=between(1, 1000), help="Questions of a conversation of multi-turn."),
+        typer.Option(
+            callback=between(1, 1000),
+            metavar="N",
+            help="Questions of a conversation of multi-turn.",
+        ),
     ] = 4,
     concurrency: Annotated[
         str, typer.Option(metavar="N,N,...", help="Requests at once, one measurement each.")
@@ -72,7 +88,9 @@ def bench(
     requests: Annotated[
         int | None,
         typer.Option(
-            callback=between(1), help="Requests of each measurement.", show_default="4 x N"
+            callback=between(1),
+            metavar="N",
+            help="Requests of each measurement.  [default: 4 for each at once]",
         ),
     ] = None,
     duration: Annotated[
@@ -84,9 +102,16 @@ def bench(
         ),
     ] = None,
     max_tokens: Annotated[
-        int, typer.Option(callback=between(1), help="Most tokens of a completion.")
+        int, typer.Option(callback=between(1), metavar="N", help="Most tokens of a completion.")
     ] = 128,
-    temperature: Annotated[float, typer.Option(callback=between(0, 1), help="0 to 1.")] = 1.0,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            callback=between(0, 1),
+            metavar="X",
+            help="0 to 1; 0: always the likeliest token, 1: as learned.",
+        ),
+    ] = 1.0,
     timeout: Annotated[
         float,
         typer.Option(
@@ -99,8 +124,9 @@ def bench(
         int | None,
         typer.Option(
             callback=between(0),
-            help="Send the same prompts again. A server may have them in its cache then.",
-            show_default="random",
+            metavar="N",
+            help="Send the prompts of another run with this seed. A server may have them in its "
+            "cache then.  [default: random]",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
@@ -125,7 +151,7 @@ def bench(
     A completion that ends for its number of tokens has as many; of any other, the events with text
     are counted, which are at most as many as its tokens. Ctrl-C ends the measuring and keeps what
     there is. Other work on the machine slows both sides down: measure a quiet one.
-    """  # noqa: D301 - the one backslash tells typer to keep these lines
+    """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.bench.load import Generator, Level, Load
     from tenuto.client.transports import AsyncEnvironmentTransport, unlimited
     from tenuto.settings_client import client_environment
@@ -143,8 +169,8 @@ def bench(
         timeout,
         secrets.randbits(32) if seed is None else seed,
     )
-    server_name = without_password(base_url) if base_url else "a server of its own"
-    report = _Report(load, server_name, json=json, plot=plot)
+    server_name = without_password(base_url) if base_url else _OWN_SERVER
+    report = _Report(load, server_name, json=json, plot=plot, model=model)
     with ExitStack() as exits:
         headers: dict[str, str] = {}
         url = base_url
@@ -222,11 +248,14 @@ def _check_plot(path: Path | None) -> None:
 class _Report:
     """Prints what was measured, line by line or as one object."""
 
-    def __init__(self, load: Load, server: str, *, json: bool, plot: Path | None) -> None:
+    def __init__(
+        self, load: Load, server: str, *, json: bool, plot: Path | None, model: str | None
+    ) -> None:
         self._load = load
         self._server = server
         self._json = json
         self._plot = plot
+        self._model = model
         self._levels: list[Figures] = []
 
     def add(self, figures: Figures, interrupted: bool) -> None:
@@ -255,7 +284,9 @@ class _Report:
             from tenuto.bench.plot import svg
 
             try:
-                self._plot.write_text(svg(self._levels, self._title()), encoding="utf-8")
+                self._plot.write_text(
+                    svg(self._levels, self._title(), self._circumstances()), encoding="utf-8"
+                )
             except OSError as error:
                 raise Failure(f"{self._plot}: {error.strerror}") from None
             output.note(f"Wrote {self._plot}.")
@@ -263,6 +294,15 @@ class _Report:
     def _title(self) -> str:
         sizes = f"{self._load.sizes.prompt_words} words, {self._load.max_tokens} tokens"
         return f"tenuto bench: {self._load.kind} prompts, {sizes}"
+
+    def _circumstances(self) -> str:
+        """What a stranger must know to compare a picture with another."""
+        model = self._model or "the model of the settings"
+        processors = f"{os.cpu_count()} processors ({platform.machine()})"
+        today = datetime.now().astimezone().date()
+        if self._server == _OWN_SERVER:
+            return f"{model} on {processors}, tenuto {__version__}, {today}"
+        return f"{model} at {self._server}, measured from {processors}, {today}"
 
     def _print_head(self) -> None:
         output.line(f"{self._title()}, {self._server}\n")

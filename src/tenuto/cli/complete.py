@@ -26,6 +26,16 @@ def complete(
             show_default=False,
         ),
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            "-s",
+            metavar="TEXT",
+            help="Text before the first Human turn: how the model is to answer.",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Send the text as it is, without a Human turn around it.")
     ] = False,
@@ -45,8 +55,7 @@ def complete(
         typer.Option(
             metavar="N",
             callback=between(0),
-            help="Sample from so many tokens only.",
-            show_default="off",
+            help="Sample from the N likeliest tokens only.  [default: off]",
         ),
     ] = None,
     top_p: Annotated[
@@ -54,8 +63,8 @@ def complete(
         typer.Option(
             callback=between(0, 1),
             metavar="X",
-            help="0 to 1; sample from this much probability only.",
-            show_default="off",
+            help="0 to 1; sample from the likeliest tokens that have this probability together.  "
+            "[default: off]",
         ),
     ] = None,
     stop: Annotated[
@@ -71,9 +80,8 @@ def complete(
         typer.Option(
             callback=between(0, 2**64 - 1),
             metavar="N",
-            help="Choose the tokens in a repeatable way; with --base-url, of servers that allow "
-            "extensions.",
-            show_default="random",
+            help="Sample in a repeatable way; with --base-url, if the server allows extensions.  "
+            "[default: random]",
         ),
     ] = None,
     json: Annotated[
@@ -94,22 +102,32 @@ def complete(
         typer.Option(
             metavar="URL",
             help="Ask this server instead of the embedded engine, for example "
-            "http://127.0.0.1:8000. The key is taken from TENUTO_API_KEY or ANTHROPIC_API_KEY.",
-            show_default="$TENUTO_BASE_URL",
+            "http://127.0.0.1:8000. The key is taken from TENUTO_API_KEY or ANTHROPIC_API_KEY.  "
+            "[default: $TENUTO_BASE_URL, if it is set]",
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    r"""Complete a prompt, and print the completion as it comes.
+    """Complete a prompt, and print the completion as it comes.
 
-    A bare text is wrapped into one Human turn, "\n\nHuman: TEXT\n\nAssistant:", and the answer
-    to it is printed. With --raw the text is completed just as it stands. The engine is the one of
-    the settings: `tenuto config` prints them. On a terminal, the model that answers is named.
-    """
+    A bare text is wrapped into one Human turn, "\\n\\nHuman: TEXT\\n\\nAssistant:", and the answer
+    to it is printed. With --raw the text is completed just as it stands. Without --base-url,
+    no server is needed: the engine of the settings, which `tenuto config` prints, is started for
+    this prompt. On a terminal, the model that answers is named.
+
+    \b
+    tenuto complete "What is the capital of France?"
+    tenuto complete --system "Answer in one word." < question.txt
+    tenuto complete --raw "Once upon a time" --max-tokens 50
+    """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.cli.answer import Answer, ask_engine, ask_server
     from tenuto.prompt.turns import human_turn
 
-    text = _read(prompt)
+    if raw and system is not None:
+        raise Failure(
+            "--system and --raw exclude each other: write the system text into the raw text", 2
+        )
+    before, text = _checked_system(system or ""), _read(prompt)
     if "" in (stop or []):
         raise Failure(
             "--stop: stop_sequences must not be empty texts; leave --stop out, or give it a text", 2
@@ -120,7 +138,7 @@ def complete(
     by_name = base_url or settings.engine.name != "local"
     fields: dict[str, object] = {
         "model": (model if by_name else None) or _OFFLINE_MODEL,
-        "prompt": text if raw else human_turn(text.strip()),
+        "prompt": text if raw else before + human_turn(text.strip()),
         "max_tokens_to_sample": max_tokens,
         "temperature": temperature,
         "top_k": top_k,
@@ -134,6 +152,16 @@ def complete(
     else:
         settings = with_model_file(settings if by_name else with_model(settings, model))
         ask_engine(settings.engine, fields, answer, raw=raw, seed=seed)
+
+
+def _checked_system(system: str) -> str:
+    from tenuto.prompt.turns import ASSISTANT, HUMAN
+
+    text = decoded(os.fsencode(system), "--system").strip()
+    # A prompt that begins with `Human:` begins with that turn.
+    if HUMAN in f"\n\n{text}" or ASSISTANT in text:
+        raise Failure("--system: the system text must not hold a Human or an Assistant turn", 2)
+    return text
 
 
 def _read(prompt: str | None) -> str:

@@ -47,7 +47,8 @@ def warn_of_ignored(loaded: Loaded) -> None:
 def config(config: ConfigOption = None) -> None:
     """Print the effective settings as TOML, and where each comes from; with keys hidden.
 
-    A value without a remark is a default.
+    A value without a remark is a default. To change one, write it into tenuto.toml as it is
+    printed here, or set its variable: TENUTO_SERVER_PORT is `port` in [server].
     """
     loaded = read_settings(config)
     file = "no settings file" if loaded.file is None else f"settings file: {loaded.file.absolute()}"

@@ -11,6 +11,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.core import TyperArgument, TyperGroup
 
 from tenuto.cli import output
 from tenuto.cli.bench import bench
@@ -89,7 +90,8 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
-    command = typer.main.get_command(app)
+    command = typer.main.get_group(app)
+    _hide_types(command)
     try:
         result = command.main(arguments, "tenuto", standalone_mode=False)
     except typer.TyperException as error:
@@ -112,6 +114,16 @@ def main(arguments: list[str]) -> int:
         return 0 if error.code == 1 else _as_code(error.code)
     code = _as_code(result)
     return _interrupted() if code == _INTERRUPTED else code
+
+
+def _hide_types(group: TyperGroup) -> None:
+    """Let help name an argument as the usage does; the library adds Python's type, `<str>`."""
+    for command in group.commands.values():
+        if isinstance(command, TyperGroup):
+            _hide_types(command)
+        for param in command.params:
+            if isinstance(param, TyperArgument):
+                param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
 
 
 def _as_code(result: object) -> int:
@@ -138,5 +150,5 @@ def _explained(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    output.note(f"tenuto: {' '.join(message.split())}")
+    output.note(f"{output.red('tenuto:')} {' '.join(message.split())}")
     return code

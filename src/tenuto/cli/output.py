@@ -108,13 +108,27 @@ async def write_soon(text: str) -> None:
                 data = data[os.write(descriptor, data[:_PIECE]) :]
 
 
-def note(text: str = "", *, end: str = "\n", dim: bool = False) -> None:
+def note(text: str = "", *, end: str = "\n") -> None:
     """Write to standard error, if that works."""
-    if dim and is_terminal() and not os.environ.get("NO_COLOR"):
-        text = f"\x1b[2m{text}\x1b[0m"
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text + end)
         sys.stderr.flush()
+
+
+def dim(text: str) -> str:
+    """Return a text for standard error, dimmed where colours are wanted."""
+    return _coloured(text, 2)
+
+
+def red(text: str) -> str:
+    """Return a text for standard error, in red where colours are wanted."""
+    return _coloured(text, 31)
+
+
+def _coloured(text: str, code: int) -> str:
+    # https://no-color.org
+    wanted = is_terminal() and not os.environ.get("NO_COLOR")
+    return f"\x1b[{code}m{text}\x1b[0m" if wanted else text
 
 
 def is_terminal() -> bool:

@@ -30,7 +30,11 @@ def pull(
     quantisation: Q8_0 up to 4 GB, then Q4_K_M. A download that was interrupted goes on where it
     stopped. The token for private and gated models is taken from HF_TOKEN, another hub's address
     from HF_ENDPOINT. Prints the path of the file.
-    """
+
+    \b
+    tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
+    tenuto serve --model Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
+    """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.cli.fetch import explained, fetch
     from tenuto.engine.registry import describe
     from tenuto.models.folder import ModelFolder

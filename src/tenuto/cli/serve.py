@@ -17,15 +17,14 @@ from tenuto.settings import Settings, SettingsError, bare_host
 def serve(
     host: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1"),
+        typer.Option(metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
             callback=between(0, 65535),
             metavar="PORT",
-            help="Port to listen on; 0 takes any free one.",
-            show_default="8000",
+            help="Port to listen on; 0 takes any free one.  [default: 8000]",
         ),
     ] = None,
     model: Annotated[
@@ -42,8 +41,7 @@ def serve(
         typer.Option(
             callback=between(0, 3600),
             metavar="SECONDS",
-            help="How long running answers may go on after a signal to stop.",
-            show_default="10",
+            help="How long running answers may go on after a signal to stop.  [default: 10]",
         ),
     ] = None,
     config: ConfigOption = None,
