@@ -16,7 +16,8 @@ SIZE ?= 3m
 TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz soak model compat clean
+.PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz resources soak model \
+  compat clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +54,9 @@ bench-gateway: $(DEV) ## Measure what passing a request on costs, beside other g
 
 fuzz: $(DEV) ## Send 100,000 requests and 10,000 malformed ones; damage answers, settings and models
 	$(BIN)/python -m fuzz --requests $(or $(COUNT),100000) --raw 10000
+
+resources: $(DEV) ## Measure the largest bodies of all shapes, alone and 64 at once (half an hour)
+	$(BIN)/python -m tests.server.resources
 
 soak: $(DEV) ## Load a server on each runtime for MINUTES (10): nothing may be lost or kept
 	$(BIN)/python -m fuzz.soak --minutes $(SOAK_MINUTES)

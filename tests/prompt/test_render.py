@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +97,31 @@ def test_text_is_passed_on_as_soon_as_it_is_decided() -> None:
     assert [continuation.push(text) for text in ("On", "ce upon", " a", " time")] == [
         *("", "", " a", " time")
     ]
+
+
+def test_many_turns_of_one_side_take_no_longer_than_their_length() -> None:
+    # Each joined to those before, these were 40 GB of copies.
+    turns = ("\n\nHuman: " + "a" * 838) * 9_999
+    prompt = parse_prompt(turns + "\n\nAssistant:")
+
+    started = time.process_time()
+    chat = to_chat(prompt)
+
+    assert time.process_time() - started < 1
+    assert [len(text) for _, text in chat.turns] == [9_999 * 840 - 2]
+
+
+def test_a_long_prefill_is_taken_away_in_time_that_grows_with_its_length() -> None:
+    prefill = "word " * 200_000 + "end"
+    continuation = Continuation(Chat("", HI, prefill), repeated=True)
+
+    started = time.process_time()
+    for start in range(0, len(prefill), 20):
+        assert continuation.push(prefill[start : start + 20]) == ""
+
+    assert time.process_time() - started < 1
+    assert continuation.push(" and on") == " and on"
+
+
+def test_white_space_at_the_beginning_of_a_prefill_is_not_expected_again() -> None:
+    assert continued(Chat("", HI, "  {"), ["{", "}"], repeated=True) == "}"

@@ -1,145 +1,38 @@
-"""What a request costs the server: memory, and how long it keeps the event loop.
+"""Measure what a request costs the server: memory, and how long it keeps the event loop.
 
-    python -m tests.server.resources [MIB]
+    python -m tests.server.resources [MIB] [SHAPE…]
 
-prints the figures of every shape of body at a size, 32 MiB by default: alone, and 64 at once.
+prints the figures of every shape of body at a size, 32 MiB by default: alone, and 64 at once. It
+ends with status 1 where one of them is above its bound. `make resources` runs it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import multiprocessing
 import sys
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import ApiSettings, LimitSettings, Settings
+from tests.server.body_shapes import LARGEST_BODY, MIB, PACKET, SHAPES, Shape
 
-MIB = 2**20
 MOST_STALL_MS = 50.0
-LARGEST_BODY = 32 * MIB
-_PACKET = 64 * 1024
+MANY = 64
 
 
-def most_memory(size: int) -> int:
-    """Return the most bytes of memory that a request with a body of this size may take."""
-    return 4 * size + 16 * MIB
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A kind of body, of any size.
-
-    Attributes:
-        head: How it begins.
-        unit: What is repeated.
-        tail: How it ends.
-        status: Of the answer.
-        version: Of the API.
-        packet: How many bytes arrive at once.
-    """
-
-    head: bytes
-    unit: bytes
-    tail: bytes
-    status: int = 400
-    version: str = "2023-06-01"
-    packet: int = _PACKET
-
-    def body(self, size: int) -> bytes:
-        room = size - len(self.head) - len(self.tail)
-        return self.head + self.unit * (room // len(self.unit)) + self.tail
-
-
-_FIELDS = b'{"model":"m","max_tokens_to_sample":3,"prompt":'
-# So many words that the answer ends before what is repeated.
-_BEGIN = _FIELDS + rb'"\n\nHuman: one two three '
-_END = rb'\n\nAssistant:"}'
-_SMALL = b'{"model":"m","max_tokens_to_sample":3,"prompt":"\\n\\nHuman: Hi\\n\\nAssistant:",'
-
-
-def _prompt(unit: bytes, *, before: bytes = b"", end: bytes = _END, status: int = 200) -> Shape:
-    return Shape(_BEGIN + before, unit, end, status)
-
-
-def _field(name: bytes, opening: bytes, unit: bytes, closing: bytes) -> Shape:
-    return Shape(_SMALL + b'"' + name + b'":' + opening, unit, closing + b"}")
-
-
-_EMOJI = "😀".encode()
-
-SHAPES: dict[str, Shape] = {
-    "prompt, letters": _prompt(b"a"),
-    "prompt, words": _prompt(b"word "),
-    "prompt, one emoji among letters": _prompt(b"a", before=_EMOJI),
-    "prompt, one emoji in each 64 KiB": _prompt(b"a" * 65_000 + _EMOJI),
-    "prompt, two-byte letters": _prompt("я".encode()),
-    "prompt, mixed widths": _prompt("aя".encode()),
-    "prompt, emoji": _prompt(_EMOJI),
-    "prompt, escaped letters": _prompt(rb"\u0041"),
-    "prompt, escaped emoji": _prompt(rb"\ud83d\ude00"),
-    "prompt, quotes": _prompt(rb"\""),
-    "prompt, backslashes": _prompt(rb"\\"),
-    "prompt, control characters": _prompt(rb"\u0000"),
-    "prompt, newlines": _prompt(rb"\n"),
-    "prompt, carriage returns": _prompt(rb"\r"),
-    "prompt, line ends of Windows": _prompt(rb"\r\n"),
-    "prompt, escaped line ends": _prompt(rb"\u000d\u000a"),
-    "prompt, spaces": _prompt(b" "),
-    "prompt, spaces at the end": Shape(_BEGIN + rb"\n\nAssistant:", b" ", b'"}', 200),
-    "prompt, half-turns": _prompt(rb"\nHuman:"),
-    "prompt, colons": _prompt(b"Human:"),
-    "prompt, all in one packet": Shape(_BEGIN, b"word ", _END, 200, packet=LARGEST_BODY),
-    "prompt, in small packets": Shape(_BEGIN, b"word ", _END, 200, packet=1500),
-    "prompt, marks only": _prompt(rb"\n\nHuman:", status=400),
-    "prompt, short turns": _prompt(rb"\n\nAssistant: b\n\nHuman: a", status=400),
-    "prompt, no turns": Shape(_FIELDS + b'"', b"word ", b'"}'),
-    "prompt, no last turn": _prompt(b"word ", end=b'"}', status=400),
-    "prompt, half surrogates": _prompt(rb"\ud83d", status=400),
-    "prompt, other halves": _prompt(rb"\ude00\ud83d", status=400),
-    "prompt, a list": Shape(_FIELDS + b"[", b'"a",', b"0]}"),
-    "prompt, an object": Shape(_FIELDS + b"{", b'"a":0,', b'"b":0}}'),
-    "prompt, many times": Shape(_SMALL, b'"prompt":"' + b"a" * 20_000 + b'",', b'"top_k":1}'),
-    "prompt, never ends": _prompt(b"a", end=b"", status=400),
-    "prompt, a control character": _prompt(b"a", end=b'\n"}', status=400),
-    "prompt, no UTF-8": _prompt(b"a", end=b'\xff"}', status=400),
-    "prompt, half an escape": _prompt(b"a", end=rb"\u12", status=400),
-    "model": _field(b"model", b'"', b"m", b'"'),
-    "model, a list": _field(b"model", b"[", b"[],", b"0]"),
-    "stop_sequences, short": _field(b"stop_sequences", b"[", b'"a",', b'"a"]'),
-    "stop_sequences, one": _field(b"stop_sequences", b'["', b"a", b'"]'),
-    "stop_sequences, long": _field(b"stop_sequences", b"[", b'"' + b"a" * 4096 + b'",', b'"a"]'),
-    "stop_sequences, empty": _field(b"stop_sequences", b"[", b'"",', b'""]'),
-    "stop_sequences, numbers": _field(b"stop_sequences", b"[", b"1,", b"1]"),
-    "stop_sequences, lists": _field(b"stop_sequences", b"[", b"[],", b"[]]"),
-    "stop_sequences, objects": _field(b"stop_sequences", b"[", b"{},", b"{}]"),
-    "stop_sequences, nulls": _field(b"stop_sequences", b"[", b"null,", b"null]"),
-    "stop_sequences, a text": _field(b"stop_sequences", b'"', b"a", b'"'),
-    "metadata": _field(b"metadata", b'{"user_id":"', b"u", b'"}'),
-    "metadata, unknown": _field(b"metadata", b"{", b'"":0,', b'"a":0}'),
-    "tags": Shape(_SMALL + b'"tags":{', b'"":"",', b'"a":"b"}}', version="2023-01-01"),
-    "temperature, digits": _field(b"temperature", b"0.", b"1", b""),
-    "top_k, digits": _field(b"top_k", b"", b"9", b""),
-    "stream, a list": _field(b"stream", b"[", b"0.5,", b"0]"),
-    "unknown fields": Shape(_SMALL, b'"":0,', b'"b":0}'),
-    "unknown field, long name": Shape(_SMALL + b'"', b"k", b'":0}'),
-    "unknown field, escaped name": Shape(_SMALL + b'"', rb"\ud83d", b'":0}'),
-    "unknown field, nested": _field(b"foo", b"[", b"[[]],", b"0]"),
-    "deep lists": _field(b"foo", b"", b"[", b""),
-    "deep objects": _field(b"foo", b"", b'{"a":', b""),
-    "white space": Shape(_SMALL, b" \n", b'"top_k":1}', 200),
-    "white space around a value": Shape(_SMALL + b'"top_k":1', b"\t", b"}", 200),
-    "nothing but a number": Shape(b"", b"9", b""),
-    "nothing but brackets": Shape(b"", b"[", b""),
-    "nothing but quotes": Shape(b"", b'"', b""),
-    "nothing but backslashes": Shape(b"", b"\\", b""),
-    "nothing but zeros": Shape(b"", b"\0", b""),
-}
+def most_memory(size: int, count: int = 1) -> int:
+    """Return the most bytes of memory that requests with bodies of this size may take."""
+    return count * (4 * size + 16 * MIB)
 
 
 @dataclass(frozen=True)
@@ -166,7 +59,7 @@ def app_of(most: int = LARGEST_BODY, **limits: int) -> Any:
     return create_app(settings, EchoEngine())
 
 
-async def ask(app: Any, body: bytes, version: str = "2023-06-01", packet: int = _PACKET) -> int:
+async def ask(app: Any, body: bytes, version: str = "2023-06-01", packet: int = PACKET) -> int:
     """Send a body as packets, drop the answer; returns the status."""
     sent = 0
     status = 0
@@ -254,20 +147,62 @@ class _CleanHeap:
         gc.unfreeze()
 
 
-def main(mib: float) -> None:
-    """Print the figures of all shapes."""
-    size = int(mib * MIB)
-    print(f"{'bodies of ' + format(mib, 'g') + ' MiB':36} {'alone':>22} {'64 at once':>30}")
-    for name, shape in SHAPES.items():
-        alone = cost(shape, size)
-        many = cost(shape, size, count=64)
-        statuses = {status: many.statuses.count(status) for status in sorted(set(many.statuses))}
-        print(
-            f"{name:36} {alone.stall_ms:6.1f} ms {alone.memory / MIB:7.1f} MiB"
-            f"  {many.stall_ms:6.1f} ms {many.memory / MIB:7.1f} MiB  {alone.statuses} {statuses}",
-            flush=True,
-        )
+def _resident(what: str) -> int:
+    """Return a line of this process's status in bytes: `VmRSS` now, `VmHWM` at its peak."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{what}:"))
+    return int(line.split()[1]) * 1024
+
+
+def largest_cost(shape: Shape, size: int, count: int) -> Cost:
+    """Measure requests of one shape in this process, which must be a fresh one. Linux only.
+
+    `tracemalloc` takes hours for bodies of this size, so memory is what the system gave the
+    process in addition.
+    """
+    logging.disable()
+    bodies = [shape.body(size)] * count
+    app = app_of()
+    asyncio.run(_ask_all(app, [shape.body(4096)], shape))
+    gc.collect()
+    gc.freeze()
+    Path("/proc/self/clear_refs").write_text("5")  # The peak is what there is now.
+    before = _resident("VmRSS")
+    statuses, stall_ms = asyncio.run(_ask_all(app, bodies, shape))
+    return Cost(statuses, stall_ms, _resident("VmHWM") - before)
+
+
+def _faults(shape: Shape, size: int, taken: Cost) -> Iterator[str]:
+    count = len(taken.statuses)
+    if taken.stall_ms >= MOST_STALL_MS:
+        yield f"keeps the loop for {taken.stall_ms:.1f} ms"
+    if taken.memory >= most_memory(size, count):
+        yield f"takes {taken.memory / MIB:.1f} MiB"
+    expected = {shape.status} if count == 1 else {shape.status, 529}
+    if unexpected := set(taken.statuses) - expected:
+        yield f"is answered with {sorted(unexpected)}"
+
+
+def main(mib: float, names: Sequence[str] = ()) -> int:
+    """Print the figures of all shapes, or of some; return how many are above a bound."""
+    size, wrong = int(mib * MIB), 0
+    print(f"{f'bodies of {mib:g} MiB':34} {'alone':>20} {f'{MANY} at once':>20}  answers")
+    for name in names or SHAPES:
+        shape, costs = SHAPES[name], []
+        for count in (1, MANY):
+            # A process for each: freed memory that is used again would not count.
+            with multiprocessing.get_context("spawn").Pool(1) as fresh:
+                costs.append(fresh.apply(largest_cost, (shape, size, count)))
+        figures = [f"{taken.stall_ms:6.1f} ms {taken.memory / MIB:6.1f} MiB" for taken in costs]
+        answers = [dict(sorted(Counter(taken.statuses).items())) for taken in costs]
+        print(f"{name:34} {figures[0]:>20} {figures[1]:>20}  {answers[0]} {answers[1]}", flush=True)
+        for taken in costs:
+            for fault in _faults(shape, size, taken):
+                wrong += 1
+                print(f"    {len(taken.statuses)} at once: {fault}", flush=True)
+    return wrong
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else LARGEST_BODY / MIB)
+    size_mib = float(sys.argv[1]) if len(sys.argv) > 1 else LARGEST_BODY / MIB
+    sys.exit(min(1, main(size_mib, sys.argv[2:])))

@@ -1,6 +1,7 @@
 """No request of legal size keeps the event loop, or takes more memory than a few times its size.
 
-`tests/server/resources.py` has the shapes of the bodies, and prints the figures.
+`tests/server/body_shapes.py` has the shapes of the bodies; `make resources` sends each of them at
+its largest, and prints the figures.
 """
 
 from __future__ import annotations
@@ -12,17 +13,8 @@ import tracemalloc
 
 import pytest
 
-from tests.server.resources import (
-    LARGEST_BODY,
-    MIB,
-    MOST_STALL_MS,
-    SHAPES,
-    Shape,
-    app_of,
-    ask,
-    cost,
-    most_memory,
-)
+from tests.server.body_shapes import LARGEST_BODY, MIB, SHAPES, Shape
+from tests.server.resources import MOST_STALL_MS, app_of, ask, cost, most_memory
 
 # The path of a body does not depend on its size, once it is read piece by piece.
 SIZE = MIB // 2
@@ -41,7 +33,7 @@ def check(shape: Shape, size: int, count: int = 1, *, memory: bool = True) -> tu
     taken = cost(shape, size, count=count, memory=memory)
 
     assert taken.stall_ms < MOST_STALL_MS
-    assert taken.memory < count * most_memory(size)
+    assert taken.memory < most_memory(size, count)
     return taken.statuses
 
 

@@ -40,24 +40,25 @@ def to_chat(prompt: Prompt) -> Chat:
     """
     if not prompt.turns:
         return Chat("", (("user", prompt.text),) if prompt.text.strip() else ())
-    merged: list[tuple[str, str]] = []
+    # Joined at the end: to add each text to those before would copy these again and again.
+    merged: list[tuple[str, list[str]]] = []
     for turn in prompt.turns:
         _say(merged, "user" if turn.human else "assistant", turn.text)
     _say(merged, "assistant", prompt.prefill)
-    begun = merged.pop()[1] if merged and merged[-1][0] == "assistant" else ""
+    turns = [(side, "\n\n".join(texts)) for side, texts in merged]
+    begun = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     prefill = begun.rstrip()
-    return Chat(prompt.system.strip(), tuple(merged), prefill, begun[len(prefill) :])
+    return Chat(prompt.system.strip(), tuple(turns), prefill, begun[len(prefill) :])
 
 
-def _say(merged: list[tuple[str, str]], side: str, text: str) -> None:
-    """Adds a turn, to the one before where that is of the same side."""
+def _say(merged: list[tuple[str, list[str]]], side: str, text: str) -> None:
+    """Add a turn, to the one before if that is of the same side."""
     text = text.removeprefix(" ")
     if not text.strip():
         return
-    if merged and merged[-1][0] == side:
-        _, before = merged.pop()
-        text = f"{before}\n\n{text}"
-    merged.append((side, text))
+    if not merged or merged[-1][0] != side:
+        merged.append((side, []))
+    merged[-1][1].append(text)
 
 
 class Continuation:
@@ -73,51 +74,49 @@ class Continuation:
     """
 
     def __init__(self, chat: Chat, *, repeated: bool) -> None:
-        self._expected = chat.prefill if repeated else ""
-        self._continues = bool(chat.prefill) and not repeated
-        self._gap = chat.gap
-        self._held = ""
+        self._expected = chat.prefill.lstrip() if repeated else ""
+        # How much of it the answer has repeated.
+        self._repeated = 0
+        # What the completion begins with when its first character that is no white space comes;
+        # None if white space at its beginning is part of it.
+        self._opening: str | None = "" if chat.gap else None if chat.prefill else " "
         self._begun = False
 
     def push(self, text: str) -> str:
         """Takes some of the answer; returns what of the completion it decides."""
         if self._begun:
             return text
-        self._held += text
-        return self._begin(last=False)
+        if self._repeated < len(self._expected):
+            text = self._past_prefill(text)
+        return self._begin(text)
 
     def end(self) -> str:
         """The answer has ended; returns what was held back."""
-        return "" if self._begun else self._begin(last=True)
-
-    def _begin(self, *, last: bool) -> str:
-        held = self._held
-        if self._expected:
-            start = held.lstrip()
-            if not last and len(start) < len(self._expected) and self._expected.startswith(start):
-                return ""
-            if start.startswith(self._expected):
-                held = start[len(self._expected) :]
-                return self._past_gap(held, last=last)
-            # It answered otherwise: then that is the answer.
-            return self._commit(held.lstrip() and " " + held.lstrip())
-        if self._continues:
-            return self._past_gap(held, last=last)
-        # White space at the very beginning is the model's, the one space is the format's.
-        start = held.lstrip()
-        if not start and not last:
+        if self._begun or not 0 < self._repeated < len(self._expected):
             return ""
-        return self._commit(" " + start if start else "")
+        return self._begin(self._otherwise())
 
-    def _past_gap(self, text: str, *, last: bool) -> str:
-        """The caller has the white space at the end of the prefill already."""
-        if not self._gap:
-            return self._commit(text) if text or last else ""
-        start = text.lstrip()
-        if not start and not last:
-            return ""
-        return self._commit(start)
+    def _past_prefill(self, text: str) -> str:
+        """Take the prefill away; return what follows it, or all of an answer that differs."""
+        if self._repeated == 0:
+            text = text.lstrip()
+        left = len(self._expected) - self._repeated
+        if self._expected.startswith(text[:left], self._repeated):
+            self._repeated += len(text[:left])
+            return text[left:]
+        return self._otherwise() + text
 
-    def _commit(self, text: str) -> str:
-        self._begun, self._held = True, ""
+    def _otherwise(self) -> str:
+        """The answer differs from the prefill: then all of it is the completion."""
+        held = self._expected[: self._repeated]
+        self._expected, self._opening = "", " "
+        return held
+
+    def _begin(self, text: str) -> str:
+        if self._opening is not None:
+            # The one space is the format's, and the gap is the caller's; other white space at the
+            # very beginning is the model's.
+            text = text.lstrip()
+            text = text and self._opening + text
+        self._begun = bool(text)
         return text
