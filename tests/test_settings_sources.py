@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.settings import Settings, SettingsError, load, load_with_origins, models_folder
+from tenuto.settings_file import read_toml
 from tenuto.settings_tree import is_list, settings_of
 
 HASH = f"sha256:{0:064x}"
@@ -265,6 +266,24 @@ def test_a_file_in_another_encoding_is_said_so(
 ) -> None:
     (line,) = mistakes(write(tmp_path, content))
     assert message in line
+
+
+@pytest.mark.parametrize("part", ["a", '"a b"', "'=' ", '"\\"#"'])
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", '[x]\ny = [""""""", {{{} = 1}}]'])
+def test_a_key_of_thousands_of_parts_is_refused_at_once(
+    tmp_path: Path, text: str, part: str
+) -> None:
+    # The parser would need minutes.
+    path = write(tmp_path, text.format(".".join([part] * 100_000)))
+    assert mistakes(path) == (f"{path}: a key has more than 32 parts",)
+
+
+@pytest.mark.parametrize("quote", ['"""', "'''"])
+def test_dots_in_texts_and_comments_are_not_counted(tmp_path: Path, quote: str) -> None:
+    dots = "a." * 100
+    text = f"'a'.\"b\".{dots}"
+    path = write(tmp_path, f"# {dots}\nhost = {quote}{text}{quote}  # {dots}\n")
+    assert read_toml(path) == {"host": text}
 
 
 def test_what_is_not_a_file_is_said_so(tmp_path: Path) -> None:

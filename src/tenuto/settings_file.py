@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
 from typing import Any
 
 _MOST_BYTES = 1024 * 1024
+# The parser's time grows with the square of a key's parts; no setting's key has more than six.
+_MOST_PARTS = 32
+# Each alternative matches wherever its first letter stands, closed or not: so time stays linear.
+_STRING_OR_COMMENT = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5})?|"(?:[^"\\\n]|\\[^\n])*+"?'''
+    r"""|'''(?:[^']|'(?!''))*+(?:'{3,5})?|'[^'\n]*+'?|\#[^\n]*+""",
+    re.DOTALL,
+)
+_LONG_KEY = re.compile(rf"(?:(?<![\w-])[\w-]++[ \t]*+\.[ \t]*+){{{_MOST_PARTS}}}")
 _BOMS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -48,6 +58,8 @@ def read_toml(path: Path, *, check_owner: bool = False) -> dict[str, Any]:
         SettingsError: The file cannot be read, or is not TOML.
     """
     text = _text(path, _bytes(path, check_owner=check_owner))
+    if _LONG_KEY.search(_STRING_OR_COMMENT.sub("x", text)):
+        raise SettingsError(f"{path}: a key has more than {_MOST_PARTS} parts")
     try:
         return tomllib.loads(text)
     except RecursionError:
