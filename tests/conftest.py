@@ -25,6 +25,7 @@ from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.runtime import openvino_library
 from tests.model_files import with_context, without_end
 from tests.saying_models import saying
+from tests.signal_stack import kept as signal_stack_kept
 
 # Tests import OpenVINO themselves, to see whether it is there.
 openvino_library.disable_telemetry()
@@ -56,6 +57,21 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 def _settings(environment: Mapping[str, str]) -> list[str]:
     return [name for name in environment if name.startswith("TENUTO_")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def signal_stack() -> Iterator[None]:
+    """Let no module leave a signal stack of OpenVINO's to the next one, which may send signals."""
+    with signal_stack_kept():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let programs that tests start hear Ctrl-C: a job in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
