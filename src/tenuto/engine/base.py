@@ -4,7 +4,7 @@ An engine knows nothing of HTTP, of stop sequences' matching, or of API versions
 
     EngineError
     ├── PromptTooLong     the prompt does not fit the model's context
-    ├── PromptRefused     the model's chat template does not take the prompt's turns
+    ├── PromptRefused     the model cannot be given the prompt
     ├── FieldRefused      the engine cannot do what a field of the request asks for
     ├── EngineOverloaded  no room to wait in; try again later
     ├── EngineFailed      the engine broke while it worked; it restarts by itself
@@ -42,7 +42,7 @@ class PromptTooLong(EngineError):
 
 
 class PromptRefused(EngineError):
-    """The model was taught another order of turns than the prompt has."""
+    """The model cannot be given the prompt; the message says why."""
 
 
 class FieldRefused(EngineError):

@@ -13,7 +13,7 @@ import pytest
 
 from tenuto.engine.local import frames
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling
+from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling, TextRefused
 from tenuto.engine.local.worker import ParentGone, Worker
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtime.contract import made
@@ -161,6 +161,24 @@ def test_running_jobs_write_on_while_a_long_prompt_is_tokenised(runtime: Scripte
         runtime.may_tokenise.set()
         # Only now it is known that they are too many.
         assert parent.until(frames.TooLong) == frames.TooLong(2, len(LONG), CONTEXT - 1)
+
+
+@pytest.mark.parametrize("prompt", ["short", LONG])
+def test_a_text_that_would_end_the_process_is_refused_alone(runtime: Scripted, prompt: str) -> None:
+    class Picky(Scripted):
+        def encode(self, text: str) -> list[int]:
+            if text == prompt:
+                raise TextRefused("prompt: it has no break")
+            return [*text.encode()]
+
+    picky = Picky()
+    picky.context, picky.kv_blocks = 200_000, 10_000
+    with worker(picky) as parent:
+        parent.submit(1, "hello", 1_000_000)
+        assert parent.until(frames.Accepted).key == 1
+        parent.submit(2, prompt, 5)
+        assert parent.until(frames.Refused) == frames.Refused(2, "prompt: it has no break")
+        assert [key for key, *_ in parent.until(frames.Wrote).pieces] == [1]
 
 
 def test_a_long_prompt_is_completed_like_any_other(runtime: Scripted) -> None:

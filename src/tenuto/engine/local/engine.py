@@ -353,8 +353,7 @@ class LocalEngine:
                 if job := self._jobs.get(frame.key):
                     job.mailbox.score(TokenLogprob(*token) for token in frame.tokens)
             case frames.Refused():
-                reason = f"the model's chat template refuses the prompt: {frame.reason}"
-                self._fail(frame.key, PromptRefused(reason))
+                self._fail(frame.key, PromptRefused(frame.reason))
             case frames.TooLong():
                 self._fail(frame.key, PromptTooLong(frame.tokens, frame.limit))
             case frames.Full():

@@ -165,7 +165,7 @@ class TooLong:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """From the worker: the job is refused, the model's chat template does not take its turns."""
+    """From the worker: the job is refused, as the model cannot be given its prompt."""
 
     key: int
     reason: str

@@ -27,7 +27,14 @@ from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
 from tenuto.engine.local.prefixes import Prefixes
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
+from tenuto.engine.local.runtime.base import (
+    CannotLoad,
+    Delta,
+    Runtime,
+    Sampling,
+    TextRefused,
+    Written,
+)
 from tenuto.engine.local.runtime.choose import computes_numbers, load_runtime
 from tenuto.engine.local.special import SpecialTokens, Spelled
 from tenuto.engine.local.tokenising import Tokenising
@@ -164,7 +171,8 @@ class Worker:
         try:
             prompt = self._text_of(frame)
         except TemplateRefused as error:
-            self._send(frames.Refused(frame.key, str(error)))
+            reason = f"the model's chat template refuses the prompt: {error}"
+            self._send(frames.Refused(frame.key, reason))
             return
         size = len(prompt.text.encode())
         least, limit = size // runtime.longest_token, runtime.context - 1
@@ -193,6 +201,9 @@ class Worker:
     def _queue(self, frame: frames.Submit, tokens: list[int] | Exception) -> None:
         """Lets a job wait for its place, now that its prompt is tokenised."""
         runtime = self._runtime
+        if isinstance(tokens, TextRefused):
+            self._send(frames.Refused(frame.key, str(tokens)))
+            return
         if isinstance(tokens, Exception):
             reason = f"{type(tokens).__name__}: cannot tokenise"
             self._send(frames.Broke(frame.key, reason))

@@ -13,8 +13,9 @@ import pytest
 
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime, Sampling
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime, Sampling, TextRefused
 from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+from tests.conftest import PATIENCE_S
 from tests.engine.local.runtime.contract import (
     ANY,
     TEXT,
@@ -48,6 +49,45 @@ class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
         if wanted.context is None:
             assert runtime.kv_blocks > wanted.max_running
         return runtime
+
+
+# In a process of its own, which an overflow of the stack would end.
+TOKENISE = """
+import sys
+from pathlib import Path
+from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+from tests.engine.local.runtime.contract import load, made
+runtime = made(LlamaCppRuntime, load(Path(sys.argv[1]), 4, 1))
+print(*(len(runtime.encode(text * 60_000)) for text in ("Z", "\u4e2d", "!")))
+"""
+
+
+@pytest.mark.parametrize("pre", ["gpt-4o", "tekken"])
+def test_a_long_text_without_a_break_does_not_overflow_the_stack(tmp_path: Path, pre: str) -> None:
+    """Of these pre-tokenisers, llama.cpp runs the regular expressions by recursion."""
+    whole, usual = built_in_model().read_bytes(), b"smollm"
+    assert (whole.count(usual), len(pre)) == (1, len(usual))
+    model = tmp_path / "model.gguf"
+    model.write_bytes(whole.replace(usual, pre.encode()))
+    command = [sys.executable, "-c", TOKENISE, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = [int(count) for count in done.stdout.split()]
+    assert len(counts) == 3
+    assert min(counts) > 1000
+
+
+@pytest.mark.parametrize("letter", ["Z", " ", "\n", "\u4e2d", "-", "7", "e\u0301"])
+def test_a_text_without_any_break_is_refused_before_it_is_tokenised(letter: str) -> None:
+    runtime = made(LlamaCppRuntime, load(kv_cache_mib=1, max_running=1))
+    for encode in (runtime.encode, runtime.encode_plain):
+        with pytest.raises(TextRefused, match=r"^prompt: more than 500,000 characters follow"):
+            encode("Hello " + letter * 500_001)
+
+
+def test_a_longer_text_with_breaks_is_tokenised() -> None:
+    runtime = made(LlamaCppRuntime, load(kv_cache_mib=1, max_running=1))
+    assert len(runtime.encode("Hello there\n" * 50_000)) > 50_000
 
 
 @cache

@@ -95,13 +95,17 @@ class Runtime(Protocol):
 
         It may be called in one thread while another calls any of these, `encode` included, and
         it keeps Python's lock for moments only.
+
+        Raises:
+            TextRefused: This text would end the process.
         """
         ...
 
     def encode_plain(self, text: str) -> list[int]:
         """Text -> token ids, none that begins a text, and none for what spells a control token.
 
-        A library may give some of the latter all the same. It may be called as `encode` may.
+        A library may give some of the latter all the same. It may be called as `encode` may, and
+        raises the same.
         """
         ...
 
@@ -145,6 +149,10 @@ def context_of(trained: int, wanted: int | None) -> int:
     if wanted is not None and wanted > trained:
         raise CannotLoad(f"context is {wanted}, and the model was trained with {trained} tokens")
     return wanted or trained
+
+
+class TextRefused(Exception):
+    """The library would break down on this text. The message is for the caller."""
 
 
 class CannotLoad(Exception):

@@ -7,6 +7,7 @@ and puts what it is called back with on one queue, which `step` reads.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from tenuto.engine.local.runtime.base import (
     Delta,
     Ending,
     Sampling,
+    TextRefused,
     Written,
     context_of,
 )
@@ -37,6 +39,11 @@ _MOST_SLOTS: Final = 256
 
 # Tokens in a block of a pool. The library has no such blocks: it is fine enough to waste little.
 _BLOCK_TOKENS: Final = 32
+
+# What a pre-tokeniser does not break is within one of these. A letter takes up to 512 bytes of
+# the stack, see `llamaserver`.
+_RUN: Final = re.compile(r"\s++|\d++|[^\s\d]++")
+_LONGEST_RUN: Final = 500_000
 
 # How long a step waits for news: a cancellation that comes meanwhile waits as long.
 _PATIENCE_S: Final = 0.05
@@ -173,6 +180,7 @@ class LlamaCppRuntime:
         return self._tokenise(text, special=False)
 
     def _tokenise(self, text: str, *, special: bool) -> list[int]:
+        _check_runs(text)
         asked = {"content": text, "add_special": special, "parse_special": special}
         ids: list[int] = self._server.ask("/tokenize", asked)["tokens"]
         return ids
@@ -324,6 +332,17 @@ class LlamaCppRuntime:
 
     def _spelling(self, token: dict[str, Any]) -> bytes:
         return bytes(token["bytes"]) or self._control.get(token["id"], b"")
+
+
+def _check_runs(text: str) -> None:
+    """Refuse what would overflow the stack of the library's thread, and end the process."""
+    if len(text) <= _LONGEST_RUN:
+        return
+    if any(run.end() - run.start() > _LONGEST_RUN for run in _RUN.finditer(text)):
+        raise TextRefused(
+            f"prompt: more than {_LONGEST_RUN:,} characters follow each other without a break, "
+            "which the runtime llamacpp cannot tokenise. Break them with spaces or newlines."
+        )
 
 
 def _is_not_a_number(choice: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from tenuto.engine.local.runtime.base import CannotLoad
 
 _ANSWER_S: Final = 60.0
 
-# Enough for 600,000 letters without a break. The other: more than a pthread_attr_t has anywhere.
+# 512 bytes for each of 524,288 letters. The other: more than a pthread_attr_t has anywhere.
 _STACK_BYTES: Final = 256 * 1024 * 1024
 _ATTRIBUTE_BYTES: Final = 256
 
