@@ -238,6 +238,9 @@ def on_terminal(
         os.close(its)
         shown = b""
         while True:
+            if not select.select([ours], [], [], PATIENCE_S)[0]:
+                process.kill()
+                raise AssertionError(f"it waits for ever, after {shown!r}")
             try:
                 piece = os.read(ours, 1 << 16)
             except OSError:

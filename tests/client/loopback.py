@@ -15,18 +15,23 @@ Respond = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class LoopbackServer:
-    """Answers each request with `respond`, and closes the connection after it.
+    """Answers each request with `respond`.
+
+    Args:
+        respond: Sends the answer.
+        keep_alive: Whether a connection takes one request after another, or ends after its first.
 
     Attributes:
         requests: All requests, head and body.
         open: How many connections are open now, as this side sees it.
     """
 
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: Respond, *, keep_alive: bool = False) -> None:
         self.requests: list[bytes] = []
         self.open = 0
         self._changed = threading.Condition()
         self._respond = respond
+        self._keep_alive = keep_alive
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -52,10 +57,11 @@ class LoopbackServer:
         self._count(1)
         try:
             with connection:
-                request = _read(connection)
-                if request:
+                while request := _read(connection):
                     self.requests.append(request)
                     self._respond(request, connection.sendall)
+                    if not self._keep_alive:
+                        break
         except OSError:
             pass
         finally:
@@ -86,8 +92,8 @@ def _read(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(respond: Respond) -> Iterator[LoopbackServer]:
-    server = LoopbackServer(respond)
+def serving(respond: Respond, *, keep_alive: bool = False) -> Iterator[LoopbackServer]:
+    server = LoopbackServer(respond, keep_alive=keep_alive)
     try:
         yield server
     finally:
@@ -95,10 +101,11 @@ def serving(respond: Respond) -> Iterator[LoopbackServer]:
 
 
 def answer(status: str, body: bytes = b"{}", **headers: str) -> bytes:
-    """A whole answer of HTTP."""
+    """A whole answer of HTTP, after which the connection ends if the headers do not differ."""
     lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "content-type: application/json"]
+    headers = {"connection": "close", **headers}
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "connection: close", "", ""]).encode() + body
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 STREAM_HEAD = (

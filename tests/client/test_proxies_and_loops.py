@@ -35,6 +35,17 @@ def server() -> Iterator[LoopbackServer]:
         yield server
 
 
+@pytest.fixture
+def lasting() -> Iterator[LoopbackServer]:
+    """A server whose connections stay open: a loop leaves some in the client's pool."""
+
+    def respond(_: bytes, send: Callable[[bytes], None]) -> None:
+        send(answer("200 OK", json.dumps(WHOLE).encode(), connection="keep-alive"))
+
+    with serving(respond, keep_alive=True) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     ("variables", "host", "variable"),
     [
@@ -104,8 +115,8 @@ async def test_a_proxy_that_cannot_be_used_is_named(
     await dual.close(client)
 
 
-def test_one_client_may_be_used_by_one_loop_after_another(server: LoopbackServer) -> None:
-    client = AsyncClient(base_url=server.url)
+def test_one_client_may_be_used_by_one_loop_after_another(lasting: LoopbackServer) -> None:
+    client = AsyncClient(base_url=lasting.url)
 
     async def ask(client: AsyncClient) -> str:
         answered: Any = await client.completions.create(**ASK)
@@ -119,8 +130,8 @@ def test_one_client_may_be_used_by_one_loop_after_another(server: LoopbackServer
     assert [str(each.message) for each in seen] == []
 
 
-def test_one_client_may_be_used_by_two_loops_at_once(server: LoopbackServer) -> None:
-    client = AsyncClient(base_url=server.url)
+def test_one_client_may_be_used_by_two_loops_at_once(lasting: LoopbackServer) -> None:
+    client = AsyncClient(base_url=lasting.url)
     errors: list[BaseException] = []
 
     async def ask() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tenuto.engine.base import EngineFailed, EngineOverloaded, Job, Piece, PromptTooLong
+from tenuto.engine.base import Engine, EngineFailed, EngineOverloaded, Job, Piece, PromptTooLong
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import LimitSettings, ServerSettings, Settings
@@ -55,7 +55,7 @@ class SilentEngine(EchoEngine):
             self._running -= 1
 
 
-def client_of(engine: EchoEngine, settings: Settings = DEFAULTS) -> httpx2.AsyncClient:
+def client_of(engine: Engine, settings: Settings = DEFAULTS) -> httpx2.AsyncClient:
     app = create_app(settings, engine)
     transport = httpx2.ASGITransport(app)
     return httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=HEADERS)

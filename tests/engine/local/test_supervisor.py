@@ -7,16 +7,16 @@ import errno
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tenuto.engine.base import EngineFailed, EngineOverloaded, Finish, Job
+from tenuto.engine.base import EngineFailed, EngineOverloaded, Finish, Job, PromptTooLong
 from tenuto.engine.local import frames, process
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.process import WorkerProcess
-from tenuto.prompt.turns import raw_prompt
+from tenuto.prompt.turns import Prompt, human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
 from tests.engine.contract import write
@@ -67,10 +67,8 @@ def failing(fault: str) -> str:
 Workers = Callable[..., None]
 
 
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
-    """Sets the scripts of the next workers, or errors in their place; then come good ones."""
-    scripts: list[str | BaseException] = []
+def spawning(scripts: list[str | BaseException]) -> Callable[[], Awaitable[WorkerProcess]]:
+    """Return what starts a worker with each of these scripts in turn, and then good ones."""
 
     async def spawn() -> WorkerProcess:
         script = scripts.pop(0) if scripts else GOOD
@@ -85,10 +83,18 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
             )
         return WorkerProcess(child, *await asyncio.open_connection(sock=ours))
 
+    return spawn
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
+    """Sets the scripts of the next workers, or errors in their place; then come good ones."""
+    scripts: list[str | BaseException] = []
+
     def use(*next_ones: str | BaseException) -> None:
         scripts.extend(next_ones)
 
-    monkeypatch.setattr(WorkerProcess, "spawn", spawn)
+    monkeypatch.setattr(WorkerProcess, "spawn", spawning(scripts))
     monkeypatch.setattr(process, "_REAP_S", 0.3, raising=False)
     yield use
     assert not scripts
@@ -136,7 +142,10 @@ FAULTS = {
     "a closed socket": "link.shutdown(2); link.close(); time.sleep(600)",
     "an exit": "os._exit(3)",
     "a signal": "os.kill(os.getpid(), 11)",
-    "a child that keeps stderr open": "os.fork() or (time.sleep(3), os._exit(0)); os._exit(1)",
+    # For longer than anything waits here.
+    "a child that keeps stderr open": (
+        "os.fork() or (link.close(), os.close(1), time.sleep(90), os._exit(0)); os._exit(1)"
+    ),
 }
 
 
@@ -213,6 +222,30 @@ async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next
         assert not later.done()
         may_end.set()
         assert await later == " ok"
+
+
+async def test_closing_waits_for_the_end_of_a_worker_that_died_just_now(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers(failing("os._exit(1)"))
+    reaping, may_end, kill = asyncio.Event(), asyncio.Event(), WorkerProcess.kill
+
+    async def slow(self: WorkerProcess) -> str:
+        reaping.set()
+        await may_end.wait()
+        return await kill(self)
+
+    monkeypatch.setattr(WorkerProcess, "kill", slow)
+    async with running() as engine:
+        with pytest.raises(EngineFailed):
+            await answer(engine)
+        await asyncio.wait_for(reaping.wait(), PATIENCE_S)
+        closing = asyncio.create_task(engine.aclose())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        may_end.set()
+        await asyncio.wait_for(closing, PATIENCE_S)
 
 
 async def test_a_supervisor_that_fails_ends_in_an_error_and_not_in_silence(
@@ -355,3 +388,38 @@ async def test_to_be_ready_may_be_waited_for_before_the_start(workers: Workers) 
         assert await asyncio.wait_for(ready, PATIENCE_S) == "tenuto-mini"
     finally:
         await engine.aclose()
+
+
+# A context of 100 tokens, none of which has more than 10 bytes.
+TEXTS_BELOW, CHATS_BELOW = 1000, 8000
+
+
+@pytest.mark.parametrize(
+    ("prompt", "chats", "sent"),
+    [
+        (raw_prompt("a" * (TEXTS_BELOW - 1)), False, True),
+        (raw_prompt("a" * TEXTS_BELOW), False, False),
+        # No template is asked for a text without turns.
+        (raw_prompt("a" * TEXTS_BELOW), True, False),
+        (raw_prompt("é" * (TEXTS_BELOW // 2)), False, False),
+        (parse_prompt(human_turn("a" * TEXTS_BELOW)), False, False),
+        # A template may leave much out, but not nearly all.
+        (parse_prompt(human_turn("a" * (CHATS_BELOW - 1))), True, True),
+        (parse_prompt(human_turn("a" * CHATS_BELOW)), True, False),
+        (parse_prompt(human_turn(" " * CHATS_BELOW + "a")), True, True),
+        (parse_prompt(human_turn("a") + " " + "b" * CHATS_BELOW), True, False),
+    ],
+    ids=lambda each: each if isinstance(each, bool) else f"{each.text[:9]!a}",
+)
+async def test_a_hopelessly_long_prompt_is_refused_before_the_worker_has_it(
+    workers: Workers, prompt: Prompt, chats: bool, sent: bool
+) -> None:
+    loaded = frames.encode(frames.Loaded(100, 10, 10, 1000, 1, "stub", chats, ""))
+    workers(failing("os._exit(1)").replace(f"LOADED = {LOADED!r}", f"LOADED = {loaded!r}"))
+    async with running() as engine:
+        await engine.ready()
+        with pytest.raises(EngineFailed if sent else PromptTooLong) as caught:
+            await answer(engine, Job(prompt, 1))
+    if isinstance(caught.value, PromptTooLong):
+        assert caught.value.limit == 99
+        assert caught.value.tokens >= 100

@@ -217,6 +217,28 @@ def test_there_are_as_few_places_to_tokenise_in_as_to_wait_in(runtime: Scripted)
         assert parent.until(frames.Full).key == 3
 
 
+def test_long_prompts_and_waiting_jobs_share_the_places_to_wait_in(runtime: Scripted) -> None:
+    with worker(runtime, max_running=1, max_waiting=2) as parent:
+        parent.submit(1, "short", 1_000_000)
+        parent.until(frames.Wrote)
+        parent.submit(2, "short", 5)
+        parent.submit(3, LONG, 5)
+        # Whatever its length, the next one has no place.
+        for key, prompt in ((4, LONG), (5, "short")):
+            parent.submit(key, prompt, 5)
+            assert parent.until(frames.Full).key == key
+        # One that gives up leaves its place to any other.
+        parent.send(frames.Cancel(3))
+        parent.submit(6, "short", 5)
+        assert parent.until(frames.Accepted).key == 6
+        parent.submit(7, LONG, 5)
+        assert parent.until(frames.Full).key == 7
+        parent.send(frames.Cancel(2))
+        parent.submit(8, LONG, 5)
+        runtime.may_tokenise.set()
+        assert parent.until(frames.TooLong).key == 8
+
+
 def test_a_parent_that_leaves_something_unread_is_gone_like_any_other(runtime: Scripted) -> None:
     with worker(runtime) as parent:
         parent.submit(1, "short", 1_000_000)

@@ -118,6 +118,9 @@ class WorkerProcess:
         self.abort()
         end = asyncio.create_task(self._process.wait())
         _, late = await asyncio.wait([end, self._listener], timeout=_REAP_S)
+        if late:
+            # A child of the worker keeps its stderr open, which asyncio has no public way to close.
+            self._process._transport.close()  # type: ignore[attr-defined]
         for task in late:
             task.cancel()
         await asyncio.wait([end, self._listener])

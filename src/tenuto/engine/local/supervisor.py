@@ -219,7 +219,7 @@ class Supervisor:
             if self.ended is None:
                 self._settled.clear()
                 self._owner.lost(_AGAIN)
-            how = await worker.kill()
+            how = await _reaped(worker)
         if self.ended is None:
             _log.error("the engine's worker died (%s); starting it again", how)
         return loaded
@@ -253,3 +253,13 @@ class Supervisor:
             self.ended = why
             self._owner.ended(why)
             self._settled.set()
+
+
+async def _reaped(worker: Process) -> str:
+    """End a worker, also when this is cancelled meanwhile: `aclose` returns when it is gone."""
+    end = asyncio.create_task(worker.kill())
+    try:
+        return await asyncio.shield(end)
+    except asyncio.CancelledError:
+        await asyncio.wait([end])
+        raise
