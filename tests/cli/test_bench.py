@@ -56,17 +56,22 @@ def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Pat
     assert re.search(r"processors .*, \d{4}-\d\d-\d\d$", circumstances)
 
 
-def test_failures_and_inexact_counts_are_said(server: Script) -> None:
+def test_failures_and_inexact_counts_are_said(
+    server: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.failures = ["none", 529]
-    done = bench("--base-url", server.url, "--concurrency", "2", "--requests", "4")
-    assert "2 at once: 1 failed: 529 overloaded_error" in done.stdout
-    assert "exact for 0 of 3 completions" in done.stdout
+    main(["bench", "--base-url", server.url, "--concurrency", "2", "--requests", "4"])
+    out = capsys.readouterr().out
+    assert "2 at once: 1 failed: 529 overloaded_error" in out
+    assert "exact for 0 of 3 completions" in out
 
 
-def test_json_is_one_object_with_all_figures(server: Script) -> None:
+def test_json_is_one_object_with_all_figures(
+    server: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ("--concurrency", "2", "--requests", "4", "--json", "--seed", "5")
-    done = bench("--base-url", server.url, "--prompts", "multi-turn", *options)
-    report = json.loads(done.stdout)
+    main(["bench", "--base-url", server.url, "--prompts", "multi-turn", *options])
+    report = json.loads(capsys.readouterr().out)
     (level,) = report["levels"]
     assert (level["concurrency"], level["requests"], level["failed"]) == (2, 4, 0)
     assert level["tokens"] == 12
@@ -118,11 +123,14 @@ def test_a_server_that_cannot_start_says_why() -> None:
         (("--prompts", "odd"), "'odd' is not one of"),
     ],
 )
-def test_bad_input_is_one_line(arguments: tuple[str, ...], message: str) -> None:
-    done = bench(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_a_server_that_is_not_there_is_one_line() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -15,6 +18,8 @@ from tenuto.cli.main import main
 from tenuto.engine.local.engine import built_in_model
 from tests.bench.scripted_server import scripted_server
 from tests.conftest import PATIENCE_S, RunningServer, running_server
+
+Here: TypeAlias = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMAND = [sys.executable, "-m", "tenuto", "complete"]
 
@@ -29,6 +34,18 @@ def complete(*arguments: str, typed: str | None = None) -> subprocess.CompletedP
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
+    """`complete` within this process, for what needs no process of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+        code = main(["complete", *arguments])
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 def assert_fails(done: subprocess.CompletedProcess[str], message: str, code: int = 2) -> None:
@@ -48,12 +65,14 @@ def test_it_prints_clean_text() -> None:
     assert "Human:" not in done.stdout
 
 
-def test_a_pipe_reads_standard_input() -> None:
-    options = ("--temperature", "0", "--max-tokens", "12")
-    argument = complete("What is the capital of France?", *options)
-    piped = complete(*options, typed="What is the capital of France?\n")
+def test_a_pipe_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
+    text = "What is the capital of France?\n"
+    argument = complete(text)
+    assert argument.stdout.strip() == text.strip()
+    piped = complete(typed=text)
     assert (piped.returncode, piped.stdout) == (0, argument.stdout)
-    dash = complete("-", *options, typed="What is the capital of France?\n")
+    dash = complete("-", typed=text)
     assert dash.stdout == argument.stdout
 
 
@@ -70,12 +89,13 @@ def test_raw_completes_a_text_without_turns() -> None:
     assert done.stdout.strip()
 
 
-def test_a_stop_ends_the_text() -> None:
-    wanted = ("--raw", "Once upon a time, there was a", "--temperature", "0", "--max-tokens", "20")
-    text = complete(*wanted).stdout.rstrip("\n")
-    stop = text[len(text) // 2 :][:3]
-    stopped = complete(*wanted, "--stop", "never", "--stop", stop)
-    assert stopped.stdout == text[: text.index(stop)] + "\n"
+def test_a_stop_ends_the_text(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
+    wanted = ("--raw", "Once upon a time, there was a")
+    text = here(*wanted).stdout.rstrip("\n")
+    assert "time" in text
+    stopped = here(*wanted, "--stop", "never", "--stop", "time")
+    assert (stopped.returncode, stopped.stdout) == (0, text[: text.index("time")] + "\n")
 
 
 def test_a_server_answers_instead_of_the_engine(server: RunningServer) -> None:
@@ -101,23 +121,25 @@ def test_a_system_text_stands_before_the_first_turn(system: str, prompt: str | N
     assert script.prompts == [prompt or f"{system}\n\nHuman: hi\n\nAssistant:"]
 
 
-def test_a_server_that_refuses_is_an_error_in_one_line(server: RunningServer) -> None:
-    done = complete("--raw", "no turns", "--base-url", server.url)
+def test_a_server_that_refuses_is_an_error_in_one_line(here: Here, server: RunningServer) -> None:
+    done = here("--raw", "no turns", "--base-url", server.url)
     assert_fails(done, "prompt must start with")
 
 
-def test_a_server_that_allows_extensions_takes_a_seed(tmp_path: Path, endless_model: Path) -> None:
+def test_a_server_that_allows_extensions_takes_a_seed(
+    here: Here, tmp_path: Path, endless_model: Path
+) -> None:
     settings = tmp_path / "tenuto.toml"
     settings.write_text("[api]\nextensions = true\n")
     with running_server("--config", str(settings), "--model", str(endless_model)) as server:
         options = ("Tell me a story.", "--base-url", server.url, "--max-tokens", "40", "--seed")
-        texts = [complete(*options, seed).stdout for seed in ("1", "1", "1", "2")]
+        texts = [here(*options, seed).stdout for seed in ("1", "1", "1", "2")]
     # The very first run of a prompt may differ from later ones, which find it in the cache.
     assert texts[1] == texts[2] != texts[3]
 
 
-def test_any_other_server_refuses_a_seed_with_the_remedy(server: RunningServer) -> None:
-    done = complete("hi", "--seed", "1", "--base-url", server.url)
+def test_any_other_server_refuses_a_seed_with_the_remedy(here: Here, server: RunningServer) -> None:
+    done = here("hi", "--seed", "1", "--base-url", server.url)
     assert_fails(done, "seed: Extra inputs are not permitted; leave --seed out, or set `extensions")
 
 
@@ -148,15 +170,17 @@ def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
         ((os.fsdecode(b"\xff"),), "prompt"),
     ],
 )
-def test_bad_input_is_an_error_in_one_line(arguments: tuple[str, ...], message: str) -> None:
-    assert_fails(complete(*arguments), message)
+def test_bad_input_is_an_error_in_one_line(
+    here: Here, arguments: tuple[str, ...], message: str
+) -> None:
+    assert_fails(here(*arguments), message)
 
 
-def test_a_truncated_model_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_a_truncated_model_is_an_error_in_one_line(here: Here, tmp_path: Path) -> None:
     whole = built_in_model().read_bytes()
     truncated = tmp_path / "half.gguf"
     truncated.write_bytes(whole[: len(whole) // 2])
-    assert_fails(complete("hi", "--model", str(truncated)), "half.gguf: the file is truncated")
+    assert_fails(here("hi", "--model", str(truncated)), "half.gguf: the file is truncated")
 
 
 def test_ctrl_c_ends_it_cleanly(endless_model: Path) -> None:
