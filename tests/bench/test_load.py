@@ -130,6 +130,12 @@ async def test_the_warm_up_tells_why_it_failed(server: Script) -> None:
     assert await generator(server).warm_up() == "ConnectError: Connection refused"
 
 
+async def test_even_the_shortest_duration_measures_each_of_those_at_once(server: Script) -> None:
+    level = Level(3, duration_s=0.0)
+    await generator(server).run(level, lambda _: None)
+    assert level.figures().requests == 3
+
+
 async def test_after_the_duration_nothing_new_is_sent(server: Script) -> None:
     server.first_s = 0.2
     level = Level(2, duration_s=0.5)

@@ -132,7 +132,12 @@ class Generator:
             nonlocal sent
             if level.requests is not None and sent >= level.requests:
                 return False
-            if level.duration_s is not None and time.perf_counter() - started >= level.duration_s:
+            # Each of those at once sends one at any rate, or a short time would measure nothing.
+            if (
+                level.duration_s is not None
+                and sent >= level.concurrency
+                and time.perf_counter() - started >= level.duration_s
+            ):
                 return False
             sent += 1
             return True
