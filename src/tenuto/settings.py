@@ -162,7 +162,8 @@ class LimitSettings:
         max_stop_sequences_total_chars: Most characters of all stop sequences of a request.
         head_timeout_s: How long the head of a request may take to arrive.
         body_timeout_s: How long the body may take after it.
-        max_connections: Most open connections; more are closed after an error.
+        max_connections: Most open connections; the next 256 are refused when they ask, and any
+            beyond these are closed.
     """
 
     max_body_bytes: Count | None = None

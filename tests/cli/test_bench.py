@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from tenuto.cli.main import main
 from tests.bench.scripted_server import Script, scripted_server
+from tests.client.loopback import answer, serving
 from tests.conftest import PATIENCE_S
 
 COMMAND = [sys.executable, "-m", "tenuto", "bench"]
@@ -133,12 +135,95 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
 
 
-def test_a_server_that_is_not_there_is_one_line() -> None:
-    done = bench("--base-url", "http://127.0.0.1:1")
-    assert done.returncode == 1
-    assert done.stderr.startswith("tenuto: http://127.0.0.1:1: the first request failed: Connect")
-    assert done.stderr.count("\n") == 1
-    assert "is a server running there?" in done.stderr
+def failure_of_bench(url: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command says of a server that it cannot measure: one line with the address."""
+    assert main(["bench", "--base-url", url]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"tenuto: {url}: the first request failed: ")
+    assert printed.err.count("\n") == 1
+    assert "Error" not in printed.err
+    return printed.err
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_server_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = failure_of_bench(f"http://127.0.0.1:{free_port()}", capsys)
+    assert "cannot connect: Connection refused" in shown
+    assert "is a server running there? `tenuto serve` starts one" in shown
+
+
+def test_a_server_without_tls_is_one_line(
+    server: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = failure_of_bench(server.url.replace("http://", "https://"), capsys)
+    assert "cannot connect: TLS failed" in shown
+    assert "http:// only?" in shown
+
+
+@pytest.mark.parametrize("content", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_a_server_that_speaks_no_http_is_one_line(
+    content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(lambda _, send: send(content)) as other:
+        assert "the connection broke" in failure_of_bench(other.url, capsys)
+
+
+def test_a_server_that_wants_a_key_is_one_line(
+    server: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.failures = [401]
+    assert "set TENUTO_API_KEY" in failure_of_bench(server.url, capsys)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sent"),
+    [
+        ({"TENUTO_API_KEY": "sk-ours"}, b"x-api-key: sk-ours"),
+        ({"TENUTO_AUTH_TOKEN": "token"}, b"authorization: Bearer token"),
+        ({"TENUTO_CUSTOM_HEADERS": "x-tenant: one"}, b"x-tenant: one"),
+        # These are for Anthropic's address, or the one that is named beside them.
+        ({"ANTHROPIC_API_KEY": "sk-theirs"}, None),
+        ({"ANTHROPIC_AUTH_TOKEN": "sk-theirs"}, None),
+        (
+            {"ANTHROPIC_API_KEY": "sk-theirs", "ANTHROPIC_BASE_URL": "http://other.test"},
+            None,
+        ),
+        ({"ANTHROPIC_API_KEY": "sk-theirs", "ANTHROPIC_BASE_URL": "HERE"}, b"x-api-key: sk-theirs"),
+        ({}, None),
+    ],
+)
+def test_credentials_go_where_their_variables_belong(
+    variables: dict[str, str],
+    sent: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with serving(lambda _, send: send(answer("400 Bad Request"))) as other:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.replace("HERE", other.url))
+        failure_of_bench(other.url, capsys)
+        (request,) = other.requests
+    assert (sent or b"\r\n") in request
+    if sent is None:
+        assert b"sk-" not in request
+        assert b"authorization" not in request.lower()
+
+
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect"])
+def test_credentials_follow_no_redirect(
+    status: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TENUTO_API_KEY", "sk-ours")
+    with serving(lambda _, send: send(answer("200 OK"))) as other:
+        with serving(lambda _, send: send(answer(status, location=other.url))) as first:
+            assert status[:3] in failure_of_bench(first.url, capsys)
+            assert len(first.requests) == 1
+        assert other.requests == []
 
 
 @pytest.mark.parametrize(

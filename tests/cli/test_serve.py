@@ -1,13 +1,16 @@
-"""`tenuto serve` that cannot: see `tests/journey` for the one that can."""
+"""`tenuto serve` that cannot, and what it says first: see `tests/journey` for the rest."""
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tenuto.cli.main import main
 from tenuto.engine.local.engine import built_in_model
 from tests.conftest import PATIENCE_S
 
@@ -41,3 +44,46 @@ def test_a_model_that_the_runtime_refuses_ends_the_server(tmp_path: Path) -> Non
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"tenuto: {path}: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def ending_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a folder of its own, `tenuto serve` ends where it would begin to answer."""
+
+    async def end(_: object, engine: object, listener: socket.socket, *__: object) -> None:
+        listener.close()
+
+    monkeypatch.setattr("tenuto.server.serve.serve", end)
+    monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
+    monkeypatch.setenv("TENUTO_SERVER_PORT", "0")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("ending_at_once")
+@pytest.mark.parametrize(
+    ("there", "arguments", "named"),
+    [
+        ("tenuto.toml", [], "tenuto.toml"),
+        ("other.toml", ["--config", "other.toml"], "other.toml"),
+        ("other.toml", [], None),
+    ],
+)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_settings_file_is_the_first_thing_that_is_said(
+    there: str,
+    arguments: list[str],
+    named: str | None,
+    log_format: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / there).write_text("[limits]\nmax_turns = 7\n")
+    monkeypatch.setenv("TENUTO_LOG_FORMAT", log_format)
+    assert main(["serve", *arguments]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    if log_format == "json":
+        lines = [json.loads(line)["message"] for line in lines]
+    wanted = ["Settings are read from", "Listening on", "Stopped."][0 if named else 1 :]
+    assert [line[: len(start)] for line, start in zip(lines, wanted, strict=True)] == wanted
+    assert (f"Settings are read from {tmp_path / str(named)}." in lines) == bool(named)

@@ -55,6 +55,8 @@ async def test_a_client_does_not_send_it_again_by_itself() -> None:
         async with AsyncClient(base_url="http://localhost", http_client=http) as client:
             with pytest.raises(InternalServerError, match="send the request once more"):
                 await client.completions.create(**asking("a bad step"))
+            assert (await client.completions.create(**asking("a good one"))).completion == " ok"
+        assert (await engine.ping()).restarts == 1
 
 
 TOGETHER = """\

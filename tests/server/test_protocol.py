@@ -112,6 +112,36 @@ async def test_connections_beyond_the_limit_are_told_so() -> None:
             writer.close()
 
 
+async def test_a_connection_that_ends_makes_room_for_another() -> None:
+    async with listening(LimitSettings(max_connections=1)) as port:
+        for _ in range(3):
+            whole = json.dumps(BODY).encode()
+            assert (await exchange(port, request(whole))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_connections_far_beyond_the_limit_are_closed_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tenuto.server.protocol._MOST_CROWDED", 2)
+    monkeypatch.setattr("tenuto.server.protocol._CROWDED_S", 0.3)
+    async with listening(LimitSettings(max_connections=1)) as port:
+        open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        # Nothing is read, parsed or logged for it.
+        assert await exchange(port, request(b"{}")) == b""
+        # Those beyond the limit that do not ask soon make room for others.
+        for reader, _ in open_ones[1:]:
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+        assert_refused(await exchange(port, request(b"{}")), 529, "Too many connections")
+        # Whom the server has accepted is not disturbed.
+        reader, writer = open_ones[0]
+        writer.write(request(json.dumps(BODY).encode()))
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        for _, writer in open_ones:
+            writer.close()
+
+
 async def test_a_second_request_on_a_connection_may_have_a_head_of_its_own() -> None:
     # Both heads together are over the limit, neither is alone.
     body = json.dumps(BODY).encode()

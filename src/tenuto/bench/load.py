@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -244,15 +245,31 @@ class _Answer:
         return None if self.stop_reason else "the stream broke off"
 
 
+# In the order of their tests: the first class that an error has counts.
+_KINDS: Final = (
+    (httpx2.ConnectTimeout, f"cannot connect within {_CONNECT_S:g} s"),
+    (httpx2.TimeoutException, "no answer within --timeout"),
+    (httpx2.ConnectError, "cannot connect"),
+    (httpx2.NetworkError, "the connection broke"),
+    (httpx2.RemoteProtocolError, "the connection broke, or what came is not HTTP"),
+)
+
+
 def _reason(error: BaseException) -> str:
     """Return the kind of an error, and what the system says of it if that is below."""
-    name = type(error).__name__
     if isinstance(error, httpx2.ProxyError | httpx2.UnsupportedProtocol):
         # The transport's own words, which name the variable and the remedy.
-        return f"{name}: {' '.join(str(error).split())}"
+        return " ".join(str(error).split())
+    words = (words for kind, words in _KINDS if isinstance(error, kind))
+    name = next(words, type(error).__name__)
     below: list[BaseException] = [error]
     while below:
         each = below.pop()
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"{name}: its certificate is not trusted ({each.verify_message})"
+        if isinstance(each, ssl.SSLError):
+            # Its number is not one of the system's.
+            return f"{name}: TLS failed ({each.reason or 'no reason is given'})"
         if isinstance(each, OSError) and each.strerror:
             # The library adds the address to the words of the system.
             number = each.errno or 0

@@ -209,7 +209,11 @@ def bench(
 
 
 def _hint(failure: str) -> str:
-    if failure.startswith("ConnectError"):
+    if "TLS failed" in failure:
+        return "; does the server there speak http:// only?"
+    if "certificate" in failure:
+        return "; SSL_CERT_FILE names a file of certificates to trust"
+    if failure.startswith("cannot connect"):
         return "; is a server running there? `tenuto serve` starts one"
     if failure.startswith("401"):
         return "; set TENUTO_API_KEY"
