@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -337,6 +338,24 @@ async def test_a_job_that_killed_the_worker_twice_is_refused(workers: Workers) -
                 await answer(engine, a_job("a bad step"))
         assert await answer(engine, a_job("a good one")) == " ok"
         assert (await engine.ping()).restarts == 2
+
+
+async def test_a_refusal_does_not_tell_another_key_who_asked_the_same(workers: Workers) -> None:
+    from tenuto.engine.base import JobKillsEngine
+
+    workers(*[failing(KILLED_BY)] * 4)
+    async with running() as engine:
+        for key in ("one", "two"):
+            bad = replace(a_job("a bad step"), key=key)
+            for _ in range(2):
+                # Not refused: the worker is given it, as if nobody had ever sent it.
+                with pytest.raises(EngineFailed) as caught:
+                    await answer(engine, bad)
+                assert not isinstance(caught.value, JobKillsEngine)
+            with pytest.raises(JobKillsEngine):
+                await answer(engine, bad)
+        assert await answer(engine) == " ok"
+        assert (await engine.ping()).restarts == 4
 
 
 async def test_a_prompt_that_cannot_be_read_is_refused_the_second_time(workers: Workers) -> None:

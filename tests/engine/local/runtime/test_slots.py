@@ -39,3 +39,14 @@ def test_there_is_none_while_all_are_busy() -> None:
     assert slots.take("two", [1]) is None
     slots.release(taken[0], "one")
     assert slots.take("two", [1]) is not None
+
+
+def test_a_prompt_that_only_begins_as_all_do_leaves_the_tenants_other_prompts() -> None:
+    slots = Slots(2)
+    long, other = list(range(100)), [0, 1, *range(200, 298)]
+    for prompt, again in ((long, False), (other, False), (long, True), (other, True)):
+        taken = slots.take("one", prompt)
+        assert taken is not None
+        slot, reads = taken
+        assert reads == again
+        slots.release(slot, "one")

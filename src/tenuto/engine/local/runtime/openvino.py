@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from tenuto.engine.local.runtime.base import (
     Written,
     context_of,
 )
+from tenuto.engine.local.runtime.filler import Filler
 from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
 from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
 from tenuto.engine.local.runtime.temporary import NoFolder, writable
@@ -55,6 +57,9 @@ _TURN_ENDS: Final = frozenset(
 
 # Blocks that are never promised to a completion, so that the scheduler always has room to move.
 _SPARE_BLOCKS: Final = 8
+
+# Jobs are numbered from 0 on.
+_FIRST_FILLER: Final = 2**63
 
 
 class OpenVinoRuntime:
@@ -109,7 +114,8 @@ class OpenVinoRuntime:
         self.shares_prefixes = load.prefix_cache == "shared"
         scheduler.enable_prefix_caching = self.shares_prefixes
         scheduler.max_num_batched_tokens = load.batch_tokens
-        scheduler.max_num_seqs = load.max_running
+        # One more for the filler.
+        scheduler.max_num_seqs = load.max_running + 1
         # Its own choice would be the machine's cores, not the container's.
         self.threads = load.threads or physical_cores()
         # Bound to cores, its threads wait for whatever else runs there while other cores are idle:
@@ -136,6 +142,9 @@ class OpenVinoRuntime:
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._handles: dict[int, Any] = {}
         self._steps = 0
+        self._filler = None if self.shares_prefixes else Filler(load.batch_tokens)
+        self._filler_keys = itertools.count(_FIRST_FILLER)
+        self._filling: Any = None
         # Without being asked for them, the library gives zeros for log probabilities.
         self._scored: set[int] = set()
 
@@ -165,10 +174,7 @@ class OpenVinoRuntime:
         tenant: str = "",
     ) -> None:
         """See `Runtime.begin`."""
-        config = self._genai.GenerationConfig()
-        config.max_new_tokens = max_tokens
-        config.set_eos_token_id(min(self._ends))
-        config.stop_token_ids = self._ends
+        config = self._config(max_tokens)
         config.rng_seed = sampling.seed
         # The library refuses 0 for either, and computes in single precision, where less than
         # this is as good as 0: always the likeliest token.
@@ -182,8 +188,27 @@ class OpenVinoRuntime:
         if sampling.logprobs is not None:
             config.logprobs = 1
             self._scored.add(key)
-        ids = self._ov.Tensor(self._np.array([prompt], dtype=self._np.int64))
-        self._handles[key] = self._pipeline.add_request(key, ids, config)
+        self._handles[key] = self._pipeline.add_request(key, self._tensor(prompt), config)
+        if self._filler is not None:
+            self._filler.begin(key, prompt)
+
+    def _config(self, max_tokens: int) -> Any:
+        config = self._genai.GenerationConfig()
+        config.max_new_tokens = max_tokens
+        config.set_eos_token_id(min(self._ends))
+        config.stop_token_ids = self._ends
+        return config
+
+    def _tensor(self, ids: Sequence[int]) -> Any:
+        return self._ov.Tensor(self._np.array([ids], dtype=self._np.int64))
+
+    def _fill(self) -> None:
+        """Add the filler of the next step, whose one token nobody reads."""
+        ids = self._filler.next_step(self._handles) if self._filler is not None else []
+        if ids:
+            key, config = next(self._filler_keys), self._config(1)
+            # Dropping the handle would cancel it.
+            self._filling = self._pipeline.add_request(key, self._tensor(ids), config)
 
     def cancel(self, key: int) -> None:
         """See `Runtime.cancel`."""
@@ -197,6 +222,7 @@ class OpenVinoRuntime:
     def step(self) -> list[Delta]:
         """See `Runtime.step`."""
         if self._pipeline.has_non_finished_requests():
+            self._fill()
             try:
                 self._pipeline.step()
             except RuntimeError as error:
@@ -235,6 +261,8 @@ class OpenVinoRuntime:
         keys = list(self._handles)
         for key in keys:
             self.cancel(key)
+        if self._filling is not None:
+            self._filling.cancel()
         return [Delta(key, b"", 0, "broke") for key in keys]
 
     def _written(self, output: Any) -> tuple[Written, ...]:

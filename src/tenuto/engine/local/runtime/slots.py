@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+# As in the library's own choice. All prompts begin alike, with the first words of a template.
+_LEAST_LIKENESS: Final = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -39,15 +43,15 @@ class Slots:
     def take(self, tenant: str, prompt: Sequence[int]) -> tuple[Slot, bool] | None:
         """Returns a free slot, and whether its cache may be read; None if all are busy.
 
-        It is the tenant's own slot whose prompt begins most like this one, or else the one that
-        was not used for the longest time.
+        It is the tenant's own slot whose prompt begins most like this one, if the likeness is
+        worth what else is in there, or else the one that was not used for the longest time.
         """
         free = [slot for slot in self._slots if not slot.busy]
         if not free:
             return None
         own = [(_shared(slot.prompt, prompt), slot) for slot in free if slot.tenant == tenant]
         most, slot = max(own, key=lambda pair: pair[0], default=(0, free[0]))
-        if most == 0:
+        if most <= _LEAST_LIKENESS * len(prompt):
             slot = min(free, key=lambda slot: slot.used)
         self._jobs += 1
         reads = slot.tenant == tenant
