@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from benchmarks.tenants import PrefixCache, Runtime
 from tenuto.engine.base import Finish, Job
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.prompt.turns import parse_prompt
-from tests.engine.contract import PROMPT, EngineContract, write
+from tests.engine.contract import PROMPT, write
 from tests.engine.local.test_engine import BOTH, of_runtime, started
 
 pytestmark = pytest.mark.anyio
@@ -26,22 +25,6 @@ async def cached(engine: LocalEngine, key: str, prompt: str) -> int:
     assert usage is not None
     assert usage.cached_tokens is not None
     return usage.cached_tokens
-
-
-class TestOpenVinoThatKeepsKeysApartKeepsTheContract(EngineContract):
-    """Its steps are filled up."""
-
-    @pytest.fixture(scope="class")
-    async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
-        engine = await started(of_runtime("openvino", prefix_cache="per_key", model=endless_model))
-        yield engine
-        await engine.aclose()
-
-    @pytest.fixture
-    async def mortal(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
-        engine = await started(of_runtime("openvino", prefix_cache="off", model=endless_model))
-        yield engine
-        await engine.aclose()
 
 
 async def test_fillers_take_no_place_from_jobs(endless_model: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,12 @@ class TestOpenVinoKeepsTheContract(RuntimeContract):
     def test_a_running_job_writes_at_every_step(self, endless: Runtime) -> None:
         # The parts of the prompt are a token shorter each: that one is the running job's.
         assert beside_a_long_prompt(endless) == [1] * 4
+
+
+class TestOpenVinoWithFillersKeepsTheContract(TestOpenVinoKeepsTheContract):
+    @classmethod
+    def make(cls, wanted: Load) -> Runtime:
+        return made(OpenVinoRuntime, replace(wanted, prefix_cache="per_key"))
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,40 @@ def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
     assert runtime.most_logprobs == 0
     runtime.begin(0, runtime.encode(TEXT), 2, ANY)
     assert all(delta.cached is None for delta in run(runtime, {0})[0])
+
+
+class _Counted:
+    """A pipeline that says how many tokens of prompts it was given since this was last asked."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+        self._tokens = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipeline, name)
+
+    def add_request(self, key: int, ids: Any, config: Any) -> Any:
+        self._tokens += ids.shape[1]
+        return self._pipeline.add_request(key, ids, config)
+
+    def tokens(self) -> int:
+        tokens, self._tokens = self._tokens, 0
+        return tokens
+
+
+@pytest.mark.parametrize("prefix_cache", ["per_key", "off"])
+def test_the_length_of_a_prompt_does_not_show_in_the_size_of_its_step(prefix_cache: str) -> None:
+    # A step of a size that was computed lately is sooner done, whoever sent the prompts in it.
+    runtime = made(OpenVinoRuntime, replace(load(), prefix_cache=prefix_cache))
+    counted = _Counted(runtime._pipeline)
+    runtime._pipeline = counted
+    token = runtime.encode("a")[-1]
+    sizes = []
+    for key, length in enumerate((1, 31, 32, 33, 40, 41)):
+        runtime.begin(key, [token] * length, 1, GREEDY)
+        run(runtime, {key})
+        sizes.append(counted.tokens())
+    assert sizes == [32, 32, 64, 64, 64, 64]
 
 
 def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
