@@ -3,9 +3,10 @@
     python -m benchmarks.tenants
     python -m benchmarks.tenants --runtime llamacpp --prefix-cache per_key --pairs 200
 
-`tenuto serve` runs with the built-in model, one thread and two API keys. Each key keeps a request
-of its own in flight all the time. Beside these, the victim asks a prompt, and the attacker asks
-that prompt and one that nobody asked, in either order: a pair. Each answer has one token.
+`tenuto serve` runs with the built-in model, one thread and two API keys. Each key asks prompts of
+its own all the time, with pauses of up to 0.1 s. Beside these, the victim asks a prompt, and the
+attacker asks that prompt and one that nobody asked, in either order: a pair. Each answer has one
+token.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ async def ask(client: httpx2.AsyncClient, key: str, prompt: str) -> Asked:
 
 @contextlib.asynccontextmanager
 async def load(client: httpx2.AsyncClient) -> AsyncGenerator[None, None]:
-    """Each key's own requests, one after another until the end."""
+    """Send each key's own requests, one after another until the end."""
 
     async def keep_asking(key: str) -> None:
         chooser = random.Random(key)
