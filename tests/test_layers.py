@@ -53,16 +53,19 @@ TABLE: Mapping[str, May] = {
     "settings_client": may("settings_variables"),
     "settings_upstreams": may(libraries="annotated_types"),
     "wire": may("wire", libraries="pydantic"),
+    "wire.long_json": may("wire.long_text", libraries="pydantic_core"),
+    "slices": may(),
     "prompt": may("prompt", "wire.errors", "wire.long_text"),
     "engine": may("engine.base", "prompt"),
     "engine.base": may("prompt"),
     "engine.registry": may("engine", "settings", "settings_upstreams"),
     "engine.upstream": may(
-        *("engine.base", "engine.upstream", "prompt", "wire.backoff", "wire.event_source")
+        *("engine.base", "engine.upstream", "prompt", "slices"),
+        *("wire.backoff", "wire.event_source", "wire.long_json", "wire.long_text"),
     ),
     "engine.upstream.connection": may(
         *("engine.base", "engine.upstream", "version", "wire.backoff"),
-        libraries="aiohttp pydantic_core yarl",
+        libraries="aiohttp yarl",
     ),
     "engine.upstream.failures": may("engine.base", "engine.upstream"),
     "engine.upstream.json_text": may(libraries="pydantic_core"),
@@ -80,7 +83,10 @@ TABLE: Mapping[str, May] = {
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
-    "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings"),
+    "engine.local.engine": may(
+        "engine.base", "engine.local", "prompt", "settings", "slices", "wire.long_text"
+    ),
+    "engine.local.long_frames": may("engine.local", "wire.long_json", "wire.long_text"),
     # What runs in the worker's process.
     "engine.local.worker": may("engine.local"),
     "engine.local.admission": may("engine.local"),
@@ -98,7 +104,7 @@ TABLE: Mapping[str, May] = {
     "stream": may("engine.base", "prompt", "stream", "wire"),
     "server": may(
         *("engine.base", "engine.registry", "interruption", "prompt", "server", "settings"),
-        *("stream", "version", "wire"),
+        *("slices", "stream", "version", "wire"),
         libraries="httptools starlette uvicorn",
     ),
     "client": may(

@@ -25,7 +25,7 @@ from tenuto.prompt.turns import (
     with_remedy,
 )
 from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.long_text import PIECE_BYTES, LongText
+from tenuto.wire.long_text import PIECE_BYTES, LongText, Rope, Text
 
 _HUMAN: Final = HUMAN.encode()
 _ASSISTANT: Final = ASSISTANT.encode()
@@ -62,20 +62,22 @@ class LongPrompt(Prompt):
     @property
     def system(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
-        return self._source.data[: self._marks[0]].decode() if self._marks else ""
+        start, end = self.system_span()
+        return self._source.data[start:end].decode()
 
     @property
     def turns(self) -> tuple[Turn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
         data = self._source.data
         return tuple(
-            Turn(human=human, text=data[start:end].decode()) for human, start, end in self._spans()
+            Turn(human=human, text=data[start:end].decode()) for human, start, end in self.spans()
         )
 
     @property
     def prefill(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """See `Prompt`."""
-        return self._source.data[self._end_of_mark(-1) :].decode() if self._marks else ""
+        start, end = self.prefill_span()
+        return self._source.data[start:end].decode()
 
     @property
     def size(self) -> int:
@@ -89,12 +91,16 @@ class LongPrompt(Prompt):
 
     def spoken_size(self) -> int:
         """See `Prompt`."""
-        data, marks = self._source.data, self._marks
-        if not marks:
+        data = self._source.data
+        if not self._marks:
             return len(data)
-        parts = [(0, marks[0]), *(span[1:] for span in self._spans())]
-        parts.append((self._end_of_mark(-1), len(data)))
-        return sum(len(data[start:end].strip()) for start, end in parts)
+        turns = sum(_stripped_size(data, start, end) for _, start, end in self.spans())
+        ends = (self.system_span(), self.prefill_span())
+        return turns + sum(_stripped_size(data, start, end) for start, end in ends)
+
+    def whole(self) -> Text:
+        """See `Prompt`."""
+        return Rope((self._source, 0, len(self._source.data)))
 
     def pieces(self) -> Iterator[str]:
         """See `Prompt`."""
@@ -102,11 +108,25 @@ class LongPrompt(Prompt):
 
     def question(self) -> Iterator[str]:
         """See `Prompt`."""
-        humans = [span for span in self._spans() if span[0]]
+        humans = [span for span in self.spans() if span[0]]
         return self._source.pieces(*humans[-1][1:]) if humans else self.pieces()
 
-    def _spans(self) -> Iterator[tuple[bool, int, int]]:
-        """The turns: whether it is Human's, where its text begins, and where it ends."""
+    @property
+    def source(self) -> LongText:
+        """The sanitised text, which the offsets of the spans are in."""
+        return self._source
+
+    def system_span(self) -> tuple[int, int]:
+        """Return where the system text begins and ends."""
+        return 0, self._marks[0] if self._marks else 0
+
+    def prefill_span(self) -> tuple[int, int]:
+        """Return where the beginning of the answer begins and ends."""
+        end = len(self._source.data)
+        return (self._end_of_mark(-1) if self._marks else end), end
+
+    def spans(self) -> Iterator[tuple[bool, int, int]]:
+        """Yield of each turn whether it is Human's, where its text begins, and where it ends."""
         for index in range(len(self._marks) - 1):
             human = self._source.data.startswith(_HUMAN, self._marks[index])
             yield human, self._end_of_mark(index), self._marks[index + 1]
@@ -115,6 +135,18 @@ class LongPrompt(Prompt):
         start = self._marks[index]
         human = self._source.data.startswith(_HUMAN, start)
         return start + len(_HUMAN if human else _ASSISTANT)
+
+
+def _stripped_size(data: bytes | bytearray, start: int, end: int) -> int:
+    """Return the length of a span without the white space at its ends."""
+    while start < end and not (left := data[start : min(start + PIECE_BYTES, end)].lstrip()):
+        start += PIECE_BYTES
+    if start >= end:
+        return 0
+    start = min(start + PIECE_BYTES, end) - len(left)
+    while not (right := data[max(start, end - PIECE_BYTES) : end].rstrip()):
+        end -= PIECE_BYTES
+    return max(start, end - PIECE_BYTES) + len(right) - start
 
 
 def parse_long_prompt(source: LongText, most_turns: int) -> Generator[None, None, Prompt]:

@@ -8,9 +8,11 @@ answer, which may not end in white space.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tenuto.prompt.turns import Prompt
+from tenuto.wire.long_text import Rope, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class Chat:
             begins with white space of its own, which the caller has already.
     """
 
-    system: str
-    turns: tuple[tuple[str, str], ...]
-    prefill: str = ""
-    gap: str = ""
+    system: Text
+    turns: tuple[tuple[str, Text], ...]
+    prefill: Text = ""
+    gap: Text = ""
 
 
 def to_chat(prompt: Prompt) -> Chat:
@@ -74,9 +76,7 @@ class Continuation:
     """
 
     def __init__(self, chat: Chat, *, repeated: bool) -> None:
-        self._expected = chat.prefill.lstrip() if repeated else ""
-        # How much of it the answer has repeated.
-        self._repeated = 0
+        self._prefill = _Prefill(chat.prefill) if repeated else None
         # What the completion begins with when its first character that is no white space comes;
         # None if white space at its beginning is part of it.
         self._opening: str | None = "" if chat.gap else None if chat.prefill else " "
@@ -86,31 +86,29 @@ class Continuation:
         """Takes some of the answer; returns what of the completion it decides."""
         if self._begun:
             return text
-        if self._repeated < len(self._expected):
-            text = self._past_prefill(text)
+        if self._prefill is not None:
+            text = self._past_prefill(self._prefill, text)
         return self._begin(text)
 
     def end(self) -> str:
         """The answer has ended; returns what was held back."""
-        if self._begun or not 0 < self._repeated < len(self._expected):
+        if self._begun or self._prefill is None:
             return ""
-        return self._begin(self._otherwise())
+        self._opening = " "
+        return self._begin(self._prefill.repeated())
 
-    def _past_prefill(self, text: str) -> str:
+    def _past_prefill(self, prefill: _Prefill, text: str) -> str:
         """Take the prefill away; return what follows it, or all of an answer that differs."""
-        if self._repeated == 0:
-            text = text.lstrip()
-        left = len(self._expected) - self._repeated
-        if self._expected.startswith(text[:left], self._repeated):
-            self._repeated += len(text[:left])
-            return text[left:]
-        return self._otherwise() + text
-
-    def _otherwise(self) -> str:
-        """The answer differs from the prefill: then all of it is the completion."""
-        held = self._expected[: self._repeated]
-        self._expected, self._opening = "", " "
-        return held
+        rest = prefill.without(text)
+        if rest is None:
+            # It answered otherwise: then that is the answer.
+            self._opening = " "
+            text = prefill.repeated() + text
+        else:
+            text = rest
+        if rest is None or prefill.is_repeated:
+            self._prefill = None
+        return text
 
     def _begin(self, text: str) -> str:
         if self._opening is not None:
@@ -120,3 +118,55 @@ class Continuation:
             text = text and self._opening + text
         self._begun = bool(text)
         return text
+
+
+class _Prefill:
+    """Compares a prefill with the beginning of an answer, as far as that has come.
+
+    Args:
+        text: The prefill, not blank. White space at its beginning does not count.
+    """
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self._pieces = self._stripped_pieces()
+        self._piece = next(self._pieces)
+        self._at = 0
+        self._length = 0
+        self.is_repeated = False
+
+    def without(self, text: str) -> str | None:
+        """Return what of the next text is not of the prefill; None if it differs from it."""
+        if self._length == 0:
+            text = text.lstrip()
+        position = 0
+        while position < len(text) and not self.is_repeated:
+            part = text[position : position + len(self._piece) - self._at]
+            if not self._piece.startswith(part, self._at):
+                self._length -= position
+                return None
+            self._at += len(part)
+            self._length += len(part)
+            position += len(part)
+            if self._at == len(self._piece):
+                self._piece, self._at = next(self._pieces, ""), 0
+                self.is_repeated = not self._piece
+        return text[position:]
+
+    def repeated(self) -> str:
+        """Return as much of it as the answer has repeated before the text that differs."""
+        texts, left = list[str](), self._length
+        for piece in self._stripped_pieces():
+            if not left:
+                break
+            texts.append(piece[:left])
+            left -= len(texts[-1])
+        return "".join(texts)
+
+    def _stripped_pieces(self) -> Iterator[str]:
+        begun = False
+        for piece in self._text.pieces() if isinstance(self._text, Rope) else [self._text]:
+            text = piece if begun else piece.lstrip()
+            if text:
+                begun = True
+                yield text

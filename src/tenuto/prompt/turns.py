@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Final
 
 from tenuto.wire.errors import InvalidRequest
+from tenuto.wire.long_text import Text
 
 HUMAN: Final = "\n\nHuman:"
 ASSISTANT: Final = "\n\nAssistant:"
@@ -69,6 +70,10 @@ class Prompt:
         """Return the bytes of what is said, without marks and without white space around it."""
         texts = (self.system, *(turn.text for turn in self.turns), self.prefill)
         return sum(len(text.strip().encode()) for text in texts) if self.turns else self.size
+
+    def whole(self) -> Text:
+        """Return the text as one, without copying a long one."""
+        return self.text
 
     def pieces(self) -> Iterator[str]:
         """Yield the text in pieces, each of which is handled in no time."""

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from tenuto.server.body_budget import Reservation
-from tenuto.server.slices import Slices
 from tenuto.settings import LimitSettings
+from tenuto.slices import Slices
 from tenuto.wire.errors import RequestTimeout, RequestTooLarge
 from tenuto.wire.field_limits import FieldLimits
 from tenuto.wire.json_object import read_object

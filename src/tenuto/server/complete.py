@@ -28,8 +28,8 @@ from tenuto.server.request_log import RequestRecord
 from tenuto.server.response_headers import with_headers
 from tenuto.server.responses import JsonResponse, send_parts
 from tenuto.server.shutdown import Shutdown
-from tenuto.server.slices import Slices
 from tenuto.settings import Settings
+from tenuto.slices import Slices
 from tenuto.stream.extensions import extended
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import collect, job_of, run

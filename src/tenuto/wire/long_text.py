@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 PIECE_BYTES: Final = 64 * 1024
 """Most bytes that are handled without letting other requests go on: less than a millisecond."""
@@ -61,3 +61,62 @@ def character_start(data: bytes | bytearray, at: int) -> int:
     while 0 < at < len(data) and data[at] & 0xC0 == 0x80:
         at -= 1
     return at
+
+
+class Rope:
+    """A text put together of other texts, of which nothing is copied.
+
+    Args:
+        parts: Texts, and spans of long ones: the text, and the byte offsets where the span starts
+            and ends. One of them at least is not empty.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, *parts: str | tuple[LongText, int, int]) -> None:
+        self._parts = parts
+
+    def __str__(self) -> str:
+        """Return the whole text at once."""
+        return "".join(self.pieces())
+
+    def __repr__(self) -> str:
+        """Return its size: a text may be a prompt, which stays out of logs."""
+        return f"<Rope of {self.size} bytes>"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, str | Rope) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    @property
+    def size(self) -> int:
+        """The length of the text in bytes of UTF-8."""
+        return sum(
+            len(part.encode()) if isinstance(part, str) else part[2] - part[1]
+            for part in self._parts
+        )
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text in pieces of whole characters."""
+        for part in self._parts:
+            if isinstance(part, str):
+                yield part
+            else:
+                source, start, end = part
+                yield from source.pieces(start, end)
+
+    @staticmethod
+    def joined(*texts: Text) -> Text:
+        """Join texts; the result is long if one of them is."""
+        parts: list[str | tuple[LongText, int, int]] = []
+        for text in texts:
+            parts += text._parts if isinstance(text, Rope) else [text]
+        if any(isinstance(text, Rope) for text in texts):
+            return Rope(*parts)
+        return "".join(part for part in parts if isinstance(part, str))
+
+
+Text: TypeAlias = str | Rope
+"""A text that may be long."""

@@ -13,7 +13,9 @@ from benchmarks import tenants
 from benchmarks.tenants import PrefixCache, Runtime
 from tenuto.engine.base import Finish, Job
 from tenuto.engine.local.engine import LocalEngine
+from tenuto.engine.local.frames import Submit
 from tenuto.prompt.turns import parse_prompt
+from tenuto.slices import finish
 from tests.engine.contract import PROMPT, write
 from tests.engine.local.test_engine import BOTH, of_runtime, started
 
@@ -133,12 +135,15 @@ async def test_times_tell_what_others_asked_only_where_the_cache_is_shared(
 async def test_the_worker_is_not_told_the_key() -> None:
     engine = await started(of_runtime("llamacpp"))
     try:
-        one = engine._submit(0, Job(PROMPT, 1, key="sk-one"), False)
-        again = engine._submit(1, Job(PROMPT, 1, key="sk-one"), False)
-        two = engine._submit(2, Job(PROMPT, 1, key="sk-two"), False)
-        assert one.tenant == again.tenant != two.tenant
-        assert "sk-one" not in repr(one)
-        assert engine._submit(3, Job(PROMPT, 1), False).tenant == ""
+        tenants_of = []
+        for number, key in enumerate(("sk-one", "sk-one", "sk-two", None)):
+            frame = finish(engine._submit(number, Job(PROMPT, 1, key=key), False))
+            assert isinstance(frame, Submit)
+            assert "sk-one" not in repr(frame)
+            tenants_of.append(frame.tenant)
+        one, again, two, none = tenants_of
+        assert one == again != two
+        assert none == ""
     finally:
         await engine.aclose()
 

@@ -11,6 +11,7 @@ from tenuto.engine.base import FieldRefused, Job
 from tenuto.engine.upstream.messages import MessagesTarget
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings_upstreams import MessagesUpstream
+from tenuto.slices import finish
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, Caller, caller_of
 from tests.engine.upstream.scripted import ScriptedServer, event, scripted_server, stream, whole
@@ -286,7 +287,7 @@ async def test_thinking_is_switched_off_where_it_can_be(
 
 def test_a_seed_is_refused() -> None:
     with pytest.raises(FieldRefused, match="seed: claude-haiku-4-5 takes none"):
-        MessagesTarget().ask(Job(parse_prompt(HI), 5, model=OLD, seed=1))
+        finish(MessagesTarget().ask(Job(parse_prompt(HI), 5, model=OLD, seed=1)))
 
 
 @both_ways
@@ -376,7 +377,7 @@ async def test_a_refusal_keeps_its_status_and_its_words(
 
 
 def test_a_raw_prompt_is_one_question() -> None:
-    asked = MessagesTarget().ask(Job(raw_prompt("Once upon"), 5, model=OLD))
+    asked = finish(MessagesTarget().ask(Job(raw_prompt("Once upon"), 5, model=OLD)))
     assert asked.body["messages"] == [{"role": "user", "content": "Once upon"}]
 
 

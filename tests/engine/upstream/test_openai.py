@@ -12,6 +12,7 @@ from tenuto.engine.base import FieldRefused, Job
 from tenuto.engine.upstream.openai import OpenAITarget
 from tenuto.prompt.turns import parse_prompt
 from tenuto.settings_upstreams import OpenAIUpstream
+from tenuto.slices import finish
 from tests.engine.upstream.callers import HI, Caller, caller_of
 from tests.engine.upstream.scripted import (
     RESET,
@@ -131,9 +132,9 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
 
 def test_a_seed_goes_along_where_the_server_takes_it() -> None:
     job = Job(parse_prompt(HI), 5, seed=4, model="gpt")
-    assert OpenAITarget().ask(job).body["seed"] == 4
+    assert finish(OpenAITarget().ask(job)).body["seed"] == 4
     with pytest.raises(FieldRefused, match="seed: gpt takes none"):
-        OpenAITarget(takes_seed=False).ask(job)
+        finish(OpenAITarget(takes_seed=False).ask(job))
 
 
 @both_ways

@@ -21,6 +21,7 @@ from tenuto.engine.upstream.messages import MessagesTarget
 from tenuto.engine.upstream.openai import OpenAITarget
 from tenuto.engine.upstream.reading import Manner, pieces_of
 from tenuto.prompt.turns import human_turn, parse_prompt
+from tenuto.slices import finish
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Kind, Transcript
 
 PROMPT = parse_prompt(human_turn("Hi"))
@@ -46,11 +47,11 @@ def manner_of(kind: Kind, *, chat: bool = True, streamed: bool = True) -> Manner
     job = Job(PROMPT, 50, model="any", stream=streamed)
     match kind:
         case "messages":
-            return MessagesTarget().ask(job).manner
+            return finish(MessagesTarget().ask(job)).manner
         case "openai":
-            return OpenAITarget(chat=chat).ask(job).manner
+            return finish(OpenAITarget(chat=chat).ask(job)).manner
         case "tenuto":
-            return completions.ask(job).manner
+            return finish(completions.ask(job)).manner
 
 
 def pieces(manner: Manner, *parts: bytes) -> list[Piece]:

@@ -8,7 +8,7 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from importlib import resources
@@ -31,13 +31,17 @@ from tenuto.engine.base import (
     TokenLogprob,
 )
 from tenuto.engine.local import frames, ir, model_file
+from tenuto.engine.local.long_frames import with_texts
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.supervisor import Process, Supervisor
 from tenuto.engine.local.suspects import Present, Suspects, Verdict
-from tenuto.prompt.render import to_chat
+from tenuto.prompt.long_render import chat_steps
+from tenuto.prompt.render import Chat
 from tenuto.prompt.turns import Prompt
 from tenuto.settings import LocalSettings
+from tenuto.slices import Slices
+from tenuto.wire.long_text import Rope, Text
 
 _log = logging.getLogger("tenuto.engine")
 
@@ -129,6 +133,7 @@ class LocalEngine:
         # Without it, a tenant's name could be found from a guessed key.
         self._salt = secrets.token_bytes(16)
         self._most_logprobs = 0
+        self._slices = Slices()
         self._suspects = Suspects(time.monotonic)
         # Held by the one job that is on trial.
         self._trial = asyncio.Lock()
@@ -150,15 +155,20 @@ class LocalEngine:
         on_trial = await self._wait_for_trial(job)
         running = _Running(job, on_trial, self._suspects.trial_tokens(job) if on_trial else 0)
         try:
-            worker = await self._wait_for_worker()
-            self._check_logprobs(job)
-            # Without turns there is nothing for a template: the text itself is to be continued.
-            chats = self._chat and job.prompt.has_turns
-            self._check_length(job.prompt, chats=chats)
-            # From here to the sending no `await`: the worker could be another one after it.
             key = next(self._keys)
+            while True:
+                worker = await self._wait_for_worker()
+                self._check_logprobs(job)
+                # Without turns there is nothing for a template: the text itself is to be continued.
+                chats = self._chat and job.prompt.has_turns
+                self._check_length(job.prompt, chats=chats)
+                frame = await self._slices.run(self._submit(key, job, chats), job.prompt.size)
+                # While a long prompt was written as a frame, the worker may have been replaced.
+                if worker is await self._wait_for_worker():
+                    break
+            # From here to the sending no `await`, for the same reason.
             self._jobs[key] = running
-            worker.send(self._submit(key, job, chats))
+            worker.send(frame)
         except BaseException:
             self._end_trial(running)
             raise
@@ -202,22 +212,29 @@ class LocalEngine:
             settings.prefix_cache,
         )
 
-    def _submit(self, key: int, job: Job, chats: bool) -> frames.Submit:
+    def _submit(
+        self, key: int, job: Job, chats: bool
+    ) -> Generator[None, None, frames.Submit | frames.Encoded]:
+        """Make the frame of a job, in steps; one with a long prompt is encoded."""
         # The runtime's own default seed is 0: all would get the same "random" text.
         seed = secrets.randbits(64) if job.seed is None else job.seed
-        messages, text = _messages(job.prompt) if chats else (None, job.prompt.text)
-        return frames.Submit(
+        messages: list[tuple[str, Text]] | None = None
+        text = job.prompt.whole()
+        if chats:
+            messages, text = _messages((yield from chat_steps(job.prompt)))
+        frame = frames.Submit(
             key,
-            text,
+            "",
             job.max_tokens,
             job.temperature,
             job.top_p,
             job.top_k,
             seed,
-            messages,
+            None,
             job.logprobs,
             self._tenant(job.key),
         )
+        return (yield from with_texts(frame, text, messages))
 
     async def _wait_for_trial(self, job: Job) -> bool:
         """Wait until a job may begin. Returns whether it is on trial, and holds the lock for it."""
@@ -397,13 +414,12 @@ def built_in_model() -> Path:
     return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
 
 
-def _messages(prompt: Prompt) -> tuple[list[tuple[str, str]], str]:
+def _messages(chat: Chat) -> tuple[list[tuple[str, Text]], Text]:
     """What a chat template is given: roles and texts, the user's first, and the answer's start."""
-    chat = to_chat(prompt)
-    system = [("system", chat.system)] if chat.system else []
+    system: list[tuple[str, Text]] = [("system", chat.system)] if chat.system else []
     begins = bool(chat.turns) and chat.turns[0][0] == "user"
-    opening = [] if begins else [("user", "")]
-    return [*system, *opening, *chat.turns], chat.prefill + chat.gap
+    opening: list[tuple[str, Text]] = [] if begins else [("user", "")]
+    return [*system, *opening, *chat.turns], Rope.joined(chat.prefill, chat.gap)
 
 
 def _check(path: Path) -> str:

@@ -7,7 +7,7 @@ its fields. JSON rather than pickle: nothing that arrives can run.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
@@ -251,6 +251,24 @@ _FRAMES: dict[str, type[Frame]] = {
     )
 }
 _FIELDS = {frame: tuple(field.name for field in fields(frame)) for frame in _FRAMES.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A frame as bytes, in parts."""
+
+    parts: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, body: Sequence[bytes]) -> Encoded:
+        """Put the length before the parts of a frame's JSON."""
+        length = sum(map(len, body)).to_bytes(_LENGTH_BYTES, "big")
+        return cls((length, *body))
+
+
+def named_values(frame: Frame) -> dict[str, Any]:
+    """Return the fields of a frame in their order."""
+    return {name: getattr(frame, name) for name in _FIELDS[type(frame)]}
 
 
 def encode(frame: Frame) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local.frames import MOST_BYTES, Frame, FrameReader, encode
+from tenuto.engine.local.frames import MOST_BYTES, Encoded, Frame, FrameReader, encode
 
 _log = logging.getLogger("tenuto.engine")
 
@@ -86,10 +86,11 @@ class WorkerProcess:
             theirs.close()
         return cls(process, reader, writer)
 
-    def send(self, frame: Frame) -> None:
+    def send(self, frame: Frame | Encoded) -> None:
         """Sends a frame; does nothing when the worker is gone, which `frames` will tell."""
-        if not self._writer.is_closing():
-            self._writer.write(encode(frame))
+        for part in frame.parts if isinstance(frame, Encoded) else [encode(frame)]:
+            if not self._writer.is_closing():
+                self._writer.write(part)
 
     async def frames(self) -> AsyncIterator[Frame]:
         """All frames from the worker, until it is gone.

@@ -124,7 +124,8 @@ class Suspects:
     def _hash(self, job: Job) -> bytes:
         """A request that is sent again has the same, and another caller's has another."""
         digest = hashlib.blake2b(key=self._salt, digest_size=16)
-        digest.update(job.prompt.text.encode("utf-8", "surrogatepass"))
+        for piece in job.prompt.pieces():
+            digest.update(piece.encode("utf-8", "surrogatepass"))
         rest = replace(job, prompt=raw_prompt(""))
         digest.update(repr((rest, job.key)).encode("utf-8", "backslashreplace"))
         return digest.digest()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from tenuto.engine.base import Job, PromptRefused
-from tenuto.prompt.render import Chat, Continuation, to_chat
+from tenuto.prompt.long_render import chat_steps
+from tenuto.prompt.render import Chat, Continuation
+from tenuto.wire.long_text import Rope, Text
 
 Prefill = Literal["instruct", "refuse", "drop"]
 """What to do with a prefill where the model takes none: give it as an instruction, refuse the
 request, or leave it out."""
 
-_INSTRUCTION: Final = (
+_BEGIN_WITH: Final = (
     "Your answer must begin with exactly the text between the two lines below, and then go on from "
-    "there without repeating it.\n<beginning>\n{prefill}\n</beginning>"
+    "there without repeating it.\n<beginning>\n"
 )
+_END_OF_PREFILL: Final = "\n</beginning>"
+
+# A longer prefill is not searched for each of a thousand stop sequences.
+_SEARCHED_CHARS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +40,16 @@ class Question:
         warnings: What was changed or left out, for the caller.
     """
 
-    system: str
-    messages: list[dict[str, str]]
+    system: Text
+    messages: list[dict[str, Text]]
     prefilled: bool
-    repeated: str
+    repeated: Text
     continuation: Continuation
     warnings: tuple[str, ...]
 
 
-def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
-    """What a model that chats is asked for a job.
+def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Generator[None, None, Question]:
+    """Make a chat of a job. Yields between two pieces of work, returns the chat.
 
     Args:
         job: The job; its model is named in warnings.
@@ -52,12 +59,12 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
     Raises:
         PromptRefused: The model does not take such a prompt.
     """
-    chat = to_chat(job.prompt)
+    chat = yield from chat_steps(job.prompt)
     if not chat.turns or chat.turns[0][0] != "user":
         raise PromptRefused(
             f"prompt: the first Human turn has no text, and {job.model} does not answer without"
         )
-    messages = [{"role": side, "content": text} for side, text in chat.turns]
+    messages: list[dict[str, Text]] = [{"role": side, "content": text} for side, text in chat.turns]
     system, warnings = chat.system, tuple[str, ...]()
     prefilled = instructed = False
     if chat.prefill and takes_prefill:
@@ -69,15 +76,15 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Question:
             'prompt with "\\n\\nAssistant:"'
         )
     elif chat.prefill and prefill == "instruct":
-        instruction = _INSTRUCTION.format(prefill=chat.prefill)
-        system = f"{system}\n\n{instruction}" if system else instruction
+        before = f"\n\n{_BEGIN_WITH}" if system else _BEGIN_WITH
+        system = Rope.joined(system, before, chat.prefill, _END_OF_PREFILL)
         instructed = True
         warnings = (f"{job.model} takes no prefill; it was given as an instruction",)
     elif chat.prefill:
         warnings = (f"{job.model} takes no prefill; it was left out",)
         chat = Chat(chat.system, chat.turns)
     continuation = Continuation(chat, repeated=instructed)
-    repeated = chat.prefill if instructed else ""
+    repeated: Text = chat.prefill if instructed else ""
     return Question(system, messages, prefilled, repeated, continuation, warnings)
 
 
@@ -97,8 +104,13 @@ def sampling_of(job: Job) -> dict[str, float | int]:
     return sampling
 
 
-def may_begin_in(stop: str, text: str) -> bool:
-    """Whether a stop sequence stands in a text, or begins at its end and goes on behind it."""
+def may_begin_in(stop: str, text: Text) -> bool:
+    """Return whether a stop sequence stands in a text, or begins at its end and goes on behind it.
+
+    A long text may hold any: to search it would take too long.
+    """
+    if not isinstance(text, str) or len(text) > _SEARCHED_CHARS:
+        return True
     if stop in text:
         return True
     return any(text.endswith(stop[:length]) for length in range(1, min(len(stop), len(text) + 1)))

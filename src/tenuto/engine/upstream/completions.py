@@ -6,18 +6,19 @@ from typing import Any, Final
 
 from tenuto.engine.base import Finish, Job
 from tenuto.engine.upstream.chat import sampling_of
-from tenuto.engine.upstream.engine import Question
+from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.reading import Manner, Reading
 from tenuto.prompt.turns import HUMAN
 
 API_VERSION: Final = "2023-06-01"
 
 
-def ask(job: Job) -> Question:
-    """What a server of Text Completions is asked for a job."""
+def ask(job: Job) -> Steps:
+    """Make the request for a job. It copies nothing of the prompt, so that it has one step."""
+    yield from ()
     body: dict[str, Any] = {
         "model": job.model,
-        "prompt": job.prompt.text,
+        "prompt": job.prompt.whole(),
         "max_tokens_to_sample": job.max_tokens,
         "stream": job.stream,
     }

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Any, Final
@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from pydantic_core import to_json
 from yarl import URL
 
 from tenuto.engine.base import EngineFailed, Job, UpstreamError
@@ -136,18 +135,18 @@ class Connection:
             if session is not None:
                 await session.close()
 
-    def post(self, path: str, body: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+    def post(self, path: str, data: Sequence[bytes], headers: Mapping[str, str]) -> Answer:
         """The answer to a request, which is sent when its `async with` begins.
 
         Args:
             path: Below the base URL.
-            body: What is sent as JSON.
+            data: What is sent, in parts.
             headers: On top of those that every request has.
         """
-        return Answer(self, path, to_json(body), headers)
+        return Answer(self, path, data, headers)
 
     async def send(
-        self, path: str, data: bytes, headers: Mapping[str, str]
+        self, path: str, data: Sequence[bytes], headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         """Sends a request, and waits for the head of its answer.
 
@@ -173,13 +172,16 @@ class Connection:
             raise misconfigured(UNREACHABLE) from error
 
     async def _send(
-        self, url: URL, data: bytes, headers: Mapping[str, str]
+        self, url: URL, data: Sequence[bytes], headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        if len(data) > 1:
+            # The library takes no length from a body that comes in parts.
+            headers = {**headers, "content-length": str(sum(map(len, data)))}
         session = self._session or self._opened()
         assert self._connector is not None
         opened, task = self._connector.opened, asyncio.current_task()
         try:
-            return await session.post(url, data=data, headers=headers, allow_redirects=False)
+            return await session.post(url, data=_body(data), headers=headers, allow_redirects=False)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             # A kept connection that the server closed meanwhile says nothing of the server. It
             # has not answered, so the request may be sent again; once, and not on a kept one.
@@ -188,7 +190,7 @@ class Connection:
         finally:
             opened.discard(task)
         session = self._unpooled or self._opened_unpooled()
-        return await session.post(url, data=data, headers=headers, allow_redirects=False)
+        return await session.post(url, data=_body(data), headers=headers, allow_redirects=False)
 
     def _opened(self) -> aiohttp.ClientSession:
         self._connector = _Connector()
@@ -263,7 +265,7 @@ class Answer:
     """
 
     def __init__(
-        self, connection: Connection, path: str, data: bytes, headers: Mapping[str, str]
+        self, connection: Connection, path: str, data: Sequence[bytes], headers: Mapping[str, str]
     ) -> None:
         self._connection = connection
         self._request = path, data, headers
@@ -359,6 +361,18 @@ class Answer:
             retry_after=_sensible(retry_after_s(response.headers, time())),
             whose=self.whose,
         )
+
+
+def _body(data: Sequence[bytes]) -> bytes | AsyncIterator[bytes]:
+    """Return a body as the library takes it: a long one in parts, so that others go on."""
+    return data[0] if len(data) == 1 else _in_parts(data)
+
+
+async def _in_parts(data: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for part in data:
+        yield part
+        # Where the system takes all at once, the library goes on without waiting.
+        await asyncio.sleep(0)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tenuto.engine.base import FieldRefused, Job, Piece, Status
 from tenuto.engine.upstream.connection import Address, Connection
 from tenuto.engine.upstream.failures import Refusal
 from tenuto.engine.upstream.reading import Manner, pieces_of
 from tenuto.engine.upstream.room import tokens_that_fit
+from tenuto.slices import Slices
+from tenuto.wire.long_json import json_steps
 
 _STREAM_OPTIONS: Final = re.compile(r"stream_options|include_usage", re.IGNORECASE)
 
@@ -36,12 +38,17 @@ class Question:
     most: str = "max_tokens"
 
 
+Steps: TypeAlias = Generator[None, None, Question]
+"""Makes a question. Yields between two pieces of work, so that other requests go on."""
+
+
 class UpstreamEngine:
     """Asks one server.
 
     Args:
         address: Where it is.
-        ask: What it is asked for a job. Raises `EngineError` for one that it does not take.
+        ask: Makes the request for a job, in steps. Raises `EngineError` for one that the server
+            does not take.
         bearer: Whether a key is sent as `authorization: Bearer`, else as `x-api-key`.
         max_output_tokens: The most tokens that it is asked for; None: as many as the job says.
     """
@@ -49,7 +56,7 @@ class UpstreamEngine:
     def __init__(
         self,
         address: Address,
-        ask: Callable[[Job], Question],
+        ask: Callable[[Job], Steps],
         *,
         bearer: bool = False,
         max_output_tokens: int | None = None,
@@ -60,6 +67,7 @@ class UpstreamEngine:
         self._max_output_tokens = max_output_tokens
         self._takes_stream_options = True
         self._running = 0
+        self._slices = Slices()
 
     async def start(self) -> None:
         """Connects when the first job comes."""
@@ -70,14 +78,16 @@ class UpstreamEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        question = self._question(job)
+        size = job.prompt.size
+        question = await self._question(job, size)
         fitted = begun = False
         self._running += 1
         try:
             while True:
                 try:
+                    data = await self._slices.run(json_steps(question.body), size)
                     async with self._connection.post(
-                        question.path, question.body, question.headers
+                        question.path, data, question.headers
                     ) as answer:
                         pieces = pieces_of(answer, question.manner)
                         async with aclosing(pieces):
@@ -99,10 +109,10 @@ class UpstreamEngine:
         finally:
             self._running -= 1
 
-    def _question(self, job: Job) -> Question:
+    async def _question(self, job: Job, size: int) -> Question:
         if job.logprobs is not None:
             raise FieldRefused("logprobs", "they are not passed on from servers. Leave it out.")
-        question = self._ask(job)
+        question = await self._slices.run(self._ask(job), size)
         body, most = question.body, self._max_output_tokens
         if most is not None and body[question.most] > most:
             body[question.most] = most

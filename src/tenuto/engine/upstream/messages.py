@@ -14,7 +14,7 @@ from typing import Any, Final
 from tenuto.engine.base import FieldRefused, Finish, Job, Usage
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
 from tenuto.engine.upstream.chat import Prefill, as_chat, may_begin_in, sampling_of
-from tenuto.engine.upstream.engine import Question
+from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.reading import Manner, Reading, count_in
 
 API_VERSION: Final = "2023-06-01"
@@ -39,8 +39,8 @@ class MessagesTarget:
     prefill: Prefill = "instruct"
     known: Mapping[str, Any] | None = None
 
-    def ask(self, job: Job) -> Question:
-        """What the Messages API is asked for a job.
+    def ask(self, job: Job) -> Steps:
+        """Make the request for a job.
 
         Raises:
             PromptRefused: The model does not take such a prompt.
@@ -56,7 +56,7 @@ class MessagesTarget:
         if model != job.model:
             warnings.append(f"{model} is asked: its API has no names with brackets")
             job = replace(job, model=model)
-        chat = as_chat(job, takes_prefill=capabilities.prefill, prefill=self.prefill)
+        chat = yield from as_chat(job, takes_prefill=capabilities.prefill, prefill=self.prefill)
         # White space alone is refused there. A text that the answer repeats first would end it at
         # once. Those are matched here, as all of them are, on a stream that is left at a match.
         stops = [

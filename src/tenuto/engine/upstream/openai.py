@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tenuto.engine.base import FieldRefused, Finish, Job, Usage
 from tenuto.engine.upstream.chat import Prefill, as_chat, sampling_of
-from tenuto.engine.upstream.engine import Question
+from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.failures import broke_off, error_in
 from tenuto.engine.upstream.reading import Manner, Reading, count_in
 from tenuto.prompt.turns import HUMAN
@@ -43,8 +43,8 @@ class OpenAITarget:
     takes_seed: bool = True
     takes_stream_options: bool = True
 
-    def ask(self, job: Job) -> Question:
-        """What the server is asked for a job.
+    def ask(self, job: Job) -> Steps:
+        """Make the request for a job.
 
         Raises:
             UpstreamError: The model does not take such a prompt; status 400.
@@ -74,7 +74,7 @@ class OpenAITarget:
             body["user"] = job.user_id
         path, continuation = "/completions", None
         if self.chat:
-            chat = as_chat(job, takes_prefill=self.takes_prefill, prefill=self.prefill)
+            chat = yield from as_chat(job, takes_prefill=self.takes_prefill, prefill=self.prefill)
             system = [{"role": "system", "content": chat.system}] if chat.system else []
             body["messages"] = system + chat.messages
             if chat.prefilled:
@@ -85,7 +85,7 @@ class OpenAITarget:
             path, continuation = "/chat/completions", chat.continuation
             warnings = [*chat.warnings, *warnings]
         else:
-            body["prompt"] = job.prompt.text
+            body["prompt"] = job.prompt.whole()
         awaits_usage = self.takes_stream_options and body["stream"]
         if awaits_usage:
             body["stream_options"] = {"include_usage": True}

@@ -12,8 +12,18 @@ T = TypeVar("T")
 _AT_ONCE_BYTES = 1024
 
 
+def finish(steps: Generator[None, None, T]) -> T:
+    """Run a generator to its end at once; return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 class Slices:
-    """A turnstile: of all requests of a server, one does one slice in each round of the loop.
+    """A turnstile: of all requests of a server, or an engine, one does a slice in each round.
 
     Slices of many requests in one round would add up. Its methods share one event loop.
     """
@@ -31,8 +41,15 @@ class Slices:
             await asyncio.sleep(0)
         return result
 
-    async def run(self, steps: Generator[None, None, T]) -> T:
-        """Run a generator to its end, a turn for each of its steps; return what it returns."""
+    async def run(self, steps: Generator[None, None, T], size: int | None = None) -> T:
+        """Run a generator to its end, a turn for each of its steps; return what it returns.
+
+        Args:
+            steps: The work, which yields between two slices.
+            size: On how many bytes. Few are worked on at once, without an `await`; None for many.
+        """
+        if size is not None and size <= _AT_ONCE_BYTES:
+            return finish(steps)
         while True:
             async with self._turn:
                 try:

@@ -1,0 +1,67 @@
+"""The frame of a job with a long prompt is read as one that was written at once, in short steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tenuto.engine.base import Finish, Job, PromptTooLong
+from tenuto.engine.local.engine import LocalEngine
+from tenuto.engine.local.frames import Encoded, FrameReader, Submit
+from tenuto.engine.local.long_frames import with_texts
+from tenuto.prompt.long_render import chat_steps
+from tenuto.prompt.turns import raw_prompt
+from tenuto.settings import LocalSettings
+from tenuto.slices import finish
+from tests.prompt.long_texts import LARGE, MOST_STEP_S, long, longest_step
+
+pytestmark = pytest.mark.anyio
+
+FRAME = Submit(7, "", 5, 0.5, None, 3, 2**64 - 1, None, 0, "tenant")
+TEXT = 'Ünï\0"\\😀 ' * 30_000
+
+
+def test_the_worker_reads_what_was_written() -> None:
+    prompt = long(f"\n\nHuman: {TEXT}\n\nAssistant: Sure")
+    turns = finish(chat_steps(prompt)).turns
+
+    for messages in (None, [("system", "Be brief."), *turns]):
+        encoded = finish(with_texts(FRAME, prompt.whole(), messages))
+        assert isinstance(encoded, Encoded)
+        (frame,) = FrameReader().feed(b"".join(encoded.parts))
+        told = None if messages is None else [["system", "Be brief."], ["user", TEXT]]
+        assert frame == replace(FRAME, prompt=prompt.text, messages=told)
+
+
+def test_short_texts_stay_a_frame() -> None:
+    frame = finish(with_texts(FRAME, "a", [("user", "b")]))
+
+    assert frame == replace(FRAME, prompt="a", messages=[("user", "b")])
+
+
+@pytest.mark.parametrize("name", ["one emoji among letters", "turns", "turns of one side"])
+def test_no_step_keeps_the_loop(name: str) -> None:
+    prompt = long(LARGE[name])
+    turns = finish(chat_steps(prompt)).turns
+
+    assert longest_step(with_texts(FRAME, prompt.whole(), None)) < MOST_STEP_S
+    assert longest_step(with_texts(FRAME, "", turns)) < MOST_STEP_S
+
+
+async def test_a_long_prompt_goes_through_a_worker() -> None:
+    engine = LocalEngine(LocalSettings())
+    await engine.start()
+    try:
+        await engine.ready()
+        context = (await engine.ping()).context
+        # White space around a turn does not count before it is tokenised.
+        prompt = long("\n\nHuman: Hi" + " " * 140_000 + "\n\nAssistant:")
+        with pytest.raises(PromptTooLong) as refusal:
+            async for _ in engine.generate(Job(prompt, 5)):
+                pass
+        assert refusal.value.tokens > context
+        pieces = [piece async for piece in engine.generate(Job(raw_prompt("Hi"), 1))]
+        assert pieces[-1].finish in (Finish.END, Finish.LENGTH)
+    finally:
+        await engine.aclose()
