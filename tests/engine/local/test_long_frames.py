@@ -30,8 +30,10 @@ def test_the_worker_reads_what_was_written() -> None:
         encoded = finish(with_texts(FRAME, prompt.whole(), messages))
         assert isinstance(encoded, Encoded)
         (frame,) = FrameReader().feed(b"".join(encoded.parts))
-        told = None if messages is None else [["system", "Be brief."], ["user", TEXT]]
-        assert frame == replace(FRAME, prompt=prompt.text, messages=told)
+        assert isinstance(frame, Submit)
+        crossed = [["system", "Be brief."], ["user", TEXT]]
+        assert (frame.prompt, frame.messages) == (prompt.text, messages and crossed)
+        assert replace(frame, prompt="", messages=None) == FRAME
 
 
 def test_short_texts_stay_a_frame() -> None:
