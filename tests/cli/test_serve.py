@@ -78,7 +78,7 @@ def test_the_settings_file_is_the_first_thing_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / there).write_text("[limits]\nmax_turns = 7\n")
+    (tmp_path / there).write_text("[limits]\nmax_stop_sequences = 7\n")
     monkeypatch.setenv("TENUTO_LOG_FORMAT", log_format)
     assert main(["serve", *arguments]) == 0
     lines = capfd.readouterr().err.splitlines()
