@@ -1,8 +1,9 @@
 """Damaged model files: none may end the server's process, and each gets one line.
 
 Starts from the built-in model and changes bytes of its header, which is where a file says how large
-everything is, cuts it, and copies parts of it elsewhere. Every file goes through the checker; those
-that it lets pass are loaded by a worker and asked for a few tokens.
+everything is, cuts it, and copies parts of it elsewhere. One file in five is split, or has a
+damaged template or token ids out of range instead: see `fuzz.model_files`. Every file goes through
+the checker; those that it lets pass are loaded by a worker and asked for a few tokens.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from fuzz.model_files import ModelFiles
 from tenuto.engine.base import EngineError, Job, ModelError
-from tenuto.engine.local import gguf
+from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import LocalSettings
@@ -27,6 +30,7 @@ _LOAD_S = 120.0
 Runtime = Literal["auto", "openvino", "llamacpp"]
 _RUNTIMES: tuple[Runtime, ...] = ("auto", "openvino", "llamacpp")
 _JOB = Job(parse_prompt(human_turn("Hello")), 8, seed=1)
+_ONE_SPEAKS_IN = 5
 # Numbers that bounds are often forgotten for.
 _ODD = (0, 1, 0x7F, 0x80, 0xFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -65,10 +69,11 @@ def check(path: Path) -> str:
         AssertionError: It says more than a line.
     """
     try:
-        gguf.read(path)
-    except gguf.GgufError as error:
-        if "\n" in str(error) or not str(error):
-            raise AssertionError(f"not one line: {error!r}") from None
+        model_file.read(path)
+    except (*model_file.Unsound, OSError) as error:
+        problem = model_file.problem(path, error)
+        if "\n" in problem or not problem:
+            raise AssertionError(f"not one line: {problem!r}") from None
         return "refused"
     return "sound"
 
@@ -149,10 +154,16 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
     header = min(tensor.start for tensor in gguf.read(built_in_model()).tensors)
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
-    path = Path(tempfile.mkdtemp(prefix="tenuto-fuzz-")) / "damaged.gguf"
+    folder = Path(tempfile.mkdtemp(prefix="tenuto-fuzz-"))
+    path = folder / "damaged.gguf"
+    files = ModelFiles(built_in_model(), folder)
     runtimes = _in_turn(loaded)
     for number in range(checked):
-        path.write_bytes(mutate(whole, header, chance))
+        if number % _ONE_SPEAKS_IN == 0:
+            path = files.damaged(chance)
+        else:
+            path = folder / "damaged.gguf"
+            path.write_bytes(mutate(whole, header, chance))
         try:
             said = check(path)
             ends[f"checker: {said}"] += 1
@@ -161,8 +172,7 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
                     ends[f"load, {runtime}: {asyncio.run(load(path, runtime))}"] += 1
         except Exception as error:
             raise AssertionError(f"{path}, file {number} of seed {seed}: {error!r}") from error
-    path.unlink()
-    path.parent.rmdir()
+    shutil.rmtree(folder)
     return ends
 
 

@@ -139,6 +139,7 @@ class LongPrompt(Prompt):
 
 def _stripped_size(data: bytes | bytearray, start: int, end: int) -> int:
     """Return the length of a span without the white space at its ends."""
+    left: bytes | bytearray = b""
     while start < end and not (left := data[start : min(start + PIECE_BYTES, end)].lstrip()):
         start += PIECE_BYTES
     if start >= end:
