@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Literal
 
 from fuzz.model_files import ModelFiles
-from tenuto.engine.base import EngineError, Job, ModelError
+from tenuto.core.job import Job, Sampling
+from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.prompt.turns import human_turn, parse_prompt
@@ -29,7 +30,7 @@ from tenuto.settings import LocalSettings
 _LOAD_S = 120.0
 Runtime = Literal["auto", "openvino", "llamacpp"]
 _RUNTIMES: tuple[Runtime, ...] = ("auto", "openvino", "llamacpp")
-_JOB = Job(parse_prompt(human_turn("Hello")), 8, seed=1)
+_JOB = Job(parse_prompt(human_turn("Hello")), 8, sampling=Sampling(seed=1))
 _ONE_SPEAKS_IN = 5
 # Numbers that bounds are often forgotten for.
 _ODD = (0, 1, 0x7F, 0x80, 0xFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
@@ -121,7 +122,7 @@ async def load(path: Path, runtime: Runtime = "auto") -> str:
                 pass
     except TimeoutError:
         raise AssertionError(f"no answer within {_LOAD_S} s") from None
-    except EngineError as error:
+    except Refusal as error:
         if "\n" in str(error) or not str(error):
             raise AssertionError(f"not one line: {error!r}") from None
         crashed = "crashes" in str(error)

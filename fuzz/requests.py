@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import ApiSettings, Settings
+from tenuto.wire.completions.versions import spoken_versions
 from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS
-from tenuto.wire.versions import spoken_versions
 
 _SECONDS = 1.0
 _PATIENCE_S = 60.0

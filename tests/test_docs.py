@@ -17,9 +17,9 @@ from tenuto.engine.registry import create
 from tenuto.server.openapi import document
 from tenuto.settings import Settings, load
 from tenuto.settings_upstreams import KINDS, RouteSettings
-from tenuto.wire.errors import all_errors
-from tenuto.wire.request import parse_request
-from tenuto.wire.versions import spoken_versions
+from tenuto.wire.completions.request import parse_request
+from tenuto.wire.completions.versions import spoken_versions
+from tenuto.wire.errors import types_by_status
 from tests.conftest import RunningServer, running_server
 
 ROOT = Path(__file__).parent.parent
@@ -165,5 +165,5 @@ def test_every_field_route_version_and_error_is_on_the_page_of_the_api() -> None
         assert f"`GET {path.replace('model_id', 'id')}`" in page
     for version in spoken_versions():
         assert f"`{version}`" in page
-    for error in all_errors():
-        assert f"| {error.status} | `{error.type}` |" in page
+    for status, name in types_by_status().items():
+        assert f"| {status} | `{name}` |" in page

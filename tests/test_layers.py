@@ -179,7 +179,7 @@ def imports(module: str, source: str, *, package: bool = False) -> Iterator[str]
 
 
 def ours(name: str) -> str | None:
-    """`tenuto.wire.sse` -> `wire.sse`; None for what is not of ours."""
+    """`tenuto.wire.completions.sse` -> `wire.sse`; None for what is not of ours."""
     return name.removeprefix("tenuto").removeprefix(".") if is_in(name, "tenuto") else None
 
 
@@ -229,8 +229,12 @@ def test_imports_form_a_tree_without_cycles() -> None:
         ("wire.sse", "import tenuto.server.app", "tenuto.server.app"),
         ("wire.sse", "import json, os", "os"),
         ("wire.sse", "from starlette.responses import JSONResponse", "starlette.responses"),
-        ("prompt.turns", "from tenuto.wire import sse", "tenuto.wire.sse"),
-        ("prompt.turns", "from tenuto.wire.sse import decode as read", "tenuto.wire.sse"),
+        ("prompt.turns", "from tenuto.wire import sse", "tenuto.wire.completions.sse"),
+        (
+            "prompt.turns",
+            "from tenuto.wire.completions.sse import decode as read",
+            "tenuto.wire.completions.sse",
+        ),
         ("prompt.turns", "from pydantic import BaseModel", "pydantic"),
         ("prompt.turns", "from ..stream import pipe", "tenuto.stream.pipe"),
         ("prompt.turns", "from .. import server", "tenuto.server"),
@@ -243,7 +247,11 @@ def test_imports_form_a_tree_without_cycles() -> None:
         ("engine.local.gguf", "import numpy as np", "numpy"),
         ("stream.pipe", "from tenuto.engine.registry import create", "tenuto.engine.registry"),
         ("stream.stops", "import time", "time"),
-        ("settings", "from tenuto.wire.versions import Version", "tenuto.wire.versions"),
+        (
+            "settings",
+            "from tenuto.wire.completions.versions import Version",
+            "tenuto.wire.completions.versions",
+        ),
         ("server.app", "from tenuto.engine.echo import EchoEngine", "tenuto.engine.echo"),
         ("server.app", "from tenuto.cli import main", "tenuto.cli.main"),
         ("client.base", "from tenuto.server.app import create_app", "tenuto.server.app"),

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from tenuto.client.responses import APIResponse, AsyncAPIResponse, RawResponse
     from tenuto.client.streams import AsyncStream, Stream
     from tenuto.client.types import BaseModel
-    from tenuto.prompt.turns import ASSISTANT as AI_PROMPT
-    from tenuto.prompt.turns import HUMAN as HUMAN_PROMPT
+    from tenuto.core.prompt import ASSISTANT as AI_PROMPT
+    from tenuto.core.prompt import HUMAN as HUMAN_PROMPT
 
     Anthropic = Client
     AsyncAnthropic = AsyncClient

@@ -7,14 +7,16 @@ from contextlib import aclosing
 
 import pytest
 
-from tenuto.engine.base import Engine, EngineError, Finish, Job, Piece
+from tenuto.core.job import Finish, Job, Piece, Sampling
+from tenuto.core.refusal import Refusal
+from tenuto.engine.base import Engine
 from tenuto.prompt.turns import human_turn, parse_prompt
 
 PROMPT = parse_prompt(human_turn("Tell me a story about a fox who lost a red hat."))
 
 
 def job(max_tokens: int = 12, seed: int | None = 1) -> Job:
-    return Job(PROMPT, max_tokens, seed=seed)
+    return Job(PROMPT, max_tokens, sampling=Sampling(seed=seed))
 
 
 async def write(engine: Engine, wanted: Job) -> list[Piece]:
@@ -88,14 +90,14 @@ class EngineContract:
 
     async def test_a_closed_engine_refuses_with_an_error(self, mortal: Engine) -> None:
         await mortal.aclose()
-        with pytest.raises(EngineError):
+        with pytest.raises(Refusal):
             await write(mortal, job())
 
     async def test_closing_ends_running_jobs_with_an_error(self, mortal: Engine) -> None:
         pieces = mortal.generate(job(500))
         await anext(pieces)
         await mortal.aclose()
-        with pytest.raises(EngineError):
+        with pytest.raises(Refusal):
             async for _ in pieces:
                 pass
 
@@ -103,7 +105,7 @@ class EngineContract:
     async def idle(engine: Engine) -> None:
         async with asyncio.timeout(0.25):
             while True:
-                status = await engine.ping()
+                status = engine.health()
                 if not (status.running or status.waiting or status.kv_blocks_reserved):
                     return
                 await asyncio.sleep(0.002)

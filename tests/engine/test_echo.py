@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tenuto.engine.base import Job
+from tenuto.core.job import Job
 from tenuto.engine.echo import EchoEngine
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tests.engine.contract import EngineContract, write

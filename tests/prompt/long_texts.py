@@ -7,10 +7,11 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from tenuto.core.long_text import LongText
+from tenuto.core.prompt import Prompt
 from tenuto.prompt.long_prompt import parse_long_prompt
-from tenuto.prompt.turns import MOST_TURNS, Prompt
+from tenuto.prompt.turns import MOST_TURNS
 from tenuto.slices import finish
-from tenuto.wire.long_text import LongText
 
 MIB = 2**20
 MOST_STEP_S = 0.025

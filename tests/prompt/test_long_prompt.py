@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenuto.core.long_text import LongText
+from tenuto.core.prompt import Prompt
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.prompt import long_prompt
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
-from tenuto.prompt.turns import MOST_TURNS, Prompt, parse_prompt
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.long_text import LongText
+from tenuto.prompt.turns import MOST_TURNS, parse_prompt
+from tests.refusals import refused
 
 _marks = st.sampled_from(
     ["\n\nHuman:", "\n\nAssistant:", "\nHuman:", "Assistant:", "\r\n", "\r", "\n", " ", "é", "😀"]
@@ -33,7 +35,7 @@ def finish(steps: Generator[None, None, Prompt]) -> Prompt:
 def parts(read: Callable[[], Prompt]) -> tuple[object, ...]:
     try:
         prompt = read()
-    except InvalidRequest as error:
+    except Refusal as error:
         return (error.message,)
     return (
         prompt.text,
@@ -79,7 +81,7 @@ def test_a_prompt_has_at_most_so_many_turns(long: bool) -> None:
 
     pair = "\n\nHuman: a\n\nAssistant:"
     assert len(read(pair * 2).turns) == 3
-    with pytest.raises(InvalidRequest, match=r"prompt: .* at most 4 turns\. `max_turns`"):
+    with refused(Kind.INVALID, match=r"prompt: .* at most 4 turns\. `max_turns`"):
         read(pair * 3)
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tenuto.core import long_text
+from tenuto.core.long_text import LongText, Rope
 from tenuto.prompt import long_render
 from tenuto.prompt.long_prompt import LongPrompt
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat, Continuation, to_chat
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.slices import finish
-from tenuto.wire import long_text
-from tenuto.wire.long_text import LongText, Rope
 from tests.prompt.long_texts import LARGE, MOST_STEP_S, long, longest_step
 
 _words = st.sampled_from([" ", "\n", "\u3000", "\x1f", "é", "😀", '"', "a", "word", "x" * 300])

@@ -6,16 +6,10 @@ import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
-from tenuto.prompt.turns import (
-    ASSISTANT,
-    HUMAN,
-    Prompt,
-    Turn,
-    human_turn,
-    parse_prompt,
-    raw_prompt,
-)
-from tenuto.wire.errors import InvalidRequest
+from tenuto.core.prompt import ASSISTANT, HUMAN, Prompt, Turn
+from tenuto.core.refusal import Kind, Refusal
+from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
+from tests.refusals import refused
 
 MUST_START = 'prompt must start with "\n\nHuman:" turn after an optional system prompt'
 MUST_END = 'prompt must end with "\n\nAssistant:" turn'
@@ -38,7 +32,7 @@ def assistant(text: str) -> Turn:
 
 
 def refusal(text: str) -> str:
-    with pytest.raises(InvalidRequest) as raised:
+    with refused(Kind.INVALID) as raised:
         parse_prompt(text)
     return raised.value.message
 
@@ -181,7 +175,7 @@ def test_a_space_is_kept_where_the_answers_beginning_ends() -> None:
 def test_a_prompt_is_parsed_or_refused_as_the_callers_mistake(text: str) -> None:
     try:
         prompt = parse_prompt(text)
-    except InvalidRequest:
+    except Refusal:
         assert refusal(text).startswith((MUST_START, MUST_END))
     else:
         assert prompt.turns[0].human
@@ -192,7 +186,7 @@ def test_the_parts_of_a_prompt_make_up_its_text(before: str, after: str) -> None
     text = before + HUMAN + after + ASSISTANT
     try:
         prompt = parse_prompt(text)
-    except InvalidRequest:
+    except Refusal:
         reject()
     turns = "".join((HUMAN if turn.human else ASSISTANT) + turn.text for turn in prompt.turns)
 
@@ -206,7 +200,7 @@ def test_the_parts_of_a_prompt_make_up_its_text(before: str, after: str) -> None
 def test_only_line_ends_the_first_newlines_and_the_last_spaces_are_ever_changed(text: str) -> None:
     try:
         prompt = parse_prompt(text)
-    except InvalidRequest:
+    except Refusal:
         return
     as_sent = text.replace("\r\n", "\n")
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import Status
+from tenuto.core.refusal import Kind
+from tenuto.engine.base import Capabilities
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, most_body_bytes
 from tenuto.server.body_budget import BodyBudget
 from tenuto.settings import LimitSettings, Settings
-from tenuto.wire.errors import Overloaded
+from tests.refusals import refused
 from tests.server.test_complete import BODY, HEADERS, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +27,9 @@ class SmallEngine(EchoEngine):
         super().__init__()
         self._longest_prompt = longest_prompt
 
-    async def ping(self) -> Status:
-        return Status(True, "small", "", context=99, longest_prompt=self._longest_prompt)
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("small", context=99, longest_prompt=self._longest_prompt)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +94,9 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_still_pass() 
     budget = BodyBudget(1_000_000)
     with budget.reservation() as first, budget.reservation() as second:
         first.add(500_000)
-        with pytest.raises(Overloaded) as refused:
+        with refused(Kind.OVERLOADED) as raised:
             second.add(300_000)  # large ones have three quarters
-        assert refused.value.retry_after == 1
+        assert raised.value.retry_after == 1
         second.add(60_000)
         assert budget.held == 560_000
         first.add(190_000)  # what has begun goes on while there is room
@@ -106,7 +108,7 @@ async def test_a_single_body_has_room_however_small_the_budget() -> None:
     with budget.reservation() as only:
         only.add(1000)
         only.add(1000)
-        with budget.reservation() as other, pytest.raises(Overloaded):
+        with budget.reservation() as other, refused(Kind.OVERLOADED):
             other.add(1)
     assert budget.held == 0
 

@@ -10,11 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from tenuto.engine.base import Engine, EngineFailed, EngineOverloaded, Job, Piece, PromptTooLong
+from tenuto.core.job import Job, Piece, Sampling
+from tenuto.core.refusal import Kind, Refusal, failed, overloaded, too_long
+from tenuto.engine.base import Engine
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import LimitSettings, ServerSettings, Settings
-from tenuto.wire.errors import ApiError, all_errors
+from tenuto.wire.errors import error_body, status_of, type_of
 
 pytestmark = pytest.mark.anyio
 
@@ -128,8 +130,7 @@ async def test_every_field_reaches_the_engine(stream: bool) -> None:
         }
         response = await client.post("/v1/complete", json=body)
     (job,) = engine.jobs
-    assert (job.max_tokens, job.temperature, job.top_k, job.top_p) == (7, 0.25, 3, 0.5)
-    assert job.seed is None
+    assert (job.max_tokens, job.sampling) == (7, Sampling(0.25, 0.5, 3))
     assert response.status_code == 200
     final = events_of(response.text)[-1][1] if stream else response.json()
     assert final["stop"] == " c"
@@ -237,9 +238,9 @@ async def test_another_method_is_not_allowed(client: httpx2.AsyncClient) -> None
 @pytest.mark.parametrize(
     ("error", "status", "kind", "message"),
     [
-        (PromptTooLong(99, 10), 400, "invalid_request_error", "99 tokens > 10 maximum"),
-        (EngineOverloaded("Overloaded"), 529, "overloaded_error", "Overloaded"),
-        (EngineFailed("The engine broke."), 500, "api_error", "The engine broke."),
+        (too_long(99, 10), 400, "invalid_request_error", "99 tokens > 10 maximum"),
+        (overloaded("Overloaded"), 529, "overloaded_error", "Overloaded"),
+        (failed("The engine broke."), 500, "api_error", "The engine broke."),
     ],
 )
 async def test_an_error_before_the_first_piece_is_a_status(
@@ -253,7 +254,7 @@ async def test_an_error_before_the_first_piece_is_a_status(
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(EngineFailed("The engine broke."), "The engine broke."), (ZeroDivisionError("secret"), "")],
+    [(failed("The engine broke."), "The engine broke."), (ZeroDivisionError("secret"), "")],
 )
 async def test_an_error_after_it_is_the_last_event(error: Exception, message: str) -> None:
     engine = ScriptedEngine(Piece(""), Piece(" one", 1), error)
@@ -269,27 +270,25 @@ async def test_an_error_after_it_is_the_last_event(error: Exception, message: st
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("kind", all_errors())
-async def test_every_error_of_the_table_is_sent_as_a_status(
-    kind: type[ApiError], stream: bool
-) -> None:
-    async with client_of(ScriptedEngine(kind("What is wrong."))) as client:
+@pytest.mark.parametrize("kind", Kind)
+async def test_every_error_of_the_table_is_sent_as_a_status(kind: Kind, stream: bool) -> None:
+    async with client_of(ScriptedEngine(Refusal(kind, "What is wrong."))) as client:
         response = await client.post("/v1/complete", json=BODY | {"stream": stream})
-    assert_error(response, kind.status, kind.type, "What is wrong.")
+    assert_error(response, status_of(kind), type_of(kind), "What is wrong.")
 
 
 @pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
-@pytest.mark.parametrize("kind", all_errors())
+@pytest.mark.parametrize("kind", Kind)
 async def test_every_error_of_the_table_is_sent_in_the_middle_of_a_stream(
-    kind: type[ApiError], version: str
+    kind: Kind, version: str
 ) -> None:
-    engine = ScriptedEngine(Piece(""), Piece(" one", 1), kind("What is wrong."))
+    engine = ScriptedEngine(Piece(""), Piece(" one", 1), Refusal(kind, "What is wrong."))
     async with client_of(engine) as client:
         headers = {"anthropic-version": version}
         response = await client.post("/v1/complete", json=BODY | {"stream": True}, headers=headers)
     assert response.status_code == 200
     last = json.loads(response.text.rstrip().rpartition("data: ")[2])
-    assert last == kind("What is wrong.").body(response.headers["request-id"])
+    assert last == error_body(Refusal(kind, "What is wrong."), response.headers["request-id"])
 
 
 async def test_a_bug_is_a_500_without_details() -> None:
@@ -337,11 +336,11 @@ async def test_a_client_that_leaves_cancels_its_job(stream: bool) -> None:
     engine, gone = SilentEngine(), asyncio.Event()
     call = asyncio.create_task(asgi_call(engine, BODY | {"stream": stream}, gone, []))
     async with asyncio.timeout(5):
-        while not (await engine.ping()).running:
+        while not engine.health().running:
             await asyncio.sleep(0)
         gone.set()
         await call
-    assert (await engine.ping()).running == 0
+    assert engine.health().running == 0
 
 
 class _Endless(EchoEngine):
@@ -376,7 +375,7 @@ async def test_a_client_that_stops_reading_frees_the_slot_at_a_match(stream: boo
     call = asyncio.create_task(asgi_call(engine, body, asyncio.Event(), sent, send=send))
     async with asyncio.timeout(10):
         await blocked.wait()
-        assert (await engine.ping()).running == 0
+        assert engine.health().running == 0
         reads_again.set()
         await call
     assert sent[-1]["type"] == "http.response.body"

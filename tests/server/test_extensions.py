@@ -11,7 +11,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tenuto.engine.base import Finish, Job, Piece, PromptTooLong, Status, TokenLogprob, Usage
+from tenuto.core.job import Finish, Job, Piece, TokenLogprob, Usage
+from tenuto.core.refusal import too_long
+from tenuto.engine.base import Capabilities
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import ApiSettings, ServerSettings, Settings
 from tests.server.test_complete import (
@@ -52,8 +54,9 @@ class ScoringEngine(ScriptedEngine):
             Piece("", finish=Finish.END, usage=Usage(9, 8, 3)),
         )
 
-    async def ping(self) -> Status:
-        return Status(True, "scoring", "Ready.", extensions=("seed", "logprobs"))
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("scoring", extensions=("seed", "logprobs"))
 
 
 @pytest.fixture
@@ -154,7 +157,7 @@ async def test_a_stop_sequence_does_not_end_the_echo(client: httpx2.AsyncClient)
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_error_is_a_status_with_echo_too(stream: bool) -> None:
-    async with client_of(ScriptedEngine(PromptTooLong(99, 10)), ON) as client:
+    async with client_of(ScriptedEngine(too_long(99, 10)), ON) as client:
         response = await client.post("/v1/complete", json=BODY | {"echo": True, "stream": stream})
     assert_error(response, 400, "invalid_request_error", "99 tokens > 10 maximum")
 
@@ -165,7 +168,10 @@ async def test_seed_and_logprobs_reach_the_engine(stream: bool) -> None:
     async with client_of(engine, ON) as client:
         await client.post("/v1/complete", json=BODY | {"seed": 7, "logprobs": 1, "stream": stream})
         await client.post("/v1/complete", json=BODY | {"stream": stream})
-    assert [(job.seed, job.logprobs) for job in engine.jobs] == [(7, 1), (None, None)]
+    assert [(job.sampling.seed, job.sampling.logprobs) for job in engine.jobs] == [
+        (7, 1),
+        (None, None),
+    ]
 
 
 @pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
@@ -218,8 +224,9 @@ async def test_an_engine_without_log_probabilities_says_so(
 
 async def test_an_engine_that_does_not_say_what_it_can_do_is_asked_for_nothing() -> None:
     class PlainEngine(EchoEngine):
-        async def ping(self) -> Status:
-            return Status(True, "plain", "Ready.")
+        @property
+        def capabilities(self) -> Capabilities:
+            return Capabilities("plain")
 
     async with client_of(PlainEngine(), ON) as client:
         response = await client.post("/v1/complete", json=BODY | {"seed": 1})
@@ -263,7 +270,7 @@ async def test_the_log_tells_the_usage_always_and_the_prompt_never(
 async def test_the_log_tells_how_a_refused_request_ended(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with client_of(ScriptedEngine(PromptTooLong(99, 10))) as client:
+    async with client_of(ScriptedEngine(too_long(99, 10))) as client:
         with caplog.at_level(logging.INFO, "tenuto"):
             await client.post("/v1/complete", json=BODY)
             await client.post("/v1/complete", json=BODY | {"foo": 1})  # never got that far
@@ -280,7 +287,7 @@ async def test_the_log_tells_that_the_client_left(
     with caplog.at_level(logging.INFO, "tenuto"):
         call = asyncio.create_task(asgi_call(engine, BODY | {"stream": stream}, gone, []))
         async with asyncio.timeout(5):
-            while not (await engine.ping()).running:
+            while not engine.health().running:
                 await asyncio.sleep(0)
             gone.set()
             await call
@@ -320,4 +327,4 @@ async def test_jobs_of_standard_requests_ask_for_nothing_more() -> None:
         await client.post("/v1/complete", json=BODY)
     (job,) = engine.jobs
     assert isinstance(job, Job)
-    assert (job.seed, job.logprobs) == (None, None)
+    assert (job.sampling.seed, job.sampling.logprobs) == (None, None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from tenuto.engine.base import Status
+from tenuto.engine.base import Health
 from tenuto.engine.echo import EchoEngine
 from tests.server.test_complete import client_of
 
@@ -11,8 +11,8 @@ pytestmark = pytest.mark.anyio
 
 
 class LoadingEngine(EchoEngine):
-    async def ping(self) -> Status:
-        return Status(False, "big", "The model is loading.")
+    def health(self) -> Health:
+        return Health(False, "The model is loading.")
 
 
 async def get(engine: EchoEngine, path: str) -> httpx2.Response:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tenuto.engine.base import Job, Piece
+from tenuto.core.job import Job, Piece
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import LimitSettings, ServerSettings
 from tests.server.test_complete import BODY, SilentEngine
@@ -304,7 +304,7 @@ class HeldEngine(EchoEngine):
 
 async def until_running(engine: EchoEngine, jobs: int = 1) -> None:
     async with asyncio.timeout(10):
-        while (await engine.ping()).running != jobs:
+        while engine.health().running != jobs:
             await asyncio.sleep(0.001)
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tenuto.engine.base import EngineFailed, EngineOverloaded, Piece
+from tenuto.core.job import Piece
+from tenuto.core.refusal import failed, overloaded
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.log import LineWriter, Log, logging_to_stderr
 from tenuto.settings import ApiSettings, LimitSettings, LogSettings, ServerSettings, Settings
@@ -121,13 +122,13 @@ async def test_every_request_is_one_line_whatever_its_status() -> None:
 
 
 async def test_what_an_operator_should_see_is_a_warning() -> None:
-    broken = EngineFailed("It broke.")
+    broken = failed("It broke.")
     with logged("warning") as lines:
         async with asking(KEYED) as client:
             await client.post("/v1/complete", json=BODY)  # 401
             await client.get("/v1/nowhere")  # 404
             await client.post("/v1/complete", json=BODY, headers={"host": "evil.example"})  # 403
-        for script in ([EngineOverloaded("Full.")], [broken], [Piece(""), Piece(" a", 1), broken]):
+        for script in ([overloaded("Full.")], [broken], [Piece(""), Piece(" a", 1), broken]):
             async with asking(engine=ScriptedEngine(*script)) as client:
                 await client.post("/v1/complete", json=BODY | {"stream": True, "model": "x"})
     logs = [fields_of(line) for line in requests(lines)]

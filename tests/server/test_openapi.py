@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance, unsupported_method
 from starlette.routing import Route
 
-from tenuto.engine.base import EngineOverloaded
+from tenuto.core.refusal import overloaded
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.server.openapi import document
@@ -52,7 +52,7 @@ async def test_answers_are_what_the_document_says() -> None:
         validate((await client.get("/v1/models/x")).json(), "Model")
         for wrong in (await client.post("/v1/complete"), await client.get("/nowhere")):
             validate(wrong.json(), "Error")
-    async with client_of(ScriptedEngine(EngineOverloaded("Overloaded"))) as client:
+    async with client_of(ScriptedEngine(overloaded("Overloaded"))) as client:
         validate((await client.post("/v1/complete", json=BODY)).json(), "Error")
 
 

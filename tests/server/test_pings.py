@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import Accepted, Piece
+from tenuto.core.job import Accepted, Piece
 from tenuto.server.event_stream import send_events
 from tests.server.test_complete import (
     BODY,
@@ -81,12 +81,12 @@ async def test_an_interval_below_a_second_counts_from_the_beginning() -> None:
 
 async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
     """The pinger may be in the middle of a write that ends late."""
+    from tenuto.core.events import Text
     from tenuto.server.client_address import TrustedProxies
     from tenuto.server.request_log import RequestLog
     from tenuto.server.shutdown import Shutdown
-    from tenuto.wire.events import CompletionEvent
-    from tenuto.wire.sse import encoder_of
-    from tenuto.wire.versions import Version
+    from tenuto.wire.completions.sse import encoder_of
+    from tenuto.wire.completions.versions import Version
 
     loop = asyncio.get_running_loop()
     in_ping, bodies = asyncio.Event(), list[bytes]()
@@ -104,10 +104,10 @@ async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
                     await asyncio.sleep(0)
                 raise
 
-    async def events() -> AsyncIterator[CompletionEvent]:
+    async def events() -> AsyncIterator[Text]:
         await in_ping.wait()
         return
-        yield CompletionEvent("")
+        yield Text("")
 
     task = asyncio.create_task(
         send_events(

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tenuto.engine.base import Accepted, EngineFailed, Finish, Piece, PromptRefused
+from tenuto.core.job import Accepted, Finish, Piece
+from tenuto.core.refusal import failed, invalid
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import ApiSettings, ServerSettings, Settings
 from tests.server.test_complete import BODY, ScriptedEngine, assert_error, client_of
@@ -86,9 +87,7 @@ async def test_a_page_of_the_internet_may_ask_a_local_server_that_allows_it() ->
 # Text that UTF-8 cannot hold.
 
 
-@pytest.mark.parametrize(
-    "error", [PromptRefused("the template \udc80 refuses"), EngineFailed("\ud83d broke")]
-)
+@pytest.mark.parametrize("error", [invalid("the template \udc80 refuses"), failed("\ud83d broke")])
 async def test_an_error_with_half_a_character_is_an_answer(error: Exception) -> None:
     async with client_of(ScriptedEngine(error)) as client:
         response = await client.post("/v1/complete", json=BODY)

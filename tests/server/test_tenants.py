@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from benchmarks import tenants
-from tenuto.engine.base import Finish, Piece
+from tenuto.core.job import Finish, Piece
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
@@ -32,7 +32,7 @@ async def test_a_key_is_the_same_caller_in_either_header() -> None:
     async with client_of(engine, KEYED) as client:
         for headers in (ONE, TWO, TWO_AS_BEARER):
             assert (await client.post("/v1/complete", json=BODY, headers=headers)).is_success
-    assert [job.key for job in engine.jobs] == ["sk-one", "sk-two", "sk-two"]
+    assert [job.caller.key for job in engine.jobs] == ["sk-one", "sk-two", "sk-two"]
 
 
 @pytest.fixture

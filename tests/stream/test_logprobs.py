@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.base import Finish, Job, Piece, TokenLogprob
+from tenuto.core.events import Ended, Text
+from tenuto.core.job import Finish, Job, Piece, Sampling, TokenLogprob
+from tenuto.core.prompt import HUMAN
 from tenuto.engine.echo import EchoEngine
 from tenuto.prompt.turns import parse_prompt
-from tenuto.stream.logprobs import LogprobQueue
-from tenuto.stream.pipe import collect, run
-from tenuto.wire.events import CompletionEvent
-from tenuto.wire.extensions import Logprobs
-from tenuto.wire.response import Completion
+from tenuto.stream.collect import Collected, collect
+from tenuto.stream.pipe import run
 
 PROMPT = parse_prompt("\n\nHuman: Name one prime.\n\nAssistant:")
 
@@ -47,52 +46,54 @@ class ScoringEngine(EchoEngine):
         yield Piece("", finish=Finish.LENGTH)
 
 
-async def events_of(engine: ScoringEngine, *stops: str, most: int = 0) -> list[CompletionEvent]:
-    job = Job(PROMPT, 99, logprobs=most)
-    events = [event async for event in run(job, engine, stops)]
-    return [event for event in events if isinstance(event, CompletionEvent)]
+async def events_of(engine: ScoringEngine, *stops: str, most: int = 0) -> list[Text | Ended]:
+    job = Job(PROMPT, 99, sampling=Sampling(logprobs=most))
+    events = [event async for event in run(job, engine, [HUMAN, *stops])]
+    return [event for event in events if isinstance(event, Text | Ended)]
 
 
-async def completion_of(engine: ScoringEngine, *stops: str, most: int = 0) -> Completion:
-    job = Job(PROMPT, 99, logprobs=most)
-    return await collect(run(job, engine, stops), "compl_01", "scoring")
+async def completion_of(engine: ScoringEngine, *stops: str, most: int = 0) -> Collected:
+    job = Job(PROMPT, 99, sampling=Sampling(logprobs=most))
+    return await collect(run(job, engine, [HUMAN, *stops]))
 
 
-def logprobs_of(*texts: str, stops: tuple[str, ...] = (), most: int = 0) -> Logprobs:
+def logprobs_of(
+    *texts: str, stops: tuple[str, ...] = (), most: int = 0
+) -> tuple[TokenLogprob, ...]:
     completion = asyncio.run(completion_of(ScoringEngine(*texts), *stops, most=most))
     assert completion.logprobs is not None
     return completion.logprobs
 
 
+def texts_of(tokens: Iterable[TokenLogprob]) -> list[str]:
+    return [token.token for token in tokens]
+
+
 def test_every_token_is_told_with_its_place() -> None:
-    assert logprobs_of(" One", ",", " two") == Logprobs(
-        [" One", ",", " two"], [0, -0.25, -0.5], None, [0, 4, 5]
-    )
-
-
-def test_the_likeliest_are_told_where_some_were_asked_for() -> None:
-    assert logprobs_of(" One", ",", most=1).top_logprobs == [{" One": 0}, {",": -0.25}]
-    assert logprobs_of(most=1).top_logprobs == []
+    assert logprobs_of(" One", ",", " two") == tuple(scored(" One", ",", " two"))
 
 
 def test_no_token_of_the_stop_sequence_or_behind_it_is_told() -> None:
-    assert logprobs_of(" One", " ", "END", " never", stops=("END",)).tokens == [" One", " "]
+    assert texts_of(logprobs_of(" One", " ", "END", " never", stops=("END",))) == [" One", " "]
 
 
 def test_a_token_that_reaches_over_the_cut_is_not_told() -> None:
-    assert logprobs_of(" One", " tw", "o.EN", "D never", stops=("END",)).tokens == [" One", " tw"]
+    assert texts_of(logprobs_of(" One", " tw", "o.EN", "D never", stops=("END",))) == [
+        " One",
+        " tw",
+    ]
 
 
 def test_a_token_whose_end_is_held_back_waits_for_it() -> None:
     events = asyncio.run(events_of(ScoringEngine(" One\n", "\nHum", "ming"), " END"))
-    told = [(event.completion, event.logprobs and event.logprobs.tokens) for event in events]
+    told = [(getattr(event, "text", ""), texts_of(event.logprobs or ())) for event in events]
     assert told == [(" One", []), ("\n\nHumming", [" One\n", "\nHum", "ming"]), ("", [])]
 
 
 def test_text_without_tokens_asked_for_has_none() -> None:
     async def events() -> list[object]:
-        pieces = run(Job(PROMPT, 99), ScoringEngine(" One"))
-        return [event.logprobs async for event in pieces if isinstance(event, CompletionEvent)]
+        pieces = run(Job(PROMPT, 99), ScoringEngine(" One"), ())
+        return [event.logprobs async for event in pieces if isinstance(event, Text | Ended)]
 
     assert asyncio.run(events()) == [None, None]
 
@@ -107,25 +108,13 @@ def test_what_is_told_are_the_tokens_that_lie_in_the_completion(
 ) -> None:
     completion = asyncio.run(completion_of(ScoringEngine(*texts, batch=batch), *stops, most=1))
     events = asyncio.run(events_of(ScoringEngine(*texts, batch=batch), *stops, most=1))
-    inside = [token for token in scored(*texts) if token.end <= len(str(completion.completion))]
-    told = completion.logprobs
-    assert told is not None
-    assert told.tokens == [token.token for token in inside]
-    assert told.token_logprobs == [token.logprob for token in inside]
-    assert told.top_logprobs == [token.top for token in inside]
-    assert told.text_offset == [token.start for token in inside]
-    assert str(completion.completion).startswith("".join(told.tokens))
+    inside = [token for token in scored(*texts) if token.end <= len(str(completion.text))]
+    assert completion.logprobs == tuple(inside)
     # Streaming says the same, each token not before its text.
-    at, streamed = 0, list[str]()
+    at, streamed = 0, list[TokenLogprob]()
     for event in events:
-        at += len(event.completion)
+        at += len(event.text) if isinstance(event, Text) else 0
         assert event.logprobs is not None
-        streamed += event.logprobs.tokens
-        assert len("".join(streamed)) <= at
-    assert streamed == told.tokens
-
-
-def test_a_token_without_a_known_probability_has_no_likeliest() -> None:
-    queue = LogprobQueue(2)
-    queue.push([TokenLogprob("é", 0, 1, None)])
-    assert queue.release(1) == Logprobs(["é"], [None], [None], [0])
+        streamed += event.logprobs
+        assert not streamed or streamed[-1].end <= at
+    assert streamed == inside

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tenuto.engine.base import EngineFailed, Finish, Job, Piece, PromptTooLong, Usage
+from tenuto.core.events import End
+from tenuto.core.job import Finish, Job, Piece, Usage
+from tenuto.core.refusal import Kind, Refusal, failed, too_long
 from tenuto.engine.echo import EchoEngine
 from tenuto.prompt.turns import parse_prompt
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
-from tenuto.wire import extensions
-from tenuto.wire.errors import ApiError
 
 PROMPT = parse_prompt("\n\nHuman: one two three\n\nAssistant:")
 
@@ -46,7 +46,7 @@ async def metered(engine: EchoEngine, *stops: str) -> Meter:
     try:
         async for _ in run(Job(PROMPT, 99), engine, stops, meter):
             pass
-    except (ApiError, ZeroDivisionError):
+    except (Refusal, ZeroDivisionError):
         pass
     return meter
 
@@ -58,7 +58,7 @@ def test_the_time_to_the_first_token_ends_with_it() -> None:
         Piece(" One", tokens=1, usage=Usage(5, 3, 2)),
         Piece("", finish=Finish.END),
     )
-    assert asyncio.run(metered(engine)).usage() == extensions.Usage(5, 3, 2, 10_000.0)
+    assert asyncio.run(metered(engine)).usage() == Usage(5, 3, 2, 10_000.0)
 
 
 def test_half_a_character_is_a_first_token_and_acceptance_is_none() -> None:
@@ -75,11 +75,7 @@ def test_half_a_character_is_a_first_token_and_acceptance_is_none() -> None:
 
 def test_what_an_engine_does_not_count_is_unknown() -> None:
     meter = asyncio.run(metered(Scripted(Piece(""), Piece("", finish=Finish.END))))
-    assert meter.usage() == extensions.Usage(None, None, None, None)
-    assert str(meter) == (
-        "stop_sequence, input_tokens=unknown cached_tokens=unknown output_tokens=unknown "
-        "time_to_first_token_ms=unknown"
-    )
+    assert meter.usage() == Usage(None, None, None, None)
 
 
 def test_tokens_are_counted_up_to_the_stop_sequence() -> None:
@@ -88,21 +84,17 @@ def test_tokens_are_counted_up_to_the_stop_sequence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "ended"),
+    ("script", "outcome"),
     [
-        ([Piece(""), Piece(" One", 1), Piece("", finish=Finish.LENGTH)], "max_tokens"),
-        ([Piece(""), Piece("", finish=Finish.END)], "stop_sequence"),
-        ([PromptTooLong(9, 1)], "invalid_request_error"),
-        ([Piece(""), EngineFailed("It broke.")], "api_error"),
-        ([Piece(""), ZeroDivisionError()], "api_error"),
-        ([Piece("")], "api_error"),
+        ([Piece(""), Piece(" One", 1), Piece("", finish=Finish.LENGTH)], End.LENGTH),
+        ([Piece(""), Piece("", finish=Finish.END)], End.TURN),
+        ([too_long(9, 1)], Kind.TOO_LONG),
+        ([Piece(""), failed("It broke.")], Kind.FAILED),
+        ([Piece(""), ZeroDivisionError()], Kind.FAILED),
+        ([Piece("")], Kind.FAILED),
     ],
 )
-def test_it_knows_how_the_completion_ended(script: list[Piece | Exception], ended: str) -> None:
-    assert asyncio.run(metered(Scripted(*script))).ended == ended
-
-
-def test_before_it_begins_there_is_nothing_to_say_but_the_end() -> None:
-    meter = Meter()
-    meter.ended = "the client left"
-    assert str(meter) == "the client left"
+def test_it_knows_how_the_completion_ended(
+    script: list[Piece | Exception], outcome: End | Kind
+) -> None:
+    assert asyncio.run(metered(Scripted(*script))).outcome is outcome

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tenuto.prompt.turns import HUMAN
+from tenuto.core.prompt import HUMAN
 from tenuto.stream.stops import StopMatcher
 
 # Few characters, so that stop sequences overlap, nest and nearly match all the time.

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenuto.core.long_text import LongText, Rope, Text
 from tenuto.slices import finish
 from tenuto.wire.long_json import json_steps
-from tenuto.wire.long_text import LongText, Rope, Text
 
 _texts = st.lists(st.sampled_from(['"', "\\", "\0", "é", "😀", "a" * 70_000, "\x7f"]), min_size=1)
 

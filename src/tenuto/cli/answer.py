@@ -13,13 +13,15 @@ from typing import Any
 
 from tenuto.cli import output
 from tenuto.cli.failure import Failure
+from tenuto.core.events import Text
+from tenuto.core.refusal import ModelError, Refusal
+from tenuto.core.request import Request
 from tenuto.engine import registry
-from tenuto.engine.base import Engine, Job, ModelError
+from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings import EngineSettings
 from tenuto.settings_upstreams import without_password
-from tenuto.wire.errors import ApiError, InvalidRequest, error_of
-from tenuto.wire.events import CompletionEvent
+from tenuto.wire.errors import refusal_of, status_of
 from tenuto.wire.ids import completion_id
 
 
@@ -80,10 +82,9 @@ def ask_engine(
     try:
         engine = registry.create(settings)
         asyncio.run(_on_engine(engine, fields, answer, raw=raw, seed=seed))
-    except (ModelError, InvalidRequest) as error:
-        raise Failure(str(error), 2) from None
-    except ApiError as error:
-        raise Failure(error.message) from None
+    except Refusal as error:
+        wrong_use = isinstance(error, ModelError) or _is_callers_fault(error)
+        raise Failure(error.message, 2 if wrong_use else 1) from None
 
 
 def ask_server(
@@ -102,7 +103,7 @@ def ask_server(
     """
     from tenuto.client.client import Client
     from tenuto.client.errors import APIError, APIStatusError
-    from tenuto.wire.request import check_request
+    from tenuto.wire.completions.request import check_request
 
     try:
         # Checked here already: a slip on the command line is not worth a request.
@@ -125,11 +126,11 @@ def ask_server(
                             named = True
                         output.write(text.trimmed(getattr(piece, "completion", None) or ""))
                 output.line()
-    except InvalidRequest as error:
+    except Refusal as error:
         raise Failure(error.message, 2) from None
     except APIStatusError as error:
-        refusal = error_of(error.status_code, error.body)
-        code = 2 if isinstance(refusal, InvalidRequest) else 1
+        refusal = refusal_of(error.status_code, error.body)
+        code = 2 if _is_callers_fault(refusal) else 1
         message = refusal.message
         unknown = "seed: Extra inputs are not permitted"
         if seed is not None and message.startswith(unknown):
@@ -176,6 +177,10 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _is_callers_fault(refusal: Refusal) -> bool:
+    return status_of(refusal.kind) == 400
+
+
 async def _on_engine(
     engine: Engine, fields: Mapping[str, object], answer: Answer, *, raw: bool, seed: int | None
 ) -> None:
@@ -183,31 +188,38 @@ async def _on_engine(
     try:
         # In a thread, because it imports much: the engine's worker is started meanwhile.
         with _loading():
-            job, stop_sequences = await asyncio.to_thread(_job, fields, raw, seed)
-            from tenuto.stream.pipe import collect, run
+            request = await asyncio.to_thread(_request, fields, raw, seed)
+            from tenuto.service import Completions
+            from tenuto.stream.collect import collect
+            from tenuto.stream.meter import Meter
+            from tenuto.wire.completions.response import Completion
 
             # Not within the request: a model that takes minutes to load is worth waiting for here.
             model = await engine.ready()
-        async with aclosing(run(job, engine, stop_sequences)) as events:
+        completions = Completions(engine)
+        completions.check(request.job)
+        async with aclosing(await completions.run(request, Meter())) as running:
             if answer.json:
-                answer.print_json((await collect(events, completion_id(), model)).body())
+                whole = await collect(running.events)
+                answer.print_json(
+                    Completion(completion_id(), whole.text, whole.ended, model).body()
+                )
             else:
                 _name(model)
                 text = answer.text()
-                async for event in events:
-                    if isinstance(event, CompletionEvent):
-                        await output.write_soon(text.trimmed(event.completion))
+                async for event in running.events:
+                    if isinstance(event, Text):
+                        await output.write_soon(text.trimmed(event.text))
                 await output.write_soon("\n")
     finally:
         await engine.aclose()
 
 
-def _job(fields: Mapping[str, object], raw: bool, seed: int | None) -> tuple[Job, list[str]]:
-    """What the engine is to do, and the stop sequences."""
-    from tenuto.stream.pipe import job_of
-    from tenuto.wire.request import check_request
+def _request(fields: Mapping[str, object], raw: bool, seed: int | None) -> Request:
+    from tenuto.wire.completions.job import request_of
+    from tenuto.wire.completions.request import check_request
 
-    request = check_request(fields)
-    text = str(request.prompt)
+    checked = check_request(fields)
+    text = str(checked.prompt)
     prompt = raw_prompt(text) if raw else parse_prompt(text)
-    return job_of(request, prompt, seed=seed), request.stop_sequences
+    return request_of(checked, prompt, seed=seed)

@@ -155,7 +155,7 @@ def complete(
 
 
 def _checked_system(system: str) -> str:
-    from tenuto.prompt.turns import ASSISTANT, HUMAN
+    from tenuto.core.prompt import ASSISTANT, HUMAN
 
     text = decoded(os.fsencode(system), "--system").strip()
     # A prompt that begins with `Human:` begins with that turn.

@@ -57,7 +57,7 @@ def serve(
     """
     import asyncio
 
-    from tenuto.engine.base import ModelError
+    from tenuto.core.refusal import ModelError
     from tenuto.engine.registry import create
     from tenuto.server.log import logging_to_stderr
     from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop

@@ -19,7 +19,7 @@ from tenuto.client.call import Call
 from tenuto.client.given import NotGiven, Omit, not_given
 from tenuto.client.headers import check_name, check_value
 from tenuto.client.types import TimeoutSpec
-from tenuto.prompt.turns import ASSISTANT, HUMAN
+from tenuto.core.prompt import ASSISTANT, HUMAN
 from tenuto.settings_client import ClientEnvironment, Credentials
 from tenuto.version import __version__
 from tenuto.wire.names import retired_on

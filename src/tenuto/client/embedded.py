@@ -22,10 +22,11 @@ from typing import Any, TypeAlias, TypeVar
 import httpx2
 
 from tenuto.client.engines import embedded_settings
-from tenuto.engine.base import Engine, ModelError
+from tenuto.core.refusal import ModelError, failed
+from tenuto.engine.base import Engine
 from tenuto.engine.registry import create
 from tenuto.settings import Settings
-from tenuto.wire.errors import InternalError
+from tenuto.wire.errors import error_body
 
 T = TypeVar("T")
 Message: TypeAlias = MutableMapping[str, Any]
@@ -272,7 +273,7 @@ async def _refuse(why: str, send: Callable[[Message], Coroutine[Any, Any, None]]
     """Answers for an application that could not be started. Asking again will not help."""
     headers = [(b"content-type", b"application/json"), (b"x-should-retry", b"false")]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
-    body = json.dumps(InternalError(why).body()).encode()
+    body = json.dumps(error_body(failed(why))).encode()
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 

@@ -10,7 +10,9 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 
-from tenuto.engine.base import EngineFailed, Finish, Job, Piece, Status, Usage
+from tenuto.core.job import Finish, Job, Piece, Usage
+from tenuto.core.refusal import failed
+from tenuto.engine.base import Capabilities, Health
 
 _WORD = re.compile(r"\S+")
 # Longest part of a word, or of white space before one, that is written at once.
@@ -35,7 +37,7 @@ class EchoEngine:
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """Yields one word after another, white space included."""
         if self._closed:
-            raise EngineFailed("The engine is closed.")
+            raise failed("The engine is closed.")
         self._running += 1
         try:
             asked = await _count_words(job.prompt.pieces())
@@ -45,7 +47,7 @@ class EchoEngine:
             for text, ends in _words(job.prompt.question()):
                 await asyncio.sleep(0)
                 if self._closed:
-                    raise EngineFailed("The engine is closed.")
+                    raise failed("The engine is closed.")
                 number += ends
                 yield Piece(text, tokens=int(ends), usage=Usage(asked, 0, number))
                 length = number >= job.max_tokens
@@ -55,16 +57,14 @@ class EchoEngine:
         finally:
             self._running -= 1
 
-    async def ping(self) -> Status:
-        """Always ready."""
-        return Status(
-            not self._closed,
-            "echo",
-            "Echoes the question.",
-            running=self._running,
-            # All seeds give one text, since there is nothing to choose.
-            extensions=("seed",),
-        )
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`. All seeds give one text, since there is nothing to choose."""
+        return Capabilities(model="echo", extensions=("seed",))
+
+    def health(self) -> Health:
+        """Ready until it is closed."""
+        return Health(not self._closed, "Echoes the question.", running=self._running)
 
     async def aclose(self) -> None:
         """Running jobs raise at their next word."""

@@ -14,18 +14,10 @@ from array import array
 from collections.abc import Generator, Iterator
 from typing import Final
 
-from tenuto.prompt.turns import (
-    ASSISTANT,
-    HUMAN,
-    MUST_END,
-    MUST_START,
-    Prompt,
-    Turn,
-    too_many_turns,
-    with_remedy,
-)
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.long_text import PIECE_BYTES, LongText, Rope, Text
+from tenuto.core.long_text import PIECE_BYTES, LongText, Rope, Text
+from tenuto.core.prompt import ASSISTANT, HUMAN, Prompt, Turn
+from tenuto.core.refusal import invalid
+from tenuto.prompt.turns import MUST_END, MUST_START, too_many_turns, with_remedy
 
 _HUMAN: Final = HUMAN.encode()
 _ASSISTANT: Final = ASSISTANT.encode()
@@ -154,7 +146,7 @@ def parse_long_prompt(source: LongText, most_turns: int) -> Generator[None, None
     """Do the same as `parse_prompt`. Yields between two pieces of work, returns the prompt.
 
     Raises:
-        InvalidRequest: See `parse_prompt`.
+        Refusal: See `parse_prompt`.
     """
     data = yield from _sanitise(source.data)
     marks = array("Q")
@@ -169,9 +161,9 @@ def parse_long_prompt(source: LongText, most_turns: int) -> Generator[None, None
             raise too_many_turns(most_turns)
         yield
     if not marks or not data.startswith(_HUMAN, marks[0]):
-        raise InvalidRequest((yield from _with_remedy(MUST_START, data)))
+        raise invalid((yield from _with_remedy(MUST_START, data)))
     if not data.startswith(_ASSISTANT, marks[-1]):
-        raise InvalidRequest((yield from _with_remedy(MUST_END, data)))
+        raise invalid((yield from _with_remedy(MUST_END, data)))
     return LongPrompt(LongText(data), marks)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, TypeAlias
 
+from tenuto.core.long_text import PIECE_BYTES, LongText, Rope, Text, character_start
+from tenuto.core.prompt import Prompt
 from tenuto.prompt.long_prompt import LongPrompt
 from tenuto.prompt.render import Chat, to_chat
-from tenuto.prompt.turns import Prompt
-from tenuto.wire.long_text import PIECE_BYTES, LongText, Rope, Text, character_start
 
 # So many turns take less than a millisecond.
 _TURNS_AT_ONCE: Final = 128

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tenuto.prompt.turns import Prompt
-from tenuto.wire.long_text import Rope, Text
+from tenuto.core.long_text import Rope, Text
+from tenuto.core.prompt import Prompt
 
 
 @dataclass(frozen=True, slots=True)

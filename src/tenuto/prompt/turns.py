@@ -8,16 +8,11 @@ was chosen.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.long_text import Text
-
-HUMAN: Final = "\n\nHuman:"
-ASSISTANT: Final = "\n\nAssistant:"
+from tenuto.core.prompt import ASSISTANT, HUMAN, Prompt, Turn
+from tenuto.core.refusal import Refusal, invalid
 
 MOST_TURNS: Final = 10_000
 """A turn is an object: a prompt of nothing but turns would take thirty times its size."""
@@ -25,64 +20,6 @@ MOST_TURNS: Final = 10_000
 _MARK = re.compile(r"\n\n(Human|Assistant):")
 MUST_START: Final = f'prompt must start with "{HUMAN}" turn after an optional system prompt'
 MUST_END: Final = f'prompt must end with "{ASSISTANT}" turn'
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one side said.
-
-    Attributes:
-        human: Whether it was the Human.
-        text: As written after the colon, with its leading space.
-    """
-
-    human: bool
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    r"""A prompt that keeps the rules, and its parts.
-
-    Attributes:
-        text: The whole prompt, sanitised: what a model that completes text is given.
-        system: The text before the first Human turn, or "".
-        turns: The turns in order, without the last Assistant turn, which is being written.
-        prefill: The beginning of the answer, after the last `\n\nAssistant:`, or "".
-    """
-
-    text: str
-    system: str = ""
-    turns: tuple[Turn, ...] = ()
-    prefill: str = ""
-
-    @property
-    def size(self) -> int:
-        """The length of the text in bytes of UTF-8."""
-        return len(self.text.encode())
-
-    @property
-    def has_turns(self) -> bool:
-        """Whether it is a conversation, and no raw prompt."""
-        return bool(self.turns)
-
-    def spoken_size(self) -> int:
-        """Return the bytes of what is said, without marks and without white space around it."""
-        texts = (self.system, *(turn.text for turn in self.turns), self.prefill)
-        return sum(len(text.strip().encode()) for text in texts) if self.turns else self.size
-
-    def whole(self) -> Text:
-        """Return the text as one, without copying a long one."""
-        return self.text
-
-    def pieces(self) -> Iterator[str]:
-        """Yield the text in pieces, each of which is handled in no time."""
-        yield self.text
-
-    def question(self) -> Iterator[str]:
-        """Yield the last Human turn in pieces, or the text of a raw prompt."""
-        questions = [turn.text for turn in self.turns if turn.human]
-        yield questions[-1] if questions else self.text
 
 
 def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
@@ -93,7 +30,7 @@ def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
         most_turns: Most turns that it may have.
 
     Raises:
-        InvalidRequest: A turn is missing or in the wrong place, in the documented words; or there
+        Refusal: A turn is missing or in the wrong place, in the documented words; or there
             are too many.
     """
     text = _sanitise(text)
@@ -101,9 +38,9 @@ def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
     if len(marks) > most_turns:
         raise too_many_turns(most_turns)
     if not marks or marks[0][1] != "Human":
-        raise InvalidRequest(_explained(MUST_START, text))
+        raise invalid(_explained(MUST_START, text))
     if marks[-1][1] != "Assistant":
-        raise InvalidRequest(_explained(MUST_END, text))
+        raise invalid(_explained(MUST_END, text))
     ends = [mark.start() for mark in marks[1:]]
     turns = tuple(
         Turn(human=mark[1] == "Human", text=text[mark.end() : end])
@@ -132,9 +69,9 @@ def _sanitise(text: str) -> str:
     return stripped if stripped.endswith(ASSISTANT) else text
 
 
-def too_many_turns(most: int) -> InvalidRequest:
+def too_many_turns(most: int) -> Refusal:
     """Return the error of a prompt with more turns than it may have."""
-    return InvalidRequest(
+    return invalid(
         f"prompt: it should have at most {most} turns. `max_turns` in [limits] sets this."
     )
 

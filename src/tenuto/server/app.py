@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from tenuto.core.refusal import Refusal
 from tenuto.engine.base import Engine
 from tenuto.server.auth import Keys
 from tenuto.server.client_address import TrustedProxies
@@ -27,8 +28,7 @@ from tenuto.server.openapi import openapi
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
-from tenuto.wire.errors import ApiError
-from tenuto.wire.extensions import USAGE_HEADERS
+from tenuto.wire.completions.extensions import USAGE_HEADERS
 
 
 def create_app(
@@ -71,7 +71,7 @@ def create_app(
             Route("/ready", health.ready, methods=["GET"]),
         ],
         exception_handlers={
-            ApiError: on_api_error,
+            Refusal: on_api_error,
             HTTPException: on_http_exception,
             Exception: on_bug,
         },

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
+from tenuto.core.caller import Caller
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.request_headers import agreed
-from tenuto.wire.errors import AuthenticationError
 
 PREFIX = "sha256:"
 
@@ -22,24 +23,13 @@ def hash_key(key: str) -> str:
     return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def caller_key(headers: Headers) -> str | None:
-    """The key that a request came with, in either header.
-
-    Raises:
-        AuthenticationError: It came with different ones in the same header.
-    """
-    key = _only(headers, "x-api-key")
-    if key is not None:
-        return key
-    scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def _only(headers: Headers, name: str) -> str | None:
     try:
         return agreed(headers.getlist(name))
     except ValueError:
-        raise AuthenticationError(f"{name}: different values were sent. Send one.") from None
+        raise Refusal(
+            Kind.UNAUTHENTICATED, f"{name}: different values were sent. Send one."
+        ) from None
 
 
 class Keys:
@@ -52,26 +42,24 @@ class Keys:
     def __init__(self, entries: Iterable[str]) -> None:
         self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]
 
-    def check(self, headers: Headers) -> None:
-        """Lets a request pass that has a key. `x-api-key` counts where both headers are there.
+    def caller(self, headers: Headers) -> Caller:
+        """Return the sender of a request. `x-api-key` counts where both headers are there.
 
         Raises:
-            AuthenticationError: There is no key, or a wrong one.
+            Refusal: It has no key, or a wrong one, where one is needed; or different ones in one
+                header.
         """
-        if not self._hashes:
-            return
         key = _only(headers, "x-api-key")
-        if key is not None:
-            if not self._knows(key):
-                raise AuthenticationError("invalid x-api-key")
-            return
-        scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise AuthenticationError("x-api-key header is required")
-        if not self._knows(token.strip()):
-            raise AuthenticationError("Invalid bearer token")
+        problem = "invalid x-api-key"
+        if key is None:
+            scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
+            key = token.strip() if scheme.lower() == "bearer" else None
+            problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
+        hashed = None if key is None else hash_key(key)
+        if self._hashes and not (hashed and self._knows(hashed)):
+            raise Refusal(Kind.UNAUTHENTICATED, problem)
+        return Caller(hashed or "", key)
 
-    def _knows(self, key: str) -> bool:
-        # All are compared, each in constant time: how long it takes tells nothing.
-        given = hash_key(key)
-        return sum(hmac.compare_digest(given, known) for known in self._hashes) > 0
+    def _knows(self, hashed: str) -> bool:
+        # All are compared, each in constant time: how long it takes shows nothing.
+        return sum(hmac.compare_digest(hashed, known) for known in self._hashes) > 0

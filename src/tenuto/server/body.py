@@ -9,13 +9,13 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.body_budget import Reservation
 from tenuto.settings import LimitSettings
 from tenuto.slices import Slices
-from tenuto.wire.errors import RequestTimeout, RequestTooLarge
-from tenuto.wire.field_limits import FieldLimits
+from tenuto.wire.completions.field_limits import FieldLimits
+from tenuto.wire.completions.long_body import LongBody
 from tenuto.wire.json_object import read_object
-from tenuto.wire.long_body import LongBody
 
 DEFAULT_BODY_BYTES: Final = 8 * 2**20
 """Largest body where the context of the engine is not known."""
@@ -54,7 +54,7 @@ def check_announced_size(headers: Headers, most: int) -> None:
     """Refuse a body that says itself that it is too large, before it comes.
 
     Raises:
-        RequestTooLarge: It does.
+        Refusal: It does.
     """
     announced = headers.get("content-length", "")
     # The digits are counted first: a number may be too long even to read.
@@ -85,10 +85,10 @@ class BodyReader:
             held: Gets its bytes.
 
         Raises:
-            RequestTooLarge: It is larger than allowed.
-            RequestTimeout: It took too long to arrive.
+            Refusal: It is larger than allowed.
+            Refusal: It took too long to arrive.
             Overloaded: Too many others are in flight.
-            InvalidRequest: It is no JSON object.
+            Refusal: It is no JSON object.
             ClientDisconnect: The client left before it was all here.
         """
         small, size = bytearray(), 0
@@ -128,14 +128,16 @@ class BodyReader:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise RequestTimeout(
-                    f"The request body did not arrive within {self._limits.body_timeout_s:g} s"
+                raise Refusal(
+                    Kind.TOO_SLOW,
+                    f"The request body did not arrive within {self._limits.body_timeout_s:g} s",
                 ) from None
             left -= loop.time() - began
             yield chunk
 
 
-def _too_large(most: int) -> RequestTooLarge:
-    return RequestTooLarge(
-        f"Request exceeds the maximum size of {most} bytes. `max_body_bytes` in [limits] sets it."
+def _too_large(most: int) -> Refusal:
+    return Refusal(
+        Kind.TOO_LARGE,
+        f"Request exceeds the maximum size of {most} bytes. `max_body_bytes` in [limits] sets it.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tenuto.wire.errors import Overloaded
+from tenuto.core.refusal import overloaded
 
 _RETRY_AFTER_S: Final = 1.0
 # A body up to this size may use the whole budget, a larger one only a part of it: large bodies that
@@ -41,13 +41,13 @@ class BodyBudget:
             so_far: How many of this body are held already.
 
         Raises:
-            Overloaded: There is no room for them. None of them are held.
+            Refusal: There is no room for them. None of them are held.
         """
         large = so_far + size > _SMALL_BYTES
         most = int(_SHARE_OF_LARGE * self._most) if large else self._most
         # One body always has room, however small the budget is: its own limit bounds it.
         if self._held > so_far and self._held + size > most:
-            raise Overloaded(
+            raise overloaded(
                 "Too many request bodies at once. Try again in a moment.",
                 retry_after=_RETRY_AFTER_S,
             )

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from tenuto.engine.base import Engine, Job
+from tenuto.core.caller import Caller
+from tenuto.core.job import Accepted
+from tenuto.core.long_text import LongText
+from tenuto.core.prompt import Prompt
+from tenuto.core.refusal import Refusal
+from tenuto.engine.base import Engine
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
-from tenuto.prompt.turns import Prompt, parse_prompt, raw_prompt
-from tenuto.server.accepted import (
-    RetirementNotices,
-    check_betas,
-    check_extensions,
-    check_model,
-)
-from tenuto.server.auth import Keys, caller_key
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.server.accepted import RetirementNotices, check_betas
+from tenuto.server.auth import Keys
 from tenuto.server.body import BodyReader, check_announced_size, most_body_bytes
-from tenuto.server.body_budget import BodyBudget, Reservation
+from tenuto.server.body_budget import BodyBudget
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
@@ -28,20 +27,19 @@ from tenuto.server.request_log import RequestRecord
 from tenuto.server.response_headers import with_headers
 from tenuto.server.responses import JsonResponse, send_parts
 from tenuto.server.shutdown import Shutdown
+from tenuto.service import Completions
 from tenuto.settings import Settings
 from tenuto.slices import Slices
-from tenuto.stream.extensions import extended
+from tenuto.stream.collect import collect
 from tenuto.stream.meter import Meter
-from tenuto.stream.pipe import collect, job_of, run
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.events import Accepted, Event
-from tenuto.wire.extensions import ExtendedRequest
-from tenuto.wire.field_limits import FieldLimits
+from tenuto.wire.completions.extensions import ExtendedRequest, usage_headers
+from tenuto.wire.completions.field_limits import FieldLimits
+from tenuto.wire.completions.job import request_of
+from tenuto.wire.completions.request import CompletionRequest, check_fields
+from tenuto.wire.completions.response import Completion
+from tenuto.wire.completions.sse import encoder_of
+from tenuto.wire.completions.versions import Version, parse_version
 from tenuto.wire.ids import completion_id
-from tenuto.wire.long_text import LongText
-from tenuto.wire.request import CompletionRequest, check_fields
-from tenuto.wire.sse import encoder_of
-from tenuto.wire.versions import Version, parse_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class CompleteEndpoint:
         self._settings = settings
         self._keys = keys
         self._shutdown = shutdown
+        self._completions = Completions(engine, strict_models=settings.api.strict_models)
         self._notices = RetirementNotices()
         self._kind = ExtendedRequest if settings.api.extensions else CompletionRequest
         limits = settings.limits
@@ -75,46 +74,26 @@ class CompleteEndpoint:
         self._bodies = BodyReader(limits, self._field_limits, self._slices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application of the route."""
+        """Answer a request, as an ASGI application."""
         request = Request(scope, receive)
-        status = await self._engine.ping()
-        most = most_body_bytes(self._settings.limits, status.longest_prompt)
+        longest = self._engine.capabilities.longest_prompt
+        most = most_body_bytes(self._settings.limits, longest)
         check_announced_size(request.headers, most)
-        self._keys.check(request.headers)
+        caller = self._keys.caller(request.headers)
         version = parse_version(combined(scope, b"anthropic-version"))
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
         channel = Channel(scope, receive, send)
+        record: RequestRecord = scope["record"]
+        record.meter = Meter()
         with self._budget.reservation() as held:
-            await self._complete(request, version, channel, most, held)
-
-    async def _complete(
-        self, request: Request, version: Version, channel: Channel, most: int, held: Reservation
-    ) -> None:
-        record: RequestRecord = channel.scope["record"]
-        meter = record.meter = Meter()
-        try:
-            with self._shutdown.interruptible():
-                fields = await self._bodies.read(request, most, held)
-            asked = check_fields(fields, version, self._field_limits, self._kind)
-            record.model, record.stream = asked.model, asked.stream
-            if self._settings.api.strict_models:
-                check_model(asked.model, (await self._engine.ping()).names())
-            if isinstance(asked, ExtendedRequest):
-                check_extensions(asked, await self._engine.ping())
-            prompt = await self._prompt(asked.prompt)
-            job = job_of(asked, prompt, key=caller_key(request.headers))
-            events = self._events(asked, job, meter)
-            await while_connected(self._answer(asked, events, version, channel), channel.receive)
-        except (ClientDisconnect, ClientGone):
-            record.end = record.end or meter.ended or "client_left"
-        finally:
-            record.end = record.end or meter.ended
-
-    def _events(
-        self, asked: CompletionRequest, job: Job, meter: Meter
-    ) -> AsyncGenerator[Event, None]:
-        events = run(job, self._engine, asked.stop_sequences, meter)
-        return extended(events, asked, meter) if isinstance(asked, ExtendedRequest) else events
+            try:
+                with self._shutdown.interruptible():
+                    body = await self._bodies.read(request, most, held)
+                fields = check_fields(body, version, self._field_limits, self._kind)
+                record.model, record.stream = fields.model, fields.stream
+                await while_connected(self._answer(fields, caller, version, channel), receive)
+            except (ClientDisconnect, ClientGone):
+                record.end = record.end or "client_left"
 
     async def _prompt(self, text: str | LongText) -> Prompt:
         most = self._settings.limits.max_turns
@@ -122,63 +101,65 @@ class CompleteEndpoint:
             if isinstance(text, LongText):
                 return await self._slices.run(parse_long_prompt(text, most))
             return await self._slices.call(lambda: parse_prompt(text, most), len(text))
-        except InvalidRequest:
+        except Refusal:
             if not self._settings.api.lenient_prompts:
                 raise
             return LongPrompt(text) if isinstance(text, LongText) else raw_prompt(text)
 
     async def _answer(
-        self,
-        asked: CompletionRequest,
-        events: AsyncGenerator[Event, None],
-        version: Version,
-        channel: Channel,
+        self, fields: CompletionRequest, caller: Caller, version: Version, channel: Channel
     ) -> None:
-        name = completion_id()
-        async with aclosing(events):
-            # An error until this first event is raised, and becomes a status.
-            with self._shutdown.interruptible():
-                first = await anext(events)
-            told = first if isinstance(first, Accepted) else Accepted()
-            record: RequestRecord = channel.scope["record"]
-            record.upstream = told.upstream
-            model = told.model or (await self._engine.ping()).model or asked.model
-            send = with_headers(channel.send, self._told(asked.model, model, told))
-            if not asked.stream:
+        prompt = await self._prompt(fields.prompt)
+        request = request_of(fields, prompt, caller)
+        self._completions.check(request.job)
+        record: RequestRecord = channel.scope["record"]
+        meter = record.meter or Meter()
+        # A refusal until the job is accepted is raised, and becomes a status.
+        with self._shutdown.interruptible():
+            running = await self._completions.run(request, meter)
+        async with aclosing(running):
+            accepted = running.accepted
+            record.upstream = accepted.upstream
+            model = accepted.model or self._engine.capabilities.model or fields.model
+            send = with_headers(channel.send, self._headers(fields.model, model, accepted))
+            name, top = completion_id(), bool(request.job.sampling.logprobs)
+            if not fields.stream:
                 with self._shutdown.interruptible():
-                    completion = await collect(_joined(first, events), name, model)
-                headers = completion.usage.headers() if completion.usage is not None else None
-                if isinstance(completion.completion, LongText):
-                    await send_parts(completion.parts(version), headers or {}, send)
-                    return
-                response = JsonResponse(completion.body(version), headers=headers)
-                await response(channel.scope, channel.receive, send)
+                    whole = await collect(running.events)
+                completion = Completion(name, whole.text, whole.ended, model, whole.logprobs, top)
+                usage = whole.ended.usage
+                headers = usage_headers(usage) if usage is not None else {}
+                await _send_whole(completion, version, headers, replace(channel, send=send))
                 return
             await send_events(
-                _joined(first, events),
-                encoder_of(version, name, model),
+                running.events,
+                encoder_of(version, name, model, top=top),
                 send,
                 record=record,
                 ping_interval_s=self._settings.server.ping_interval_s,
                 shutdown=self._shutdown,
             )
 
-    def _told(self, asked: str, model: str, told: Accepted) -> dict[str, str]:
-        """The headers that say what was done otherwise than asked."""
-        retired = self._notices.notice(asked, model)
-        warnings = [*([retired] if retired else []), *told.warnings]
+    def _headers(self, requested: str, model: str, accepted: Accepted) -> dict[str, str]:
+        """The headers that report what was done otherwise than requested."""
+        retired = self._notices.notice(requested, model)
+        warnings = [*([retired] if retired else []), *accepted.warnings]
         headers = {}
         if warnings:
             headers["warning"] = ", ".join(f'299 - "{_quotable(text)}"' for text in warnings)
-        if told.upstream is not None:
-            headers["tenuto-upstream"] = _quotable(told.upstream)
+        if accepted.upstream is not None:
+            headers["tenuto-upstream"] = _quotable(accepted.upstream)
         return headers
 
 
-async def _joined(first: Event, events: AsyncIterable[Event]) -> AsyncGenerator[Event, None]:
-    yield first
-    async for event in events:
-        yield event
+async def _send_whole(
+    completion: Completion, version: Version, headers: dict[str, str], channel: Channel
+) -> None:
+    if isinstance(completion.completion, LongText):
+        await send_parts(completion.parts(version), headers, channel.send)
+        return
+    response = JsonResponse(completion.body(version), headers=headers)
+    await response(channel.scope, channel.receive, channel.send)
 
 
 def _quotable(text: str) -> str:

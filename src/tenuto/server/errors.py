@@ -9,15 +9,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.server.responses import JsonResponse
-from tenuto.wire.errors import ApiError, InternalError, RequestTimeout, excerpt, for_status
+from tenuto.wire.errors import error_body, excerpt, kind_of_status, status_of
 
 _OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engines")
 
 _log = logging.getLogger("tenuto.server")
 
 
-def error_response(error: ApiError, request_id: str) -> Response:
+def error_response(error: Refusal, request_id: str) -> Response:
     """The response of an error.
 
     `x-should-retry` tells the official clients what their own rule, by status, would not: a
@@ -26,17 +27,17 @@ def error_response(error: ApiError, request_id: str) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
-    if error.should_retry is not None:
-        headers["x-should-retry"] = str(error.should_retry).lower()
-    if isinstance(error, RequestTimeout):
+    if error.retryable is not None:
+        headers["x-should-retry"] = str(error.retryable).lower()
+    if error.kind is Kind.TOO_SLOW:
         headers["x-should-retry"] = "false"
         headers["connection"] = "close"
-    return JsonResponse(error.body(request_id), error.status, headers)
+    return JsonResponse(error_body(error, request_id), status_of(error.kind), headers)
 
 
 async def on_api_error(request: Request, error: Exception) -> Response:
-    """Answers an `ApiError` that a route raised."""
-    assert isinstance(error, ApiError)
+    """Answers a `Refusal` that a route raised."""
+    assert isinstance(error, Refusal)
     return error_response(error, request.scope["request_id"])
 
 
@@ -50,7 +51,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         405: f"Method Not Allowed: {excerpt(request.method)} {shown}. Send {allowed}.",
     }
     message = messages.get(status, str(error.detail))
-    response = error_response(for_status(status)(message), request.scope["request_id"])
+    response = error_response(Refusal(kind_of_status(status), message), request.scope["request_id"])
     response.headers.update(headers)
     return response
 
@@ -76,4 +77,4 @@ def remedy(path: str) -> str:
 async def on_bug(request: Request, error: Exception) -> Response:
     """Answers anything else, which is a bug. The log gets its trace, the client does not."""
     _log.error("unexpected error in request %s", request.scope["request_id"], exc_info=error)
-    return error_response(InternalError("Internal server error"), request.scope["request_id"])
+    return error_response(failed("Internal server error"), request.scope["request_id"])

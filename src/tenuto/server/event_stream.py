@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 
 from starlette.types import Send
 
+from tenuto.core.events import Ended, Event, Text
+from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.server.request_log import RequestRecord
 from tenuto.server.shutdown import Shutdown
-from tenuto.wire.errors import ApiError, InternalError
-from tenuto.wire.events import Accepted, ErrorEvent, Event, Ping
-from tenuto.wire.sse import Encoder
+from tenuto.wire.completions.sse import Encoder
+from tenuto.wire.errors import type_of
 
 _log = logging.getLogger("tenuto.server")
 
@@ -39,8 +40,7 @@ async def send_events(
     """Send a whole stream, headers first. An error becomes an `error` event, the last one.
 
     Args:
-        events: The events after the first one, which shows that the request was accepted: an
-            error before that is the caller's, and becomes a status. The caller closes them.
+        events: The events after the acceptance of the request. The caller closes them.
         encoder: Writes them in the dialect of the request's version.
         send: The request's ASGI channel.
         record: The request's, whose id goes into error events.
@@ -49,22 +49,21 @@ async def send_events(
     """
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     sender = _Sender(send)
-    pinger = asyncio.create_task(sender.keep_alive(encoder.encode(Ping()), ping_interval_s))
+    pinger = asyncio.create_task(sender.keep_alive(encoder.ping(), ping_interval_s))
     try:
         with shutdown.interruptible():
             async for event in events:
-                # The engine's own signs of life, or its upstream's, are not passed on: the pinger
-                # knows when one is needed.
-                if not isinstance(event, Ping | Accepted):
-                    await sender.send(encoder.encode(event))
-    except ApiError as error:
-        record.end = error.type
-        await sender.send(encoder.encode(ErrorEvent(error), record.id))
+                if isinstance(event, Text):
+                    await sender.send(encoder.text(event))
+                elif isinstance(event, Ended):
+                    await sender.send(encoder.end(event))
+    except Refusal as error:
+        record.end = type_of(error.kind)
+        await sender.send(encoder.error(error, record.id))
     except Exception as error:
         _log.error("unexpected error in request %s", record.id, exc_info=error)
-        record.end = InternalError.type
-        end = ErrorEvent(InternalError("Internal server error"))
-        await sender.send(encoder.encode(end, record.id))
+        record.end = type_of(Kind.FAILED)
+        await sender.send(encoder.error(failed("Internal server error"), record.id))
     finally:
         pinger.cancel()
         # Awaiting it would take a cancellation of this task for the pinger's own.

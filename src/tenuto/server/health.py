@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -41,9 +39,21 @@ class HealthEndpoints:
 
     async def ready(self, request: Request) -> Response:
         """200 when the model is loaded, else 503; the body has the engine's counters."""
-        status = await self._engine.ping()
-        body = asdict(status)
-        if not self._extensions:
-            # What the engine can do and the settings do not allow would be refused.
-            body["extensions"] = ()
-        return JsonResponse(body, 200 if status.ready else 503)
+        health, capabilities = self._engine.health(), self._engine.capabilities
+        body = {
+            "ready": health.ready,
+            "model": capabilities.model,
+            "detail": health.detail,
+            "context": capabilities.context,
+            "longest_prompt": capabilities.longest_prompt,
+            "running": health.running,
+            "waiting": health.waiting,
+            "kv_blocks": capabilities.kv_blocks,
+            "kv_blocks_reserved": health.kv_blocks_reserved,
+            "restarts": health.restarts,
+            "models": capabilities.models,
+            "upstreams": dict(health.upstreams),
+            # The settings may not allow what the engine can do: then it would be refused.
+            "extensions": capabilities.extensions if self._extensions else (),
+        }
+        return JsonResponse(body, 200 if health.ready else 503)

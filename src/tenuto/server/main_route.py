@@ -9,9 +9,9 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenuto.core.refusal import Refusal, failed
 from tenuto.server.errors import error_response
 from tenuto.server.health import greeting
-from tenuto.wire.errors import ApiError, InternalError
 
 # For browsers. It is not part of the API: other methods get what any unknown path gets.
 _READING = ("GET", "HEAD")
@@ -23,7 +23,7 @@ class MainRoute:
     """Sends `POST /v1/complete` to one application, and all else to another; greets browsers.
 
     Args:
-        complete: Answers, or raises an `ApiError` before it has begun to.
+        complete: Answers, or raises a `Refusal` before it has begun to.
         others: The router, which also says so where the method is another.
     """
 
@@ -48,11 +48,11 @@ class MainRoute:
 
         try:
             await self._complete(scope, receive, send_and_note)
-        except ApiError as error:
+        except Refusal as error:
             await error_response(error, scope["request_id"])(scope, receive, send)
         except Exception as error:
             _log.error("unexpected error in request %s", scope["request_id"], exc_info=error)
             if begun:
                 raise
-            bug = InternalError("Internal server error")
+            bug = failed("Internal server error")
             await error_response(bug, scope["request_id"])(scope, receive, send)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.engine.base import Engine
 from tenuto.server.auth import Keys
 from tenuto.server.responses import JsonResponse
-from tenuto.wire.errors import InvalidRequest, NotFound, excerpt
-from tenuto.wire.field_limits import MOST_NAME_CHARS
+from tenuto.wire.completions.field_limits import MOST_NAME_CHARS
+from tenuto.wire.errors import excerpt
 from tenuto.wire.names import TEXT_MODELS
 
 _MOST = 1000
@@ -29,9 +30,9 @@ class ModelEndpoints:
 
     async def list(self, request: Request) -> Response:
         """One page: `limit` (1 to 1000, default 20), `after_id` or `before_id`."""
-        self._keys.check(request.headers)
+        self._keys.caller(request.headers)
         query = request.query_params
-        served = await self._served()
+        served = self._engine.capabilities.names()
         names = list(dict.fromkeys([*served, *TEXT_MODELS]))
         limit = _limit(query.get("limit"))
         start, end = 0, len(names)
@@ -55,19 +56,16 @@ class ModelEndpoints:
         """One model. As with completions, any name is known unless `strict_models` is set.
 
         Raises:
-            NotFound: There is no such model, or its name is longer than one may be.
+            Refusal: There is no such model, or its name is longer than one may be.
         """
-        self._keys.check(request.headers)
+        self._keys.caller(request.headers)
         name = request.path_params["model_id"]
-        served = await self._served()
+        served = self._engine.capabilities.names()
         if not 1 <= len(name) <= MOST_NAME_CHARS or (
             self._strict and name not in served and name not in TEXT_MODELS
         ):
-            raise NotFound(f"model: {excerpt(name)}")
+            raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(name)}")
         return JsonResponse(_body(name, served))
-
-    async def _served(self) -> tuple[str, ...]:
-        return (await self._engine.ping()).names()
 
 
 def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:
@@ -88,11 +86,11 @@ def _limit(text: str | None) -> int:
     # The digits are counted first: a number may be too long even to read.
     limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST)) else 0
     if not 1 <= limit <= _MOST:
-        raise InvalidRequest(f"limit: Input should be a number from 1 to {_MOST}")
+        raise invalid(f"limit: Input should be a number from 1 to {_MOST}")
     return limit
 
 
 def _position(names: list[str], name: str, field: str) -> int:
     if name not in names:
-        raise InvalidRequest(f"{field}: there is no model {excerpt(name)!r} in this list")
+        raise invalid(f"{field}: there is no model {excerpt(name)!r} in this list")
     return names.index(name)

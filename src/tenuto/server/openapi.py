@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tenuto.version import __version__
-from tenuto.wire.errors import all_errors
-from tenuto.wire.extensions import USAGE_HEADERS, ExtendedRequest
-from tenuto.wire.field_limits import MOST_TAGS
-from tenuto.wire.request import SAMPLING_FIELDS, CompletionRequest
-from tenuto.wire.versions import spoken_versions
+from tenuto.wire.completions.extensions import USAGE_HEADERS, ExtendedRequest
+from tenuto.wire.completions.field_limits import MOST_TAGS
+from tenuto.wire.completions.request import SAMPLING_FIELDS, CompletionRequest
+from tenuto.wire.completions.versions import spoken_versions
+from tenuto.wire.errors import types_by_status
 
 _SCHEMAS = "#/components/schemas/"
 
@@ -166,10 +166,10 @@ def _watch(summary: str, other: str | None = None) -> dict[str, Any]:
 
 
 def _errors(*statuses: int) -> dict[str, Any]:
-    by_status = {error.status: error for error in all_errors()}
+    by_status = types_by_status()
     return {
         str(status): {
-            "description": by_status[status].type,
+            "description": by_status[status],
             "headers": _headers(),
             "content": _json("Error"),
         }
@@ -257,7 +257,7 @@ _MODEL_LIST = _object(
 
 
 def _error() -> dict[str, Any]:
-    types = sorted({error.type for error in all_errors()})
+    types = sorted(set(types_by_status().values()))
     return _object(
         {
             "type": {"const": "error"},

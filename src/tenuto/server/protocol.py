@@ -16,17 +16,11 @@ import httptools  # Installed by uvicorn[standard].
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tenuto.core.refusal import Kind, Refusal, invalid, overloaded
 from tenuto.server.request_log import RequestLog
 from tenuto.server.response_cycle import ResponseCycle
 from tenuto.settings import Settings
-from tenuto.wire.errors import (
-    ApiError,
-    HeadTooLarge,
-    InvalidRequest,
-    MethodNotAllowed,
-    Overloaded,
-    RequestTimeout,
-)
+from tenuto.wire.errors import error_body, status_of, type_of
 from tenuto.wire.ids import request_id
 
 _REASONS = {
@@ -75,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ahead = bytearray()
         self._deadline: asyncio.TimerHandle | None = None
         self._active: ResponseCycle | None = None
-        self._deferred: ApiError | None = None
+        self._deferred: Refusal | None = None
         # Uvicorn's own option takes whole seconds only.
         self.timeout_keep_alive = self.settings.server.keep_alive_s
 
@@ -95,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._crowded:
             # Not earlier: an answer on a connection without a request confuses connection pools.
-            self._refuse(Overloaded("Too many connections. Try again in a moment."))
+            self._refuse(overloaded("Too many connections. Try again in a moment."))
         elif self.pipeline:
             self._hold(data)
         else:
@@ -138,13 +132,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += 0 if was_in_body else len(data)
             if self._head_bytes > limits.max_header_bytes:
                 self._refuse(
-                    HeadTooLarge(f"The request's head exceeds {limits.max_header_bytes} bytes")
+                    Refusal(
+                        Kind.HEAD_TOO_LARGE,
+                        f"The request's head exceeds {limits.max_header_bytes} bytes",
+                    )
                 )
             elif self._deadline is None:
                 self._expect_head()
         elif self._in_body:
             if self._raw_bytes > _MOST_FRAMING * self._body_bytes + limits.max_header_bytes:
-                self._refuse(InvalidRequest("Invalid HTTP request: too little in its chunks"))
+                self._refuse(invalid("Invalid HTTP request: too little in its chunks"))
         elif self._deadline is None and (self._active is None or self._active.response_complete):
             self._expect_head()  # Empty lines after a request: nothing has begun.
 
@@ -160,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
                     self._new_parser()
                     continue
             except httptools.HttpParserError as error:
-                self._refuse(InvalidRequest(_invalid(data, error)))
+                self._refuse(invalid(_invalid(data, error)))
             return
 
     def _new_parser(self) -> None:
@@ -214,7 +211,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         if method == "CONNECT":
-            self._refuse(MethodNotAllowed("Method Not Allowed: CONNECT. This is not a proxy."))
+            self._refuse(
+                Refusal(
+                    Kind.METHOD_NOT_ALLOWED, "Method Not Allowed: CONNECT. This is not a proxy."
+                )
+            )
             return
         if self.parser.should_upgrade():
             self._upgrading = True
@@ -222,7 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             target = httptools.parse_url(self.url)
         except httptools.HttpParserInvalidURLError:
-            self._refuse(InvalidRequest("Invalid HTTP request: its target is not a valid URL"))
+            self._refuse(invalid("Invalid HTTP request: its target is not a valid URL"))
             return
         version = self.parser.get_http_version()
         raw_path = target.path or b"/"
@@ -291,7 +292,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_refusal(self._deferred, self._log_refusal(self._deferred))
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(InvalidRequest(msg))
+        self._refuse(invalid(msg))
 
     # The clock of the head.
 
@@ -303,7 +304,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         if self._in_head:
             limit = self.settings.limits.head_timeout_s
-            self._refuse(RequestTimeout(f"The request's head did not arrive within {limit:g} s"))
+            self._refuse(
+                Refusal(Kind.TOO_SLOW, f"The request's head did not arrive within {limit:g} s")
+            )
         else:
             # Nobody asked, so nobody is answered: clients connect in advance.
             self.transport.close()
@@ -315,7 +318,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Refusals.
 
-    def _refuse(self, error: ApiError) -> None:
+    def _refuse(self, error: Refusal) -> None:
         """Answer without the application and close, after the responses that are due."""
         self._stop_clock()
         if self._refused or self.transport.is_closing():
@@ -331,23 +334,24 @@ class BoundedProtocol(HttpToolsProtocol):
             scope: Any = active.scope
             # The application, which may not have begun yet, logs it when it has ended.
             record = scope.setdefault("record", self.log.begin(scope, request_id()))
-            record.status, record.end = error.status, error.type
+            record.status, record.end = status_of(error.kind), type_of(error.kind)
             self._write_refusal(error, record.id)
         else:
             self._deferred = error
 
-    def _log_refusal(self, error: ApiError) -> str:
+    def _log_refusal(self, error: Refusal) -> str:
         """Log a refusal that the application does not hear of. Gives the request's id."""
         record = self.log.begin(self._known(), request_id())
-        record.status, record.end = error.status, error.type
+        record.status, record.end = status_of(error.kind), type_of(error.kind)
         self.log.write(record)
         return record.id
 
-    def _write_refusal(self, error: ApiError, name: str) -> None:
-        body = json.dumps(error.body(name), separators=(",", ":")).encode()
-        reason = _REASONS.get(error.status, "Error")
+    def _write_refusal(self, error: Refusal, name: str) -> None:
+        body = json.dumps(error_body(error, name), separators=(",", ":")).encode()
+        status = status_of(error.kind)
+        reason = _REASONS.get(status, "Error")
         head = (
-            f"HTTP/1.1 {error.status} {reason}\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nrequest-id: {name}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -7,9 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from tenuto.core.events import End, Ended
+from tenuto.core.refusal import Kind
 from tenuto.server.client_address import TrustedProxies
 from tenuto.stream.meter import Meter
-from tenuto.wire.errors import for_status
+from tenuto.wire.completions.extensions import usage_body
+from tenuto.wire.completions.response import stop_fields
+from tenuto.wire.errors import kind_of_status, type_of
 
 _log = logging.getLogger("tenuto.request")
 
@@ -72,7 +76,7 @@ class RequestRecord:
             if self.upstream is not None:
                 fields["upstream"] = printable(self.upstream, _LONGEST_NAME)
             if self.meter is not None:
-                fields |= self.meter.usage().body()
+                fields |= usage_body(self.meter.usage())
         fields["end"] = self.end
         return fields
 
@@ -89,7 +93,8 @@ class RequestRecord:
             if self.upstream is not None:
                 text += f"upstream={_value(self.upstream, _LONGEST_NAME)} "
             if self.meter is not None:
-                text += f"{self.meter.usage()} "
+                for name, value in usage_body(self.meter.usage()).items():
+                    text += f"{name}={'unknown' if value is None else value} "
         return f"{text}end={self.end}"
 
     def level(self) -> int:
@@ -133,13 +138,22 @@ class RequestLog:
         if not self._enabled:
             return
         record.ms = round(1000 * (time.perf_counter() - record.began), 1)
+        if record.end is None and record.meter is not None:
+            record.end = _end_of(record.meter.outcome)
         if record.end is None:
             status = record.status or 500
-            record.end = for_status(status).type if status >= 400 else "ok"
+            record.end = type_of(kind_of_status(status)) if status >= 400 else "ok"
         level = record.level()
         if _log.isEnabledFor(level):
             # Not `_log.log`, which would look for the caller's line in the stack every time.
             _log.handle(_log.makeRecord(_log.name, level, "", 0, record, (), None))
+
+
+def _end_of(outcome: End | Kind | None) -> str | None:
+    """Return the name of an outcome in the log, which is that of the API."""
+    if isinstance(outcome, Kind):
+        return type_of(outcome)
+    return None if outcome is None else stop_fields(Ended(outcome))[0]
 
 
 def printable(text: str, most: int) -> str:

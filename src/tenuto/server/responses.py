@@ -10,11 +10,11 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Send
 
-from tenuto.wire.text import encoded
+from tenuto.core.text import encoded
 
 
 class JsonResponse(JSONResponse):
-    """Starlette's, but for text that UTF-8 cannot hold: see `tenuto.wire.text`."""
+    """Starlette's, but for text that UTF-8 cannot hold: see `tenuto.core.text`."""
 
     def render(self, content: Any) -> bytes:
         """The body."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import uvicorn
 
-from tenuto.engine.base import Engine, EngineError, ModelError
+from tenuto.core.refusal import ModelError, Refusal
+from tenuto.engine.base import Engine
 from tenuto.server.app import create_app
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.loopback import is_loopback
@@ -141,7 +142,7 @@ async def serve(
         except ModelError as error:
             failure = error
             server.should_exit = True
-        except EngineError:
+        except Refusal:
             pass  # The signal to stop came first.
     loading.cancel()
     await serving

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from tenuto.core.refusal import Refusal, overloaded
 from tenuto.interruption import Interruption
-from tenuto.wire.errors import Overloaded
 
 # How long answers may take to notice, before the engine is closed under them.
 _NOTICE_S = 1.0
@@ -13,7 +13,7 @@ _RETRY_AFTER_S = 1.0
 
 
 class Shutdown(Interruption):
-    """Interrupts the running answers of one server with `Overloaded`.
+    """Interrupts the running answers of one server with an overload refusal.
 
     Another try reaches the next server.
     """
@@ -30,7 +30,7 @@ class Shutdown(Interruption):
             await asyncio.sleep(0.01)
 
 
-def _refusal() -> Overloaded:
-    return Overloaded(
+def _refusal() -> Refusal:
+    return overloaded(
         "The server is shutting down. Try again in a moment.", retry_after=_RETRY_AFTER_S
     )

@@ -1,8 +1,8 @@
 """Log probabilities leave with the text of their tokens, and are cut off with it.
 
 Stop matching holds text back, and drops what comes after a match. A token leaves in the event that
-has its last character. So the tokens of a completion are those that lie in it whole: of one that
-begins in the text and ends in a stop sequence, or behind it, nothing is told.
+has its last character. So the tokens of a completion are those that lie in it whole; a token that
+overlaps a stop sequence is omitted.
 """
 
 from __future__ import annotations
@@ -10,35 +10,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from tenuto.engine.base import TokenLogprob
-from tenuto.wire.extensions import Logprobs
+from tenuto.core.job import TokenLogprob
 
 
 class LogprobQueue:
-    """Tokens in, as the engine tells them; out, as their text leaves.
+    """Tokens in, as the engine reports them; out, as their text leaves."""
 
-    Args:
-        most: See `Job.logprobs`.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._waiting: deque[TokenLogprob] = deque()
         self._left = 0
 
     def push(self, tokens: Iterable[TokenLogprob]) -> None:
-        """Takes the next tokens, in the order of the text."""
+        """Take the next tokens, in the order of the text."""
         self._waiting += tokens
 
-    def release(self, characters: int = 0) -> Logprobs:
-        """So many more characters leave; gives the tokens that they complete."""
+    def release(self, characters: int = 0) -> tuple[TokenLogprob, ...]:
+        """Let that many more characters leave; return the tokens that they complete."""
         self._left += characters
-        released = Logprobs(top_logprobs=[] if self._most else None)
+        released: list[TokenLogprob] = []
         while self._waiting and self._waiting[0].end <= self._left:
-            token = self._waiting.popleft()
-            released.tokens.append(token.token)
-            released.token_logprobs.append(token.logprob)
-            released.text_offset.append(token.start)
-            if released.top_logprobs is not None:
-                released.top_logprobs.append(None if token.logprob is None else token.top)
-        return released
+            released.append(self._waiting.popleft())
+        return tuple(released)

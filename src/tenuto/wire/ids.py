@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-
-from tenuto.wire.versions import Version
 
 _ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 # Any byte -> a character. Some come a quarter more often than others, which still leaves 22 of
@@ -21,13 +18,6 @@ def completion_id() -> str:
 def request_id() -> str:
     """A fresh `req_…`, as it stands in the `request-id` header."""
     return "req_" + _tail()
-
-
-def log_id(completion: str, version: Version) -> str:
-    """The `log_id` of a completion: the id once more, or 64 hex digits of it in 2023-01-01."""
-    if version is Version.V2023_01_01:
-        return hashlib.sha256(completion.encode()).hexdigest()
-    return completion
 
 
 def _tail() -> str:

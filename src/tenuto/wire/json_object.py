@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NoReturn
 
-from tenuto.wire.errors import InvalidRequest
+from tenuto.core.refusal import Refusal, invalid
 
 
 def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> dict[str, object]:
@@ -17,7 +17,7 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
         with_position: Whether an offset in these bytes helps the caller.
 
     Raises:
-        InvalidRequest: They are not valid JSON, or no object, or nested too deeply.
+        Refusal: They are not valid JSON, or no object, or nested too deeply.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
@@ -34,9 +34,9 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
         # Python converts no integer of thousands of digits, because that takes quadratic time.
         raise _not_json("a number has too many digits") from None
     if not isinstance(value, dict):
-        raise InvalidRequest("The request body must be a JSON object")
+        raise invalid("The request body must be a JSON object")
     if _deeper_than(most_depth, value):
-        raise InvalidRequest(f"The request body is nested more than {most_depth} levels deep")
+        raise invalid(f"The request body is nested more than {most_depth} levels deep")
     return value
 
 
@@ -48,8 +48,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _NotANumber(f"{name} is not a JSON number")
 
 
-def _not_json(reason: str) -> InvalidRequest:
-    return InvalidRequest(f"The request body is not valid JSON: {reason}")
+def _not_json(reason: str) -> Refusal:
+    return invalid(f"The request body is not valid JSON: {reason}")
 
 
 def _deeper_than(levels: int, value: object) -> bool:

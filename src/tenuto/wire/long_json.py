@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from tenuto.wire.long_text import PIECE_BYTES, Rope
+from tenuto.core.long_text import PIECE_BYTES, Rope
 
 # So many small values are written in less than a millisecond.
 _VALUES_AT_ONCE: Final = 256

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import ModelError
+from tenuto.core.refusal import ModelError
 from tenuto.engine.local import model_file
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine, built_in_model

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.base import FieldRefused, Job, Piece, TokenLogprob, Usage
+from tenuto.core.job import Job, Piece, Sampling, TokenLogprob, Usage
+from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.runtime.base import Written
 from tenuto.engine.local.worker import _scored
@@ -18,12 +19,13 @@ from tests.conftest import CAPITAL
 from tests.engine.contract import PROMPT, write
 from tests.engine.local.test_engine import SETTINGS, TAUGHT, Library, of_runtime, started, text_of
 from tests.model_files import with_template
+from tests.refusals import refused
 from tests.saying_models import logprob, saying
 
 pytestmark = pytest.mark.anyio
 
 RUNTIMES: tuple[Library, ...] = ("openvino", "llamacpp")
-ASKS = Job(PROMPT, 30, seed=1, logprobs=0)
+ASKS = Job(PROMPT, 30, sampling=Sampling(seed=1, logprobs=0))
 
 
 @pytest.fixture(scope="module", params=["openvino", "llamacpp"])
@@ -56,7 +58,7 @@ def usage_of(piece: Piece) -> Usage:
 async def test_the_prompt_is_counted_at_once_and_the_completion_as_it_is_written(
     engine: LocalEngine,
 ) -> None:
-    first, *others = await write(engine, Job(PROMPT, 30, seed=1))
+    first, *others = await write(engine, Job(PROMPT, 30, sampling=Sampling(seed=1)))
     assert first.text == ""
     assert usage_of(first).output_tokens == 0
     prompt_tokens = usage_of(first).input_tokens
@@ -91,7 +93,7 @@ async def test_tokens_stand_where_they_are_in_the_text(capital: LocalEngine) -> 
 
 async def test_nothing_is_told_unless_it_is_asked_for(engine: LocalEngine) -> None:
     asking, not_asking = await asyncio.gather(
-        write(engine, ASKS), write(engine, replace(ASKS, logprobs=None))
+        write(engine, ASKS), write(engine, replace(ASKS, sampling=Sampling(seed=1)))
     )
     assert tokens_of(asking)
     assert not tokens_of(not_asking)
@@ -100,13 +102,13 @@ async def test_nothing_is_told_unless_it_is_asked_for(engine: LocalEngine) -> No
 async def test_asking_changes_nothing_of_the_text(engine: LocalEngine) -> None:
     await write(engine, ASKS)  # a cached prompt may differ from a new one in the last bits
     told = text_of(await write(engine, ASKS))
-    assert told == text_of(await write(engine, replace(ASKS, logprobs=None)))
+    assert told == text_of(await write(engine, replace(ASKS, sampling=Sampling(seed=1))))
 
 
 async def test_the_likeliest_tokens_are_told_or_refused(engine: LocalEngine) -> None:
-    asks = replace(ASKS, logprobs=3)
+    asks = replace(ASKS, sampling=Sampling(seed=1, logprobs=3))
     if engine._supervisor.load.runtime == "openvino":
-        with pytest.raises(FieldRefused, match="logprobs: Input should be less than or equal to 0"):
+        with refused(Kind.UNSUPPORTED, match="logprobs: Input should be less than or equal to 0"):
             await write(engine, asks)
         assert tokens_of(await write(engine, ASKS))
         return
@@ -125,7 +127,9 @@ async def test_both_runtimes_agree_on_what_is_likely(tmp_path: Path) -> None:
     scores = []
     for runtime in RUNTIMES:
         engine = await started(of_runtime(runtime, model=path))
-        tokens = tokens_of(await write(engine, replace(ASKS, temperature=0)))
+        tokens = tokens_of(
+            await write(engine, replace(ASKS, sampling=Sampling(0, seed=1, logprobs=0)))
+        )
         await engine.aclose()
         assert tuple(token.token for token in tokens) == CAPITAL
         scores.append([token.logprob for token in tokens])
@@ -140,7 +144,7 @@ async def test_the_space_that_a_chat_begins_with_is_no_part_of_a_token(tmp_path:
     path = with_template(tmp_path / "chat.gguf", TAUGHT + " ", spaceless)
     engine = await started(replace(SETTINGS, model=path))
     try:
-        pieces = await write(engine, replace(ASKS, temperature=0))
+        pieces = await write(engine, replace(ASKS, sampling=Sampling(0, seed=1, logprobs=0)))
     finally:
         await engine.aclose()
     text, tokens = text_of(pieces), tokens_of(pieces)
@@ -155,4 +159,4 @@ def test_a_token_that_could_not_come_has_no_log_probability_that_json_could_not_
 
 
 async def test_what_it_can_do_is_known_before_its_model_is_loaded() -> None:
-    assert (await LocalEngine(SETTINGS).ping()).extensions == ("seed", "logprobs")
+    assert LocalEngine(SETTINGS).capabilities.extensions == ("seed", "logprobs")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local.frames import (
     MOST_BYTES,
     Accepted,
@@ -39,7 +40,7 @@ from tenuto.engine.local.frames import (
 
 ONE_OF_EACH: list[Frame] = [
     Load("/models/é.gguf", 64, 256, None, 4),
-    Submit(1, "\n\nHuman: Hi 😀\n\nAssistant:", 256, 0.7, None, 5, 2**64 - 1),
+    Submit(1, "\n\nHuman: Hi 😀\n\nAssistant:", 256, Sampling(0.7, None, 5, 2**64 - 1)),
     Cancel(1),
     Loaded(2048, 13, 512, 2**30, 2, "openvino", False, ""),
     Ping(),
@@ -130,7 +131,7 @@ def test_a_frame_begins_with_its_length_in_four_bytes() -> None:
 
 def test_a_prompt_of_many_megabytes_crosses_in_one_frame() -> None:
     prompt = "漢" * 2_000_000
-    data = encode(Submit(1, prompt, 1, 1.0, None, None, 0))
+    data = encode(Submit(1, prompt, 1, Sampling(seed=0)))
     reader = FrameReader()
 
     half = len(data) // 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.base import ModelError
+from tenuto.core.refusal import ModelError
 from tenuto.engine.local import model_file
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.settings import LocalSettings

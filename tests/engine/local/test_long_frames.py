@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tenuto.engine.base import Finish, Job, PromptTooLong
+from tenuto.core.job import Finish, Job, Sampling
+from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.frames import Encoded, FrameReader, Submit
 from tenuto.engine.local.long_frames import with_texts
@@ -15,10 +16,11 @@ from tenuto.prompt.turns import raw_prompt
 from tenuto.settings import LocalSettings
 from tenuto.slices import finish
 from tests.prompt.long_texts import LARGE, MOST_STEP_S, long, longest_step
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
-FRAME = Submit(7, "", 5, 0.5, None, 3, 2**64 - 1, None, 0, "tenant")
+FRAME = Submit(7, "", 5, Sampling(0.5, None, 3, 2**64 - 1, 0), None, "tenant")
 TEXT = 'Ünï\0"\\😀 ' * 30_000
 
 
@@ -56,13 +58,13 @@ async def test_a_long_prompt_goes_through_a_worker() -> None:
     await engine.start()
     try:
         await engine.ready()
-        context = (await engine.ping()).context
+        context = engine.capabilities.context
         # White space around a turn does not count before it is tokenised.
         prompt = long("\n\nHuman: Hi" + " " * 140_000 + "\n\nAssistant:")
-        with pytest.raises(PromptTooLong) as refusal:
+        with refused(Kind.TOO_LONG) as refusal:
             async for _ in engine.generate(Job(prompt, 5)):
                 pass
-        assert refusal.value.tokens > context
+        assert int(refusal.value.message.split()[4]) > context
         pieces = [piece async for piece in engine.generate(Job(raw_prompt("Hi"), 1))]
         assert pieces[-1].finish in (Finish.END, Finish.LENGTH)
     finally:

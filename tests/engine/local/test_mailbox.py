@@ -10,15 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.base import (
-    EngineFailed,
-    Finish,
-    Piece,
-    PromptTooLong,
-    TokenLogprob,
-    Usage,
-)
+from tenuto.core.job import Finish, Piece, TokenLogprob, Usage
+from tenuto.core.refusal import Kind, failed, too_long
 from tenuto.engine.local.mailbox import Mailbox
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
@@ -83,37 +78,37 @@ async def test_an_error_comes_after_the_text_before_it() -> None:
     mailbox = Mailbox()
     mailbox.accept()
     mailbox.put(" One", 1, None)
-    mailbox.fail(EngineFailed("It broke."))
+    mailbox.fail(failed("It broke."))
 
     assert await get(mailbox) == Piece("")
     assert await get(mailbox) == Piece(" One", 1)
-    with pytest.raises(EngineFailed, match=r"^It broke\.$"):
+    with refused(Kind.FAILED, match=r"^It broke\.$"):
         await get(mailbox)
 
 
 async def test_a_refusal_comes_without_any_piece() -> None:
     mailbox = Mailbox()
-    mailbox.fail(PromptTooLong(3000, 2047))
+    mailbox.fail(too_long(3000, 2047))
 
-    with pytest.raises(PromptTooLong):
+    with refused(Kind.TOO_LONG):
         await get(mailbox)
 
 
 async def test_of_several_errors_the_first_counts() -> None:
     mailbox = Mailbox()
-    mailbox.fail(PromptTooLong(3000, 2047))
-    mailbox.fail(EngineFailed("The engine is shutting down."))
+    mailbox.fail(too_long(3000, 2047))
+    mailbox.fail(failed("The engine is shutting down."))
 
-    with pytest.raises(PromptTooLong):
+    with refused(Kind.TOO_LONG):
         await get(mailbox)
 
 
 async def test_an_error_is_not_held_up_by_half_a_character() -> None:
     mailbox = Mailbox()
     mailbox.put("", 1, None)
-    mailbox.fail(EngineFailed("It broke."))
+    mailbox.fail(failed("It broke."))
 
-    with pytest.raises(EngineFailed):
+    with refused(Kind.FAILED):
         await get(mailbox)
 
 
@@ -155,9 +150,9 @@ async def test_a_reader_that_waits_is_woken_by_an_error() -> None:
     reader = asyncio.create_task(mailbox.get())
     await settle()
 
-    mailbox.fail(EngineFailed("It broke."))
+    mailbox.fail(failed("It broke."))
 
-    with pytest.raises(EngineFailed):
+    with refused(Kind.FAILED):
         await reader
 
 

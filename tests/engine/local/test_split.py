@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import ModelError
+from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, model_file, split
 from tenuto.engine.local.description import describe
 from tenuto.engine.local.engine import LocalEngine, built_in_model

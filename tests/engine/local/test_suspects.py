@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tenuto.engine.base import Job
+from tenuto.core.caller import Caller
+from tenuto.core.job import Job, Sampling
 from tenuto.engine.local.suspects import Present, Suspects, Verdict
 from tenuto.prompt.turns import raw_prompt
 
@@ -72,8 +73,8 @@ def test_a_certain_cause_is_refused_at_once(suspects: Suspects) -> None:
 
 def test_another_callers_request_is_another(suspects: Suspects) -> None:
     suspects.died([present("a")], certain=True)
-    assert suspects.verdict(replace(job("a"), key="other")) is Verdict.FREE
-    assert suspects.verdict(replace(job("a"), temperature=0.5)) is Verdict.FREE
+    assert suspects.verdict(replace(job("a"), caller=Caller("other", "other"))) is Verdict.FREE
+    assert suspects.verdict(replace(job("a"), sampling=Sampling(0.5))) is Verdict.FREE
 
 
 def test_a_trial_ends_where_the_job_was_or_soon(suspects: Suspects) -> None:

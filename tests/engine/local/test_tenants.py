@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks import tenants
 from benchmarks.tenants import PrefixCache, Runtime
-from tenuto.engine.base import Finish, Job
+from tenuto.core.caller import Caller
+from tenuto.core.job import Finish, Job, Sampling
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.frames import Submit
 from tenuto.prompt.turns import parse_prompt
@@ -23,7 +24,12 @@ pytestmark = pytest.mark.anyio
 
 
 async def cached(engine: LocalEngine, key: str, prompt: str) -> int:
-    usage = (await write(engine, Job(parse_prompt(prompt), 1, temperature=0, key=key)))[-1].usage
+    usage = (
+        await write(
+            engine,
+            Job(parse_prompt(prompt), 1, sampling=Sampling(temperature=0), caller=Caller(key=key)),
+        )
+    )[-1].usage
     assert usage is not None
     assert usage.cached_tokens is not None
     return usage.cached_tokens
@@ -41,7 +47,10 @@ async def test_fillers_take_no_place_from_jobs(endless_model: Path) -> None:
     engine = await started(settings)
     chooser = random.Random(6)
     try:
-        jobs = [Job(parse_prompt(tenants.text(chooser)), 1 + n % 7, key=str(n)) for n in range(24)]
+        jobs = [
+            Job(parse_prompt(tenants.text(chooser)), 1 + n % 7, caller=Caller(key=str(n)))
+            for n in range(24)
+        ]
         for answer in await asyncio.gather(*(write(engine, job) for job in jobs[::2])):
             assert answer[-1].finish is Finish.LENGTH
         gone = [asyncio.create_task(write(engine, job)) for job in jobs[::3]]
@@ -102,7 +111,9 @@ async def test_what_a_cancelled_job_left_in_the_cache_stays_its_keys(
     engine = await started(settings)
     prompt = tenants.text(random.Random(4))
     try:
-        async with aclosing(engine.generate(Job(parse_prompt(prompt), 100, key="one"))) as pieces:
+        async with aclosing(
+            engine.generate(Job(parse_prompt(prompt), 100, caller=Caller(key="one")))
+        ) as pieces:
             # The first piece says that the job is accepted; its prompt is still to be computed.
             async for piece in pieces:
                 if early or piece.text:
@@ -137,7 +148,7 @@ async def test_the_worker_is_not_told_the_key() -> None:
     try:
         tenants_of = []
         for number, key in enumerate(("sk-one", "sk-one", "sk-two", None)):
-            frame = finish(engine._submit(number, Job(PROMPT, 1, key=key), False))
+            frame = finish(engine._submit(number, Job(PROMPT, 1, caller=Caller(key=key)), False))
             assert isinstance(frame, Submit)
             assert "sk-one" not in repr(frame)
             tenants_of.append(frame.tenant)

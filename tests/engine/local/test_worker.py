@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import pytest
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import frames
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.runtime.base import Delta, Runtime, Sampling, TextRefused
+from tenuto.engine.local.runtime.base import Delta, Runtime, TextRefused
 from tenuto.engine.local.worker import ParentGone, Worker
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtime.contract import made
@@ -116,7 +117,7 @@ class Parent:
 
 
 def submit(key: int, prompt: str, max_tokens: int) -> frames.Submit:
-    return frames.Submit(key, prompt, max_tokens, 1.0, None, None, 1)
+    return frames.Submit(key, prompt, max_tokens, Sampling(seed=1))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.base import Job
+from tenuto.core.job import Job, Sampling
 from tenuto.engine.upstream.chat import may_begin_in, sampling_of
 from tenuto.engine.upstream.patterns import Pattern
 from tenuto.engine.upstream.room import tokens_that_fit
@@ -195,7 +195,7 @@ async def test_only_what_changes_anything_is_sent(
 
 @pytest.mark.parametrize("top_p", [0.0, -1.0, 1.0, 2.0])
 def test_a_job_with_a_top_p_without_effect_is_asked_without_it(top_p: float) -> None:
-    sampling = sampling_of(Job(PROMPT, 5, temperature=0.7, top_p=top_p))
+    sampling = sampling_of(Job(PROMPT, 5, sampling=Sampling(temperature=0.7, top_p=top_p)))
     assert sampling == {"temperature": 0.0 if top_p <= 0 else 0.7}
 
 

@@ -9,15 +9,18 @@ from random import Random
 
 import pytest
 
-from tenuto.engine.base import EngineFailed, Job, Piece, UpstreamError
+from tenuto.core.job import Job, Piece
+from tenuto.core.refusal import Kind
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.upstream.breaker import Breaker
+from tenuto.engine.upstream.failures import UpstreamError
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import parse_prompt
 from tenuto.settings_upstreams import MessagesUpstream
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of
 from tests.engine.upstream.scripted import HANG, Script, ScriptedServer, scripted_server, stream
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +63,7 @@ async def test_closing_ends_what_an_upstream_writes_with_an_error(
             seen = await asking
         assert seen.final["error"] == {"type": "api_error", "message": SHUTTING_DOWN}
         assert len(server.requests) == 1
-        assert (await caller.engine.ping()).running == 0
+        assert caller.engine.health().running == 0
 
 
 async def test_a_job_that_comes_after_closing_is_refused(server: ScriptedServer) -> None:
@@ -80,7 +83,7 @@ async def test_a_job_whose_reader_pauses_ends_when_it_is_read_again(server: Scri
         async with aclosing(caller.engine.generate(job)) as pieces:
             await anext(pieces)
             await caller.engine.aclose()
-            with pytest.raises(EngineFailed, match="shutting down"):
+            with refused(Kind.FAILED, match="shutting down"):
                 [piece async for piece in pieces]
 
 
@@ -90,7 +93,7 @@ async def test_closing_ends_the_wait_between_two_tries() -> None:
 
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             self.tries += 1
-            raise UpstreamError("wait", status=529, retryable=True, retry_after=9)
+            raise UpstreamError("wait", status=529, again=True, retry_after=9)
             yield Piece("")
 
     busy = Busy()
@@ -102,6 +105,6 @@ async def test_closing_ends_the_wait_between_two_tries() -> None:
     await asyncio.sleep(0)
     async with asyncio.timeout(SOON_S):
         await engine.aclose()
-        with pytest.raises(EngineFailed, match="shutting down"):
+        with refused(Kind.FAILED, match="shutting down"):
             await asking
     assert busy.tries == 1

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tenuto.engine.base import ModelError
+from tenuto.core.refusal import ModelError
 from tenuto.engine.upstream import connection
 from tenuto.engine.upstream.decoding import NotReadable, decoder_for
 from tenuto.engine.upstream.proxies import proxy_for
@@ -81,7 +81,7 @@ async def test_a_kept_connection_that_died_is_replaced_once(at_once: int, retrie
             ] * at_once
         assert (one_each.connections, one_each.second) == (2 * at_once, at_once)
         # Otherwise a few of them would shut out a healthy server.
-        assert (await caller.engine.ping()).upstreams["a"] == "ok"
+        assert caller.engine.health().upstreams["a"] == "ok"
     server.close()
 
 
@@ -100,7 +100,7 @@ async def test_a_fresh_connection_that_breaks_is_not_replaced(server: ScriptedSe
     server.answers([RESET])
     async with caller_of({"a": MessagesUpstream(base_url=server.url)}, ONCE) as caller:
         assert (await caller.complete(model=MODEL)).status == 500
-        assert "1 failures" in (await caller.engine.ping()).upstreams["a"]
+        assert "1 failures" in caller.engine.health().upstreams["a"]
     assert len(server.requests) == 1
 
 
@@ -226,7 +226,7 @@ async def test_what_is_not_http_is_an_error_of_the_upstream(
         seen = await caller.complete(model=MODEL)
         assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
         assert "behind this one" in seen.final["error"]["message"]
-        assert "1 failures" in (await caller.engine.ping()).upstreams["a"]
+        assert "1 failures" in caller.engine.health().upstreams["a"]
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def assert_error(seen: Seen, fault: Fault, *, streamed: bool) -> None:
 
 async def assert_idle(caller: Caller, *servers: ScriptedServer) -> None:
     """No job runs, and no connection is open that nobody can use again."""
-    assert (await caller.engine.ping()).running == 0
+    assert caller.engine.health().running == 0
     await caller.engine.aclose()
     async with asyncio.timeout(5):
         while any(server.open for server in servers):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import Job
+from tenuto.core.job import Job
 from tenuto.engine.upstream import completions
 from tenuto.engine.upstream.engine import Steps
 from tenuto.engine.upstream.messages import MessagesTarget

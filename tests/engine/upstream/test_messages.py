@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import FieldRefused, Job
+from tenuto.core.job import Job, Sampling
+from tenuto.core.refusal import Kind
 from tenuto.engine.upstream.messages import MessagesTarget
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings_upstreams import MessagesUpstream
@@ -15,6 +16,7 @@ from tenuto.slices import finish
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, Caller, caller_of
 from tests.engine.upstream.scripted import ScriptedServer, event, scripted_server, stream, whole
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
@@ -286,8 +288,9 @@ async def test_thinking_is_switched_off_where_it_can_be(
 
 
 def test_a_seed_is_refused() -> None:
-    with pytest.raises(FieldRefused, match="seed: claude-haiku-4-5 takes none"):
-        finish(MessagesTarget().ask(Job(parse_prompt(HI), 5, model=OLD, seed=1)))
+    with refused(Kind.UNSUPPORTED, match="seed: claude-haiku-4-5 takes none"):
+        job = Job(parse_prompt(HI), 5, model=OLD, sampling=Sampling(seed=1))
+        finish(MessagesTarget().ask(job))
 
 
 @both_ways

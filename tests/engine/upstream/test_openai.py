@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.base import FieldRefused, Job
+from tenuto.core.job import Job, Sampling
+from tenuto.core.refusal import Kind
 from tenuto.engine.upstream.openai import OpenAITarget
 from tenuto.prompt.turns import parse_prompt
 from tenuto.settings_upstreams import OpenAIUpstream
@@ -23,6 +24,7 @@ from tests.engine.upstream.scripted import (
     stream,
     whole,
 )
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
@@ -131,9 +133,9 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
 
 
 def test_a_seed_goes_along_where_the_server_takes_it() -> None:
-    job = Job(parse_prompt(HI), 5, seed=4, model="gpt")
+    job = Job(parse_prompt(HI), 5, model="gpt", sampling=Sampling(seed=4))
     assert finish(OpenAITarget().ask(job)).body["seed"] == 4
-    with pytest.raises(FieldRefused, match="seed: gpt takes none"):
+    with refused(Kind.UNSUPPORTED, match="seed: gpt takes none"):
         finish(OpenAITarget(takes_seed=False).ask(job))
 
 

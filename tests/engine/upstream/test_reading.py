@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.base import Finish, Job, Piece, UpstreamError
+from tenuto.core.job import Finish, Job, Piece
 from tenuto.engine.upstream import completions, objects
 from tenuto.engine.upstream.connection import Answer
-from tenuto.engine.upstream.failures import OURS, Whose, error_of_response
+from tenuto.engine.upstream.failures import OURS, UpstreamError, Whose, error_of_response
 from tenuto.engine.upstream.messages import MessagesTarget
 from tenuto.engine.upstream.openai import OpenAITarget
 from tenuto.engine.upstream.reading import Manner, pieces_of
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.slices import finish
+from tenuto.wire.errors import status_of
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Kind, Transcript
 
 PROMPT = parse_prompt(human_turn("Hi"))
@@ -121,7 +122,7 @@ def test_a_real_error_is_one(transcript: Transcript) -> None:
         with pytest.raises(UpstreamError):
             outcome(transcript, transcript.body)
     else:
-        status = error_of_response(transcript.status, transcript.body).status
+        status = status_of(error_of_response(transcript.status, transcript.body).kind)
         assert status == (400 if transcript.status < 500 else 500)
 
 
@@ -291,7 +292,7 @@ def test_what_is_no_answer_is_an_error(kind: Kind, body: bytes) -> None:
     for streamed in (False, True):
         with pytest.raises(UpstreamError, match="no completion") as caught:
             text_of(body, kind=kind, streamed=streamed)
-        assert (caught.value.status, caught.value.is_failure) == (500, True)
+        assert (status_of(caught.value.kind), caught.value.is_failure) == (500, True)
 
 
 @pytest.mark.parametrize("kind", ["messages", "openai", "tenuto"])
@@ -322,7 +323,7 @@ def test_an_error_with_status_200_is_one(kind: Kind, said: object, status: int) 
     for streamed, form in [(False, body), (True, body), (True, sse(said)), (False, sse(said))]:
         with pytest.raises(UpstreamError) as caught:
             text_of(form, kind=kind, streamed=streamed)
-        assert caught.value.status == status
+        assert status_of(caught.value.kind) == status
 
 
 def test_an_error_in_the_middle_comes_after_the_text_before_it() -> None:

@@ -10,39 +10,32 @@ from random import Random
 
 import pytest
 
-from tenuto.engine.base import (
-    EngineError,
-    EngineFailed,
-    EngineOverloaded,
-    FieldRefused,
-    Finish,
-    Job,
-    Piece,
-    PromptTooLong,
-    Status,
-    UpstreamError,
-)
+from tenuto.core.job import Finish, Job, Piece, Sampling
+from tenuto.core.refusal import Kind, Refusal, failed, overloaded, too_long, unsupported
+from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.registry import create
 from tenuto.engine.upstream.breaker import Breaker
-from tenuto.engine.upstream.failures import NoSuchModel
+from tenuto.engine.upstream.failures import NoSuchModel, UpstreamError
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import EngineSettings
 from tenuto.settings_upstreams import TenutoUpstream
+from tenuto.wire.errors import status_of
+from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
 PROMPT = parse_prompt(human_turn("Hi"))
-BROKEN = UpstreamError("broken", status=500, retryable=True)
+BROKEN = UpstreamError("broken", status=500, again=True)
 
 
 class FakeEngine(EchoEngine):
     """Notes the names that it is asked for; fails as long as it is told."""
 
-    def __init__(self, *errors: EngineError) -> None:
+    def __init__(self, *errors: Refusal) -> None:
         super().__init__()
-        self.errors: list[EngineError] = list(errors)
+        self.errors: list[Refusal] = list(errors)
         self.asked: list[str] = []
         self.loaded = True
 
@@ -54,8 +47,12 @@ class FakeEngine(EchoEngine):
         yield Piece(" Hi", 1)
         yield Piece("", finish=Finish.END)
 
-    async def ping(self) -> Status:
-        return Status(self.loaded, "fake", "Loading." if not self.loaded else "Ready.")
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities("fake")
+
+    def health(self) -> Health:
+        return Health(self.loaded, "Loading." if not self.loaded else "Ready.")
 
 
 class Clock:
@@ -116,7 +113,7 @@ async def test_the_first_route_that_matches_decides() -> None:
     for unknown in ("claude-instant-1", "gpt-3", "Claude-2", "sonnetm"):
         with pytest.raises(UpstreamError) as caught:
             await ask(engine, unknown)
-        assert (caught.value.status, str(caught.value)) == (404, f"model: {unknown}")
+        assert (status_of(caught.value.kind), str(caught.value)) == (404, f"model: {unknown}")
 
 
 async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
@@ -138,11 +135,9 @@ async def test_weights_share_the_requests_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [BROKEN, EngineFailed("x"), EngineOverloaded("x")], ids=lambda error: str(type(error))
+    "error", [BROKEN, failed("x"), overloaded("x")], ids=lambda error: str(type(error))
 )
-async def test_a_failure_is_tried_again_and_passed_on(
-    error: EngineError, waits: list[float]
-) -> None:
+async def test_a_failure_is_tried_again_and_passed_on(error: Refusal, waits: list[float]) -> None:
     engines = {"a": FakeEngine(error, error), "b": FakeEngine()}
     route = Route(["*"], [Hop("a"), Hop("b")], max_retries=1)
     engine = engine_of(dict(engines), [route])
@@ -155,12 +150,12 @@ async def test_a_failure_is_tried_again_and_passed_on(
 
 
 @pytest.mark.parametrize(
-    "error", [UpstreamError("no", status=400), PromptTooLong(9, 5)], ids=["400", "too long"]
+    "error", [UpstreamError("no", status=400), too_long(9, 5)], ids=["400", "too long"]
 )
-async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: EngineError) -> None:
+async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: Refusal) -> None:
     engines = {"a": FakeEngine(error), "b": FakeEngine()}
     engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
-    with pytest.raises(EngineError, match=str(error)):
+    with pytest.raises(Refusal, match=str(error)):
         await ask(engine)
     assert (len(engines["a"].asked), engines["b"].asked) == (1, [])
 
@@ -172,7 +167,7 @@ async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: EngineE
 async def test_a_wait_that_is_too_long_is_not_waited_for(
     waits: list[float], retry_after: float, hops: int, tries: int
 ) -> None:
-    error = UpstreamError("wait", status=429, retryable=True, retry_after=retry_after)
+    error = UpstreamError("wait", status=429, again=True, retry_after=retry_after)
     engines = {"a": FakeEngine(*[error] * 3), "b": FakeEngine()}
     route = Route(["*"], [Hop("a"), Hop("b")][:hops], max_retries=2)
     engine = engine_of(dict(engines), [route])
@@ -195,7 +190,7 @@ async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None
     assert len(engines["a"].asked) == 3
     assert first.accepted is not None
     assert "paused for 10 s" in first.accepted.warnings[0]
-    assert (await engine.ping()).upstreams == {
+    assert engine.health().upstreams == {
         "a": "paused for 10 s after 3 failures in a row",
         "b": "ok",
     }
@@ -206,11 +201,11 @@ async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None
     assert len(engines["a"].asked) == 4
     clock.now = 30
     assert answered(await ask(engine)) == "a"
-    assert (await engine.ping()).upstreams == {"a": "ok", "b": "ok"}
+    assert engine.health().upstreams == {"a": "ok", "b": "ok"}
 
 
 async def test_a_rate_limit_is_no_failure() -> None:
-    limited = UpstreamError("wait", status=429, retryable=True, retry_after=60)
+    limited = UpstreamError("wait", status=429, again=True, retry_after=60)
     engines = {"a": FakeEngine(*[limited] * 9), "b": FakeEngine()}
     engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
     for _ in range(9):
@@ -226,13 +221,13 @@ async def test_when_all_are_paused_the_caller_is_told_how_long() -> None:
     for _ in range(3):
         with pytest.raises(UpstreamError, match="broken"):
             await ask(engine)
-    assert not (await engine.ping()).ready
+    assert not engine.health().ready
     clock.now = 4
     with pytest.raises(UpstreamError) as caught:
         await ask(engine)
-    assert (caught.value.status, caught.value.retry_after) == (529, 6)
+    assert (status_of(caught.value.kind), caught.value.retry_after) == (529, 6)
     clock.now = 10
-    assert (await engine.ping()).ready
+    assert engine.health().ready
 
 
 async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
@@ -252,8 +247,8 @@ async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
     clock.now = 10
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(ask(engine), 0.05)
-    assert "tried again" in (await engine.ping()).upstreams["a"]
-    assert (await engine.ping()).ready
+    assert "tried again" in engine.health().upstreams["a"]
+    assert engine.health().ready
 
 
 async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while() -> None:
@@ -261,13 +256,13 @@ async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while(
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             yield Piece("")
             yield Piece(" Hel", 1)
-            raise EngineFailed("broke")
+            raise failed("broke")
 
     engine = engine_of({"a": Breaking(), "b": FakeEngine()}, [Route(["*"], [Hop("a"), Hop("b")])])
     for number in (1, 2, 3):
-        with pytest.raises(EngineFailed):
+        with refused(Kind.FAILED):
             await ask(engine)
-        assert f"{number} failures in a row" in (await engine.ping()).upstreams["a"]
+        assert f"{number} failures in a row" in engine.health().upstreams["a"]
     assert answered(await ask(engine)) == "b"
 
 
@@ -282,7 +277,7 @@ async def test_an_answer_left_at_a_stop_sequence_is_a_success_once_it_has_text(
     async with aclosing(engine.generate(Job(PROMPT, 5))) as pieces:
         for _ in range(texts):
             await anext(pieces)
-    assert (await engine.ping()).upstreams["a"] == state
+    assert engine.health().upstreams["a"] == state
 
 
 async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault() -> None:
@@ -295,9 +290,9 @@ async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault()
     for _ in range(4):
         with pytest.raises(UpstreamError) as caught:
             await ask(engine, "y")
-        assert (caught.value.status, str(caught.value)) == (404, "model: y")
+        assert (status_of(caught.value.kind), str(caught.value)) == (404, "model: y")
     # One caller cannot shut the server out for all others.
-    assert (await engine.ping()).upstreams["a"] == "ok"
+    assert engine.health().upstreams["a"] == "ok"
     assert len(engines["a"].asked) == 5
 
 
@@ -307,46 +302,46 @@ async def test_a_model_that_the_settings_name_and_nobody_has_is_not_the_callers_
     engine = engine_of(dict(engines), [Route(["*"], [Hop("a", "m")])])
     with pytest.raises(UpstreamError, match="lacks it") as caught:
         await ask(engine, "y")
-    assert caught.value.status == 500
-    assert (await engine.ping()).upstreams["a"] == "1 failures in a row"
+    assert status_of(caught.value.kind) == 500
+    assert engine.health().upstreams["a"] == "1 failures in a row"
 
 
 async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() -> None:
     clock = Clock()
-    engines = {"a": FakeEngine(*[BROKEN] * 3, FieldRefused("seed", "no"))}
+    engines = {"a": FakeEngine(*[BROKEN] * 3, unsupported("seed", "no"))}
     route = Route(["*"], [Hop("a")], max_retries=0)
     engine = engine_of(dict(engines), [route], clock=clock)
     for _ in range(3):
         with pytest.raises(UpstreamError):
             await ask(engine)
     clock.now = 10
-    with pytest.raises(FieldRefused):
+    with refused(Kind.UNSUPPORTED):
         await ask(engine)
-    assert "tried again" in (await engine.ping()).upstreams["a"]
+    assert "tried again" in engine.health().upstreams["a"]
     await ask(engine)
-    assert (await engine.ping()).upstreams["a"] == "ok"
+    assert engine.health().upstreams["a"] == "ok"
 
 
 async def test_logprobs_are_not_passed_on_from_servers() -> None:
     settings = EngineSettings("routes", upstreams={"a": TenutoUpstream(base_url="http://x")})
     engine = create(settings)
-    assert (await engine.ping()).extensions == ("seed",)
-    with pytest.raises(FieldRefused, match="logprobs: they are not passed on"):
-        await anext(engine.generate(Job(PROMPT, 5, logprobs=1)))
+    assert engine.capabilities.extensions == ("seed",)
+    with refused(Kind.UNSUPPORTED, match="logprobs: they are not passed on"):
+        await anext(engine.generate(Job(PROMPT, 5, sampling=Sampling(logprobs=1))))
     await engine.aclose()
 
 
 async def test_names_without_wildcards_are_listed() -> None:
     routes = [Route(["x", "y*"], [Hop("a")]), Route(["z", "x"], [Hop("a")])]
     engine = engine_of({"a": FakeEngine()}, routes)
-    assert (await engine.ping()).names() == ("x", "z")
+    assert engine.capabilities.names() == ("x", "z")
 
 
 async def test_it_is_ready_while_one_of_them_is() -> None:
     loading = FakeEngine()
     loading.loaded = False
     alone = engine_of({"a": loading}, [Route(["*"], [Hop("a")])])
-    assert not (await alone.ping()).ready
-    assert (await alone.ping()).upstreams == {"a": "Loading."}
+    assert not alone.health().ready
+    assert alone.health().upstreams == {"a": "Loading."}
     both = engine_of({"a": loading, "b": FakeEngine()}, [Route(["*"], [Hop("a")])])
-    assert (await both.ping()).ready
+    assert both.health().ready

@@ -15,6 +15,7 @@ from tenuto.settings_upstreams import (
     OpenAIUpstream,
     TenutoUpstream,
 )
+from tenuto.wire.errors import status_of
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import caller_of
 from tests.engine.upstream.scripted import Script, ScriptedServer, scripted_server, stream, whole
@@ -209,8 +210,8 @@ def test_words_are_found_wherever_they_stand(body: object, words: str | None) ->
 def test_every_status_has_an_error(body: bytes) -> None:
     for status in range(300, 600):
         error = error_of_response(status, body)
-        assert 400 <= error.status < 600
-        assert error.status >= 500 or status in (400, 409, 413, 422, 429)
+        assert 400 <= status_of(error.kind) < 600
+        assert status_of(error.kind) >= 500 or status in (400, 409, 413, 422, 429)
         assert error.moves_on == (status not in (400, 409, 413, 422))
 
 

@@ -15,21 +15,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.base import (
-    EngineError,
-    EngineFailed,
-    EngineOverloaded,
-    FieldRefused,
-    Finish,
-    Job,
-    JobKillsEngine,
+from tenuto.core.job import Finish, Job, Piece, TokenLogprob
+from tenuto.core.long_text import Rope, Text
+from tenuto.core.prompt import Prompt
+from tenuto.core.refusal import (
     ModelError,
-    Piece,
-    PromptRefused,
-    PromptTooLong,
-    Status,
-    TokenLogprob,
+    Refusal,
+    failed,
+    invalid,
+    overloaded,
+    too_long,
+    unsupported,
 )
+from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, ir, model_file
 from tenuto.engine.local.long_frames import with_texts
 from tenuto.engine.local.mailbox import Mailbox
@@ -38,10 +36,8 @@ from tenuto.engine.local.supervisor import Process, Supervisor
 from tenuto.engine.local.suspects import Present, Suspects, Verdict
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat
-from tenuto.prompt.turns import Prompt
 from tenuto.settings import LocalSettings
 from tenuto.slices import Slices
-from tenuto.wire.long_text import Rope, Text
 
 _log = logging.getLogger("tenuto.engine")
 
@@ -137,9 +133,8 @@ class LocalEngine:
         self._suspects = Suspects(time.monotonic)
         # Held by the one job that is on trial.
         self._trial = asyncio.Lock()
-        self._status = Status(
-            False, self._name, "The model is loading.", extensions=("seed", "logprobs")
-        )
+        self._capabilities = Capabilities(self._name, extensions=("seed", "logprobs"))
+        self._health = Health(False, "The model is loading.")
 
     async def start(self) -> None:
         """See `Engine.start`."""
@@ -187,13 +182,18 @@ class LocalEngine:
             else:
                 worker.send(frames.Cancel(key))
 
-    async def ping(self) -> Status:
-        """See `Engine.ping`. The counters are at most one step old."""
-        return replace(self._status, restarts=self._supervisor.restarts)
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`."""
+        return self._capabilities
+
+    def health(self) -> Health:
+        """See `Engine.health`. The counters are at most one step old."""
+        return replace(self._health, restarts=self._supervisor.restarts)
 
     async def aclose(self) -> None:
         """See `Engine.aclose`."""
-        await self._supervisor.aclose(EngineFailed("The engine is shutting down."))
+        await self._supervisor.aclose(failed("The engine is shutting down."))
 
     def _load(self) -> frames.Load:
         settings = self._settings
@@ -217,7 +217,7 @@ class LocalEngine:
     ) -> Generator[None, None, frames.Submit | frames.Encoded]:
         """Make the frame of a job, in steps; one with a long prompt is encoded."""
         # The runtime's own default seed is 0: all would get the same "random" text.
-        seed = secrets.randbits(64) if job.seed is None else job.seed
+        seed = secrets.randbits(64) if job.sampling.seed is None else job.sampling.seed
         messages: list[tuple[str, Text]] | None = None
         text = job.prompt.whole()
         if chats:
@@ -226,13 +226,9 @@ class LocalEngine:
             key,
             "",
             job.max_tokens,
-            job.temperature,
-            job.top_p,
-            job.top_k,
-            seed,
+            replace(job.sampling, seed=seed),
             None,
-            job.logprobs,
-            self._tenant(job.key),
+            self._tenant(job.caller.key),
         )
         return (yield from with_texts(frame, text, messages))
 
@@ -241,14 +237,14 @@ class LocalEngine:
         while True:
             verdict = self._suspects.verdict(job)
             if verdict is Verdict.REFUSED:
-                raise JobKillsEngine(_KILLS)
+                raise failed(_KILLS, retryable=False)
             if verdict is Verdict.FREE:
                 return False
             try:
                 async with asyncio.timeout(self._settings.load_wait_s):
                     await self._trial.acquire()
             except TimeoutError:
-                raise EngineOverloaded(
+                raise overloaded(
                     "The engine stopped while it worked on this request and others, which are now "
                     "tried one after another. Try again in a moment."
                 ) from None
@@ -268,8 +264,8 @@ class LocalEngine:
         return hashlib.blake2b(data, key=self._salt, digest_size=16).hexdigest()
 
     def _check_logprobs(self, job: Job) -> None:
-        if job.logprobs is not None and job.logprobs > self._most_logprobs:
-            raise FieldRefused(
+        if (job.sampling.logprobs or 0) > self._most_logprobs:
+            raise unsupported(
                 "logprobs",
                 f"Input should be less than or equal to {self._most_logprobs} with this model. "
                 "Its runtime knows the log probabilities of the tokens that it writes, and not of "
@@ -278,27 +274,25 @@ class LocalEngine:
 
     def _check_length(self, prompt: Prompt, *, chats: bool) -> None:
         """Refuse a prompt that is hopeless, however it is tokenised, before it is rendered."""
-        limit = self._status.context - 1
+        limit = self._capabilities.context - 1
         # A template may leave text out: thoughts of earlier turns, white space around a turn.
         size = prompt.spoken_size() // _MOST_LEFT_OUT if chats else prompt.size
         least = size // self._longest_token
         if least > limit:
-            raise PromptTooLong(least, limit)
+            raise too_long(least, limit)
 
     async def _wait_for_worker(self) -> Process:
         if not self._supervisor.started:
-            raise EngineFailed("The engine has not been started.")
+            raise failed("The engine has not been started.")
         try:
             async with asyncio.timeout(self._settings.load_wait_s):
                 return await self._supervisor.worker()
         except TimeoutError:
-            raise EngineOverloaded("The model is still loading. Try again in a moment.") from None
+            raise overloaded("The model is still loading. Try again in a moment.") from None
 
     def lost(self, detail: str) -> None:
         """See `Owner.lost`."""
-        self._status = replace(
-            self._status, ready=False, detail=detail, running=0, waiting=0, kv_blocks_reserved=0
-        )
+        self._health = Health(False, detail)
         # A crash while a prompt is read is that prompt's alone. What only waited is no suspect.
         reading = [each for each in self._jobs.values() if each.at_work is _Work.READING]
         present = reading or [each for each in self._jobs.values() if each.at_work]
@@ -309,15 +303,15 @@ class LocalEngine:
         for each in self._jobs.values():
             alone = present == [each]
             guilty = alone or self._suspects.verdict(each.job) is Verdict.REFUSED
-            each.mailbox.fail(EngineFailed(_BROKE, retryable=not guilty))
+            each.mailbox.fail(failed(_BROKE, retryable=False if guilty else None))
             each.at_work = None
 
-    def ended(self, why: EngineError) -> None:
+    def ended(self, why: Refusal) -> None:
         """See `Owner.ended`."""
         # The reason names a path on this machine; the status is for everyone.
         broken = isinstance(why, ModelError)
         detail = "The model cannot be loaded; the log says why." if broken else str(why)
-        self._status = replace(self._status, ready=False, detail=detail)
+        self._health = replace(self._health, ready=False, detail=detail)
         if broken:
             _log.error("%s", why)
         for job in self._jobs.values():
@@ -325,10 +319,9 @@ class LocalEngine:
 
     def loaded(self, frame: frames.Loaded) -> None:
         """See `Owner.loaded`."""
-        self._status = replace(
-            self._status,
-            ready=True,
-            detail="Ready.",
+        self._health = replace(self._health, ready=True, detail="Ready.")
+        self._capabilities = replace(
+            self._capabilities,
             context=frame.context,
             longest_prompt=frame.context * frame.longest_token,
             kv_blocks=frame.kv_blocks,
@@ -349,8 +342,8 @@ class LocalEngine:
                             self._end_trial(job)
                         job.mailbox.put(text, tokens, Finish(finish) if finish else None)
             case frames.Counters():
-                self._status = replace(
-                    self._status,
+                self._health = replace(
+                    self._health,
                     running=frame.running,
                     waiting=frame.waiting,
                     kv_blocks_reserved=frame.kv_blocks_reserved,
@@ -370,14 +363,14 @@ class LocalEngine:
                 if job := self._jobs.get(frame.key):
                     job.mailbox.score(TokenLogprob(*token) for token in frame.tokens)
             case frames.Refused():
-                self._fail(frame.key, PromptRefused(frame.reason))
+                self._fail(frame.key, invalid(frame.reason))
             case frames.TooLong():
-                self._fail(frame.key, PromptTooLong(frame.tokens, frame.limit))
+                self._fail(frame.key, too_long(frame.tokens, frame.limit))
             case frames.Full():
-                self._fail(frame.key, EngineOverloaded("Overloaded"))
+                self._fail(frame.key, overloaded("Overloaded"))
             case frames.Broke():
                 _log.error("the runtime failed on one request: %s", frame.reason)
-                self._fail(frame.key, EngineFailed("The engine failed on this request."))
+                self._fail(frame.key, failed("The engine failed on this request."))
             case _:
                 raise frames.BadFrame(f"{type(frame).__name__}, which is for workers")
 
@@ -385,7 +378,7 @@ class LocalEngine:
         if job := self._jobs.get(key):
             job.at_work = work
 
-    def _fail(self, key: int, error: EngineError) -> None:
+    def _fail(self, key: int, error: Refusal) -> None:
         if job := self._jobs.get(key):
             job.at_work = None
             job.mailbox.fail(error)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
+
+from tenuto.core.job import Sampling
 
 _LENGTH_BYTES = 4
 
@@ -41,7 +43,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """To the worker: a job. `key` names it from now on. `seed` is always given.
+    """To the worker: a job. `key` names it from now on. Its sampling has a seed.
 
     With `messages`, pairs of role and text, the model's chat template makes the text, and
     `prompt` is the beginning of the answer. `tenant` stands for the caller's key, without telling
@@ -51,12 +53,8 @@ class Submit:
     key: int
     prompt: str
     max_tokens: int
-    temperature: float
-    top_p: float | None
-    top_k: int | None
-    seed: int
+    sampling: Sampling
     messages: list[tuple[str, str]] | None = None
-    logprobs: int | None = None
     tenant: str = ""
 
 
@@ -267,14 +265,17 @@ class Encoded:
 
 
 def named_values(frame: Frame) -> dict[str, Any]:
-    """Return the fields of a frame in their order."""
-    return {name: getattr(frame, name) for name in _FIELDS[type(frame)]}
+    """Return the fields of a frame in their order, as they cross in JSON."""
+    values = {name: getattr(frame, name) for name in _FIELDS[type(frame)]}
+    if isinstance(frame, Submit):
+        values["sampling"] = astuple(frame.sampling)
+    return values
 
 
 def encode(frame: Frame) -> bytes:
     """A frame as bytes."""
     kind = type(frame)
-    values = [getattr(frame, name) for name in _FIELDS[kind]]
+    values = named_values(frame).values()
     body = json.dumps([kind.__name__, *values], separators=(",", ":")).encode()
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
@@ -329,6 +330,8 @@ def _decode(body: bytearray) -> Frame:
     for (name, check), value in zip(checks, values, strict=True):
         if not check(value):
             raise BadFrame(f"{kind.__name__} with a wrong {name}")
+    for index, made in _NESTED.get(kind, ()):
+        values[index] = made(*values[index])
     return kind(*values)
 
 
@@ -350,12 +353,7 @@ def _check_of(hint: Any) -> _Check:
         checks = [_check_of(each) for each in arguments]
         return lambda value: any(check(value) for check in checks)
     if origin is tuple:
-        checks = [_check_of(each) for each in arguments]
-        return lambda value: (
-            type(value) is list
-            and len(value) == len(checks)
-            and all(check(each) for check, each in zip(checks, value, strict=True))
-        )
+        return _check_of_each(arguments)
     if origin is list:
         of_item = _check_of(arguments[0])
         return lambda value: type(value) is list and all(map(of_item, value))
@@ -364,8 +362,20 @@ def _check_of(hint: Any) -> _Check:
         return lambda value: type(value) is dict and all(map(of_value, value.values()))
     if hint is float:
         return _is_number
+    if is_dataclass(hint):
+        nested = get_type_hints(hint)
+        return _check_of_each([nested[field.name] for field in fields(hint)])
     assert hint in (int, str, bool, NoneType)
     return lambda value: type(value) is hint
+
+
+def _check_of_each(hints: Sequence[Any]) -> _Check:
+    checks = [_check_of(hint) for hint in hints]
+    return lambda value: (
+        type(value) is list
+        and len(value) == len(checks)
+        and all(check(each) for check, each in zip(checks, value, strict=True))
+    )
 
 
 def _checks_of(kind: type[Frame]) -> tuple[tuple[str, _Check], ...]:
@@ -388,6 +398,10 @@ def _are_pieces(value: Any) -> bool:
     return True
 
 
+# The positions of fields that are data classes themselves, which cross as lists.
+_NESTED: dict[type[Frame], tuple[tuple[int, Callable[..., Any]], ...]] = {
+    Submit: ((_FIELDS[Submit].index("sampling"), Sampling),)
+}
 _CHECKS = {kind: _checks_of(kind) for kind in _FRAMES.values()} | {
     Wrote: (("pieces", _are_pieces),)
 }

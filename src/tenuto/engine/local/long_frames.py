@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
+from tenuto.core.long_text import Rope, Text
 from tenuto.engine.local.frames import Encoded, Submit, named_values
 from tenuto.wire.long_json import json_steps
-from tenuto.wire.long_text import Rope, Text
 
 
 def with_texts(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from tenuto.engine.base import EngineError, Finish, Piece, TokenLogprob, Usage
+from tenuto.core.job import Finish, Piece, TokenLogprob, Usage
+from tenuto.core.refusal import Refusal
 
 
 class Mailbox:
@@ -19,7 +20,7 @@ class Mailbox:
         self._texts: list[str] = []
         self._tokens = 0
         self._finish: Finish | None = None
-        self._error: EngineError | None = None
+        self._error: Refusal | None = None
         self._accepted = False
         self._logprobs: list[TokenLogprob] = []
         self._input_tokens: int | None = None
@@ -51,7 +52,7 @@ class Mailbox:
         if text or finish is not None:
             self._wake()
 
-    def fail(self, error: EngineError) -> None:
+    def fail(self, error: Refusal) -> None:
         """Ends the job with an error, which the reader sees after the text before it.
 
         The first error counts: later ones are its consequences.
@@ -63,7 +64,7 @@ class Mailbox:
         """The next piece: an empty one first, when the job is accepted.
 
         Raises:
-            EngineError: The job failed, and all its text has been read.
+            Refusal: The job failed, and all its text has been read.
         """
         while True:
             if self._accepted:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
-from tenuto.engine.base import EngineError, EngineFailed, ModelError
+from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
 from tenuto.engine.local.frames import BadFrame
 from tenuto.engine.local.process import WorkerProcess
@@ -61,7 +61,7 @@ class Owner(Protocol):
         """
         ...
 
-    def ended(self, why: EngineError) -> None:
+    def ended(self, why: Refusal) -> None:
         """There will be no worker any more."""
         ...
 
@@ -91,7 +91,7 @@ class Supervisor:
         spawn: Callable[[], Awaitable[Process]] = WorkerProcess.spawn,
     ) -> None:
         self.restarts: int = 0
-        self.ended: EngineError | None = None
+        self.ended: Refusal | None = None
         self.load: frames.Load = load
         self._name = name
         self._step_timeout_s = step_timeout_s
@@ -117,7 +117,7 @@ class Supervisor:
         """Waits for a worker that takes jobs, also before `start`. It is there until an `await`.
 
         Raises:
-            EngineError: There will be none.
+            Refusal: There will be none.
         """
         while True:
             if self.ended is not None:
@@ -127,7 +127,7 @@ class Supervisor:
             # It may be gone again before a task that waited for it gets its turn.
             await self._settled.wait()
 
-    async def aclose(self, why: EngineError) -> None:
+    async def aclose(self, why: Refusal) -> None:
         """Ends the worker. Returns when it is gone."""
         self._end(why)
         if self._task is None:
@@ -145,7 +145,7 @@ class Supervisor:
         except Exception as error:
             # A bug here. Without a worker for ever, callers must hear of it.
             _log.error("the engine cannot go on (%s)", type(error).__name__, exc_info=error)
-            self._end(EngineFailed("The engine failed and cannot go on; restart the server."))
+            self._end(failed("The engine failed and cannot go on; restart the server."))
 
     async def _keep_running(self) -> None:
         """Runs one worker after another until it is clear that none can."""
@@ -247,7 +247,7 @@ class Supervisor:
         _log.error("the engine's worker hangs: %s in step_timeout_s; it is killed", why)
         worker.abort()
 
-    def _end(self, why: EngineError) -> None:
+    def _end(self, why: Refusal) -> None:
         """There will be no worker any more: everyone who waits, now or later, is told why."""
         if self.ended is None:
             self.ended = why

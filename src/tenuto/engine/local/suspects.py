@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
-from tenuto.engine.base import Job
+from tenuto.core.job import Job
 from tenuto.prompt.turns import raw_prompt
 
 # How many requests are remembered, and for how long: the cause may pass, as memory that was short.
@@ -127,5 +127,5 @@ class Suspects:
         for piece in job.prompt.pieces():
             digest.update(piece.encode("utf-8", "surrogatepass"))
         rest = replace(job, prompt=raw_prompt(""))
-        digest.update(repr((rest, job.key)).encode("utf-8", "backslashreplace"))
+        digest.update(repr((rest, job.caller.key)).encode("utf-8", "backslashreplace"))
         return digest.digest()

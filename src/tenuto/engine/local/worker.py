@@ -23,18 +23,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
 from tenuto.engine.local.prefixes import Prefixes
-from tenuto.engine.local.runtime.base import (
-    CannotLoad,
-    Delta,
-    Runtime,
-    Sampling,
-    TextRefused,
-    Written,
-)
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, TextRefused, Written
 from tenuto.engine.local.runtime.choose import computes_numbers, load_runtime
 from tenuto.engine.local.special import SpecialTokens, Spelled
 from tenuto.engine.local.tokenising import Tokenising
@@ -214,11 +208,10 @@ class Worker:
             self._send(frames.TooLong(frame.key, len(tokens), limit))
             return
         max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
-        sampling = Sampling(frame.temperature, frame.top_p, frame.top_k, frame.seed, frame.logprobs)
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
-        kind = TextStream if frame.logprobs is None else PlacedTextStream
+        kind = TextStream if frame.sampling.logprobs is None else PlacedTextStream
         stream = kind(spaced=frame.messages is not None and not frame.prompt)
-        job = Waiting(blocks, Prepared(tokens, max_tokens, sampling, stream, frame.tenant))
+        job = Waiting(blocks, Prepared(tokens, max_tokens, frame.sampling, stream, frame.tenant))
         accepted = self._admission.offer(frame.key, job, len(self._tokenising))
         answer = frames.Accepted(frame.key, len(tokens)) if accepted else frames.Full(frame.key)
         self._send(answer)

@@ -6,10 +6,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tenuto.engine.base import Job, PromptRefused
+from tenuto.core.job import Job
+from tenuto.core.long_text import Rope, Text
+from tenuto.core.refusal import invalid
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat, Continuation
-from tenuto.wire.long_text import Rope, Text
 
 Prefill = Literal["instruct", "refuse", "drop"]
 """What to do with a prefill where the model takes none: give it as an instruction, refuse the
@@ -57,11 +58,11 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Generator[Non
         prefill: What to do if it does not.
 
     Raises:
-        PromptRefused: The model does not take such a prompt.
+        Refusal: The model does not take such a prompt.
     """
     chat = yield from chat_steps(job.prompt)
     if not chat.turns or chat.turns[0][0] != "user":
-        raise PromptRefused(
+        raise invalid(
             f"prompt: the first Human turn has no text, and {job.model} does not answer without"
         )
     messages: list[dict[str, Text]] = [{"role": side, "content": text} for side, text in chat.turns]
@@ -71,7 +72,7 @@ def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Generator[Non
         messages.append({"role": "assistant", "content": chat.prefill})
         prefilled = True
     elif chat.prefill and prefill == "refuse":
-        raise PromptRefused(
+        raise invalid(
             f"prompt: {job.model} does not continue an answer that is begun for it; end the "
             'prompt with "\\n\\nAssistant:"'
         )
@@ -94,13 +95,13 @@ def sampling_of(job: Job) -> dict[str, float | int]:
     `top_p` 1 samples from everything, so it is left out: some servers refuse it. `top_p` 0 leaves
     the likeliest token alone, which is what temperature 0 says everywhere.
     """
-    sampling: dict[str, float | int] = {"temperature": job.temperature}
-    if job.top_p is not None and job.top_p <= 0:
+    sampling: dict[str, float | int] = {"temperature": job.sampling.temperature}
+    if job.sampling.top_p is not None and job.sampling.top_p <= 0:
         sampling["temperature"] = 0.0
-    elif job.top_p is not None and job.top_p < 1 and job.temperature > 0:
-        sampling["top_p"] = job.top_p
-    if job.top_k is not None and job.top_k > 0 and sampling["temperature"] > 0:
-        sampling["top_k"] = job.top_k
+    elif job.sampling.top_p is not None and job.sampling.top_p < 1 and job.sampling.temperature > 0:
+        sampling["top_p"] = job.sampling.top_p
+    if job.sampling.top_k is not None and job.sampling.top_k > 0 and sampling["temperature"] > 0:
+        sampling["top_k"] = job.sampling.top_k
     return sampling
 
 

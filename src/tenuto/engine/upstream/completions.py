@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tenuto.engine.base import Finish, Job
+from tenuto.core.job import Finish, Job
+from tenuto.core.prompt import HUMAN
 from tenuto.engine.upstream.chat import sampling_of
 from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.reading import Manner, Reading
-from tenuto.prompt.turns import HUMAN
 
 API_VERSION: Final = "2023-06-01"
 
@@ -25,8 +25,8 @@ def ask(job: Job) -> Steps:
     body |= sampling_of(job)
     if job.stop_sequences:
         body["stop_sequences"] = list(job.stop_sequences)
-    if job.seed is not None:
-        body["seed"] = job.seed  # An extension there too.
+    if job.sampling.seed is not None:
+        body["seed"] = job.sampling.seed  # An extension there too.
     if job.user_id is not None:
         body["metadata"] = {"user_id": job.user_id}
     headers = {"anthropic-version": API_VERSION}

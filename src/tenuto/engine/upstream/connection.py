@@ -17,11 +17,13 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from tenuto.engine.base import EngineFailed, Job, UpstreamError
+from tenuto.core.job import Job
+from tenuto.core.refusal import failed
 from tenuto.engine.upstream.decoding import Decoder, NotReadable, decoder_for
 from tenuto.engine.upstream.failures import (
     SLOW,
     UNREACHABLE,
+    UpstreamError,
     Whose,
     broke_off,
     error_of_response,
@@ -32,6 +34,7 @@ from tenuto.engine.upstream.proxies import proxy_for
 from tenuto.engine.upstream.shutdown import SHUTTING_DOWN, Shutdown
 from tenuto.version import __version__
 from tenuto.wire.backoff import retry_after_s
+from tenuto.wire.errors import status_of
 
 _log = logging.getLogger("tenuto.upstream")
 
@@ -75,7 +78,7 @@ class Address:
         """
         if not self.forwards_key:
             return self.key
-        key = job.key.strip() if job.key is not None else None
+        key = job.caller.key.strip() if job.caller.key is not None else None
         if key and not (key.isascii() and key.isprintable()):
             raise UpstreamError("x-api-key: a key has printable ASCII characters only", status=401)
         return key
@@ -123,12 +126,12 @@ class Connection:
         self.reading: set[aiohttp.StreamReader] = set()
 
     async def aclose(self) -> None:
-        """Close all connections. Waits for an answer end with `EngineFailed`."""
+        """Close all connections. Waits for an answer end with `Refusal`."""
         self.shutdown.begin()
         for content in self.reading:
             # Cheaper than to make each read interruptible. The library itself leaves readers
             # waiting when their connection is closed here.
-            content.set_exception(EngineFailed(SHUTTING_DOWN))
+            content.set_exception(failed(SHUTTING_DOWN))
         for task in self._draining:
             task.cancel()
         for session in (self._session, self._unpooled):
@@ -152,7 +155,7 @@ class Connection:
 
         Raises:
             UpstreamError: There is none.
-            EngineFailed: The connections are being closed.
+            Refusal: The connections are being closed.
         """
         # Of an object, it is not parsed again.
         url = self._urls.get(path) or self._urls.setdefault(path, URL(self.address.base_url + path))
@@ -160,13 +163,13 @@ class Connection:
             with self.shutdown.interruptible():
                 return await self._send(url, data, headers)
         except TimeoutError as error:
-            raise UpstreamError(SLOW, status=504, retryable=True) from error
+            raise UpstreamError(SLOW, status=504, again=True) from error
         except aiohttp.ClientHttpProxyError as error:
-            raise UpstreamError(UNREACHABLE, status=500, retryable=True) from error
+            raise UpstreamError(UNREACHABLE, status=500, again=True) from error
         except aiohttp.ClientResponseError as error:
             raise garbage() from error  # Not HTTP.
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamError(UNREACHABLE, status=500, retryable=True) from error
+            raise UpstreamError(UNREACHABLE, status=500, again=True) from error
         except ValueError as error:
             # A name or a header that the library refuses.
             raise misconfigured(UNREACHABLE) from error
@@ -238,7 +241,7 @@ class Connection:
         """Log what went wrong, without the upstream's words, which may quote the prompt."""
         headers: Mapping[str, str] = response.headers if response is not None else {}
         cause = error.__cause__
-        about = type(cause).__name__ if cause else f"given on as {error.status}"
+        about = type(cause).__name__ if cause else f"given on as {status_of(error.kind)}"
         if cause is not None and self._proxy is not None:
             about += f", through the proxy of {self._proxy.variable}"
         if response is not None and 300 <= response.status < 400:
@@ -308,7 +311,7 @@ class Answer:
 
         Raises:
             UpstreamError: It stops coming.
-            EngineFailed: The connections are being closed.
+            Refusal: The connections are being closed.
         """
         if self._decoder is None:
             return await self._read()
@@ -319,7 +322,7 @@ class Answer:
         try:
             return await self._response.content.readany()
         except TimeoutError:
-            raise UpstreamError(SLOW, status=504, retryable=True) from None
+            raise UpstreamError(SLOW, status=504, again=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise broke_off() from error
 

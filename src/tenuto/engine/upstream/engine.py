@@ -8,9 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from tenuto.engine.base import FieldRefused, Job, Piece, Status
+from tenuto.core.job import Job, Piece
+from tenuto.core.refusal import unsupported
+from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.upstream.connection import Address, Connection
-from tenuto.engine.upstream.failures import Refusal
+from tenuto.engine.upstream.failures import RequestRefused
 from tenuto.engine.upstream.reading import Manner, pieces_of
 from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.slices import Slices
@@ -47,7 +49,7 @@ class UpstreamEngine:
 
     Args:
         address: Where it is.
-        ask: Makes the request for a job, in steps. Raises `EngineError` for one that the server
+        ask: Makes the request for a job, in steps. Raises a `Refusal` for one that the server
             does not take.
         bearer: Whether a key is sent as `authorization: Bearer`, else as `x-api-key`.
         max_output_tokens: The most tokens that it is asked for; None: as many as the job says.
@@ -95,7 +97,7 @@ class UpstreamEngine:
                                 begun = True
                                 yield piece
                     return
-                except Refusal as refusal:
+                except RequestRefused as refusal:
                     if begun:
                         raise
                     without = self._without_stream_options(question, refusal)
@@ -110,8 +112,8 @@ class UpstreamEngine:
             self._running -= 1
 
     async def _question(self, job: Job, size: int) -> Question:
-        if job.logprobs is not None:
-            raise FieldRefused("logprobs", "they are not passed on from servers. Leave it out.")
+        if job.sampling.logprobs is not None:
+            raise unsupported("logprobs", "they are not passed on from servers. Leave it out.")
         question = await self._slices.run(self._ask(job), size)
         body, most = question.body, self._max_output_tokens
         if most is not None and body[question.most] > most:
@@ -123,7 +125,9 @@ class UpstreamEngine:
             question.headers[name] = value
         return question
 
-    def _without_stream_options(self, question: Question, refusal: Refusal) -> Question | None:
+    def _without_stream_options(
+        self, question: Question, refusal: RequestRefused
+    ) -> Question | None:
         """The question without what the server does not know, now and from now on."""
         if "stream_options" not in question.body or not _STREAM_OPTIONS.search(refusal.words):
             return None
@@ -131,18 +135,21 @@ class UpstreamEngine:
         body = {name: value for name, value in question.body.items() if name != "stream_options"}
         return replace(question, body=body, manner=replace(question.manner, awaits_usage=False))
 
-    async def ping(self) -> Status:
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`. Not every model takes a seed; the answer shows which does."""
+        return Capabilities(extensions=("seed",))
+
+    def health(self) -> Health:
         """Always ready."""
-        name = self._connection.address.name
-        # Which of them takes a seed shows when it is asked.
-        return Status(True, None, f"Asks {name}.", running=self._running, extensions=("seed",))
+        return Health(True, f"Asks {self._connection.address.name}.", running=self._running)
 
     async def aclose(self) -> None:
-        """Close all connections. Running jobs raise `EngineFailed`."""
+        """Close all connections. Running jobs raise a `Refusal`."""
         await self._connection.aclose()
 
 
-def _fitted(question: Question, refusal: Refusal) -> Question | None:
+def _fitted(question: Question, refusal: RequestRefused) -> Question | None:
     """The question for as many tokens as the server says that it has room for."""
     fits = tokens_that_fit(refusal.words, question.body[question.most])
     if fits is None:

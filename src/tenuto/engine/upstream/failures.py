@@ -18,9 +18,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tenuto.engine.base import UpstreamError
+from tenuto.core.refusal import Refusal
 from tenuto.engine.upstream.json_text import json_value
 from tenuto.engine.upstream.words import about_money, presentable, words_in
+from tenuto.wire.errors import kind_of_status
 
 UNREACHABLE: Final = "The server behind this one cannot be reached."
 SLOW: Final = "The server behind this one took too long to answer."
@@ -71,7 +72,39 @@ _TELLING: Final = {
 _OF_THE_REQUEST: Final = frozenset({400, 409, 413, 422})
 
 
-class Refusal(UpstreamError):
+class UpstreamError(Refusal):
+    """An upstream did not answer as it should.
+
+    Three questions have answers of their own: whether to ask the same upstream again, whether to
+    ask the next one, and whether the upstream is to blame.
+
+    Args:
+        message: For the caller; it holds no key and no address.
+        status: The status of this API for it, 400 to 599.
+        retry_after: Seconds after which another try makes sense, if known.
+        again: Whether the same request may succeed on another try.
+        moves_on: Whether another upstream may serve the request; None: if `again`.
+        is_failure: Whether it counts as a failure of the upstream; None: if `again`, unless the
+            upstream only rate-limits, with status 429.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        retry_after: float | None = None,
+        again: bool = False,
+        moves_on: bool | None = None,
+        is_failure: bool | None = None,
+    ) -> None:
+        super().__init__(kind_of_status(status), message, retry_after=retry_after)
+        self.again = again
+        self.moves_on: bool = again if moves_on is None else moves_on
+        self.is_failure: bool = (again and status != 429) if is_failure is None else is_failure
+
+
+class RequestRefused(UpstreamError):
     """A refusal of the request itself.
 
     Attributes:
@@ -118,12 +151,12 @@ def json_object(data: bytes | str) -> dict[str, Any]:
 
 def garbage() -> UpstreamError:
     """The error for an answer that is not one of the upstream's API."""
-    return UpstreamError(GARBAGE, status=500, retryable=True)
+    return UpstreamError(GARBAGE, status=500, again=True)
 
 
 def broke_off() -> UpstreamError:
     """The error for an answer that ends before its end."""
-    return UpstreamError(BROKE_OFF, status=500, retryable=True)
+    return UpstreamError(BROKE_OFF, status=500, again=True)
 
 
 def misconfigured(message: str) -> UpstreamError:
@@ -234,17 +267,17 @@ def _error(
     if status == 404 and words and "model" in words.lower():
         return NoSuchModel(LACKS_MODEL, status=500, moves_on=True, is_failure=True)
     if status in (408, 504):
-        return UpstreamError(SLOW, status=504, retryable=True)
+        return UpstreamError(SLOW, status=504, again=True)
     if status in (503, 529):
-        return UpstreamError("Overloaded", status=529, retry_after=retry_after, retryable=True)
+        return UpstreamError("Overloaded", status=529, retry_after=retry_after, again=True)
     if status == 429:
-        return UpstreamError(RATE_LIMITED, status=429, retry_after=retry_after, retryable=True)
+        return UpstreamError(RATE_LIMITED, status=429, retry_after=retry_after, again=True)
     if status >= 500 or status == 425:
         return UpstreamError(
-            f"The server behind this one failed; it answered {status}.", status=500, retryable=True
+            f"The server behind this one failed; it answered {status}.", status=500, again=True
         )
     if status in _OF_THE_REQUEST:
-        refusal = Refusal(
+        refusal = RequestRefused(
             _shown(status, words, whose.hidden), status=400 if status == 422 else status
         )
         refusal.words = words or ""

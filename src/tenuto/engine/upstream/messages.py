@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tenuto.engine.base import FieldRefused, Finish, Job, Usage
+from tenuto.core.job import Finish, Job, Usage
+from tenuto.core.refusal import unsupported
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
 from tenuto.engine.upstream.chat import Prefill, as_chat, may_begin_in, sampling_of
 from tenuto.engine.upstream.engine import Question, Steps
@@ -43,12 +44,12 @@ class MessagesTarget:
         """Make the request for a job.
 
         Raises:
-            PromptRefused: The model does not take such a prompt.
-            FieldRefused: There is a seed.
+            Refusal: The model does not take such a prompt.
+            Refusal: There is a seed.
         """
         model = _MARK.sub("", job.model) or job.model
-        if job.seed is not None:
-            raise FieldRefused("seed", f"{model} takes none. Leave it out.")
+        if job.sampling.seed is not None:
+            raise unsupported("seed", f"{model} takes none. Leave it out.")
         capabilities = capabilities_of(model)
         if self.known:
             capabilities = replace(capabilities, **self.known)
@@ -93,7 +94,11 @@ def _sample(body: dict[str, Any], job: Job, capabilities: Capabilities) -> list[
         del wanted["temperature"]  # The default everywhere.
     if not capabilities.sampling:
         # As the caller has named them: `top_p` 0 is sent as a temperature.
-        fields = {"temperature": job.temperature != 1.0, "top_p": job.top_p, "top_k": job.top_k}
+        fields = {
+            "temperature": job.sampling.temperature != 1.0,
+            "top_p": job.sampling.top_p,
+            "top_k": job.sampling.top_k,
+        }
         names = [name for name, value in fields.items() if value not in (None, False)]
         return [f"{job.model} takes no {name}; it was left out" for name in names if wanted]
     left_out = []

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from tenuto.engine.base import UpstreamError
-from tenuto.engine.upstream.failures import TOO_LARGE, Whose, error_in, garbage
+from tenuto.engine.upstream.failures import TOO_LARGE, UpstreamError, Whose, error_in, garbage
 from tenuto.engine.upstream.json_text import json_values
 from tenuto.wire.event_source import EventSource, EventTooLong, ServerSentEvent
 
@@ -117,7 +116,7 @@ class Objects:
         try:
             complete = events.push(data)
         except EventTooLong:
-            raise UpstreamError(TOO_LARGE, status=500, retryable=True) from None
+            raise UpstreamError(TOO_LARGE, status=500, again=True) from None
         if events.held or self._counted:
             self._count(events.held)
         for event in complete:
@@ -188,6 +187,6 @@ class Objects:
         _held.total += held - self._counted
         self._counted = held
         if held > MAX_BYTES:
-            raise UpstreamError(TOO_LARGE, status=500, retryable=True)
+            raise UpstreamError(TOO_LARGE, status=500, again=True)
         if held > _SMALL and _held.total > _MAX_HELD:
-            raise UpstreamError("Overloaded", status=529, retryable=True, is_failure=False)
+            raise UpstreamError("Overloaded", status=529, again=True, is_failure=False)

@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tenuto.engine.base import FieldRefused, Finish, Job, Usage
+from tenuto.core.job import Finish, Job, Usage
+from tenuto.core.prompt import HUMAN
+from tenuto.core.refusal import unsupported
 from tenuto.engine.upstream.chat import Prefill, as_chat, sampling_of
 from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.failures import broke_off, error_in
 from tenuto.engine.upstream.reading import Manner, Reading, count_in
-from tenuto.prompt.turns import HUMAN
 
 _LENGTH_REASONS: Final = frozenset(("length", "max_tokens", "max_length", "model_length"))
 # In the middle of a text some servers write no reason as a word.
@@ -48,14 +49,14 @@ class OpenAITarget:
 
         Raises:
             UpstreamError: The model does not take such a prompt; status 400.
-            FieldRefused: It takes no seed.
+            Refusal: It takes no seed.
         """
         warnings: list[str] = []
         sampling = sampling_of(job)
         if not self.takes_top_k and sampling.pop("top_k", None) is not None:
             warnings.append(f"{job.model} takes no top_k; it was left out")
-        if job.seed is not None and not self.takes_seed:
-            raise FieldRefused("seed", f"{job.model} takes none. Leave it out.")
+        if job.sampling.seed is not None and not self.takes_seed:
+            raise unsupported("seed", f"{job.model} takes none. Leave it out.")
         body: dict[str, Any] = {
             "model": job.model,
             "max_tokens": job.max_tokens,
@@ -68,8 +69,8 @@ class OpenAITarget:
             "stop": [HUMAN],
             "stream": job.stream or bool(job.stop_sequences),
         }
-        if job.seed is not None:
-            body["seed"] = job.seed
+        if job.sampling.seed is not None:
+            body["seed"] = job.sampling.seed
         if job.user_id is not None:
             body["user"] = job.user_id
         path, continuation = "/completions", None

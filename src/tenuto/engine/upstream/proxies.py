@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from tenuto.engine.base import ModelError
+from tenuto.core.refusal import ModelError
 
 
 @dataclass(frozen=True, slots=True)

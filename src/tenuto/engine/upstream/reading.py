@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tenuto.engine.base import Accepted, Finish, Piece, UpstreamError, Usage
+from tenuto.core.job import Accepted, Finish, Piece, Usage
 from tenuto.engine.upstream.connection import Answer
-from tenuto.engine.upstream.failures import TOO_LARGE, broke_off, garbage
+from tenuto.engine.upstream.failures import TOO_LARGE, UpstreamError, broke_off, garbage
 from tenuto.engine.upstream.json_text import Halves, well_formed
 from tenuto.engine.upstream.objects import MAX_BYTES, Objects, Said
 from tenuto.prompt.render import Continuation
@@ -117,7 +117,7 @@ async def pieces_of(answer: Answer, manner: Manner) -> AsyncGenerator[Piece, Non
                 reading.texts.clear()
                 length += len(text)
                 if length > MAX_BYTES:
-                    raise UpstreamError(TOO_LARGE, status=500, retryable=True)
+                    raise UpstreamError(TOO_LARGE, status=500, again=True)
                 text = halves.push(text)
                 if continuation is not None:
                     text = continuation.push(text)

@@ -10,20 +10,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
-from tenuto.engine.base import (
-    Accepted,
-    Engine,
-    EngineError,
-    EngineFailed,
-    EngineOverloaded,
-    Job,
-    JobKillsEngine,
-    Piece,
-    Status,
-    UpstreamError,
-)
+from tenuto.core.job import Accepted, Job, Piece
+from tenuto.core.refusal import Kind, ModelError, Refusal
+from tenuto.engine.base import Capabilities, Engine, Health
 from tenuto.engine.upstream.breaker import Attempt, Breaker
-from tenuto.engine.upstream.failures import SLOW, NoSuchModel
+from tenuto.engine.upstream.failures import SLOW, NoSuchModel, UpstreamError
 from tenuto.engine.upstream.patterns import Pattern
 from tenuto.engine.upstream.shutdown import Shutdown
 from tenuto.wire.backoff import delay_s
@@ -86,7 +77,7 @@ class Route:
 class _Trail:
     """What went wrong on the way to an answer."""
 
-    error: EngineError | None = None
+    error: Refusal | None = None
     missed: dict[str, str] = field(default_factory=dict)
     waits_s: list[float] = field(default_factory=list)
 
@@ -96,7 +87,7 @@ class _Trail:
             return ()
         return (f"{name} answers instead of " + ", ".join(f"{a} ({b})" for a, b in others.items()),)
 
-    def last(self) -> EngineError:
+    def last(self) -> Refusal:
         """What the caller is told when nobody answered."""
         if self.error is not None:
             return self.error
@@ -151,7 +142,7 @@ class RoutingEngine:
                     if piece.finish is not None:
                         attempt.succeeded()
                     yield piece
-        except EngineError as error:
+        except Refusal as error:
             _settle(attempt, error)
             raise
         finally:
@@ -167,7 +158,7 @@ class RoutingEngine:
         """Who answers: the attempt, its first piece, and the open generator of the others.
 
         Raises:
-            EngineError: Nobody does.
+            Refusal: Nobody does.
         """
         trail = _Trail()
         hops = self._order(route)
@@ -193,7 +184,7 @@ class RoutingEngine:
                         error = UpstreamError(f"model: {job.model}", status=404, moves_on=True)
                         error.is_failure = False
                     _settle(attempt, error)
-                    if not isinstance(error, EngineError) or not _may_pass(error):
+                    if not isinstance(error, Refusal) or not _may_pass(error):
                         raise error
                     if self._shutdown.begun:
                         raise
@@ -208,28 +199,34 @@ class RoutingEngine:
                     await asyncio.sleep(wait)
         raise trail.last()
 
-    async def ping(self) -> Status:
-        """Ready while at least one of them would be asked."""
-        paused = [upstream.breaker.wait_s() > 0 for upstream in self._upstreams.values()]
-        statuses = [await upstream.engine.ping() for upstream in self._upstreams.values()]
-        return Status(
-            any(status.ready and not pause for status, pause in zip(statuses, paused, strict=True)),
-            None,
-            f"Asks {', '.join(self._upstreams)}.",
-            running=sum(status.running for status in statuses),
-            waiting=sum(status.waiting for status in statuses),
-            restarts=sum(status.restarts for status in statuses),
-            models=self._names,
-            # One that cannot do what is asked says so itself.
-            extensions=tuple(sorted({name for one in statuses for name in one.extensions})),
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Engine.capabilities`. An upstream refuses an extension that it lacks itself."""
+        engines = [upstream.engine for upstream in self._upstreams.values()]
+        extensions = {name for engine in engines for name in engine.capabilities.extensions}
+        return Capabilities(models=self._names, extensions=tuple(sorted(extensions)))
+
+    def health(self) -> Health:
+        """Ready while at least one upstream is, and is not paused by its breaker."""
+        upstreams = self._upstreams
+        states = {name: upstream.engine.health() for name, upstream in upstreams.items()}
+        return Health(
+            any(
+                state.ready and upstreams[name].breaker.wait_s() <= 0
+                for name, state in states.items()
+            ),
+            f"Asks {', '.join(upstreams)}.",
+            running=sum(state.running for state in states.values()),
+            waiting=sum(state.waiting for state in states.values()),
+            restarts=sum(state.restarts for state in states.values()),
             upstreams={
-                name: str(upstream.breaker) if status.ready else status.detail
-                for (name, upstream), status in zip(self._upstreams.items(), statuses, strict=True)
+                name: str(upstreams[name].breaker) if state.ready else state.detail
+                for name, state in states.items()
             },
         )
 
     async def aclose(self) -> None:
-        """Close all engines at once. Running jobs raise `EngineFailed`, also between two tries."""
+        """Close all engines at once. Running jobs raise `Refusal`, also between two tries."""
         self._shutdown.begin()
         closing = (upstream.engine.aclose() for upstream in self._upstreams.values())
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
@@ -258,7 +255,7 @@ async def _first(pieces: AsyncGenerator[Piece, None], timeout_s: float | None) -
         async with asyncio.timeout(timeout_s):
             return await anext(pieces)
     except TimeoutError:
-        raise UpstreamError(SLOW, status=504, retryable=True) from None
+        raise UpstreamError(SLOW, status=504, again=True) from None
 
 
 def _settle(attempt: Attempt, error: BaseException) -> None:
@@ -266,30 +263,40 @@ def _settle(attempt: Attempt, error: BaseException) -> None:
     if isinstance(error, UpstreamError):
         # One that asks for less, or says that the request is wrong, is well.
         (attempt.failed if error.is_failure else attempt.succeeded)()
-    elif isinstance(error, EngineFailed):
-        attempt.failed()
-    elif isinstance(error, EngineOverloaded):
+    elif isinstance(error, Refusal) and error.kind is Kind.OVERLOADED:
         attempt.succeeded()
+    elif _broke(error):
+        attempt.failed()
     else:
         # Nothing was sent, or nobody waited for the answer.
         attempt.abandoned()
 
 
-def _may_pass(error: EngineError) -> bool:
+def _may_pass(error: Refusal) -> bool:
     """Whether another engine may do what this one did not."""
     if isinstance(error, UpstreamError):
         return error.moves_on
-    return isinstance(error, (EngineFailed, EngineOverloaded, JobKillsEngine))
+    return error.kind in (Kind.FAILED, Kind.OVERLOADED) and not isinstance(error, ModelError)
 
 
-def _may_retry(error: EngineError) -> bool:
+def _may_retry(error: Refusal) -> bool:
     """Whether another try may do what this one did not."""
     if isinstance(error, UpstreamError):
-        return error.retryable
-    return not isinstance(error, JobKillsEngine)
+        return error.again
+    return error.retryable is not False
 
 
-def _wait_s(error: EngineError | None, attempt: int, chance: float) -> float:
+def _broke(error: BaseException) -> bool:
+    """Whether an engine broke, and not by the request itself."""
+    return (
+        isinstance(error, Refusal)
+        and error.kind is Kind.FAILED
+        and error.retryable is not False
+        and not isinstance(error, ModelError)
+    )
+
+
+def _wait_s(error: Refusal | None, attempt: int, chance: float) -> float:
     told = error.retry_after if isinstance(error, UpstreamError) else None
     return delay_s(attempt, chance) if told is None else told
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from tenuto.engine.base import EngineFailed
+from tenuto.core.refusal import failed
 from tenuto.interruption import Interruption
 
 SHUTTING_DOWN: Final = "The engine is shutting down."
 
 
 class Shutdown(Interruption):
-    """Interrupts the running jobs of one engine with `EngineFailed`."""
+    """Interrupts the running jobs of one engine with a `Refusal`."""
 
     def __init__(self) -> None:
-        super().__init__(partial(EngineFailed, SHUTTING_DOWN))
+        super().__init__(partial(failed, SHUTTING_DOWN))

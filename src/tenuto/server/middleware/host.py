@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.errors import error_response
 from tenuto.server.loopback import is_loopback
 from tenuto.server.request_headers import header
-from tenuto.wire.errors import PermissionDenied, excerpt
+from tenuto.wire.errors import excerpt
 
 # What clients write; any other loopback address is looked at.
 _USUAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -35,9 +36,10 @@ class HostMiddleware:
             host = header(scope, b"host") or "localhost"
             name = _without_port(host)
             if name not in self._allowed and not is_loopback(name):
-                error = PermissionDenied(
+                error = Refusal(
+                    Kind.FORBIDDEN,
                     f"host: {excerpt(host)!r} is not a name of this server. Add it to "
-                    "`allowed_hosts` of [server] in the settings if it should be."
+                    "`allowed_hosts` of [server] in the settings if it should be.",
                 )
                 await error_response(error, scope["request_id"])(scope, receive, send)
                 return

@@ -9,8 +9,9 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tenuto.core.refusal import Kind
 from tenuto.server.request_log import RequestLog, RequestRecord
-from tenuto.wire.errors import InternalError
+from tenuto.wire.errors import type_of
 from tenuto.wire.ids import request_id
 
 
@@ -49,7 +50,7 @@ class RecordMiddleware:
             await self._app(scope, receive, send_and_note)
         except BaseException:
             # A bug in the middle of an answer, which is cut.
-            record.end = record.end or InternalError.type
+            record.end = record.end or type_of(Kind.FAILED)
             raise
         finally:
             self._log.write(record)

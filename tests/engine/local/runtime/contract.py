@@ -12,12 +12,13 @@ from typing import TypeVar
 
 import pytest
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.runtime import machine
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Sampling, Written
+from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Written
 from tests.conftest import PATIENCE_S
 
 R = TypeVar("R", bound=Runtime)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime, Sampling, TextRefused
+from tenuto.engine.local.runtime.base import CannotLoad, Runtime, TextRefused
 from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtime.contract import (

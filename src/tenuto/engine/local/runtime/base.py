@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
+from tenuto.core.job import Sampling
+
 # Metadata that ends OpenVINO's process if it names no token of the vocabulary.
 UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 
@@ -13,20 +15,6 @@ UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 INSTALL: Final = "install its libraries from Tenuto's source folder: pip install '.[local]'"
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How to choose the tokens of one completion, and what to tell of them.
-
-    See `tenuto.engine.base.Job`.
-    """
-
-    temperature: float
-    top_p: float | None
-    top_k: int | None
-    seed: int
-    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

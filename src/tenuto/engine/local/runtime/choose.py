@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf, GgufError
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime.base import INSTALL, UNKNOWN_ID, CannotLoad, Runtime, Sampling
+from tenuto.engine.local.runtime.base import INSTALL, UNKNOWN_ID, CannotLoad, Runtime
 
 # What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
 _OPENVINO_ARCHITECTURES = frozenset({"llama", "qwen2", "qwen3"})

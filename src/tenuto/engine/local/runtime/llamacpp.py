@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.runtime.base import (
@@ -22,7 +23,6 @@ from tenuto.engine.local.runtime.base import (
     CannotLoad,
     Delta,
     Ending,
-    Sampling,
     TextRefused,
     Written,
     context_of,
@@ -197,7 +197,7 @@ class LlamaCppRuntime:
         body = {
             "prompt": list(prompt),
             "max_tokens": max_tokens,
-            "seed": sampling.seed % _ANY_SEED,
+            "seed": (sampling.seed or 0) % _ANY_SEED,
             "samplers": _SAMPLERS,
             "temperature": sampling.temperature,
             "top_p": 1.0 if sampling.top_p is None else sampling.top_p,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf, split
 from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
@@ -18,7 +19,6 @@ from tenuto.engine.local.runtime.base import (
     CannotLoad,
     Delta,
     Ending,
-    Sampling,
     Written,
     context_of,
 )
@@ -175,7 +175,7 @@ class OpenVinoRuntime:
     ) -> None:
         """See `Runtime.begin`."""
         config = self._config(max_tokens)
-        config.rng_seed = sampling.seed
+        config.rng_seed = sampling.seed or 0
         # The library refuses 0 for either, and computes in single precision, where less than
         # this is as good as 0: always the likeliest token.
         top_p = 1.0 if sampling.top_p is None else sampling.top_p

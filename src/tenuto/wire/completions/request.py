@@ -21,11 +21,12 @@ from pydantic import (
     WrapValidator,
 )
 
-from tenuto.wire.errors import InvalidRequest, excerpt
-from tenuto.wire.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
+from tenuto.core.long_text import LongText
+from tenuto.core.refusal import invalid
+from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
+from tenuto.wire.completions.versions import Version
+from tenuto.wire.errors import excerpt
 from tenuto.wire.json_object import read_object
-from tenuto.wire.long_text import LongText
-from tenuto.wire.versions import Version
 
 
 class Metadata(BaseModel):
@@ -117,7 +118,7 @@ def parse_request(
         kind: Which fields it may have.
 
     Raises:
-        InvalidRequest: The body is not a JSON object, or a field breaks its rule. The message
+        Refusal: The body is not a JSON object, or a field breaks its rule. The message
             names the field.
     """
     return check_fields(read_object(body, limits.json_depth), version, limits, kind)
@@ -132,7 +133,7 @@ def check_fields(
     """Check a body that is read already. See `parse_request`.
 
     Raises:
-        InvalidRequest: A field breaks its rule. The message names the field.
+        Refusal: A field breaks its rule. The message names the field.
     """
     if version is Version.V2023_01_01:
         check_tags(fields.pop("tags", None))
@@ -147,7 +148,7 @@ def check_request(
     """Check the fields of a request.
 
     Raises:
-        InvalidRequest: A field breaks its rule. The message names the field.
+        Refusal: A field breaks its rule. The message names the field.
     """
     known = kind.model_fields
     stops = fields.get("stop_sequences")
@@ -165,7 +166,7 @@ def check_request(
     try:
         request = kind.model_validate(given)
     except ValidationError as error:
-        raise InvalidRequest(_explain(error, fields, known)) from None
+        raise invalid(_explain(error, fields, known)) from None
     limits.check_stop_sequences(request.stop_sequences)
     return request
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.wire.errors import InvalidRequest
+from tenuto.core.refusal import invalid
 
 MOST_NAME_CHARS: Final = 256
 """Longest `model`, `user_id`, and name or text of a tag."""
@@ -34,10 +34,10 @@ class FieldLimits:
         """Check the length of a list that is not validated yet.
 
         Raises:
-            InvalidRequest: It is too long.
+            Refusal: It is too long.
         """
         if len(stops) > self.stop_sequences:
-            raise InvalidRequest(
+            raise invalid(
                 f"stop_sequences: List should have at most {self.stop_sequences} items, "
                 f"not {len(stops)}. `max_stop_sequences` in [limits] sets this."
             )
@@ -46,18 +46,18 @@ class FieldLimits:
         """Check valid stop sequences.
 
         Raises:
-            InvalidRequest: One of them, or all of them together, are too long.
+            Refusal: One of them, or all of them together, are too long.
         """
         for index, stop in enumerate(stops):
             if len(stop) > self.stop_sequence_chars:
-                raise InvalidRequest(
+                raise invalid(
                     f"stop_sequences.{index}: String should have at most "
                     f"{self.stop_sequence_chars} characters. "
                     "`max_stop_sequence_chars` in [limits] sets this."
                 )
         total = sum(map(len, stops))
         if total > self.stop_sequences_total_chars:
-            raise InvalidRequest(
+            raise invalid(
                 f"stop_sequences: All together should have at most "
                 f"{self.stop_sequences_total_chars} characters, not {total}. "
                 "`max_stop_sequences_total_chars` in [limits] sets this."
@@ -68,18 +68,16 @@ def check_tags(tags: object) -> None:
     """Check the `tags` of version 2023-01-01: an object of texts, or null.
 
     Raises:
-        InvalidRequest: They are something else, too many, or too long.
+        Refusal: They are something else, too many, or too long.
     """
     if tags is None:
         return
     if not isinstance(tags, dict):
-        raise InvalidRequest("tags: Input should be an object of texts")
+        raise invalid("tags: Input should be an object of texts")
     if len(tags) > MOST_TAGS:
-        raise InvalidRequest(f"tags: Object should have at most {MOST_TAGS} entries")
+        raise invalid(f"tags: Object should have at most {MOST_TAGS} entries")
     for name, text in tags.items():
         if not isinstance(text, str):
-            raise InvalidRequest("tags: Input should be an object of texts")
+            raise invalid("tags: Input should be an object of texts")
         if len(name) > MOST_NAME_CHARS or len(text) > MOST_NAME_CHARS:
-            raise InvalidRequest(
-                f"tags: Names and texts should have at most {MOST_NAME_CHARS} characters"
-            )
+            raise invalid(f"tags: Names and texts should have at most {MOST_NAME_CHARS} characters")

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from json.encoder import encode_basestring
+from typing import Literal, TypeAlias
 
-from tenuto.wire.events import StopReason
-from tenuto.wire.extensions import Logprobs, Usage
-from tenuto.wire.ids import log_id
-from tenuto.wire.long_text import LongText
-from tenuto.wire.text import encoded
-from tenuto.wire.versions import Version
+from tenuto.core.events import End, Ended
+from tenuto.core.job import TokenLogprob
+from tenuto.core.long_text import LongText
+from tenuto.core.prompt import HUMAN
+from tenuto.core.text import encoded
+from tenuto.wire.completions.extensions import logprobs_body
+from tenuto.wire.completions.versions import Version, log_id
+
+StopReason: TypeAlias = Literal["stop_sequence", "max_tokens"]
+
+
+def stop_fields(ended: Ended) -> tuple[StopReason, str | None]:
+    r"""Return `stop_reason` and `stop`.
+
+    A model that ends its text by itself has ended its turn; the service reports the sequence that
+    would have followed, `\n\nHuman:`.
+    """
+    if ended.end is End.LENGTH:
+        return "max_tokens", None
+    return "stop_sequence", HUMAN if ended.stop is None else ended.stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,44 +39,44 @@ class Completion:
         completion: The text up to the stop sequence. It usually begins with one space, since
             the prompt ends without one; clients strip it themselves. A `LongText` if it is
             very long.
-        stop_reason: `stop_sequence` also when the model ended its turn by itself.
-        stop: The stop sequence that matched, None when the tokens ran out.
+        ended: The last event of the completion.
         model: The model that answered.
-        logprobs: Of its tokens, where they were asked for; else None.
-        usage: What it took, where the server tells it, which it does in the headers; else None.
+        logprobs: Of its tokens, where the request asks for them; else None.
+        top: Whether the request asks for the likeliest tokens too.
     """
 
     id: str
     completion: str | LongText
-    stop_reason: StopReason
-    stop: str | None
+    ended: Ended
     model: str
-    logprobs: Logprobs | None = None
-    usage: Usage | None = field(default=None, compare=False)
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    top: bool = False
 
     def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
         """The JSON object, in the order in which the service sends its fields."""
+        return self._body(str(self.completion), version)
+
+    def _body(self, text: str, version: Version) -> dict[str, object]:
+        reason, stop = stop_fields(self.ended)
         body: dict[str, object] = {
             "type": "completion",
             "id": self.id,
-            "completion": str(self.completion),
-            "stop_reason": self.stop_reason,
+            "completion": text,
+            "stop_reason": reason,
             "model": self.model,
-            "stop": self.stop,
+            "stop": stop,
             "log_id": log_id(self.id, version),
         }
         if version is Version.V2023_01_01:
             body |= {"truncated": False, "exception": None}
         if self.logprobs is not None:
-            body["logprobs"] = self.logprobs.body()
+            body["logprobs"] = logprobs_body(self.logprobs, top=self.top)
         return body
 
     def parts(self, version: Version = Version.V2023_06_01) -> Iterator[bytes]:
         """Yield the JSON object in UTF-8, in parts that are made one by one."""
         text = self.completion
-        whole = json.dumps(
-            replace(self, completion="").body(version), ensure_ascii=False, separators=(",", ":")
-        )
+        whole = json.dumps(self._body("", version), ensure_ascii=False, separators=(",", ":"))
         # The fields before it are a constant and an id, so that this is the field itself.
         head, quotes, tail = whole.partition('"completion":""')
         yield encoded(head + quotes[:-1])

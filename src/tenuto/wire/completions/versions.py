@@ -15,9 +15,11 @@ endpoint, so it is answered as 2023-06-01.
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 
-from tenuto.wire.errors import InvalidRequest, excerpt
+from tenuto.core.refusal import invalid
+from tenuto.wire.errors import excerpt
 
 
 class Version(StrEnum):
@@ -47,19 +49,24 @@ def parse_version(header: str | None) -> Version:
             already, so the same version twice is that version.
 
     Raises:
-        InvalidRequest: The header is missing, names a version that is not spoken here, or two.
+        Refusal: The header is missing, names a version that is not spoken here, or two.
     """
     if header is None:
-        raise InvalidRequest("anthropic-version: header is required. Send `2023-06-01`.")
+        raise invalid("anthropic-version: header is required. Send `2023-06-01`.")
     names = list(dict.fromkeys(filter(None, map(str.strip, header.split(",")))))
     if len(names) > 1:
         both = " and ".join(f'"{excerpt(name)}"' for name in names[:2])
-        raise InvalidRequest(
-            f"anthropic-version: the header names different versions, {both}. Send one."
-        )
+        raise invalid(f"anthropic-version: the header names different versions, {both}. Send one.")
     version = _SPOKEN.get(names[0]) if names else None
     if version is None:
-        raise InvalidRequest(
+        raise invalid(
             f'anthropic-version: "{excerpt(header)}" is not a valid version. Send `2023-06-01`.'
         )
     return version
+
+
+def log_id(completion: str, version: Version) -> str:
+    """The `log_id` of a completion: the id once more, or 64 hex digits of it in 2023-01-01."""
+    if version is Version.V2023_01_01:
+        return hashlib.sha256(completion.encode()).hexdigest()
+    return completion

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.versions import Version, parse_version
+from tenuto.core.refusal import Kind
+from tenuto.wire.completions.versions import Version, parse_version
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize("header", ["2023-06-01", " 2023-06-01 ", "2023-06-01\t"])
@@ -18,7 +19,7 @@ def test_the_version_after_the_last_client_is_answered_alike() -> None:
 
 
 def test_a_missing_version_is_asked_for() -> None:
-    with pytest.raises(InvalidRequest, match=r"^anthropic-version: header is required"):
+    with refused(Kind.INVALID, match=r"^anthropic-version: header is required"):
         parse_version(None)
 
 
@@ -27,7 +28,7 @@ def test_a_missing_version_is_asked_for() -> None:
     ["", "1", "2022-01-01", "2023-10-01", "v2023-06-01", "latest"],
 )
 def test_another_version_is_refused_by_its_name(header: str) -> None:
-    with pytest.raises(InvalidRequest) as raised:
+    with refused(Kind.INVALID) as raised:
         parse_version(header)
 
     assert raised.value.message.startswith(f'anthropic-version: "{header}" is not a valid version')

@@ -6,10 +6,17 @@ import json
 
 import pytest
 
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.extensions import USAGE_HEADERS, ExtendedRequest, Logprobs, Usage
-from tenuto.wire.request import CompletionRequest, parse_request
-from tenuto.wire.versions import Version
+from tenuto.core.job import TokenLogprob, Usage
+from tenuto.core.refusal import Kind
+from tenuto.wire.completions.extensions import (
+    USAGE_HEADERS,
+    ExtendedRequest,
+    logprobs_body,
+    usage_headers,
+)
+from tenuto.wire.completions.request import CompletionRequest, parse_request
+from tenuto.wire.completions.versions import Version
+from tests.refusals import refused
 
 SMALLEST = {"model": "any", "prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens_to_sample": 1}
 
@@ -47,7 +54,7 @@ def test_without_them_nothing_is_asked_for(fields: dict[str, None]) -> None:
     ],
 )
 def test_a_wrong_value_is_refused_by_name(field: str, value: object, reason: str) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
+    with refused(Kind.INVALID) as refusal:
         parse(**{field: value})
     assert refusal.value.message.startswith(f"{field}: {reason}")
 
@@ -60,7 +67,7 @@ ADDED = ExtendedRequest.model_fields.keys() - CompletionRequest.model_fields.key
 def test_where_they_are_not_allowed_the_refusal_names_the_setting(
     field: str, version: Version
 ) -> None:
-    with pytest.raises(InvalidRequest) as refusal:
+    with refused(Kind.INVALID) as refusal:
         parse_request(json.dumps(SMALLEST | {field: 1}).encode(), version)
     assert refusal.value.message == (
         f"{field}: Extra inputs are not permitted. It is an extension: set `extensions = true` in "
@@ -73,12 +80,12 @@ def test_tags_belong_to_the_old_version_here_too() -> None:
     request = parse_request(body, Version.V2023_01_01, kind=ExtendedRequest)
     assert isinstance(request, ExtendedRequest)
     assert request.seed == 1
-    with pytest.raises(InvalidRequest, match="tags"):
+    with refused(Kind.INVALID, match="tags"):
         parse_request(body, kind=ExtendedRequest)
 
 
 def test_a_prompt_has_no_log_probabilities() -> None:
-    with pytest.raises(InvalidRequest, match="logprobs: with `echo`"):
+    with refused(Kind.INVALID, match="logprobs: with `echo`"):
         parse(logprobs=0, echo=True).check_together()
     parse(logprobs=0).check_together()
     parse(echo=True).check_together()
@@ -89,27 +96,23 @@ def test_a_request_without_them_is_the_standard_one() -> None:
     assert added == {"seed", "logprobs", "echo"}
 
 
-def test_log_probabilities_of_events_add_up() -> None:
-    whole = Logprobs()
-    whole += Logprobs(["a"], [-1.0], [{"a": -1.0}], [0])
-    whole += Logprobs(top_logprobs=[])
-    whole += Logprobs(["b"], [None], [None], [1])
-    assert whole.body() == {
+def test_log_probabilities_are_lists_of_one_length() -> None:
+    tokens = [TokenLogprob("a", 0, 1, -1.0, {"a": -1.0}), TokenLogprob("b", 1, 2, None)]
+    assert logprobs_body(tokens, top=True) == {
         "tokens": ["a", "b"],
         "token_logprobs": [-1.0, None],
         "top_logprobs": [{"a": -1.0}, None],
         "text_offset": [0, 1],
     }
-    without = Logprobs()
-    without += Logprobs(["a"], [-1.0], None, [0])
-    assert without.top_logprobs is None
+    assert logprobs_body(tokens, top=False)["top_logprobs"] is None
+    assert logprobs_body([], top=True)["top_logprobs"] == []
 
 
-def test_headers_tell_what_is_known() -> None:
-    assert Usage(22, None, 7, 12.345).headers() == {
+def test_headers_hold_the_known_numbers() -> None:
+    assert usage_headers(Usage(22, None, 7, 12.345)) == {
         "tenuto-input-tokens": "22",
         "tenuto-output-tokens": "7",
         "tenuto-time-to-first-token-ms": "12.345",
     }
-    assert Usage(0, 0, 0, 0.0).headers().keys() == set(USAGE_HEADERS)
+    assert usage_headers(Usage(0, 0, 0, 0.0)).keys() == set(USAGE_HEADERS)
     assert len(USAGE_HEADERS) == 4

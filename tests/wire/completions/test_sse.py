@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.wire.errors import InternalError, InvalidRequest, Overloaded
-from tenuto.wire.events import CompletionEvent, ErrorEvent, Event, Ping
-from tenuto.wire.response import Completion
-from tenuto.wire.sse import EventEncoder, decode
+from tenuto.core.events import End, Ended, Text
+from tenuto.core.refusal import Kind, invalid, overloaded
+from tenuto.core.text import well_formed
+from tenuto.wire.completions.response import Completion, stop_fields
+from tenuto.wire.completions.sse import EventEncoder
+from tenuto.wire.errors import refusal_of
 
 ID = "compl_01QqWwEeRrTtYyUuIiOoPpAa"
 
 # What languages and protocols break lines with, quote with, or treat as special.
 awkward = st.text(st.sampled_from("\n\r\t\0\x0b\x0c\x1c\x7f\\\"'/:<& aé漢😀\ufeff"), max_size=8)
 texts = awkward | st.text()
-completions = (
-    st.builds(CompletionEvent, texts)
-    | st.builds(CompletionEvent, texts, st.just("max_tokens"))
-    | st.builds(CompletionEvent, texts, st.just("stop_sequence"), texts)
+endings = st.sampled_from([Ended(End.TURN), Ended(End.LENGTH)]) | st.builds(
+    Ended, st.just(End.STOP), texts
 )
 
 
@@ -55,7 +55,7 @@ def read_as_httpx(stream: bytes) -> list[tuple[str, str]]:
 
 
 def test_golden_bytes_of_a_piece_of_text() -> None:
-    assert encoder().encode(CompletionEvent(" One\n“two” \\ \t")) == (
+    assert encoder().text(Text(" One\n“two” \\ \t")) == (
         b"event: completion\n"
         b'data: {"type":"completion","id":"compl_01QqWwEeRrTtYyUuIiOoPpAa",'
         b'"completion":" One\\n\xe2\x80\x9ctwo\xe2\x80\x9d \\\\ \\t","stop_reason":null,'
@@ -65,7 +65,7 @@ def test_golden_bytes_of_a_piece_of_text() -> None:
 
 
 def test_golden_bytes_of_the_last_event_after_a_stop_sequence() -> None:
-    assert encoder().encode(CompletionEvent("", "stop_sequence", "\n\nHuman:")) == (
+    assert encoder().end(Ended(End.TURN)) == (
         b"event: completion\n"
         b'data: {"type":"completion","id":"compl_01QqWwEeRrTtYyUuIiOoPpAa",'
         b'"completion":"","stop_reason":"stop_sequence",'
@@ -76,7 +76,7 @@ def test_golden_bytes_of_the_last_event_after_a_stop_sequence() -> None:
 
 
 def test_golden_bytes_of_the_last_event_when_the_tokens_ran_out() -> None:
-    assert encoder().encode(CompletionEvent("", "max_tokens")) == (
+    assert encoder().end(Ended(End.LENGTH)) == (
         b"event: completion\n"
         b'data: {"type":"completion","id":"compl_01QqWwEeRrTtYyUuIiOoPpAa",'
         b'"completion":"","stop_reason":"max_tokens",'
@@ -86,11 +86,11 @@ def test_golden_bytes_of_the_last_event_when_the_tokens_ran_out() -> None:
 
 
 def test_golden_bytes_of_a_ping() -> None:
-    assert encoder().encode(Ping()) == b'event: ping\ndata: {"type":"ping"}\n\n'
+    assert encoder().ping() == b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 def test_golden_bytes_of_an_error() -> None:
-    assert encoder().encode(ErrorEvent(Overloaded("Overloaded")), "req_01AAbb") == (
+    assert encoder().error(overloaded("Overloaded"), "req_01AAbb") == (
         b"event: error\n"
         b'data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},'
         b'"request_id":"req_01AAbb"}\n'
@@ -99,9 +99,9 @@ def test_golden_bytes_of_an_error() -> None:
 
 
 def test_an_error_of_several_lines_stays_on_one() -> None:
-    event = ErrorEvent(InvalidRequest('prompt must start with "\n\nHuman:" turn'))
+    refusal = invalid('prompt must start with "\n\nHuman:" turn')
 
-    assert encoder().encode(event) == (
+    assert encoder().error(refusal) == (
         b"event: error\n"
         b'data: {"type":"error","error":{"type":"invalid_request_error",'
         b'"message":"prompt must start with \\"\\n\\nHuman:\\" turn"}}\n'
@@ -110,46 +110,46 @@ def test_an_error_of_several_lines_stays_on_one() -> None:
 
 
 def test_an_event_has_the_fields_of_a_whole_answer_in_the_same_order() -> None:
-    whole = Completion(ID, " Seven.", "stop_sequence", "\n\nHuman:", "claude-2.1")
-    ((_, data),) = read(encoder().encode(CompletionEvent(" Seven.", "stop_sequence", "\n\nHuman:")))
+    whole = Completion(ID, "", Ended(End.TURN), "claude-2.1")
+    ((_, data),) = read(encoder().end(Ended(End.TURN)))
 
     assert data == json.dumps(whole.body(), separators=(",", ":"))
 
 
-@given(st.lists(completions | st.just(Ping()), max_size=4), texts, texts)
+@given(st.lists(texts, max_size=4), endings, texts, texts)
 def test_any_reader_gets_back_what_was_written(
-    events: list[Event], completion_id: str, model: str
+    written: list[str], ended: Ended, completion_id: str, model: str
 ) -> None:
     write = encoder(completion_id, model)
-    stream = b"".join(map(write.encode, events))
+    stream = b"".join(
+        [*(write.text(Text(text)) for text in written), write.ping(), write.end(ended)]
+    )
 
     pairs = list(read(stream))
-    assert [decode(name, data) for name, data in pairs] == events
     assert read_as_httpx(stream) == pairs
-    for name, data in pairs:
-        body = json.loads(data)
-        assert body["type"] == name
-        if name == "completion":
-            assert (body["id"], body["log_id"]) == (completion_id, completion_id)
-            assert body["model"] == model
+    assert [name for name, _ in pairs] == [*["completion"] * len(written), "ping", "completion"]
+    bodies = [json.loads(data) for name, data in pairs if name == "completion"]
+    assert [body["completion"] for body in bodies] == [*map(well_formed, written), ""]
+    reason, stop = stop_fields(ended)
+    assert [body["stop_reason"] for body in bodies] == [*[None] * len(written), reason]
+    assert bodies[-1]["stop"] == (None if stop is None else well_formed(stop))
+    for body in bodies:
+        assert body["type"] == "completion"
+        assert (body["id"], body["log_id"]) == (completion_id, completion_id)
+        assert body["model"] == well_formed(model)
 
 
 @given(texts)
 def test_an_error_arrives_with_its_type_and_words(message: str) -> None:
-    stream = encoder().encode(ErrorEvent(Overloaded(message)), "req_01")
-
-    ((name, data),) = read(stream)
-    event = decode(name, data)
-
-    assert isinstance(event, ErrorEvent)
-    assert type(event.error) is Overloaded
-    assert event.error.message == message
+    ((name, data),) = read(encoder().error(overloaded(message), "req_01"))
+    refusal = refusal_of(None, json.loads(data))
+    assert (name, refusal.kind, refusal.message) == ("error", Kind.OVERLOADED, well_formed(message))
     assert json.loads(data)["request_id"] == "req_01"
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
 def test_a_client_that_breaks_lines_as_unicode_does_reads_every_event(separator: str) -> None:
-    stream = encoder().encode(CompletionEvent(f"one{separator}two"))
+    stream = encoder().text(Text(f"one{separator}two"))
 
     # str.splitlines, on which many clients' line readers are built, knows more line ends than
     # the standard does.
@@ -157,49 +157,3 @@ def test_a_client_that_breaks_lines_as_unicode_does_reads_every_event(separator:
 
     assert json.loads(line.removeprefix("data: "))["completion"] == f"one{separator}two"
     assert blank == ""
-
-
-@pytest.mark.parametrize("name", ["message", "", "message_start", "Completion"])
-def test_an_event_of_another_name_is_skipped_whatever_it_holds(name: str) -> None:
-    assert decode(name, "not JSON") is None
-
-
-def test_a_ping_of_the_first_servers_is_a_ping() -> None:
-    assert decode("ping", "{}") == Ping()
-
-
-def test_an_event_without_the_later_fields_is_understood() -> None:
-    assert decode("completion", '{"completion":" One","stop_reason":null}') == CompletionEvent(
-        " One"
-    )
-
-
-def test_an_error_event_without_an_outer_type_is_understood() -> None:
-    event = decode("error", '{"error":{"type":"overloaded_error","message":"Overloaded"}}')
-
-    assert isinstance(event, ErrorEvent)
-    assert type(event.error) is Overloaded
-
-
-def test_an_error_event_that_says_nothing_is_still_an_error() -> None:
-    event = decode("error", "{}")
-
-    assert isinstance(event, ErrorEvent)
-    assert type(event.error) is InternalError
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("completion", ""),
-        ("completion", "{"),
-        ("completion", "[]"),
-        ("completion", "{}"),
-        ("completion", '{"completion":null}'),
-        ("error", "Overloaded"),
-        ("error", "null"),
-    ],
-)
-def test_an_event_that_does_not_hold_what_it_should_is_a_value_error(name: str, data: str) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        decode(name, data)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.request import CompletionRequest, check_request, parse_request
-from tenuto.wire.versions import Version
+from tenuto.core.refusal import Kind, Refusal
+from tenuto.wire.completions.request import CompletionRequest, check_request, parse_request
+from tenuto.wire.completions.versions import Version
+from tests.refusals import refused
 
 SMALLEST: dict[str, Any] = {
     "model": "claude-2.1",
@@ -53,12 +54,12 @@ def parse(**fields: object) -> CompletionRequest:
 
 
 def refusal(body: bytes) -> str:
-    with pytest.raises(InvalidRequest) as raised:
+    with refused(Kind.INVALID) as raised:
         parse_request(body)
     return raised.value.message
 
 
-def refusal_of(**fields: object) -> str:
+def error_of(**fields: object) -> str:
     return refusal(json.dumps(SMALLEST | fields).encode())
 
 
@@ -153,7 +154,7 @@ def test_the_ends_of_a_range_belong_to_it(field: str, value: object) -> None:
 def test_a_wrong_value_is_refused_by_the_name_of_its_field(
     field: str, value: object, message: str
 ) -> None:
-    assert refusal_of(**{field: value}).startswith(message)
+    assert error_of(**{field: value}).startswith(message)
 
 
 @pytest.mark.parametrize("field", sorted(SMALLEST))
@@ -182,7 +183,7 @@ def test_a_missing_field_is_named(field: str) -> None:
     ],
 )
 def test_an_unknown_field_is_refused_with_the_way_out(field: str, message: str) -> None:
-    assert refusal_of(**{field: 1}) == message
+    assert error_of(**{field: 1}) == message
 
 
 @pytest.mark.parametrize("slip", ["max_tokens", "max_new_tokens", "maxTokens"])
@@ -226,11 +227,11 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes, message: str) -> 
 
 @pytest.mark.parametrize("field", ["model", "prompt"])
 def test_half_a_surrogate_pair_is_refused_since_it_is_no_text(field: str) -> None:
-    assert refusal_of(**{field: "\ud83d"}).startswith(f"{field}: Input should be a valid string")
+    assert error_of(**{field: "\ud83d"}).startswith(f"{field}: Input should be a valid string")
 
 
 def test_half_a_surrogate_pair_in_a_name_is_refused_in_words_that_can_be_sent() -> None:
-    message = refusal_of(**{"\ud83d": 1})
+    message = error_of(**{"\ud83d": 1})
 
     assert message.encode()
 
@@ -244,7 +245,7 @@ def test_a_number_beyond_all_bounds_is_refused(number: bytes) -> None:
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_no_body_at_all_raises_anything_but_invalid_request(body: bytes) -> None:
-    with pytest.raises(InvalidRequest):
+    with refused(Kind.INVALID):
         parse_request(body)
 
 
@@ -254,7 +255,7 @@ def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
 ) -> None:
     try:
         request = check_request(SMALLEST | fields)
-    except InvalidRequest as error:
+    except Refusal as error:
         sound = error.message.startswith(tuple(name[:64] for name in SMALLEST | fields))
     else:
         sound = request.model_dump().keys() == WHOLE.keys()
@@ -278,18 +279,18 @@ def test_minus_one_leaves_a_sampling_field_off_as_it_once_did(off: float) -> Non
 def test_tags_belong_to_2023_01_01_alone() -> None:
     body = json.dumps(SMALLEST | {"tags": {"a": "b"}}).encode()
     assert parse_request(body, Version.V2023_01_01) == parse_request(json.dumps(SMALLEST).encode())
-    with pytest.raises(InvalidRequest, match="tags: Extra inputs are not permitted"):
+    with refused(Kind.INVALID, match="tags: Extra inputs are not permitted"):
         parse_request(body)
     for wrong in ("a", ["a"], {"a": 1}, 1):
         body = json.dumps(SMALLEST | {"tags": wrong}).encode()
-        with pytest.raises(InvalidRequest, match="tags: Input should be an object of texts"):
+        with refused(Kind.INVALID, match="tags: Input should be an object of texts"):
             parse_request(body, Version.V2023_01_01)
 
 
 @pytest.mark.parametrize("value", [None, 1, [], {}])
 @pytest.mark.parametrize("field", ["foo", "messages", "tags", "seed"])
 def test_an_unknown_field_is_refused_by_name_whatever_its_value(field: str, value: object) -> None:
-    assert refusal_of(**{field: value}).startswith(f"{field}: Extra inputs are not permitted")
+    assert error_of(**{field: value}).startswith(f"{field}: Extra inputs are not permitted")
 
 
 def test_a_missing_field_is_named_before_an_unknown_one() -> None:
@@ -309,7 +310,7 @@ def test_a_missing_field_is_named_before_an_unknown_one() -> None:
     ids=["top", "metadata", "surrogates", "surrogates in metadata"],
 )
 def test_a_long_name_is_cut_where_it_is_quoted(fields: dict[str, object]) -> None:
-    message = refusal_of(**fields)
+    message = error_of(**fields)
 
     assert "Extra inputs are not permitted" in message
     assert len(message.encode()) < 300
@@ -362,7 +363,7 @@ def test_the_largest_value_is_accepted_and_the_next_one_refused_by_name(
     field: str, most: object, beyond: object, message: str
 ) -> None:
     assert parse(**{field: most}).model_dump()[field] == most
-    assert refusal_of(**{field: beyond}).startswith(message)
+    assert error_of(**{field: beyond}).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ def test_tags_are_bounded(most: dict[str, str], beyond: dict[str, str]) -> None:
         return parse_request(body, Version.V2023_01_01)
 
     assert send(most) == parse()
-    with pytest.raises(InvalidRequest, match=r"tags: .* at most"):
+    with refused(Kind.INVALID, match=r"tags: .* at most"):
         send(beyond)
 
 

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tenuto.wire import long_body
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.field_limits import FieldLimits
+from tenuto.core.long_text import LongText
+from tenuto.core.refusal import Kind, Refusal
+from tenuto.wire.completions import long_body
+from tenuto.wire.completions.field_limits import FieldLimits
+from tenuto.wire.completions.long_body import LongBody
+from tenuto.wire.completions.request import CompletionRequest, check_fields
+from tenuto.wire.completions.versions import Version
 from tenuto.wire.json_object import read_object
-from tenuto.wire.long_body import LongBody
-from tenuto.wire.long_text import LongText
-from tenuto.wire.request import CompletionRequest, check_fields
-from tenuto.wire.versions import Version
+from tests.refusals import refused
 
 LIMITS = FieldLimits()
 REQUIRED = {"model": "m", "max_tokens_to_sample": 1}
@@ -43,8 +44,8 @@ def feed(body: bytes, size: int, limits: FieldLimits = LIMITS) -> dict[str, obje
 def outcome(read: Any) -> object:
     try:
         return read()
-    except InvalidRequest:
-        return InvalidRequest
+    except Refusal:
+        return Refusal
 
 
 @pytest.fixture(params=[3, 16 * 1024], ids=["all strings are long", "as it is"])
@@ -148,10 +149,10 @@ def test_other_long_texts_are_refused_by_the_name_of_their_field(
 ) -> None:
     body = json.dumps(REQUIRED | {"prompt": "p" * 200_000} | fields).encode()
 
-    with pytest.raises(InvalidRequest) as refused:
+    with refused(Kind.INVALID) as raised:
         check_fields(feed(body, 9999), Version.V2023_06_01, LIMITS, CompletionRequest)
 
-    assert refused.value.message.startswith(message)
+    assert raised.value.message.startswith(message)
 
 
 def test_the_largest_lists_and_texts_go_with_a_long_prompt() -> None:
@@ -181,7 +182,7 @@ def test_a_limit_above_the_default_is_no_less_a_limit() -> None:
         return len(request.stop_sequences[0])
 
     assert send(200_000) == 200_000
-    with pytest.raises(InvalidRequest, match="at most 200000"):
+    with refused(Kind.INVALID, match="at most 200000"):
         send(200_001)
-    with pytest.raises(InvalidRequest, match="at most 200000"):
+    with refused(Kind.INVALID, match="at most 200000"):
         send(900_000)

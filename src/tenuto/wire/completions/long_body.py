@@ -14,10 +14,10 @@ import re
 import secrets
 from typing import Any, Final
 
-from tenuto.wire.errors import InvalidRequest
-from tenuto.wire.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
+from tenuto.core.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
+from tenuto.core.refusal import Refusal, invalid
+from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
 from tenuto.wire.json_object import read_object
-from tenuto.wire.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
 
 # The name of the one field that may hold a long text.
 _LONG_FIELD: Final = "prompt"
@@ -62,7 +62,7 @@ class LongBody:
         """Take the next bytes, some `PIECE_BYTES` at most.
 
         Raises:
-            InvalidRequest: The body is no JSON, or holds too much besides its long texts.
+            Refusal: The body is no JSON, or holds too much besides its long texts.
         """
         masked = self._without_escapes(data)
         position = 0
@@ -85,7 +85,7 @@ class LongBody:
         """Return the object, now that all bytes are here. A prompt may be a `LongText`.
 
         Raises:
-            InvalidRequest: It is no JSON object.
+            Refusal: It is no JSON object.
         """
         if self._in_string:
             self._skeleton += b'"'
@@ -130,9 +130,9 @@ class LongBody:
         try:
             text = json.loads('"' + self._raw[:end].decode() + '"')
         except UnicodeDecodeError:
-            raise InvalidRequest("The request body is not valid JSON: invalid UTF-8") from None
+            raise invalid("The request body is not valid JSON: invalid UTF-8") from None
         except json.JSONDecodeError as error:
-            raise InvalidRequest(f"The request body is not valid JSON: {error.msg}") from None
+            raise invalid(f"The request body is not valid JSON: {error.msg}") from None
         try:
             data = text.encode()
         except UnicodeEncodeError:
@@ -197,7 +197,5 @@ def _safe_cut(raw: bytearray) -> int:
     return cut
 
 
-def _too_much() -> InvalidRequest:
-    return InvalidRequest(
-        "The request body holds too many values, or too much text besides its prompt"
-    )
+def _too_much() -> Refusal:
+    return invalid("The request body holds too many values, or too much text besides its prompt")

@@ -1,0 +1,1 @@
+"""The vocabulary that all rooms share: pure data, without I/O and without a library."""

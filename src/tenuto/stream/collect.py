@@ -1,0 +1,76 @@
+"""Events -> one completion: a plain answer is a stream, folded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+
+from tenuto.core.events import Ended, Event, Text
+from tenuto.core.job import TokenLogprob
+from tenuto.core.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
+from tenuto.core.refusal import failed
+from tenuto.core.text import encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A whole completion.
+
+    Attributes:
+        text: Its text; a `LongText` if it is very long.
+        ended: Its last event.
+        logprobs: Of all its tokens; None if the request asks for none.
+    """
+
+    text: str | LongText
+    ended: Ended
+    logprobs: tuple[TokenLogprob, ...] | None
+
+
+async def collect(events: AsyncIterable[Event]) -> Collected:
+    """Fold a stream into one completion.
+
+    Raises:
+        Refusal: The stream broke.
+    """
+    text = _Gathered()
+    logprobs: list[TokenLogprob] | None = None
+    ended: Ended | None = None
+    async for event in events:
+        if isinstance(event, Text):
+            text.add(event.text)
+        elif isinstance(event, Ended):
+            ended = event
+        else:
+            continue
+        if event.logprobs is not None:
+            logprobs = logprobs or []
+            logprobs += event.logprobs
+    if ended is None:
+        raise failed("The stream ended without a reason.")
+    return Collected(text.whole(), ended, None if logprobs is None else tuple(logprobs))
+
+
+class _Gathered:
+    """A text that comes in pieces, of which a million must not take more than one of their size."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = 0
+        self._long = bytearray()
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._size += 1 + len(piece)
+        if self._size > PIECE_BYTES:
+            self._long += encoded("".join(self._pieces))
+            self._pieces.clear()
+            self._size = 0
+
+    def whole(self) -> str | LongText:
+        rest = "".join(self._pieces)
+        if not self._long:
+            return rest
+        self._long += encoded(rest)
+        text = LongText(self._long)
+        return text if len(self._long) > STAYS_LONG_BYTES else str(text)

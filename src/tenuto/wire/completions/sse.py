@@ -1,0 +1,192 @@
+"""Event -> bytes of a server-sent event stream, in both versions.
+
+Every `completion` event carries `type` and `id`, without which the official Python client in
+strict mode and the Java client refuse it. The clients of 2023-01-01 read them without harm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
+from typing import Protocol
+
+from tenuto.core.events import Ended, Text
+from tenuto.core.job import TokenLogprob, Usage
+from tenuto.core.refusal import Refusal
+from tenuto.core.text import encoded, well_formed
+from tenuto.wire.completions.extensions import logprobs_body, usage_body
+from tenuto.wire.completions.response import stop_fields
+from tenuto.wire.completions.versions import Version, log_id
+from tenuto.wire.errors import error_body
+
+# Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
+# there are some, would see an event broken in two; as JSON escapes they are safe with all.
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
+_END = "}\n\n"
+
+
+def _quote(text: str) -> str:
+    quoted = encode_basestring(text)
+    if quoted.isascii():
+        return quoted
+    return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", quoted)
+
+
+class Encoder(Protocol):
+    """Writes the events of one completion, each with the blank line that ends it."""
+
+    def text(self, event: Text) -> bytes:
+        """The next text."""
+        ...
+
+    def end(self, event: Ended) -> bytes:
+        """The end of the completion."""
+        ...
+
+    def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
+        """The end of a stream that broke."""
+        ...
+
+    def ping(self) -> bytes:
+        """A sign of life, which clients skip."""
+        ...
+
+
+def encoder_of(version: Version, completion_id: str, model: str, *, top: bool = False) -> Encoder:
+    """Return the encoder of a version.
+
+    Args:
+        version: The version of the request.
+        completion_id: The `compl_…` of the completion.
+        model: The model that answers.
+        top: Whether the request asks for the likeliest tokens in each place.
+    """
+    if version is Version.V2023_01_01:
+        return CumulativeEncoder(completion_id, model, top=top)
+    return EventEncoder(completion_id, model, top=top)
+
+
+class EventEncoder:
+    """2023-06-01: named events; a client concatenates the `completion` texts.
+
+    All that does not change from one event to the next is put together once, so that an event
+    costs one JSON string and a concatenation.
+    """
+
+    def __init__(self, completion_id: str, model: str, *, top: bool = False) -> None:
+        quoted_id, quoted_model = json.dumps(completion_id), json.dumps(well_formed(model))
+        self._top = top
+        self._head = (
+            f'event: completion\ndata: {{"type":"completion","id":{quoted_id},"completion":'
+        )
+        self._model = f',"model":{quoted_model},"stop":'
+        self._tail = f',"log_id":{quoted_id}' + _END
+        self._running = f',"stop_reason":null{self._model}null{self._tail}'
+
+    def text(self, event: Text) -> bytes:
+        """See `Encoder.text`."""
+        written = self._head + _quote(event.text) + self._running
+        if event.logprobs is not None:
+            written = _with(written, _extensions(event.logprobs, None, top=self._top))
+        return encoded(written)
+
+    def end(self, event: Ended) -> bytes:
+        """See `Encoder.end`."""
+        reason, stop = stop_fields(event)
+        quoted = "null" if stop is None else _quote(stop)
+        written = f'{self._head}"","stop_reason":"{reason}"{self._model}{quoted}{self._tail}'
+        added = _extensions(event.logprobs, event.usage, top=self._top)
+        return encoded(_with(written, added) if added else written)
+
+    def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
+        """See `Encoder.error`."""
+        body = json.dumps(error_body(refusal, request_id), separators=(",", ":"))
+        return f"event: error\ndata: {body}\n\n".encode()
+
+    def ping(self) -> bytes:
+        """See `Encoder.ping`."""
+        return b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+def _with(written: str, added: Mapping[str, object]) -> str:
+    """Put more fields behind the last one of an event."""
+    fields = json.dumps(added, separators=(",", ":")).removeprefix("{")
+    return f"{written.removesuffix(_END)},{fields}\n\n"
+
+
+def _extensions(
+    logprobs: Sequence[TokenLogprob] | None, usage: Usage | None, *, top: bool
+) -> dict[str, object]:
+    added: dict[str, object] = {}
+    if logprobs is not None:
+        added["logprobs"] = logprobs_body(logprobs, top=top)
+    if usage is not None:
+        added["usage"] = usage_body(usage)
+    return added
+
+
+class CumulativeEncoder:
+    """2023-01-01: each event holds the whole text so far, and has no name.
+
+    A named event, other than a ping, breaks the clients of that time.
+    """
+
+    def __init__(self, completion_id: str, model: str, *, top: bool = False) -> None:
+        self._id = completion_id
+        self._model = well_formed(model)
+        self._log_id = log_id(completion_id, Version.V2023_01_01)
+        self._top = top
+        self._text = ""
+        self._logprobs: list[TokenLogprob] | None = None
+
+    def text(self, event: Text) -> bytes:
+        """See `Encoder.text`."""
+        self._text += event.text
+        return self._event(None, None, event.logprobs, None)
+
+    def end(self, event: Ended) -> bytes:
+        """See `Encoder.end`. The last completion is followed by `[DONE]`."""
+        reason, stop = stop_fields(event)
+        return self._event(reason, stop, event.logprobs, event.usage) + b"data: [DONE]\n\n"
+
+    def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
+        """See `Encoder.error`."""
+        return _data(error_body(refusal, request_id))
+
+    def ping(self) -> bytes:
+        """See `Encoder.ping`."""
+        return b"event: ping\ndata: {}\n\n"
+
+    def _event(
+        self,
+        reason: str | None,
+        stop: str | None,
+        logprobs: Sequence[TokenLogprob] | None,
+        usage: Usage | None,
+    ) -> bytes:
+        if logprobs is not None:
+            self._logprobs = self._logprobs or []
+            self._logprobs += logprobs
+        return _data(
+            {
+                "type": "completion",
+                "id": self._id,
+                "completion": well_formed(self._text),
+                "stop_reason": reason,
+                "model": self._model,
+                "stop": stop,
+                "log_id": self._log_id,
+                "truncated": False,
+                "exception": None,
+                **_extensions(self._logprobs, usage, top=self._top),
+            }
+        )
+
+
+def _data(body: Mapping[str, object]) -> bytes:
+    # ASCII only: what clients of that time make of the rest is not known.
+    return f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode()

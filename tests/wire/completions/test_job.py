@@ -1,0 +1,60 @@
+"""From the fields of a body to what an engine is asked for."""
+
+from __future__ import annotations
+
+from tenuto.core.caller import ANONYMOUS, Caller
+from tenuto.core.job import Job, Sampling
+from tenuto.core.prompt import HUMAN
+from tenuto.prompt.turns import parse_prompt
+from tenuto.wire.completions.extensions import ExtendedRequest
+from tenuto.wire.completions.job import request_of
+from tenuto.wire.completions.request import CompletionRequest, Metadata
+
+TEXT = "\n\nHuman: Name one prime.\n\nAssistant:"
+PROMPT = parse_prompt(TEXT)
+
+
+def test_a_job_carries_what_the_request_asks_for() -> None:
+    request = CompletionRequest(
+        model="claude-2.1",
+        prompt=TEXT,
+        max_tokens_to_sample=7,
+        stop_sequences=["END"],
+        temperature=0.5,
+        top_p=0.9,
+        top_k=5,
+        metadata=Metadata(user_id="u-1"),
+        stream=True,
+    )
+
+    caller = Caller("one", "sk-1")
+    job = request_of(request, PROMPT, caller, seed=3).job
+
+    sampling = Sampling(0.5, 0.9, 5, 3)
+    assert job == Job(PROMPT, 7, sampling, "claude-2.1", ("END",), True, "u-1", caller)
+    assert "sk-1" not in repr(job)
+
+
+def test_a_job_without_settings_samples_from_everything() -> None:
+    request = CompletionRequest(model="claude-2.1", prompt=TEXT, max_tokens_to_sample=7, top_k=0)
+
+    job = request_of(request, PROMPT).job
+
+    assert job.sampling == Sampling(1.0, None, None, None)
+    assert (job.stop_sequences, job.stream, job.user_id, job.caller) == ((), False, None, ANONYMOUS)
+
+
+def test_the_next_human_turn_always_stops() -> None:
+    request = CompletionRequest(
+        model="m", prompt=TEXT, max_tokens_to_sample=7, stop_sequences=["END"]
+    )
+    assert request_of(request, PROMPT).stops == (HUMAN, "END")
+
+
+def test_extensions_reach_the_request() -> None:
+    fields = ExtendedRequest(
+        model="m", prompt=TEXT, max_tokens_to_sample=7, seed=5, logprobs=2, echo=True
+    )
+    request = request_of(fields, PROMPT, seed=3)
+    assert (request.job.sampling.seed, request.job.sampling.logprobs) == (5, 2)
+    assert (request.echo, request.reports_usage) == (TEXT, True)
