@@ -66,7 +66,11 @@ endings = st.sampled_from([None, "end", "length"])
 any_frame: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Load, texts, numbers, numbers, st.none() | numbers, st.none() | numbers),
     st.builds(
-        Submit, numbers, texts, numbers, st.floats(0, 1), shares, st.none() | numbers, numbers
+        Submit,
+        numbers,
+        texts,
+        numbers,
+        st.builds(Sampling, st.floats(0, 1), shares, st.none() | numbers, numbers),
     ),
     st.builds(Cancel, numbers),
     st.builds(Loaded, *[numbers] * 5, texts, st.booleans(), texts, numbers),
