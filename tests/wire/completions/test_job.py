@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tenuto.core.caller import ANONYMOUS, Caller
 from tenuto.core.job import Job, Sampling
 from tenuto.core.prompt import HUMAN
+from tenuto.core.refusal import Kind
 from tenuto.prompt.turns import parse_prompt
 from tenuto.wire.completions.extensions import ExtendedRequest
 from tenuto.wire.completions.job import request_of
 from tenuto.wire.completions.request import CompletionRequest, Metadata
+from tests.refusals import refused
 
 TEXT = "\n\nHuman: Name one prime.\n\nAssistant:"
 PROMPT = parse_prompt(TEXT)
@@ -52,9 +56,10 @@ def test_the_next_human_turn_always_stops() -> None:
 
 
 def test_extensions_reach_the_request() -> None:
-    fields = ExtendedRequest(
-        model="m", prompt=TEXT, max_tokens_to_sample=7, seed=5, logprobs=2, echo=True
-    )
-    request = request_of(fields, PROMPT, seed=3)
-    assert (request.job.sampling.seed, request.job.sampling.logprobs) == (5, 2)
-    assert (request.echo, request.reports_usage) == (TEXT, True)
+    fields: dict[str, Any] = {"model": "m", "prompt": TEXT, "max_tokens_to_sample": 7}
+    scored = request_of(ExtendedRequest(**fields, seed=5, logprobs=2), PROMPT, seed=3)
+    assert (scored.job.sampling.seed, scored.job.sampling.logprobs) == (5, 2)
+    assert (scored.echo, scored.reports_usage) == ("", True)
+    assert request_of(ExtendedRequest(**fields, echo=True), PROMPT).echo == TEXT
+    with refused(Kind.INVALID, "logprobs: with `echo`"):
+        request_of(ExtendedRequest(**fields, logprobs=0, echo=True), PROMPT)
