@@ -84,7 +84,7 @@ class CompleteEndpoint:
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
         channel = Channel(scope, receive, send)
         record: RequestRecord = scope["record"]
-        record.meter = Meter()
+        meter = record.meter = Meter()
         with self._budget.reservation() as held:
             try:
                 with self._shutdown.interruptible():
@@ -93,7 +93,8 @@ class CompleteEndpoint:
                 record.model, record.stream = fields.model, fields.stream
                 await while_connected(self._answer(fields, caller, version, channel), receive)
             except (ClientDisconnect, ClientGone):
-                record.end = record.end or "client_left"
+                if meter.outcome is None:
+                    record.end = record.end or "client_left"
 
     async def _prompt(self, text: str | LongText) -> Prompt:
         most = self._settings.limits.max_turns
