@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from tenuto.core.refusal import Refusal, invalid
 
@@ -20,7 +20,7 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
         Refusal: They are not valid JSON, or no object, or nested too deeply.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         where = f" at byte {error.start}" if with_position else ""
         raise _not_json(f"invalid UTF-8{where}") from None
@@ -46,6 +46,10 @@ class _NotANumber(ValueError):
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _NotANumber(f"{name} is not a JSON number")
+
+
+# Made once: `json.loads` would make a decoder for every body.
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _not_json(reason: str) -> Refusal:

@@ -74,7 +74,9 @@ class CompletionRequest(BaseModel):
     prompt: PromptText
     max_tokens_to_sample: Annotated[int, Field(ge=1)]
     # The first wrong item is enough: an error for each would cost more than the request.
-    stop_sequences: Annotated[list[Annotated[StrictStr, Field(min_length=1)]], FailFast()] = []
+    stop_sequences: Annotated[list[Annotated[StrictStr, Field(min_length=1)]], FailFast()] = Field(
+        default_factory=list
+    )
     temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
