@@ -116,7 +116,7 @@ async def test_the_narrowest_sampling_is_greedy(
     "fields", [{"top_k": 2**64}, {"top_k": 10**30}, {"temperature": 1e-300}, {"top_p": 1e-300}]
 )
 async def test_no_sampling_value_is_too_odd(engine: LocalEngine, fields: dict[str, float]) -> None:
-    odd = Job(PROMPT, 4, **fields)  # type: ignore[arg-type]
+    odd = Job(PROMPT, 4, sampling=Sampling(**fields))  # type: ignore[arg-type]
     assert (await write(engine, odd))[-1].finish is not None
     assert engine.health().restarts == 0
 
