@@ -17,7 +17,7 @@ TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz resources soak model \
-  compat clean
+  compat docs clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,8 +72,11 @@ model: training/.venv/.done ## Train the built-in model again: DOCUMENTS, MINUTE
 compat: $(DEV) ## Run old clients against the server (installs them; up to ten minutes)
 	$(BIN)/python -m pytest compat
 
+docs: docsite/.venv/.done ## Build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 docsite/.venv/bin/python -m mkdocs build --strict
+
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
+	rm -rf $(VENV) docsite/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
@@ -95,4 +98,9 @@ $(DEV): $(RUN) constraints/dev.txt
 training/.venv/.done: training/requirements.txt
 	$(PYTHON) -m venv training/.venv
 	training/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+docsite/.venv/.done: constraints/docs.txt
+	$(PYTHON) -m venv docsite/.venv
+	docsite/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

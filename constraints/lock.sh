@@ -12,3 +12,6 @@ for name in run dev; do
     --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
     --quiet --output-file "constraints/$name.txt"
 done
+# The documentation site's tools have an environment of their own.
+uv pip compile --group docs --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file constraints/docs.txt
