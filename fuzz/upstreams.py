@@ -22,15 +22,12 @@ from typing import Any, Final
 import httpx2
 
 from tenuto.engine import registry
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.server.app import create_app
 from tenuto.settings import EngineSettings, Settings
-from tenuto.settings_upstreams import (
-    MessagesUpstream,
-    OpenAIUpstream,
-    RouteSettings,
-    TenutoUpstream,
-    Upstream,
-)
+from tenuto.settings_upstreams import RouteSettings, Upstream
 from tests.engine.upstream.callers import seen
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Transcript
 

@@ -42,8 +42,15 @@ TABLE: Mapping[str, May] = {
     "version": may(),
     "types": may("client"),
     "__main__": may("cli"),
+    "quantities": may(libraries="annotated_types"),
     "settings": may(
-        *("settings_file", "settings_tree", "settings_upstreams", "settings_variables"),
+        *(
+            "quantities",
+            "settings_file",
+            "settings_tree",
+            "settings_upstreams",
+            "settings_variables",
+        ),
         libraries="annotated_types",
     ),
     "interruption": may(),
@@ -51,7 +58,10 @@ TABLE: Mapping[str, May] = {
     "settings_tree": may(libraries="pydantic"),
     "settings_variables": may(),
     "settings_client": may("settings_variables"),
-    "settings_upstreams": may(libraries="annotated_types"),
+    "settings_upstreams": may(
+        *("engine.upstream.kind", "engine.upstream.kinds", "quantities"),
+        libraries="annotated_types",
+    ),
     "core": may(),
     "wire": may("wire", libraries="pydantic"),
     "wire.long_json": may(libraries="pydantic_core"),
@@ -68,6 +78,7 @@ TABLE: Mapping[str, May] = {
         *("engine.base", "engine.upstream", "version", "wire.backoff", "wire.errors"),
         libraries="aiohttp yarl",
     ),
+    "engine.upstream.kind": may("engine.upstream", "quantities"),
     "engine.upstream.failures": may("engine.upstream", "wire.errors"),
     "engine.upstream.json_text": may(libraries="pydantic_core"),
     "engine.upstream.objects": may(
@@ -322,6 +333,12 @@ def test_importing_the_package_loads_no_server_no_engine_and_no_library() -> Non
 
     assert {name for name in loaded if is_in(name, "tenuto")} == {"tenuto", "tenuto.version"}
     assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "openvino"}
+
+
+def test_reading_the_settings_loads_no_library_of_an_engine() -> None:
+    loaded = loaded_by("from tenuto.settings import load\nload()")
+
+    assert not loaded & {"aiohttp", "asyncio", "starlette", "uvicorn", "typer", "openvino"}
 
 
 def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tenuto.cli.main import main
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.settings import Settings, SettingsError, load, models_folder
-from tenuto.settings_upstreams import OpenAIUpstream, RouteSettings
+from tenuto.settings_upstreams import RouteSettings
 
 
 def write(folder: Path, text: str) -> Path:

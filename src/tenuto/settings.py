@@ -20,12 +20,11 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, Predicate
 
 from tenuto import settings_tree, settings_variables
+from tenuto.quantities import Count, Positive, Seconds
 from tenuto.settings_file import SettingsError, read_toml
 from tenuto.settings_tree import Keys, named
 from tenuto.settings_upstreams import (
     KINDS,
-    Count,
-    Positive,
     RouteError,
     RouteSettings,
     Upstream,
@@ -40,8 +39,6 @@ DEFAULT_FILE = Path("tenuto.toml")
 CLIENT_VARIABLES = frozenset(
     {"TENUTO_API_KEY", "TENUTO_AUTH_TOKEN", "TENUTO_BASE_URL", "TENUTO_CUSTOM_HEADERS"}
 )
-
-Seconds = Annotated[float, Ge(0), Le(31_536_000)]
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-Positive = Annotated[float, Gt(0), Le(31_536_000)]
-"""A time in seconds; at most a year."""
-Count = Annotated[int, Ge(1), Le(2**31 - 1)]
-Prefill = Literal["instruct", "refuse", "drop"]
+from tenuto.engine.upstream.kind import ServerUpstream
+from tenuto.engine.upstream.kinds import SERVER_KINDS
+from tenuto.quantities import Count, Positive
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A version at the end of a path, with what Google's addresses have behind it.
@@ -24,88 +23,6 @@ _ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/complete")
 
 class RouteError(ValueError):
     """An upstream or a route is wrong. The message is one line and names it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerUpstream:
-    """What all servers behind this one have in common.
-
-    Attributes:
-        base_url: Where it is: `http://…` or `https://…`. One that ends in a version, `/v3` for
-            example, is used as it stands; to others `/v1` is added.
-        model: The name that it is asked for. None: the one in the request.
-        api_key: The key that it is sent. `$NAME` stands for that variable of the environment.
-        basic_auth: `user:password` for HTTP basic authentication; `$NAME` as above. The part
-            before the `@` of an address comes here too.
-        forward_key: Send it the caller's own key instead of one of the server.
-        connect_timeout_s: How long a connection may take.
-        read_timeout_s: How long it may be silent, before its answer and in the middle of it.
-        breaker_failures: After so many failures in a row it is left alone for a while.
-        breaker_pause_s: For how long. Doubled when it fails again, up to sixteen times.
-        max_output_tokens: The most that it may be asked to write; more is capped.
-    """
-
-    base_url: str
-    model: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    basic_auth: str | None = field(default=None, repr=False)
-    forward_key: bool = False
-    connect_timeout_s: Positive = 5.0
-    read_timeout_s: Positive = 300.0
-    breaker_failures: Count = 5
-    breaker_pause_s: Positive = 10.0
-    max_output_tokens: Count | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessagesUpstream(ServerUpstream):
-    """`kind = "messages"`: Claude, or any server of the Messages API.
-
-    Attributes:
-        prefill: What to do with the beginning of an answer where the model takes none: give it
-            as an instruction, refuse the request, or leave it out.
-        takes_prefill: Whether the model takes one. None: as the table of models has it, here
-            and below.
-        takes_sampling: Whether it takes `temperature`, `top_p` and `top_k`.
-        takes_both: Whether it takes `temperature` and `top_p` in one request.
-    """
-
-    kind: Literal["messages"] = "messages"
-    base_url: str = "https://api.anthropic.com"
-    prefill: Prefill = "instruct"
-    takes_prefill: bool | None = None
-    takes_sampling: bool | None = None
-    takes_both: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenAIUpstream(ServerUpstream):
-    """`kind = "openai"`: a server that speaks OpenAI's APIs.
-
-    Attributes:
-        chat: Ask for a chat (`/v1/chat/completions`), not for the continuation of a text.
-        prefill: See `MessagesUpstream`; for chats.
-        takes_prefill: Whether a chat may end with the beginning of an answer.
-        takes_top_k: Whether it knows `top_k`.
-        takes_seed: Whether it knows `seed`.
-        takes_stream_options: Whether it knows `stream_options`, with which it is asked what a
-            stream took. A server that refuses the field is asked again without it.
-    """
-
-    kind: Literal["openai"] = "openai"
-    chat: bool = False
-    prefill: Prefill = "instruct"
-    takes_prefill: bool = False
-    takes_top_k: bool = True
-    takes_seed: bool = True
-    takes_stream_options: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TenutoUpstream(ServerUpstream):
-    """`kind = "tenuto"`: a server of Text Completions, which gets requests as they are."""
-
-    kind: Literal["tenuto"] = "tenuto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +42,9 @@ class LocalUpstream:
     """It has one, whatever it is asked for."""
 
 
-Upstream = MessagesUpstream | OpenAIUpstream | TenutoUpstream | LocalUpstream
+Upstream = ServerUpstream | LocalUpstream
 
-KINDS: Mapping[str, type[Upstream]] = {
-    "messages": MessagesUpstream,
-    "openai": OpenAIUpstream,
-    "tenuto": TenutoUpstream,
-    "local": LocalUpstream,
-}
+KINDS: Mapping[str, type[Upstream]] = {**SERVER_KINDS, "local": LocalUpstream}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +116,7 @@ def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) ->
     key = _secret(upstream.api_key, f"{where} api_key", environment)
     if key is not None and upstream.forward_key:
         raise RouteError(f"{where}: api_key and forward_key exclude each other")
-    if basic_auth and isinstance(upstream, OpenAIUpstream) and (key or upstream.forward_key):
+    if basic_auth and upstream.key_header == "authorization" and (key or upstream.forward_key):
         raise RouteError(
             f"{where}: basic_auth excludes api_key and forward_key, because all are sent in the "
             "`authorization` header"

@@ -10,9 +10,6 @@ from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
 from tenuto.settings_upstreams import (
     LocalUpstream,
-    MessagesUpstream,
-    OpenAIUpstream,
-    TenutoUpstream,
     Upstream,
     api_root,
     hop_of,
@@ -95,11 +92,8 @@ def _routes(settings: EngineSettings) -> Engine:
 def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:
     if isinstance(upstream, LocalUpstream):
         return _local(settings)
-    from tenuto.engine.upstream import completions
     from tenuto.engine.upstream.connection import Address
     from tenuto.engine.upstream.engine import UpstreamEngine
-    from tenuto.engine.upstream.messages import MessagesTarget
-    from tenuto.engine.upstream.openai import OpenAITarget
 
     address = Address(
         name,
@@ -110,29 +104,7 @@ def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine
         upstream.forward_key,
         upstream.basic_auth,
     )
-    most = upstream.max_output_tokens
-    match upstream:
-        case MessagesUpstream():
-            known = {
-                "prefill": upstream.takes_prefill,
-                "sampling": upstream.takes_sampling,
-                "both": upstream.takes_both,
-                "max_output_tokens": upstream.max_output_tokens,
-            }
-            known = {name: value for name, value in known.items() if value is not None}
-            return UpstreamEngine(address, MessagesTarget(upstream.prefill, known).ask)
-        case OpenAIUpstream():
-            target = OpenAITarget(
-                upstream.chat,
-                upstream.takes_prefill,
-                upstream.prefill,
-                upstream.takes_top_k,
-                upstream.takes_seed,
-                upstream.takes_stream_options,
-            )
-            return UpstreamEngine(address, target.ask, bearer=True, max_output_tokens=most)
-        case TenutoUpstream():
-            return UpstreamEngine(address, completions.ask, max_output_tokens=most)
+    return UpstreamEngine(address, upstream)
 
 
 _FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from tenuto.core.job import Job, Sampling
 from tenuto.engine.upstream.chat import may_begin_in, sampling_of
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.patterns import Pattern
 from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.prompt.turns import human_turn, parse_prompt
-from tenuto.settings_upstreams import MessagesUpstream, OpenAIUpstream, TenutoUpstream
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of
 from tests.engine.upstream.scripted import (

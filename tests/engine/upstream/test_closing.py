@@ -14,9 +14,9 @@ from tenuto.core.refusal import Kind
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.failures import UpstreamError
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import parse_prompt
-from tenuto.settings_upstreams import MessagesUpstream
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of
 from tests.engine.upstream.scripted import HANG, Script, ScriptedServer, scripted_server, stream

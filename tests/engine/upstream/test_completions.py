@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.settings_upstreams import TenutoUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tests.engine.upstream.callers import HI, Caller, caller_of
 from tests.engine.upstream.scripted import (
     HANG,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from tenuto.engine.upstream import routing
-from tenuto.settings_upstreams import MessagesUpstream, RouteSettings
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.settings_upstreams import RouteSettings
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import Caller, Seen, caller_of
 from tests.engine.upstream.scripted import (

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tenuto.core.job import Job
-from tenuto.engine.upstream import completions
-from tenuto.engine.upstream.engine import Steps
-from tenuto.engine.upstream.messages import MessagesTarget
-from tenuto.engine.upstream.openai import OpenAITarget
-from tenuto.settings_upstreams import MessagesUpstream, OpenAIUpstream, TenutoUpstream, Upstream
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
+from tenuto.engine.upstream.request import Steps
+from tenuto.settings_upstreams import Upstream
 from tenuto.slices import finish
 from tenuto.wire.long_json import json_steps
 from tests.engine.upstream import claude, test_completions, test_openai
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.anyio
 
 STOPS = tuple(f"{number:04}" + "a" * 60 for number in range(1024))
 ASK: dict[str, Callable[[Job], Steps]] = {
-    "messages": MessagesTarget().ask,
-    "openai": OpenAITarget().ask,
-    "chat": OpenAITarget(chat=True).ask,
-    "completions": completions.ask,
+    "messages": MessagesUpstream().request_for,
+    "openai": OpenAIUpstream(base_url="").request_for,
+    "chat": OpenAIUpstream(base_url="", chat=True).request_for,
+    "completions": TenutoUpstream(base_url="").request_for,
 }
 
 

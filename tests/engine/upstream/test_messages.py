@@ -9,9 +9,8 @@ import pytest
 
 from tenuto.core.job import Job, Sampling
 from tenuto.core.refusal import Kind
-from tenuto.engine.upstream.messages import MessagesTarget
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.prompt.turns import parse_prompt, raw_prompt
-from tenuto.settings_upstreams import MessagesUpstream
 from tenuto.slices import finish
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, Caller, caller_of
@@ -290,7 +289,7 @@ async def test_thinking_is_switched_off_where_it_can_be(
 def test_a_seed_is_refused() -> None:
     with refused(Kind.UNSUPPORTED, match="seed: claude-haiku-4-5 takes none"):
         job = Job(parse_prompt(HI), 5, model=OLD, sampling=Sampling(seed=1))
-        finish(MessagesTarget().ask(job))
+        finish(MessagesUpstream().request_for(job))
 
 
 @both_ways
@@ -380,7 +379,7 @@ async def test_a_refusal_keeps_its_status_and_its_words(
 
 
 def test_a_raw_prompt_is_one_question() -> None:
-    asked = finish(MessagesTarget().ask(Job(raw_prompt("Once upon"), 5, model=OLD)))
+    asked = finish(MessagesUpstream().request_for(Job(raw_prompt("Once upon"), 5, model=OLD)))
     assert asked.body["messages"] == [{"role": "user", "content": "Once upon"}]
 
 

@@ -10,9 +10,8 @@ import pytest
 
 from tenuto.core.job import Job, Sampling
 from tenuto.core.refusal import Kind
-from tenuto.engine.upstream.openai import OpenAITarget
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.prompt.turns import parse_prompt
-from tenuto.settings_upstreams import OpenAIUpstream
 from tenuto.slices import finish
 from tests.engine.upstream.callers import HI, Caller, caller_of
 from tests.engine.upstream.scripted import (
@@ -134,9 +133,9 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
 
 def test_a_seed_goes_along_where_the_server_takes_it() -> None:
     job = Job(parse_prompt(HI), 5, model="gpt", sampling=Sampling(seed=4))
-    assert finish(OpenAITarget().ask(job)).body["seed"] == 4
+    assert finish(OpenAIUpstream(base_url="").request_for(job)).body["seed"] == 4
     with refused(Kind.UNSUPPORTED, match="seed: gpt takes none"):
-        finish(OpenAITarget(takes_seed=False).ask(job))
+        finish(OpenAIUpstream(base_url="", takes_seed=False).request_for(job))
 
 
 @both_ways

@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.core.job import Finish, Job, Piece
-from tenuto.engine.upstream import completions, objects
+from tenuto.engine.upstream import objects
 from tenuto.engine.upstream.connection import Answer
 from tenuto.engine.upstream.failures import OURS, UpstreamError, Whose, error_of_response
-from tenuto.engine.upstream.messages import MessagesTarget
-from tenuto.engine.upstream.openai import OpenAITarget
-from tenuto.engine.upstream.reading import Manner, pieces_of
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
+from tenuto.engine.upstream.pieces import pieces_of
+from tenuto.engine.upstream.reading import Manner
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.slices import finish
 from tenuto.wire.errors import status_of
@@ -48,11 +50,11 @@ def manner_of(kind: Kind, *, chat: bool = True, streamed: bool = True) -> Manner
     job = Job(PROMPT, 50, model="any", stream=streamed)
     match kind:
         case "messages":
-            return finish(MessagesTarget().ask(job)).manner
+            return finish(MessagesUpstream().request_for(job)).manner
         case "openai":
-            return finish(OpenAITarget(chat=chat).ask(job)).manner
+            return finish(OpenAIUpstream(base_url="", chat=chat).request_for(job)).manner
         case "tenuto":
-            return finish(completions.ask(job)).manner
+            return finish(TenutoUpstream(base_url="").request_for(job)).manner
 
 
 def pieces(manner: Manner, *parts: bytes) -> list[Piece]:
@@ -385,7 +387,7 @@ def test_a_count_that_makes_no_sense_is_not_known(count: object) -> None:
 
 def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenuto.engine.upstream.objects.MAX_BYTES", 10_000)
-    monkeypatch.setattr("tenuto.engine.upstream.reading.MAX_BYTES", 10_000)
+    monkeypatch.setattr("tenuto.engine.upstream.pieces.MAX_BYTES", 10_000)
     part = b"x" * 1000
     long = {"choices": [{"delta": {"content": "x" * 1000}}]}
     for parts in (

@@ -17,10 +17,10 @@ from tenuto.engine.echo import EchoEngine
 from tenuto.engine.registry import create
 from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.failures import NoSuchModel, UpstreamError
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import EngineSettings
-from tenuto.settings_upstreams import TenutoUpstream
 from tenuto.wire.errors import status_of
 from tests.refusals import refused
 

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from tenuto.engine.upstream.failures import OURS, Whose, error_of_response
+from tenuto.engine.upstream.kinds.messages import MessagesUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.words import presentable, words_in
-from tenuto.settings_upstreams import (
-    MessagesUpstream,
-    OpenAIUpstream,
-    TenutoUpstream,
-)
 from tenuto.wire.errors import status_of
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import caller_of

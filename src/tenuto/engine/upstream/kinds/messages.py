@@ -7,16 +7,16 @@ newer models refuse its migration guides; `docs/bridges.md` has it as a table.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tenuto.core.job import Finish, Job, Usage
 from tenuto.core.refusal import unsupported
 from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
 from tenuto.engine.upstream.chat import Prefill, as_chat, may_begin_in, sampling_of
-from tenuto.engine.upstream.engine import Question, Steps
+from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.reading import Manner, Reading, count_in
+from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 API_VERSION: Final = "2023-06-01"
 
@@ -28,19 +28,27 @@ _LENGTH_REASONS: Final = frozenset({"max_tokens", "model_context_window_exceeded
 _MARK: Final = re.compile(r"\[[^\[\]]*\]$")
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesTarget:
-    """On what terms a server of the Messages API answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagesUpstream(ServerUpstream):
+    """`kind = "messages"`: Claude, or any server of the Messages API.
 
     Attributes:
-        prefill: What to do with a prefill that the model refuses.
-        known: What is known better than the table has it, by the names of its columns.
+        prefill: What to do with the beginning of an answer where the model takes none: give it
+            as an instruction, refuse the request, or leave it out.
+        takes_prefill: Whether the model takes one. None: as the table of models has it, here
+            and below.
+        takes_sampling: Whether it takes `temperature`, `top_p` and `top_k`.
+        takes_both: Whether it takes `temperature` and `top_p` in one request.
     """
 
+    kind: Literal["messages"] = "messages"
+    base_url: str = "https://api.anthropic.com"
     prefill: Prefill = "instruct"
-    known: Mapping[str, Any] | None = None
+    takes_prefill: bool | None = None
+    takes_sampling: bool | None = None
+    takes_both: bool | None = None
 
-    def ask(self, job: Job) -> Steps:
+    def request_for(self, job: Job) -> Steps:
         """Make the request for a job.
 
         Raises:
@@ -50,9 +58,7 @@ class MessagesTarget:
         model = _MARK.sub("", job.model) or job.model
         if job.sampling.seed is not None:
             raise unsupported("seed", f"{model} takes none. Leave it out.")
-        capabilities = capabilities_of(model)
-        if self.known:
-            capabilities = replace(capabilities, **self.known)
+        capabilities = self._capabilities(model)
         warnings = []
         if model != job.model:
             warnings.append(f"{model} is asked: its API has no names with brackets")
@@ -84,7 +90,20 @@ class MessagesTarget:
             warnings.append(f"{model} thinks before it answers; max_tokens_to_sample counts that")
         headers = {"anthropic-version": API_VERSION}
         manner = Manner(_read, chat.continuation, model, tuple(warnings), plain=not body["stream"])
-        return Question("/messages", body, headers, manner)
+        return UpstreamRequest("/messages", body, headers, manner)
+
+    def _capabilities(self, model: str) -> Capabilities:
+        """Return the model's row of the table, with the settings on top of it."""
+        columns = {
+            "prefill": self.takes_prefill,
+            "sampling": self.takes_sampling,
+            "both": self.takes_both,
+            "max_output_tokens": self.max_output_tokens,
+        }
+        known: dict[str, Any] = {
+            name: value for name, value in columns.items() if value is not None
+        }
+        return replace(capabilities_of(model), **known)
 
 
 def _sample(body: dict[str, Any], job: Job, capabilities: Capabilities) -> list[str]:

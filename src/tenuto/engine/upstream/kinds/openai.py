@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 from tenuto.core.job import Finish, Job, Usage
 from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import unsupported
 from tenuto.engine.upstream.chat import Prefill, as_chat, sampling_of
-from tenuto.engine.upstream.engine import Question, Steps
 from tenuto.engine.upstream.failures import broke_off, error_in
+from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.reading import Manner, Reading, count_in
+from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 _LENGTH_REASONS: Final = frozenset(("length", "max_tokens", "max_length", "model_length"))
 # In the middle of a text some servers write no reason as a word.
@@ -24,32 +25,36 @@ _NO_REASONS: Final = frozenset(("", "null", "none"))
 _FAILURES: Final = frozenset(("error", "abort"))
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAITarget:
-    """On what terms an OpenAI-compatible server answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIUpstream(ServerUpstream):
+    """`kind = "openai"`: a server that speaks OpenAI's APIs.
 
     Attributes:
-        chat: Ask for a chat, not for the continuation of a text.
-        takes_prefill: Whether the server goes on with a message of the assistant at the end.
-        prefill: What to do with a prefill if it does not.
+        chat: Ask for a chat (`/v1/chat/completions`), not for the continuation of a text.
+        prefill: What to do with the beginning of an answer where a chat takes none: give it as
+            an instruction, refuse the request, or leave it out.
+        takes_prefill: Whether a chat may end with the beginning of an answer.
         takes_top_k: Whether it knows `top_k`, which is not of the API.
         takes_seed: Whether it knows `seed`.
-        takes_stream_options: Whether it knows `stream_options`, and so reports what a stream took.
+        takes_stream_options: Whether it knows `stream_options`, with which it is asked what a
+            stream took. A server that refuses the field is asked again without it.
     """
 
+    key_header: ClassVar[str] = "authorization"
+
+    kind: Literal["openai"] = "openai"
     chat: bool = False
-    takes_prefill: bool = False
     prefill: Prefill = "instruct"
+    takes_prefill: bool = False
     takes_top_k: bool = True
     takes_seed: bool = True
     takes_stream_options: bool = True
 
-    def ask(self, job: Job) -> Steps:
+    def request_for(self, job: Job) -> Steps:
         """Make the request for a job.
 
         Raises:
-            UpstreamError: The model does not take such a prompt; status 400.
-            Refusal: It takes no seed.
+            Refusal: The model does not take such a prompt, or takes no seed.
         """
         warnings: list[str] = []
         sampling = sampling_of(job)
@@ -98,7 +103,7 @@ class OpenAITarget:
             plain=not body["stream"],
             awaits_usage=awaits_usage,
         )
-        return Question(path, body, {}, manner)
+        return UpstreamRequest(path, body, {}, manner)
 
 
 def _read(name: str, said: dict[str, Any], reading: Reading) -> None:

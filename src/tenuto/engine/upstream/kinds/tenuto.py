@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from tenuto.core.job import Finish, Job
 from tenuto.core.prompt import HUMAN
 from tenuto.engine.upstream.chat import sampling_of
-from tenuto.engine.upstream.engine import Question, Steps
+from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.reading import Manner, Reading
+from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 API_VERSION: Final = "2023-06-01"
 
 
-def ask(job: Job) -> Steps:
-    """Make the request for a job. It copies nothing of the prompt, so that it has one step."""
-    yield from ()
-    body: dict[str, Any] = {
-        "model": job.model,
-        "prompt": job.prompt.whole(),
-        "max_tokens_to_sample": job.max_tokens,
-        "stream": job.stream,
-    }
-    body |= sampling_of(job)
-    if job.stop_sequences:
-        body["stop_sequences"] = list(job.stop_sequences)
-    if job.sampling.seed is not None:
-        body["seed"] = job.sampling.seed  # An extension there too.
-    if job.user_id is not None:
-        body["metadata"] = {"user_id": job.user_id}
-    headers = {"anthropic-version": API_VERSION}
-    manner = Manner(_read, plain=not job.stream)
-    return Question("/complete", body, headers, manner, most="max_tokens_to_sample")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenutoUpstream(ServerUpstream):
+    """`kind = "tenuto"`: a server of Text Completions, which gets requests as they are."""
+
+    kind: Literal["tenuto"] = "tenuto"
+
+    def request_for(self, job: Job) -> Steps:
+        """Make the request for a job. One step, because nothing of the prompt is copied."""
+        yield from ()
+        body: dict[str, Any] = {
+            "model": job.model,
+            "prompt": job.prompt.whole(),
+            "max_tokens_to_sample": job.max_tokens,
+            "stream": job.stream,
+        }
+        body |= sampling_of(job)
+        if job.stop_sequences:
+            body["stop_sequences"] = list(job.stop_sequences)
+        if job.sampling.seed is not None:
+            body["seed"] = job.sampling.seed  # An extension there too.
+        if job.user_id is not None:
+            body["metadata"] = {"user_id": job.user_id}
+        headers = {"anthropic-version": API_VERSION}
+        manner = Manner(_read, plain=not job.stream)
+        return UpstreamRequest("/complete", body, headers, manner, most="max_tokens_to_sample")
 
 
 def _read(name: str, said: dict[str, Any], reading: Reading) -> None:

@@ -1,0 +1,14 @@
+"""Numbers with bounds, as settings have them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+_YEAR_S = 31_536_000
+
+Count = Annotated[int, Ge(1), Le(2**31 - 1)]
+Seconds = Annotated[float, Ge(0), Le(_YEAR_S)]
+Positive = Annotated[float, Gt(0), Le(_YEAR_S)]
+"""Seconds, more than 0."""

@@ -1,0 +1,35 @@
+"""A kind of upstream is a module in a folder, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tenuto.engine.upstream.kind import ServerUpstream
+from tenuto.engine.upstream.kinds import SERVER_KINDS
+
+
+@pytest.mark.parametrize("name", SERVER_KINDS)
+def test_a_kind_is_called_like_its_module(name: str) -> None:
+    kind = SERVER_KINDS[name]
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    assert defaults["kind"] == name
+    assert kind.__module__ == f"tenuto.engine.upstream.kinds.{name}"
+
+
+@pytest.mark.parametrize("kind", SERVER_KINDS.values(), ids=SERVER_KINDS)
+def test_a_kind_makes_its_own_requests(kind: type[ServerUpstream]) -> None:
+    assert kind.request_for is not ServerUpstream.request_for
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("messages", ("x-api-key", "k")),
+        ("openai", ("authorization", "Bearer k")),
+        ("tenuto", ("x-api-key", "k")),
+    ],
+)
+def test_a_kind_names_the_header_of_its_key(name: str, header: tuple[str, str]) -> None:
+    assert SERVER_KINDS[name](base_url="http://x", kind=name).key_as_header("k") == header
