@@ -113,9 +113,10 @@ TABLE: Mapping[str, May] = {
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "stream"),
     "service": may("engine.base", "stream", "wire"),
+    "operations": may(),
     "server": may(
-        *("engine.base", "engine.registry", "interruption", "prompt", "server", "settings"),
-        *("service", "slices", "stream", "version", "wire"),
+        *("engine.base", "engine.registry", "interruption", "operations", "prompt", "server"),
+        *("settings", "service", "slices", "stream", "version", "wire"),
         libraries="httptools starlette uvicorn",
     ),
     "client": may(
@@ -308,7 +309,7 @@ def test_a_breach_is_caught_wherever_it_stands(
         ("engine.new", "from tenuto.engine.base import Engine"),
         ("engine.registry", "def late():\n    from tenuto.engine.echo import EchoEngine"),
         ("engine.local.runtime.openvino_library", "import openvino, openvino_genai as genai"),
-        ("server.app", "from starlette.applications import Starlette\nimport asyncio"),
+        ("server.app", "from starlette.types import ASGIApp\nimport asyncio"),
         ("cli.main", "from tenuto.version import __version__"),
     ],
 )

@@ -308,6 +308,18 @@ async def asgi_call(
     send: Callable[[Any], Awaitable[None]] | None = None,
     **settings: Any,
 ) -> None:
+    """Calls an application with this engine: see `asgi_app_call`."""
+    app = create_app(Settings(server=ServerSettings(**settings)), engine)
+    await asgi_app_call(app, body, gone, sent, send)
+
+
+async def asgi_app_call(
+    app: Any,
+    body: dict[str, Any],
+    gone: asyncio.Event,
+    sent: list[Any],
+    send: Callable[[Any], Awaitable[None]] | None = None,
+) -> None:
     """Calls the application as a server would, with a client that leaves at `gone`."""
     requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
 
@@ -327,7 +339,6 @@ async def asgi_call(
         "query_string": b"",
         "headers": [(b"anthropic-version", b"2023-06-01")],
     }
-    app = create_app(Settings(server=ServerSettings(**settings)), engine)
     await app(scope, receive, send or keep)
 
 

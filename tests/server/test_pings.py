@@ -83,7 +83,7 @@ async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
     """The pinger may be in the middle of a write that ends late."""
     from tenuto.core.events import Text
     from tenuto.server.client_address import TrustedProxies
-    from tenuto.server.request_log import RequestLog
+    from tenuto.server.recorder import Recorder
     from tenuto.server.shutdown import Shutdown
     from tenuto.wire.completions.sse import encoder_of
     from tenuto.wire.completions.versions import Version
@@ -114,7 +114,7 @@ async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
             events(),
             encoder_of(Version.V2023_06_01, "compl_01", "m"),
             send,
-            record=RequestLog(TrustedProxies(())).begin({"headers": []}, "req_01"),
+            record=Recorder(TrustedProxies(()), ()).begin({"headers": []}, "req_01"),
             ping_interval_s=0.01,
             shutdown=Shutdown(),
         )

@@ -2,86 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tenuto.core.refusal import Refusal
 from tenuto.engine.base import Engine
+from tenuto.operations.admission import Admission
+from tenuto.operations.records import Observer
 from tenuto.server.auth import Keys
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.complete import CompleteEndpoint
-from tenuto.server.errors import on_api_error, on_bug, on_http_exception
-from tenuto.server.health import HealthEndpoints
+from tenuto.server.dispatch import Dispatch, Route, responding
+from tenuto.server.health import HealthEndpoints, greeting
+from tenuto.server.lifespan import run_lifespan
 from tenuto.server.loopback import is_loopback
-from tenuto.server.main_route import MainRoute
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.record import RecordMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
 from tenuto.server.models import ModelEndpoints
 from tenuto.server.openapi import openapi
+from tenuto.server.recorder import Recorder
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
 from tenuto.wire.completions.extensions import USAGE_HEADERS
 
 
+def observers_of(settings: Settings) -> list[Observer]:
+    """Return everything that receives the record of each request. A metric is a line here."""
+    return [RequestLog()]
+
+
+def admissions_of(settings: Settings) -> list[Admission]:
+    """Return the limits that a completion has to pass. A limit is a line here."""
+    return []
+
+
+def routes_of(
+    settings: Settings, engine: Engine, shutdown: Shutdown, admissions: list[Admission]
+) -> list[Route]:
+    """Return all routes. A route is a line here."""
+    keys = Keys(settings.server.api_keys)
+    health = HealthEndpoints(engine, extensions=settings.api.extensions)
+    models = ModelEndpoints(engine, keys, strict=settings.api.strict_models)
+    complete = CompleteEndpoint(engine, settings, keys, shutdown, admissions)
+    return [
+        Route("POST", "/v1/complete", complete),
+        Route("GET", "/v1/models", responding(models.list)),
+        Route("GET", "/v1/models/{model_id}", responding(models.retrieve)),
+        Route("GET", "/openapi.json", responding(openapi(settings.api.extensions))),
+        Route("GET", "/health", responding(health.health)),
+        Route("GET", "/ready", responding(health.ready)),
+        Route("GET", "/", responding(greeting), in_api=False),
+    ]
+
+
+def recorder_of(settings: Settings) -> Recorder:
+    """Return the recorder of one server, with all its observers."""
+    proxies = TrustedProxies(settings.server.trusted_proxies)
+    return Recorder(proxies, observers_of(settings))
+
+
 def create_app(
     settings: Settings,
     engine: Engine,
     *,
-    log: RequestLog | None = None,
-    log_requests: bool = True,
+    recorder: Recorder | None = None,
     shutdown: Shutdown | None = None,
+    admissions: list[Admission] | None = None,
 ) -> ASGIApp:
-    """The application. It starts the engine when it starts, and closes it when it ends.
+    """Return the application. It starts the engine when it starts, and closes it when it ends.
 
     Args:
         settings: All settings.
-        engine: Who answers, not started yet: see `tenuto.engine.registry.create`.
-        log: Gets a line for each request; None for one with these settings.
-        log_requests: Whether it does. Inside a client they are no news.
+        engine: The engine, not started yet: see `tenuto.engine.registry.create`.
+        recorder: Records requests; None for `recorder_of(settings)`.
         shutdown: Ends running answers before the engine is closed; None if that ends them.
+        admissions: The limits; None for `admissions_of(settings)`.
     """
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await engine.start()
-        try:
-            yield
-        finally:
-            await engine.aclose()
-
-    health = HealthEndpoints(engine, extensions=settings.api.extensions)
-    keys = Keys(settings.server.api_keys)
-    models = ModelEndpoints(engine, keys, strict=settings.api.strict_models)
-    complete = CompleteEndpoint(engine, settings, keys, shutdown or Shutdown())
-    app = Starlette(
-        routes=[
-            Route("/v1/complete", complete, methods=["POST"]),
-            Route("/v1/models", models.list, methods=["GET"]),
-            Route("/v1/models/{model_id:path}", models.retrieve, methods=["GET"]),
-            Route("/openapi.json", openapi(settings.api.extensions), methods=["GET"]),
-            Route("/health", health.health, methods=["GET"]),
-            Route("/ready", health.ready, methods=["GET"]),
-        ],
-        exception_handlers={
-            Refusal: on_api_error,
-            HTTPException: on_http_exception,
-            Exception: on_bug,
-        },
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False
-    guarded: ASGIApp = MainRoute(complete, app)
+    admissions = admissions_of(settings) if admissions is None else admissions
+    routes = routes_of(settings, engine, shutdown or Shutdown(), admissions)
+    app: ASGIApp = Dispatch(routes, partial(run_lifespan, engine))
     if settings.server.cors_origins:
-        guarded = CORSMiddleware(
-            guarded,
+        app = CORSMiddleware(
+            app,
             allow_origins=settings.server.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
@@ -90,8 +95,7 @@ def create_app(
             expose_headers=["request-id", *(USAGE_HEADERS if settings.api.extensions else ())],
         )
     if is_loopback(settings.server.host):
-        guarded = HostMiddleware(guarded, settings.server.allowed_hosts)
-    guarded = WholeBodyMiddleware(guarded, settings.limits)
-    # Outermost, so that all answers are named and logged, those to bugs too.
-    log = log or RequestLog(TrustedProxies(settings.server.trusted_proxies), enabled=log_requests)
-    return RecordMiddleware(guarded, settings.api.organization_id, log)
+        app = HostMiddleware(app, settings.server.allowed_hosts)
+    app = WholeBodyMiddleware(app, settings.limits)
+    # Outermost, so that every response has an id and every request a record.
+    return RecordMiddleware(app, settings.api.organization_id, recorder or recorder_of(settings))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,8 @@ from tenuto.core.long_text import LongText
 from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import Refusal
 from tenuto.engine.base import Engine
+from tenuto.operations.admission import Admission, admit
+from tenuto.operations.records import Delivery, RequestRecord
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.server.accepted import RetirementNotices, check_betas
@@ -23,7 +26,6 @@ from tenuto.server.body_budget import BodyBudget
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
-from tenuto.server.request_log import RequestRecord
 from tenuto.server.response_headers import with_headers
 from tenuto.server.responses import JsonResponse, send_parts
 from tenuto.server.shutdown import Shutdown
@@ -52,9 +54,25 @@ class Channel:
 
 
 class CompleteEndpoint:
-    """Answers one request, plain or streamed. The steps are those of `docs/journey.md`."""
+    """Answers one request, plain or streamed. The steps are those of `docs/journey.md`.
 
-    def __init__(self, engine: Engine, settings: Settings, keys: Keys, shutdown: Shutdown) -> None:
+    Args:
+        engine: The engine.
+        settings: All settings.
+        keys: The keys that are allowed.
+        shutdown: Ends running answers.
+        admissions: The limits that a request has to pass before the engine gets it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        keys: Keys,
+        shutdown: Shutdown,
+        admissions: Sequence[Admission] = (),
+    ) -> None:
+        self._admissions = admissions
         self._engine = engine
         self._settings = settings
         self._keys = keys
@@ -80,21 +98,26 @@ class CompleteEndpoint:
         most = most_body_bytes(self._settings.limits, longest)
         check_announced_size(request.headers, most)
         caller = self._keys.caller(request.headers)
+        record: RequestRecord = scope["record"]
+        record.caller = caller.id
         version = parse_version(combined(scope, b"anthropic-version"))
         check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
         channel = Channel(scope, receive, send)
-        record: RequestRecord = scope["record"]
-        meter = record.meter = Meter()
+        meter = Meter()
         with self._budget.reservation() as held:
             try:
                 with self._shutdown.interruptible():
                     body = await self._bodies.read(request, most, held)
                 fields = check_fields(body, version, self._field_limits, self._kind)
-                record.model, record.stream = fields.model, fields.stream
-                await while_connected(self._answer(fields, caller, version, channel), receive)
+                record.requested_model, record.stream = fields.model, fields.stream
+                await while_connected(
+                    self._answer(fields, caller, version, channel, meter), receive
+                )
             except (ClientDisconnect, ClientGone):
-                if meter.outcome is None:
-                    record.end = record.end or "client_left"
+                record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
+            finally:
+                record.usage = meter.usage()
+                record.outcome = record.outcome or meter.outcome
 
     async def _prompt(self, text: str | LongText) -> Prompt:
         most = self._settings.limits.max_turns
@@ -108,20 +131,27 @@ class CompleteEndpoint:
             return LongPrompt(text) if isinstance(text, LongText) else raw_prompt(text)
 
     async def _answer(
-        self, fields: CompletionRequest, caller: Caller, version: Version, channel: Channel
+        self,
+        fields: CompletionRequest,
+        caller: Caller,
+        version: Version,
+        channel: Channel,
+        meter: Meter,
     ) -> None:
         prompt = await self._prompt(fields.prompt)
         request = request_of(fields, prompt, caller)
         self._completions.check(request.job)
         record: RequestRecord = channel.scope["record"]
-        meter = record.meter or Meter()
-        # A refusal until the job is accepted is raised, and becomes a status.
-        with self._shutdown.interruptible():
-            running = await self._completions.run(request, meter)
-        async with aclosing(running):
+        async with AsyncExitStack() as leases:
+            # A refusal until the job is accepted is raised, and becomes a status.
+            with self._shutdown.interruptible():
+                await admit(self._admissions, caller, request, leases)
+                running = await self._completions.run(request, meter)
+            await leases.enter_async_context(aclosing(running))
             accepted = running.accepted
             record.upstream = accepted.upstream
             model = accepted.model or self._engine.capabilities.model or fields.model
+            record.served_model = model
             send = with_headers(channel.send, self._headers(fields.model, model, accepted))
             name, top = completion_id(), bool(request.job.sampling.logprobs)
             if not fields.stream:

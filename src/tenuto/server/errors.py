@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import math
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
-from tenuto.core.refusal import Kind, Refusal, failed
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.responses import JsonResponse
-from tenuto.wire.errors import error_body, excerpt, kind_of_status, status_of
+from tenuto.wire.errors import error_body, excerpt, status_of
 
 _OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engines")
-
-_log = logging.getLogger("tenuto.server")
 
 
 def error_response(error: Refusal, request_id: str) -> Response:
@@ -35,25 +30,22 @@ def error_response(error: Refusal, request_id: str) -> Response:
     return JsonResponse(error_body(error, request_id), status_of(error.kind), headers)
 
 
-async def on_api_error(request: Request, error: Exception) -> Response:
-    """Answers a `Refusal` that a route raised."""
-    assert isinstance(error, Refusal)
-    return error_response(error, request.scope["request_id"])
+def not_found(path: str) -> Refusal:
+    """Return the refusal of a path without a route."""
+    message = f"Not Found: there is no {excerpt(path)}. {remedy(path)}"
+    return Refusal(Kind.NOT_FOUND, message)
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answers what the router raised: an unknown route or method."""
-    assert isinstance(error, HTTPException)
-    path, status, headers = request.url.path, error.status_code, dict(error.headers or {})
-    shown, allowed = excerpt(path), headers.get("Allow", "POST")
-    messages = {
-        404: f"Not Found: there is no {shown}. {remedy(path)}",
-        405: f"Method Not Allowed: {excerpt(request.method)} {shown}. Send {allowed}.",
-    }
-    message = messages.get(status, str(error.detail))
-    response = error_response(Refusal(kind_of_status(status), message), request.scope["request_id"])
-    response.headers.update(headers)
-    return response
+def not_allowed(method: str, path: str, allowed: str) -> Refusal:
+    """Return the refusal of a method that a path does not have.
+
+    Args:
+        method: The method of the request.
+        path: Its path.
+        allowed: The methods of the path, separated by commas.
+    """
+    message = f"Method Not Allowed: {excerpt(method)} {excerpt(path)}. Send {allowed}."
+    return Refusal(Kind.METHOD_NOT_ALLOWED, message)
 
 
 def remedy(path: str) -> str:
@@ -72,9 +64,3 @@ def remedy(path: str) -> str:
             "`max_tokens_to_sample` to POST /v1/complete."
         )
     return "Completions are at POST /v1/complete."
-
-
-async def on_bug(request: Request, error: Exception) -> Response:
-    """Answers anything else, which is a bug. The log gets its trace, the client does not."""
-    _log.error("unexpected error in request %s", request.scope["request_id"], exc_info=error)
-    return error_response(failed("Internal server error"), request.scope["request_id"])

@@ -10,10 +10,9 @@ from starlette.types import Send
 
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.refusal import Kind, Refusal, failed
-from tenuto.server.request_log import RequestRecord
+from tenuto.operations.records import RequestRecord
 from tenuto.server.shutdown import Shutdown
 from tenuto.wire.completions.sse import Encoder
-from tenuto.wire.errors import type_of
 
 _log = logging.getLogger("tenuto.server")
 
@@ -58,11 +57,11 @@ async def send_events(
                 elif isinstance(event, Ended):
                     await sender.send(encoder.end(event))
     except Refusal as error:
-        record.end = type_of(error.kind)
+        record.outcome = error.kind
         await sender.send(encoder.error(error, record.id))
     except Exception as error:
         _log.error("unexpected error in request %s", record.id, exc_info=error)
-        record.end = type_of(Kind.FAILED)
+        record.outcome = Kind.FAILED
         await sender.send(encoder.error(failed("Internal server error"), record.id))
     finally:
         pinger.cancel()

@@ -16,8 +16,8 @@ model is loaded, and GET /openapi.json describes the API.
 """
 
 
-def greeting() -> Response:
-    """What a browser shows at the server's address. No key."""
+async def greeting(request: Request) -> Response:
+    """Return the page for browsers at the server's address. Needs no key."""
     return PlainTextResponse(_GREETING)
 
 

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from tenuto.server.request_log import RequestRecord, printable
+from tenuto.server.request_log import RequestLine, printable
 from tenuto.settings import LogSettings
 
 # Some megabytes; at a thousand requests a second, ten seconds that nobody reads.
@@ -181,7 +181,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows, indented, so that its text cannot look like a record."""
         head = f"{iso_time(record.created)} {record.levelname} {record.name}: "
-        if isinstance(record.msg, RequestRecord):
+        if isinstance(record.msg, RequestLine):
             return head + str(record.msg)
         text = head + printable(record.getMessage(), _LONGEST)
         trace = _trace(self, record).splitlines()
@@ -198,7 +198,7 @@ class JsonFormatter(TextFormatter):
             "level": record.levelname,
             "logger": record.name,
         }
-        if isinstance(record.msg, RequestRecord):
+        if isinstance(record.msg, RequestLine):
             fields |= record.msg.fields()
         else:
             fields["message"] = record.getMessage()[:_LONGEST]

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.engine.base import Engine
+from tenuto.operations.records import RequestRecord
 from tenuto.server.auth import Keys
 from tenuto.server.responses import JsonResponse
 from tenuto.wire.completions.field_limits import MOST_NAME_CHARS
@@ -30,7 +31,7 @@ class ModelEndpoints:
 
     async def list(self, request: Request) -> Response:
         """One page: `limit` (1 to 1000, default 20), `after_id` or `before_id`."""
-        self._keys.caller(request.headers)
+        self._identify(request)
         query = request.query_params
         served = self._engine.capabilities.names()
         names = list(dict.fromkeys([*served, *TEXT_MODELS]))
@@ -58,7 +59,7 @@ class ModelEndpoints:
         Raises:
             Refusal: There is no such model, or its name is longer than one may be.
         """
-        self._keys.caller(request.headers)
+        self._identify(request)
         name = request.path_params["model_id"]
         served = self._engine.capabilities.names()
         if not 1 <= len(name) <= MOST_NAME_CHARS or (
@@ -66,6 +67,10 @@ class ModelEndpoints:
         ):
             raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(name)}")
         return JsonResponse(_body(name, served))
+
+    def _identify(self, request: Request) -> None:
+        record: RequestRecord = request.scope["record"]
+        record.caller = self._keys.caller(request.headers).id
 
 
 def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:

@@ -17,10 +17,11 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tenuto.core.refusal import Kind, Refusal, invalid, overloaded
-from tenuto.server.request_log import RequestLog
+from tenuto.operations.records import Delivery
+from tenuto.server.recorder import Recorder
 from tenuto.server.response_cycle import ResponseCycle
 from tenuto.settings import Settings
-from tenuto.wire.errors import error_body, status_of, type_of
+from tenuto.wire.errors import error_body, status_of
 from tenuto.wire.ids import request_id
 
 _REASONS = {
@@ -47,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. `bounded_protocol` makes the class that uvicorn is given."""
 
     settings: ClassVar[Settings]
-    log: ClassVar[RequestLog]
+    recorder: ClassVar[Recorder]
 
     # Uvicorn declares whole seconds, its own response, and few kinds of applications.
     timeout_keep_alive: Any
@@ -108,7 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
             active.disconnected = True
             active.message_event.set()
         for cycle in waiting:
-            self._log_unanswered(cycle.scope)
+            self._record_unanswered(cycle.scope)
 
     def shutdown(self) -> None:
         """Close when idle; else answer what has begun to arrive, and close after it."""
@@ -187,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle.keep_alive = False
         if self.cycle.more_body:  # It will never be whole.
             self.pipeline.remove((self.cycle, self.app))
-            self._log_unanswered(self.cycle.scope)
+            self._record_unanswered(self.cycle.scope)
             waiting = [cycle for cycle, _ in self.pipeline]
             last = waiting[0] if waiting else self._active
             if last is not None:
@@ -289,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._parse(data)
         if self._deferred is not None and (self._active is None or self._active.response_complete):
-            self._write_refusal(self._deferred, self._log_refusal(self._deferred))
+            self._write_refusal(self._deferred, self._record_refusal(self._deferred))
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(invalid(msg))
@@ -326,24 +327,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = True
         active = self._active
         if active is None or active.response_complete:
-            self._write_refusal(error, self._log_refusal(error))
+            self._write_refusal(error, self._record_refusal(error))
         elif self._in_body and active is self.cycle and not active.response_started:
             # The error is in the body that the application waits for.
             active.disconnected = True
             active.message_event.set()
             scope: Any = active.scope
-            # The application, which may not have begun yet, logs it when it has ended.
-            record = scope.setdefault("record", self.log.begin(scope, request_id()))
-            record.status, record.end = status_of(error.kind), type_of(error.kind)
+            # The application, which may not have begun yet, completes it.
+            record = scope.setdefault("record", self.recorder.begin(scope, request_id()))
+            record.status, record.outcome = status_of(error.kind), error.kind
             self._write_refusal(error, record.id)
         else:
             self._deferred = error
 
-    def _log_refusal(self, error: Refusal) -> str:
-        """Log a refusal that the application does not hear of. Gives the request's id."""
-        record = self.log.begin(self._known(), request_id())
-        record.status, record.end = status_of(error.kind), type_of(error.kind)
-        self.log.write(record)
+    def _record_refusal(self, error: Refusal) -> str:
+        """Record a refusal that does not reach the application. Return the request's id."""
+        record = self.recorder.begin(self._known(), request_id())
+        record.status, record.outcome = status_of(error.kind), error.kind
+        self.recorder.end(record)
         return record.id
 
     def _write_refusal(self, error: Refusal, name: str) -> None:
@@ -361,10 +362,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_S, self.transport.close)
 
-    def _log_unanswered(self, scope: Any) -> None:
-        record = self.log.begin(scope, request_id())
-        record.end = "client_left"
-        self.log.write(record)
+    def _record_unanswered(self, scope: Any) -> None:
+        record = self.recorder.begin(scope, request_id())
+        record.outcome = Delivery.DISCONNECTED
+        self.recorder.end(record)
 
     def _known(self) -> dict[str, Any]:
         """What is known of the request that is refused, as an ASGI scope."""
@@ -377,14 +378,15 @@ class BoundedProtocol(HttpToolsProtocol):
         return scope
 
 
-def bounded_protocol(settings: Settings, log: RequestLog) -> type[BoundedProtocol]:
-    """The protocol with its settings.
+def bounded_protocol(settings: Settings, recorder: Recorder) -> type[BoundedProtocol]:
+    """Return the protocol with its settings.
 
     Args:
         settings: All settings.
-        log: Gets a line for each request that is refused here.
+        recorder: Gets a record of each request that is refused here.
     """
-    return type("ConfiguredProtocol", (BoundedProtocol,), {"settings": settings, "log": log})
+    fields = {"settings": settings, "recorder": recorder}
+    return type("ConfiguredProtocol", (BoundedProtocol,), fields)
 
 
 def _invalid(data: bytes, error: Exception) -> str:

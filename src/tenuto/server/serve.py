@@ -17,11 +17,9 @@ import uvicorn
 
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.base import Engine
-from tenuto.server.app import create_app
-from tenuto.server.client_address import TrustedProxies
+from tenuto.server.app import create_app, recorder_of
 from tenuto.server.loopback import is_loopback
 from tenuto.server.protocol import bounded_protocol
-from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ServerSettings, Settings
 
@@ -153,18 +151,18 @@ async def serve(
 def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
     """The server with its application, not started yet."""
     grace = settings.server.shutdown_grace_s
-    log, shutdown = RequestLog(TrustedProxies(settings.server.trusted_proxies)), Shutdown()
+    recorder, shutdown = recorder_of(settings), Shutdown()
     config = uvicorn.Config(
-        create_app(settings, engine, log=log, shutdown=shutdown),
+        create_app(settings, engine, recorder=recorder, shutdown=shutdown),
         # Its own configuration writes to standard error on the event loop, which would wait there.
         log_config=None,
         # uvicorn warns once per malformed request; each has a line in our own log.
         log_level="error",
         access_log=False,
         server_header=False,
-        http=bounded_protocol(settings, log),
+        http=bounded_protocol(settings, recorder),
         ws="none",
-        proxy_headers=False,  # `RequestLog` looks for the client's address.
+        proxy_headers=False,  # `Recorder` finds the client's address.
         # Connections are closed before that: see `_Server`.
         timeout_graceful_shutdown=int(grace) + 2 * _LAST_EVENT_S,
     )

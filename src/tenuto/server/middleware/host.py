@@ -41,7 +41,7 @@ class HostMiddleware:
                     f"host: {excerpt(host)!r} is not a name of this server. Add it to "
                     "`allowed_hosts` of [server] in the settings if it should be.",
                 )
-                await error_response(error, scope["request_id"])(scope, receive, send)
+                await error_response(error, scope["record"].id)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

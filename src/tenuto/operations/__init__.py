@@ -1,0 +1,1 @@
+"""Limits and observation of requests: admission, records."""

@@ -1,0 +1,73 @@
+"""The record of one request, and the protocol of its observers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Protocol, TypeAlias
+
+from tenuto.core.events import End
+from tenuto.core.job import Usage
+from tenuto.core.refusal import Kind
+
+
+class Delivery(StrEnum):
+    """The outcome of a request that neither completed a prompt nor was refused."""
+
+    COMPLETE = auto()
+    """A response of another route, sent to its end."""
+    DISCONNECTED = auto()
+    """The client disconnected first."""
+
+
+Outcome: TypeAlias = End | Kind | Delivery
+"""`End` for a completion, `Kind` for a refusal or a broken answer."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """Everything that is known of a request. Holds no key and no text of a prompt.
+
+    Attributes:
+        id: Value of `request-id` in its response.
+        address: The client's address, `-` if unknown.
+        method: The HTTP method, `-` if the request was refused before its head was parsed.
+        path: The path without its query string, which may hold secrets.
+        begun: When its head was complete, in seconds since 1970.
+        clock: The same moment on the clock of `time.perf_counter`.
+        route: The path of the route that answers, with its variable; None for an unknown path.
+        caller: `Caller.id`; "" without a key, or before the key is checked.
+        status: Status of the response; None if none was sent.
+        requested_model: The model in the request.
+        served_model: The model that answers.
+        stream: Whether the request is for a stream.
+        upstream: The upstream that answers.
+        usage: What the completion took; None for other routes.
+        outcome: Why it ended; None until then.
+        seconds: Its duration, once it has ended.
+    """
+
+    id: str
+    address: str
+    method: str
+    path: str
+    begun: float
+    clock: float
+    route: str | None = None
+    caller: str = ""
+    status: int | None = None
+    requested_model: str | None = None
+    served_model: str | None = None
+    stream: bool | None = None
+    upstream: str | None = None
+    usage: Usage | None = None
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+
+
+class Observer(Protocol):
+    """Receives the record of each request: a log, a metric, a ledger."""
+
+    def ended(self, record: RequestRecord) -> None:
+        """Take a complete record. Runs on the event loop, so it must not block."""
+        ...

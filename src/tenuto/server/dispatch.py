@@ -1,0 +1,126 @@
+"""Method and path to handler, within the one error boundary of the application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tenuto.core.refusal import Refusal, failed
+from tenuto.operations.records import RequestRecord
+from tenuto.server.errors import error_response, not_allowed, not_found
+
+Lifespan: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("tenuto.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route.
+
+    Attributes:
+        method: The HTTP method. A route for GET answers HEAD too.
+        path: The path. Its last segment may be a variable, `{name}`, which matches the rest of a
+            path, slashes included.
+        handler: Answers as an ASGI application, or raises a `Refusal` before the response begins.
+        in_api: Whether the path belongs to the API. Other methods of a path that does not, such
+            as a page for browsers, get 404 instead of 405.
+    """
+
+    method: str
+    path: str
+    handler: ASGIApp
+    in_api: bool = True
+
+    def methods(self) -> tuple[str, ...]:
+        """Return all methods that it answers."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+
+def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """Return the handler of an endpoint that makes a whole response from a request."""
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return handler
+
+
+class Dispatch:
+    """Calls the handler of a route, and turns what it raises into an error response.
+
+    Args:
+        routes: All routes. An exact path wins over one with a variable.
+        lifespan: Runs the lifespan of the application.
+
+    Attributes:
+        routes: The same.
+    """
+
+    def __init__(self, routes: Iterable[Route], lifespan: Lifespan) -> None:
+        self.routes = tuple(routes)
+        self._lifespan = lifespan
+        self._exact = {
+            (method, route.path): route
+            for route in self.routes
+            for method in route.methods()
+            if not route.path.endswith("}")
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. An error after the response has begun is raised, and cuts it."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        record: RequestRecord = scope["record"]
+        begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            route = self._exact.get((scope["method"], scope["path"]))
+            if route is not None:
+                record.route = route.path
+                await route.handler(scope, receive, send_and_note)
+            else:
+                await self._other(scope, record)(scope, receive, send_and_note)
+        except Exception as error:
+            refusal = error if isinstance(error, Refusal) else failed("Internal server error")
+            if refusal is not error:
+                _log.error("unexpected error in request %s", record.id, exc_info=error)
+            record.outcome = record.outcome or refusal.kind
+            if begun:
+                raise
+            await error_response(refusal, record.id)(scope, receive, send)
+
+    def _other(self, scope: Scope, record: RequestRecord) -> ASGIApp:
+        """Return the handler of a path with a variable, or the response that there is none."""
+        path, method = scope["path"], scope["method"]
+        found = [route for route in self.routes if route.in_api and _matches(route, path)]
+        for route in found:
+            record.route = route.path
+            if method in route.methods():
+                prefix, _, name = route.path.partition("{")
+                scope["path_params"] = {name.removesuffix("}"): path[len(prefix) :]}
+                return route.handler
+        if not found:
+            return error_response(not_found(path), record.id)
+        allowed = ", ".join(method for route in found for method in route.methods())
+        response = error_response(not_allowed(method, path, allowed), record.id)
+        response.headers["allow"] = allowed
+        return response
+
+
+def _matches(route: Route, path: str) -> bool:
+    prefix, variable, _ = route.path.partition("{")
+    return path.startswith(prefix) if variable else path == prefix
