@@ -95,13 +95,13 @@ import sys, time
 from pathlib import Path
 import numpy
 from tenuto.engine.local import gguf
-from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import Sampling
-from tenuto.engine.local.runtime import openvino_library
-from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+from tenuto.core.job import Sampling
+from tenuto.engine.local.runtime import RuntimeOptions
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
+from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
 openvino, genai = openvino_library.load()
 path, prompt, tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
-runtime = OpenVinoRuntime(Load(path, 64, 256, None, None), gguf.read(Path(path)))
+runtime = OpenVinoRuntime(RuntimeOptions(path, 64), gguf.read(Path(path)))
 pipeline, ids = runtime._pipeline, runtime.encode(prompt)
 for streams in map(int, sys.argv[4:]):
     def config(seed):

@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.runtime import openvino_library
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tests.model_files import with_context, without_end
 from tests.saying_models import saying
 from tests.signal_stack import kept as signal_stack_kept

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.runtime import openvino_library
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tenuto.engine.local.vocabulary import CONTROL, USER_DEFINED
 
 # What the converter writes beside the networks, and what it is called in GGUF.

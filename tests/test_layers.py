@@ -45,6 +45,7 @@ TABLE: Mapping[str, May] = {
     "quantities": may(libraries="annotated_types"),
     "settings": may(
         *(
+            "engine.local.runtimes",
             "quantities",
             "settings_file",
             "settings_tree",
@@ -105,8 +106,10 @@ TABLE: Mapping[str, May] = {
     "engine.local.ir": may("engine.local"),
     "engine.local.model_file": may("engine.local"),
     "engine.local.vocabulary": may("engine.local"),
-    "engine.local.runtime": may("engine.local", libraries="numpy xllamacpp"),
-    "engine.local.runtime.openvino_library": may(libraries="openvino openvino_genai"),
+    "engine.local.runtimes": may("engine.local"),
+    "engine.local.runtimes.llamacpp": may("engine.local", libraries="xllamacpp"),
+    "engine.local.runtimes.openvino": may("engine.local", libraries="numpy"),
+    "engine.local.runtimes.openvino.library": may(libraries="openvino openvino_genai"),
     "models": may("models"),
     "bench": may("bench"),
     "bench.load": may("bench", "wire", libraries="httpx2"),
@@ -128,7 +131,7 @@ TABLE: Mapping[str, May] = {
         *("client", "engine.base", "engine.registry", "server.app", "settings", "wire"),
         libraries="httpx2",
     ),
-    "client.engines": may("models", "settings"),
+    "client.engines": may("engine.registry", "models", "settings"),
     "cli": may(
         *(
             "version",
@@ -308,7 +311,7 @@ def test_a_breach_is_caught_wherever_it_stands(
         ("prompt.turns", "from tenuto.core import refusal"),
         ("engine.new", "from tenuto.engine.base import Engine"),
         ("engine.registry", "def late():\n    from tenuto.engine.echo import EchoEngine"),
-        ("engine.local.runtime.openvino_library", "import openvino, openvino_genai as genai"),
+        ("engine.local.runtimes.openvino.library", "import openvino, openvino_genai as genai"),
         ("server.app", "from starlette.types import ASGIApp\nimport asyncio"),
         ("cli.main", "from tenuto.version import __version__"),
     ],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tenuto.engine.local.runtime import openvino_library
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from training.tokenizer import END_ID
 
 openvino, genai = openvino_library.load()

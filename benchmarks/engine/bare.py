@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tenuto.engine.local.runtime import openvino_library
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
 
 ov, genai = openvino_library.load()
 

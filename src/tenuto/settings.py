@@ -15,11 +15,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Predicate
 
 from tenuto import settings_tree, settings_variables
+from tenuto.engine.local.runtimes import NAMES as RUNTIMES
 from tenuto.quantities import Count, Positive, Seconds
 from tenuto.settings_file import SettingsError, read_toml
 from tenuto.settings_tree import Keys, named
@@ -39,6 +40,11 @@ DEFAULT_FILE = Path("tenuto.toml")
 CLIENT_VARIABLES = frozenset(
     {"TENUTO_API_KEY", "TENUTO_AUTH_TOKEN", "TENUTO_BASE_URL", "TENUTO_CUSTOM_HEADERS"}
 )
+
+if TYPE_CHECKING:
+    _Runtime = str
+else:
+    _Runtime = Literal[("auto", *RUNTIMES)]
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
@@ -83,7 +89,7 @@ class LocalSettings:
     context: Count | None = None
     batch_tokens: Annotated[int, Ge(32), Le(8192)] = 512
     threads: Count | None = None
-    runtime: Literal["auto", "openvino", "llamacpp"] = "auto"
+    runtime: _Runtime = "auto"
     format: Literal["auto", "raw", "chat"] = "auto"
     special_tokens_in_raw: bool = True
     prefix_cache: Literal["shared", "per_key", "off"] = "shared"

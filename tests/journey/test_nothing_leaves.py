@@ -135,7 +135,7 @@ subprocess.run([sys.executable, "-c", child], check=True)
 
 @pytest.mark.parametrize("folder", ["src", "benchmarks", "training", "fuzz", "compat", "tests"])
 def test_openvino_is_imported_in_one_place_which_disables_its_telemetry(folder: str) -> None:
-    door = ROOT / "src/tenuto/engine/local/runtime/openvino_library.py"
+    door = ROOT / "src/tenuto/engine/local/runtimes/openvino/library.py"
     pattern = re.compile(r"^\s*(?:import|from) (?:\w+, )*openvino(?:_genai)?\b", re.MULTILINE)
     found = [path for path in (ROOT / folder).rglob("*.py") if pattern.search(path.read_text())]
 

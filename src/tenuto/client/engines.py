@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from tenuto.engine.registry import runtime_libraries
 from tenuto.models.choice import choose
 from tenuto.models.download import download
 from tenuto.models.errors import ModelUnavailable
@@ -22,8 +23,6 @@ from tenuto.settings import EngineSettings, Settings, load_with_origins, models_
 
 # A script that names a large model wants it, however long it takes to load.
 _LOAD_WAIT_S = 3600.0
-
-_LIBRARIES = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
 
 
 def embedded_settings(engine: str) -> Settings:
@@ -57,7 +56,8 @@ def embedded_settings(engine: str) -> Settings:
 
 
 def _check_installed(runtime: str) -> None:
-    wanted = list(_LIBRARIES.values()) if runtime == "auto" else [_LIBRARIES[runtime]]
+    libraries = runtime_libraries()
+    wanted = list(libraries.values()) if runtime == "auto" else [libraries[runtime]]
     if not any(find_spec(library) for library in wanted):
         raise ImportError(
             f"the embedded engine is not installed ({' and '.join(wanted)} missing); "

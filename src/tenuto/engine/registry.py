@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,13 @@ def describe(model: Path) -> Description:
     from tenuto.engine.local.description import describe
 
     return describe(model)
+
+
+def runtime_libraries() -> Mapping[str, str]:
+    """Return the library of each runtime, by the runtime's name. It imports none of them."""
+    from tenuto.engine.local.runtimes import runtimes
+
+    return {name: kind.library for name, kind in runtimes().items()}
 
 
 def built_in() -> tuple[str, Path]:

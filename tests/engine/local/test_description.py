@@ -10,7 +10,7 @@ from tenuto.engine.local import model_file
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine, built_in_model
 from tenuto.engine.local.gguf import Gguf, Tensor
-from tenuto.engine.local.runtime.base import INSTALL
+from tenuto.engine.local.runtime import INSTALL
 from tenuto.engine.registry import built_in
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, take_apart

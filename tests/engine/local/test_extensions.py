@@ -13,7 +13,7 @@ import pytest
 from tenuto.core.job import Job, Piece, Sampling, TokenLogprob, Usage
 from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.runtime.base import Written
+from tenuto.engine.local.runtime import Written
 from tenuto.engine.local.worker import _scored
 from tests.conftest import CAPITAL
 from tests.engine.contract import PROMPT, write

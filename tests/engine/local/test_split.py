@@ -12,12 +12,11 @@ import pytest
 
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, model_file, split
+from tenuto.engine.local.choose import candidates
 from tenuto.engine.local.description import describe
 from tenuto.engine.local.engine import LocalEngine, built_in_model
-from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import GgufError
-from tenuto.engine.local.runtime.base import CannotLoad
-from tenuto.engine.local.runtime.choose import candidates
+from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, split_keys, take_apart
 from tests.split_files import split as split_model
@@ -158,13 +157,13 @@ def test_a_count_of_the_wrong_type_is_an_error(tmp_path: Path, value: tuple[int,
 def test_openvino_is_not_asked_for_a_split_model(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     pytest.importorskip("openvino_genai")
-    from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+    from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
 
     first = parts(tmp_path)[0]
     file = model_file.read(first)
     assert candidates("auto", file) == ["llamacpp"]
     with pytest.raises(CannotLoad, match="does not read models in several files; set `runtime`"):
-        OpenVinoRuntime(Load(str(first), 2, 2, None, 1), file)
+        OpenVinoRuntime(RuntimeOptions(str(first), 2, threads=1), file)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.local.runtime.base import Written
+from tenuto.engine.local.runtime import Written
 from tenuto.engine.local.vocabulary import (
     PlacedTextStream,
     TextStream,

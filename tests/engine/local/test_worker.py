@@ -14,10 +14,10 @@ import pytest
 from tenuto.core.job import Sampling
 from tenuto.engine.local import frames
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.runtime.base import Delta, Runtime, TextRefused
+from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions, TextRefused
 from tenuto.engine.local.worker import ParentGone, Worker
 from tests.conftest import PATIENCE_S
-from tests.engine.local.runtime.contract import made
+from tests.engine.local.runtimes.contract import made
 
 F = TypeVar("F", bound=frames.Frame)
 
@@ -288,9 +288,9 @@ class Counting:
 @pytest.fixture(scope="module")
 def openvino() -> Runtime:
     pytest.importorskip("openvino_genai")
-    from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+    from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
 
-    return made(OpenVinoRuntime, frames.Load(str(built_in_model()), 8, 8, None, 1))
+    return made(OpenVinoRuntime, RuntimeOptions(str(built_in_model()), 8, threads=1))
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from tenuto.engine.local import model_file
 from tenuto.engine.local.gguf import Gguf, GgufError
-from tenuto.engine.local.runtime.base import INSTALL
-from tenuto.engine.local.runtime.choose import openvino_refuses
+from tenuto.engine.local.runtime import INSTALL
+from tenuto.engine.local.runtime_kind import is_installed
+from tenuto.engine.local.runtimes import runtimes
 
 # `general.file_type`, by its number: the mixture of types that the file was made with.
 _MIXTURES: Final = {
@@ -50,8 +51,6 @@ _MIXTURES: Final = {
     38: "MXFP4",
 }
 
-_PACKAGES: Final = {"openvino": "openvino_genai", "llama.cpp": "xllamacpp"}
-
 
 @dataclass(frozen=True, slots=True)
 class Description:
@@ -61,7 +60,7 @@ class Description:
         architecture: For example `qwen2`; None if the file is not sound.
         quantisation: For example `Q4_K_M`; None if the file is not sound.
         context: Most tokens of prompt and completion together, as trained; None if unknown.
-        runtime: `openvino`, `llama.cpp`, or None if neither can run it here.
+        runtime: For example `openvino` or `llama.cpp`; None if none can run it here.
         reason: Why there is no runtime, or why the file is not sound; else empty.
     """
 
@@ -95,7 +94,7 @@ def _describe(file: Gguf) -> Description:
         context = None
     if reason := model_file.not_text(file):
         return Description(file.architecture, quantisation(file), context, None, reason)
-    installed = [name for name, package in _PACKAGES.items() if find_spec(package)]
+    installed = [kind.label for kind in runtimes().values() if is_installed(kind)]
     runtime, reason = runtime_for(file, installed)
     return Description(file.architecture, quantisation(file), context, runtime, reason)
 
@@ -111,18 +110,25 @@ def quantisation(file: Gguf) -> str:
     return sizes.most_common(1)[0][0]
 
 
-def runtime_for(file: Gguf, installed: list[str]) -> tuple[str | None, str]:
-    """The runtime that would run a file, and if none would, why.
+def runtime_for(file: Gguf, installed: Sequence[str]) -> tuple[str | None, str]:
+    """Return the runtime that would run a file, and why there is none.
 
     Args:
         file: The file.
-        installed: Those of `openvino` and `llama.cpp` that are.
+        installed: Labels of the runtimes that are installed.
     """
-    refusal = openvino_refuses(file)
-    if "openvino" in installed and not refusal:
-        return "openvino", ""
-    if "llama.cpp" in installed:
-        return "llama.cpp", ""
     if not installed:
         return None, f"no runtime is installed; {INSTALL}"
-    return None, f"OpenVINO does not read {refusal}; pip install xllamacpp"
+    refusals: list[str] = []
+    libraries: list[str] = []
+    for kind in runtimes().values():
+        refusal = kind.refusal(file)
+        if kind.label not in installed:
+            if not refusal:
+                libraries.append(kind.library)
+        elif refusal:
+            refusals.append(f"{kind.title} does not read {refusal}")
+        else:
+            return kind.label, ""
+    remedies = [f"pip install {libraries[0]}"] if libraries else []
+    return None, "; ".join([*refusals, *remedies])

@@ -32,6 +32,7 @@ from tenuto.engine.local import frames, ir, model_file
 from tenuto.engine.local.long_frames import with_texts
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
+from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.supervisor import Process, Supervisor
 from tenuto.engine.local.suspects import Present, Suspects, Verdict
 from tenuto.prompt.long_render import chat_steps
@@ -86,20 +87,10 @@ class _Running:
     mailbox: Mailbox = field(default_factory=Mailbox)
 
 
-# For a setting, and whether OpenVINO runs the model.
 _SHARED: Final = (
-    "prefix cache: shared; a caller can tell from times and counts what others asked, unless "
+    "shared; a caller can tell from times and counts what others asked, unless "
     "prefix_cache is per_key or off"
 )
-_OFF: Final = "prefix cache: off"
-_PREFIX_CACHE: Final = {
-    ("shared", False): _SHARED,
-    ("shared", True): _SHARED,
-    ("per_key", False): "prefix cache: apart for each API key",
-    ("per_key", True): "prefix cache: off, because OpenVINO cannot keep API keys apart",
-    ("off", False): _OFF,
-    ("off", True): _OFF,
-}
 
 
 class LocalEngine:
@@ -269,7 +260,7 @@ class LocalEngine:
                 "logprobs",
                 f"Input should be less than or equal to {self._most_logprobs} with this model. "
                 "Its runtime knows the log probabilities of the tokens that it writes, and not of "
-                "others; `llamacpp` does.",
+                f"others; {_scoring_runtimes()} does.",
             )
 
     def _check_length(self, prompt: Prompt, *, chats: bool) -> None:
@@ -397,7 +388,7 @@ class LocalEngine:
             settings.max_running,
             settings.batch_tokens,
         )
-        _log.info("%s", _PREFIX_CACHE[settings.prefix_cache, frame.runtime == "openvino"])
+        _log.info("prefix cache: %s", _prefix_cache(settings.prefix_cache, frame.runtime))
         for warning in frame.warnings:
             _log.warning("%s: %s", self._name, warning)
 
@@ -405,6 +396,21 @@ class LocalEngine:
 def built_in_model() -> Path:
     """The model in the package."""
     return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
+
+
+def _prefix_cache(setting: str, runtime: str) -> str:
+    if setting == "shared":
+        return _SHARED
+    if setting == "off":
+        return "off"
+    kind = runtimes().get(runtime)
+    if kind is not None and not kind.separates_tenants:
+        return f"off, because {kind.title} cannot keep API keys apart"
+    return "apart for each API key"
+
+
+def _scoring_runtimes() -> str:
+    return " or ".join(f"`{name}`" for name, kind in runtimes().items() if kind.scores_tokens)
 
 
 def _messages(chat: Chat) -> tuple[list[tuple[str, Text]], Text]:

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Protocol
 
 from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
+from tenuto.engine.local.choose import AUTO, last_resort
 from tenuto.engine.local.frames import BadFrame
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
@@ -171,11 +171,11 @@ class Supervisor:
         if deaths == _MOST_LOAD_DEATHS:
             self._end(ModelError(f"{self.load.path}: the runtime crashes when it loads this model"))
             return
-        # A folder is of OpenVINO's format, which nothing else reads.
-        another = self.load.runtime == "auto" and Path(self.load.path).is_file()
-        if deaths == _MOST_LOAD_DEATHS - 1 and another and find_spec("xllamacpp"):
-            _log.warning("%s: the runtime died while it loaded; trying llamacpp", self._name)
-            self.load = replace(self.load, runtime="llamacpp")
+        if deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO:
+            another = last_resort("ir" if Path(self.load.path).is_dir() else "gguf")
+            if another is not None:
+                _log.warning("%s: the runtime died while it loaded; trying %s", self._name, another)
+                self.load = replace(self.load, runtime=another)
 
     async def _started(self) -> Process | None:
         """A new worker; None if the system does not let one start, which may pass."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from tenuto.engine.local.runtime.base import Written
+from tenuto.engine.local.runtime import Written
 
 # Token types of the GGUF specification that print something; control tokens and the like do not.
 NORMAL: Final = 1

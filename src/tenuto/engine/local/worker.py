@@ -20,16 +20,23 @@ import socket
 import sys
 import threading
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
+from tenuto.engine.local.choose import computes_numbers, load_runtime
 from tenuto.engine.local.prefixes import Prefixes
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, TextRefused, Written
-from tenuto.engine.local.runtime.choose import computes_numbers, load_runtime
+from tenuto.engine.local.runtime import (
+    CannotLoad,
+    Delta,
+    Runtime,
+    RuntimeOptions,
+    TextRefused,
+    Written,
+)
 from tenuto.engine.local.special import SpecialTokens, Spelled
 from tenuto.engine.local.tokenising import Tokenising
 from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
@@ -329,6 +336,18 @@ def _finite(logprob: float | None) -> float | None:
     return logprob if logprob is not None and math.isfinite(logprob) else None
 
 
+def _options(load: frames.Load, path: Path) -> RuntimeOptions:
+    return RuntimeOptions(
+        str(path),
+        load.max_running,
+        load.kv_cache_mib,
+        load.threads,
+        load.context,
+        load.batch_tokens,
+        load.prefix_cache,
+    )
+
+
 def main(descriptor: int) -> None:
     """Loads the model that the parent names, and serves until the parent is gone."""
     _follow_parent()
@@ -342,8 +361,9 @@ def main(descriptor: int) -> None:
         with model_file.readable(path) as readable:
             computes: list[bool] = []
             runtime, name, note = load_runtime(
-                replace(load, path=str(readable)),
+                _options(load, readable),
                 file,
+                load.runtime,
                 lambda runtime: computes.append(computes_numbers(runtime)),
             )
         special = SpecialTokens(file, runtime, template.source if template else "")

@@ -15,10 +15,10 @@ from tenuto.engine.local import model_file
 from tenuto.engine.local.chat import ChatTemplate
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.runtime.base import Runtime
+from tenuto.engine.local.runtime import Runtime
 from tenuto.engine.local.special import SpecialTokens, Spelled
 from tests.engine.local.families import FAMILIES, PIECE, SPECIAL
-from tests.engine.local.runtime.contract import load
+from tests.engine.local.runtimes.contract import load
 from tests.model_folders import as_folder
 from tests.vocabularies import bpe, sentencepiece
 
@@ -56,14 +56,14 @@ class Model:
 
 def _llamacpp(path: Path, file: Gguf) -> Runtime:
     pytest.importorskip("xllamacpp")
-    from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+    from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 
     return LlamaCppRuntime(load(path), file)
 
 
 def _openvino(path: Path, file: Gguf) -> Runtime:
     pytest.importorskip("openvino_genai")
-    from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+    from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
 
     return OpenVinoRuntime(load(path), file)
 

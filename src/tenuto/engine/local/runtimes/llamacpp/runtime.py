@@ -17,19 +17,19 @@ from typing import Any, Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf
-from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import (
+from tenuto.engine.local.machine import kv_budget, physical_cores
+from tenuto.engine.local.runtime import (
     INSTALL,
     CannotLoad,
     Delta,
     Ending,
+    RuntimeOptions,
     TextRefused,
     Written,
     context_of,
 )
-from tenuto.engine.local.runtime.llamaserver import LlamaServer
-from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
-from tenuto.engine.local.runtime.slots import Slot, Slots
+from tenuto.engine.local.runtimes.llamacpp.server import LlamaServer
+from tenuto.engine.local.runtimes.llamacpp.slots import Slot, Slots
 from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
 
 # The library counts the cells of its cache, one a token, in steps of this, and numbers at most
@@ -86,7 +86,7 @@ class LlamaCppRuntime:
     then also reads past the cells of others, but few jobs need a whole context, and many run.
 
     Args:
-        load: The model's path, and its limits.
+        options: The model's path, and its limits.
         file: What the model says of itself.
 
     Raises:
@@ -103,7 +103,7 @@ class LlamaCppRuntime:
     # A slot knows only what it computed itself.
     shares_prefixes: bool = False
 
-    def __init__(self, load: Load, file: gguf.Gguf) -> None:
+    def __init__(self, options: RuntimeOptions, file: gguf.Gguf) -> None:
         try:
             import xllamacpp as untyped  # pyright: ignore[reportMissingImports]
         except ImportError as error:
@@ -116,20 +116,20 @@ class LlamaCppRuntime:
         self._control = _control_tokens(file)
 
         params = xllamacpp.CommonParams()
-        params.model.path = load.path
+        params.model.path = options.path
         params.verbosity = 1  # errors only
         # Its threads wait for each other in a busy loop: one without a core holds up all.
         cores = physical_cores()
-        self.threads = load.threads or (cores - 1 if cores > 2 else cores)
+        self.threads = options.threads or (cores - 1 if cores > 2 else cores)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         # Between two batches of a long prompt, others write, and it can be cancelled.
-        params.n_batch = load.batch_tokens
+        params.n_batch = options.batch_tokens
         params.cache_ram_mib = 0  # a second cache, outside the budget
         params.chat_template = "chatml"  # never used, but a model's own might not parse
-        context = self._allot(params, file, load)
-        self._caches = load.prefix_cache != "off"
+        context = self._allot(params, file, options)
+        self._caches = options.prefix_cache != "off"
         # Without them, the library chooses by what prompts have in common, whoever asks.
-        self._slots = Slots(params.n_parallel) if load.prefix_cache == "per_key" else None
+        self._slots = Slots(params.n_parallel) if options.prefix_cache == "per_key" else None
         self._server = LlamaServer(xllamacpp, params)
         # What it grants may be less than what it was asked for.
         granted: int = self._server.ask("/props")["default_generation_settings"]["n_ctx"]
@@ -145,21 +145,21 @@ class LlamaCppRuntime:
         # What the jobs' threads have to tell: a delta, or None when the thread is done.
         self._news: SimpleQueue[tuple[_Job, Delta | None]] = SimpleQueue()
 
-    def _allot(self, params: Any, file: gguf.Gguf, load: Load) -> int:
+    def _allot(self, params: Any, file: gguf.Gguf, options: RuntimeOptions) -> int:
         """Decides on slots, blocks and, which it returns, the context."""
-        longest = context_of(file.hyperparameter("context_length"), load.context)
+        longest = context_of(file.hyperparameter("context_length"), options.context)
         cell = _cell_bytes(file)
-        cells = kv_budget(load) // cell // _CELL_STEP * _CELL_STEP
+        cells = kv_budget(options.kv_cache_mib) // cell // _CELL_STEP * _CELL_STEP
         if cells == 0:
             raise CannotLoad(
                 f"kv_cache_mib is too small: {_CELL_STEP} tokens take {_CELL_STEP * cell} bytes"
             )
-        slots = min(load.max_running, _MOST_SLOTS)
+        slots = min(options.max_running, _MOST_SLOTS)
         slot_cells = -(-longest // _CELL_STEP) * _CELL_STEP
         pooled = cells < slots * slot_cells
         if pooled:
             # Where more jobs are asked for than there can be slots, the blocks are as few as those.
-            most = slots if load.max_running > slots else cells
+            most = slots if options.max_running > slots else cells
             self.block_tokens = max(_BLOCK_TOKENS, -(-cells // most))
             self.kv_blocks = cells // self.block_tokens
         else:

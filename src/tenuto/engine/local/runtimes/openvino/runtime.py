@@ -10,22 +10,22 @@ from typing import Any, Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf, split
-from tenuto.engine.local.frames import Load
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import openvino_library
-from tenuto.engine.local.runtime.base import (
+from tenuto.engine.local.machine import kv_budget, physical_cores
+from tenuto.engine.local.runtime import (
     INSTALL,
     UNKNOWN_ID,
     CannotLoad,
     Delta,
     Ending,
+    RuntimeOptions,
     Written,
     context_of,
 )
-from tenuto.engine.local.runtime.filler import Filler
-from tenuto.engine.local.runtime.machine import kv_budget, physical_cores
-from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
-from tenuto.engine.local.runtime.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
+from tenuto.engine.local.runtimes.openvino.filler import Filler
+from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
 from tenuto.engine.local.vocabulary import (
     CONTROL,
     USER_DEFINED,
@@ -66,7 +66,7 @@ class OpenVinoRuntime:
     """A model in an `openvino_genai.ContinuousBatchingPipeline`: GGUF, or OpenVINO's own format.
 
     Args:
-        load: The model's path, and its limits.
+        options: The model's path, and its limits.
         file: What the model says of itself.
 
     Raises:
@@ -83,7 +83,7 @@ class OpenVinoRuntime:
     most_logprobs: int = 0
     shares_prefixes: bool
 
-    def __init__(self, load: Load, file: gguf.Gguf) -> None:
+    def __init__(self, options: RuntimeOptions, file: gguf.Gguf) -> None:
         # The library's own library reads it when it is first used.
         os.environ.setdefault(_KERNELS_VARIABLE, str(_KEPT_KERNELS))
         try:
@@ -99,8 +99,8 @@ class OpenVinoRuntime:
         _check(file)
         self._table = _token_table(file)
         self.longest_token = max(map(len, self._table))
-        self.context = context_of(file.hyperparameter("context_length"), load.context)
-        self.kv_blocks, block_bytes = _kv_blocks(file, load, self.context)
+        self.context = context_of(file.hyperparameter("context_length"), options.context)
+        self.kv_blocks, block_bytes = _kv_blocks(file, options, self.context)
         self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block_bytes
         self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
         self._bos = file.token_id("bos")
@@ -111,13 +111,13 @@ class OpenVinoRuntime:
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
         # The library has one cache for all: it cannot keep tenants apart.
-        self.shares_prefixes = load.prefix_cache == "shared"
+        self.shares_prefixes = options.prefix_cache == "shared"
         scheduler.enable_prefix_caching = self.shares_prefixes
-        scheduler.max_num_batched_tokens = load.batch_tokens
+        scheduler.max_num_batched_tokens = options.batch_tokens
         # One more for the filler.
-        scheduler.max_num_seqs = load.max_running + 1
+        scheduler.max_num_seqs = options.max_running + 1
         # Its own choice would be the machine's cores, not the container's.
-        self.threads = load.threads or physical_cores()
+        self.threads = options.threads or physical_cores()
         # Bound to cores, its threads wait for whatever else runs there while other cores are idle:
         # beside one busy process, a single stream then has half its speed.
         properties = {
@@ -128,7 +128,7 @@ class OpenVinoRuntime:
             "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
         }
         try:
-            with writable(Path(load.path)) as path:
+            with writable(Path(options.path)) as path:
                 self._pipeline = genai.ContinuousBatchingPipeline(
                     str(path), scheduler, "CPU", properties
                 )
@@ -142,7 +142,7 @@ class OpenVinoRuntime:
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._handles: dict[int, Any] = {}
         self._steps = 0
-        self._filler = None if self.shares_prefixes else Filler(load.batch_tokens)
+        self._filler = None if self.shares_prefixes else Filler(options.batch_tokens)
         self._filler_keys = itertools.count(_FIRST_FILLER)
         self._filling: Any = None
         # Without being asked for them, the library gives zeros for log probabilities.
@@ -329,7 +329,7 @@ def _end_tokens(file: gguf.Gguf) -> set[int]:
     return ends | file.ends if isinstance(file, IrModel) else ends
 
 
-def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:
+def _kv_blocks(file: gguf.Gguf, options: RuntimeOptions, context: int) -> tuple[int, int]:
     """How many blocks may be promised, and the bytes of one."""
     heads = file.hyperparameter("attention.head_count")
     kv_heads = file.metadata.get(f"{file.architecture}.attention.head_count_kv", heads)
@@ -339,8 +339,8 @@ def _kv_blocks(file: gguf.Gguf, load: Load, context: int) -> tuple[int, int]:
     )
     layers = file.hyperparameter("block_count")
     block = _BLOCK_TOKENS * layers * kv_heads * 2 * (head + _HEAD_EXTRA_BYTES)
-    wanted = load.max_running * -(-context // _BLOCK_TOKENS)
-    blocks: int = min(kv_budget(load) // block - _SPARE_BLOCKS, wanted)
+    wanted = options.max_running * -(-context // _BLOCK_TOKENS)
+    blocks: int = min(kv_budget(options.kv_cache_mib) // block - _SPARE_BLOCKS, wanted)
     if blocks < 1:
         least = (_SPARE_BLOCKS + 1) * block
         raise CannotLoad(f"kv_cache_mib is too small: {_BLOCK_TOKENS} tokens take {least} bytes")

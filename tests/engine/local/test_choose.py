@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
-from tenuto.engine.local.frames import Load
+from tenuto.engine.local import choose, runtime_kind
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import choose, llamacpp, openvino
-from tenuto.engine.local.runtime.base import INSTALL, CannotLoad, Runtime
+from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
+from tenuto.engine.local.runtimes.llamacpp import runtime as llamacpp
+from tenuto.engine.local.runtimes.openvino import runtime as openvino
 
-LOAD = Load("model.gguf", 1, 1, None, None)
+OPTIONS = RuntimeOptions("model.gguf", 1)
 
 
 READABLE = Gguf({"general.architecture": "llama"}, (Tensor("a", "Q8_0", 0, 34),))
@@ -49,15 +50,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
         broken: frozenset[str] = frozenset(),
         mute: frozenset[str] = frozenset(),
     ) -> None:
-        def library(name: str) -> Callable[[Load, Gguf], object]:
-            def load(load: Load, file: Gguf) -> object:
+        def library(name: str) -> Callable[[RuntimeOptions, Gguf], object]:
+            def load(options: RuntimeOptions, file: Gguf) -> object:
                 if name in broken:
                     raise CannotLoad(f"{name} cannot load this model")
                 return Loaded(name, name not in mute)
 
             return load
 
-        monkeypatch.setattr(choose, "find_spec", lambda name: name if name in libraries else None)
+        monkeypatch.setattr(
+            runtime_kind, "find_spec", lambda name: name if name in libraries else None
+        )
         monkeypatch.setattr(openvino, "OpenVinoRuntime", library("openvino"))
         monkeypatch.setattr(llamacpp, "LlamaCppRuntime", library("llamacpp"))
 
@@ -85,28 +88,28 @@ def test_the_fastest_runtime_that_reads_the_file_loads_it(
     install: Install, installed: set[str], file: Gguf, chosen: str
 ) -> None:
     install(installed)
-    said: tuple[object, ...] = choose.load_runtime(LOAD, file)
+    said: tuple[object, ...] = choose.load_runtime(OPTIONS, file)
     assert said == (Loaded(chosen, tokenises=True), chosen, "")
 
 
 @pytest.mark.parametrize("name", ["openvino", "llamacpp"])
 def test_a_setting_decides_for_one(install: Install, name: str) -> None:
     install(BOTH)
-    said: tuple[object, ...] = choose.load_runtime(replace(LOAD, runtime=name), SPLIT)
+    said: tuple[object, ...] = choose.load_runtime(OPTIONS, SPLIT, name)
     assert said == (Loaded(name, tokenises=True), name, "")
 
 
 def test_llama_cpp_is_not_tried_on_a_folder(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
-        choose.load_runtime(LOAD, FOLDER)
+        choose.load_runtime(OPTIONS, FOLDER)
     with pytest.raises(CannotLoad, match=r"^llama\.cpp reads GGUF files only"):
-        choose.load_runtime(replace(LOAD, runtime="llamacpp"), FOLDER)
+        choose.load_runtime(OPTIONS, FOLDER, "llamacpp")
 
 
 def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
-    said: tuple[object, ...] = choose.load_runtime(LOAD, READABLE)
+    said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
     assert said == (
         Loaded("llamacpp", tokenises=True),
         "llamacpp",
@@ -116,18 +119,18 @@ def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install
 
 def test_a_model_that_cannot_be_tokenised_for_is_refused(install: Install) -> None:
     install(BOTH, mute=frozenset({"openvino"}))
-    said: tuple[object, ...] = choose.load_runtime(LOAD, READABLE)
+    said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
     why = "openvino loads this model, but its tokenizer does not work (RuntimeError)"
     assert said == (Loaded("llamacpp", tokenises=True), "llamacpp", why)
     install(BOTH, mute=frozenset({"openvino", "llamacpp"}))
     with pytest.raises(CannotLoad, match=r"^openvino loads .*; llamacpp loads [^\n]*$"):
-        choose.load_runtime(LOAD, READABLE)
+        choose.load_runtime(OPTIONS, READABLE)
 
 
 def test_where_all_refuse_all_reasons_are_told(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino", "llamacpp"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot .*; llamacpp cannot load this model$"):
-        choose.load_runtime(LOAD, READABLE)
+        choose.load_runtime(OPTIONS, READABLE)
 
 
 def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Install) -> None:
@@ -139,7 +142,7 @@ def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Ins
         if len(tried) == 1:
             raise RuntimeError("could not create\n a primitive")
 
-    runtime, name, note = choose.load_runtime(LOAD, READABLE, probe)
+    runtime, name, note = choose.load_runtime(OPTIONS, READABLE, probe=probe)
     assert (runtime, name) == (tried[1], "llamacpp")
     assert note == "openvino cannot compute with this model here: could not create a primitive"
 
@@ -147,13 +150,13 @@ def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Ins
 def test_the_one_that_is_set_has_no_second(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
-        choose.load_runtime(replace(LOAD, runtime="openvino"), READABLE)
+        choose.load_runtime(OPTIONS, READABLE, "openvino")
 
 
 def test_without_a_runtime_the_error_says_how_to_get_one(install: Install) -> None:
     install(set())
     with pytest.raises(CannotLoad, match=r"pip install '\.\[local\]'$"):
-        choose.load_runtime(LOAD, READABLE)
+        choose.load_runtime(OPTIONS, READABLE)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_runtime_names_the_library_that_is_missing(
         monkeypatch.setitem(sys.modules, name, sys)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(CannotLoad) as refusal:
-        runtime(LOAD, READABLE)  # type: ignore[call-arg]  # the protocol says nothing of making one
+        runtime(OPTIONS, READABLE)  # type: ignore[call-arg]  # the protocol says nothing of making one
     assert str(refusal.value) == (
         f"the embedded engine is not installed ({library} is missing); {INSTALL}"
     )

@@ -18,6 +18,19 @@ Ending: TypeAlias = Literal["end", "length", "broke"]
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """The model that a runtime loads, and the resources that it may use. See `LocalSettings`."""
+
+    path: str
+    max_running: int
+    kv_cache_mib: int | None = None
+    threads: int | None = None
+    context: int | None = None
+    batch_tokens: int = 512
+    prefix_cache: str = "shared"
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A token that was written, with its log probability.
 

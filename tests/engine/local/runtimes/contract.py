@@ -13,12 +13,10 @@ from typing import TypeVar
 import pytest
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local import gguf, model_file
+from tenuto.engine.local import gguf, machine, model_file
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.frames import Load
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.runtime import machine
-from tenuto.engine.local.runtime.base import CannotLoad, Delta, Runtime, Written
+from tenuto.engine.local.runtime import CannotLoad, Delta, Runtime, RuntimeOptions, Written
 from tests.conftest import PATIENCE_S
 
 R = TypeVar("R", bound=Runtime)
@@ -28,11 +26,13 @@ GREEDY = Sampling(0.0, None, None, seed=1)
 TEXT = "\n\nHuman: Tell me a story about a fox who lost a red hat.\n\nAssistant:"
 
 
-def load(model: Path | None = None, kv_cache_mib: int | None = None, max_running: int = 8) -> Load:
-    return Load(str(model or built_in_model()), max_running, 8, kv_cache_mib, threads=1)
+def load(
+    model: Path | None = None, kv_cache_mib: int | None = None, max_running: int = 8
+) -> RuntimeOptions:
+    return RuntimeOptions(str(model or built_in_model()), max_running, kv_cache_mib, threads=1)
 
 
-def made(kind: Callable[[Load, Gguf], R], wanted: Load) -> R:
+def made(kind: Callable[[RuntimeOptions, Gguf], R], wanted: RuntimeOptions) -> R:
     """Loads a model with a runtime."""
     return kind(wanted, model_file.read(Path(wanted.path)))
 
@@ -93,7 +93,7 @@ class RuntimeContract:
     """Tests that any runtime passes. Subclasses give a way to make one."""
 
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -208,7 +208,7 @@ class RuntimeContract:
         self, runtime: Runtime
     ) -> None:
         assert runtime.threads == 1
-        assert 0 < runtime.kv_bytes <= machine.kv_budget(load())
+        assert 0 < runtime.kv_bytes <= machine.kv_budget(load().kv_cache_mib)
 
     def test_a_cancelled_job_writes_no_more_and_the_others_go_on(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime
-from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
-from tests.engine.local.runtime.contract import (
+from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions
+from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
+from tests.engine.local.runtimes.contract import (
     ANY,
     GREEDY,
     TEXT,
@@ -33,7 +32,7 @@ Folders = Callable[[str], Path]
 
 class TestOpenVinoKeepsTheContract(RuntimeContract):
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         return made(OpenVinoRuntime, wanted)
 
     def test_a_running_job_writes_at_every_step(self, endless: Runtime) -> None:
@@ -43,7 +42,7 @@ class TestOpenVinoKeepsTheContract(RuntimeContract):
 
 class TestOpenVinoWithFillersKeepsTheContract(TestOpenVinoKeepsTheContract):
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         return made(OpenVinoRuntime, replace(wanted, prefix_cache="per_key"))
 
 
@@ -62,7 +61,7 @@ class TestOpenVinosOwnFormatKeepsTheContract(TestOpenVinoKeepsTheContract):
         cls.folders = staticmethod(folders)
 
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         return made(OpenVinoRuntime, replace(wanted, path=str(cls.folders(wanted.path))))
 
 
@@ -136,8 +135,8 @@ def test_memory_does_not_grow_with_every_new_size_of_batch() -> None:
     program = """
 import random
 from pathlib import Path
-from tests.engine.local.runtime.contract import GREEDY, load, made, run
-from tenuto.engine.local.runtime.openvino import OpenVinoRuntime
+from tests.engine.local.runtimes.contract import GREEDY, load, made, run
+from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
 
 def rss_mib():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.engine.local.ir import TOKENIZER
-from tenuto.engine.local.runtime import openvino_library
-from tenuto.engine.local.runtime.temporary import temporary_folder
+from tenuto.engine.local.runtimes.openvino import library as openvino_library
+from tenuto.engine.local.runtimes.openvino.temporary import temporary_folder
 
 # More tokens than any text has.
 _NO_LIMIT: Final = 2**31 - 1

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.runtime import temporary
-from tenuto.engine.local.runtime.openvino_tokenizer import OpenVinoTokenizer
-from tenuto.engine.local.runtime.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino import temporary
+from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
 from tests.model_folders import as_folder
 
 genai = pytest.importorskip("openvino_genai")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenuto.engine.local.runtime.slots import Slots
+from tenuto.engine.local.runtimes.llamacpp.slots import Slots
 
 
 def test_a_tenant_gets_the_own_slot_that_begins_most_like_its_prompt() -> None:

@@ -10,17 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local.frames import Load
-
 _CPUS: Final = Path("/sys/devices/system/cpu")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 
 
-def kv_budget(load: Load) -> int:
-    """The most bytes that the KV cache may take: what the parent says, or a quarter of memory."""
-    if load.kv_cache_mib is not None:
-        return load.kv_cache_mib * 1024 * 1024
+def kv_budget(kv_cache_mib: int | None) -> int:
+    """Return the most bytes that the KV cache may take: as set, or a quarter of the memory."""
+    if kv_cache_mib is not None:
+        return kv_cache_mib * 1024 * 1024
     return memory_bytes() // 4
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
-from tenuto.engine.local.runtime.base import CannotLoad
+from tenuto.engine.local.runtime import CannotLoad
 
 _ANSWER_S: Final = 60.0
 

@@ -13,11 +13,10 @@ import pytest
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.engine import built_in_model
-from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime.base import CannotLoad, Runtime, TextRefused
-from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
+from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, TextRefused
+from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.conftest import PATIENCE_S
-from tests.engine.local.runtime.contract import (
+from tests.engine.local.runtimes.contract import (
     ANY,
     TEXT,
     RuntimeContract,
@@ -35,7 +34,7 @@ class TestLlamaCppKeepsTheContract(RuntimeContract):
     """With a slot for each completion."""
 
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         runtime = made(LlamaCppRuntime, wanted)
         assert runtime.kv_blocks == wanted.max_running
         return runtime
@@ -45,7 +44,7 @@ class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
     """With cells for about two contexts, which eight slots share."""
 
     @classmethod
-    def make(cls, wanted: Load) -> Runtime:
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
         runtime = made(LlamaCppRuntime, replace(wanted, kv_cache_mib=pool_mib()))
         if wanted.context is None:
             assert runtime.kv_blocks > wanted.max_running
@@ -56,8 +55,8 @@ class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
 TOKENISE = """
 import sys
 from pathlib import Path
-from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime
-from tests.engine.local.runtime.contract import load, made
+from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
+from tests.engine.local.runtimes.contract import load, made
 runtime = made(LlamaCppRuntime, load(Path(sys.argv[1]), 4, 1))
 print(*(len(runtime.encode(text * 60_000)) for text in ("Z", "\u4e2d", "!")))
 """
@@ -154,8 +153,8 @@ def test_a_model_of_an_unknown_kind_is_refused_with_the_librarys_reason(tmp_path
 
 def test_its_port_is_on_loopback_and_says_nothing_without_the_key() -> None:
     script = (
-        "import sys; from tests.engine.local.runtime.contract import load, made;"
-        "from tenuto.engine.local.runtime.llamacpp import LlamaCppRuntime;"
+        "import sys; from tests.engine.local.runtimes.contract import load, made;"
+        "from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime;"
         "runtime = made(LlamaCppRuntime, load());"
         "print(runtime._server._server.listening_address, runtime._server._prefix, flush=True);"
         "sys.stdin.read()"

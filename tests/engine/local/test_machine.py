@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.local.frames import Load
-from tenuto.engine.local.runtime import machine
+from tenuto.engine.local import machine
 
 
 def test_the_kv_budget_is_what_the_parent_says() -> None:
-    assert machine.kv_budget(Load("", 1, 1, 3, None)) == 3 * 1024 * 1024
+    assert machine.kv_budget(3) == 3 * 1024 * 1024
 
 
 def test_the_kv_budget_is_part_of_memory_by_default() -> None:
-    assert machine.kv_budget(Load("", 1, 1, None, None)) > 64 * 1024 * 1024
+    assert machine.kv_budget(None) > 64 * 1024 * 1024
 
 
 GIB = 2**30
@@ -42,7 +41,7 @@ def test_the_least_limit_on_memory_counts(
     whole = machine.memory_bytes()
     in_cgroup(monkeypatch, tmp_path, "/a/b", limits)
     assert machine.memory_bytes() == (memory or whole)
-    assert machine.kv_budget(Load("", 1, 1, None, None)) == (memory or whole) // 4
+    assert machine.kv_budget(None) == (memory or whole) // 4
 
 
 def in_cgroup(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.local.runtime.filler import Filler
+from tenuto.engine.local.runtimes.openvino.filler import Filler
 
 JOBS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 900), st.integers(1, 5)), min_size=1)
 

@@ -1,1 +1,0 @@
-"""The libraries that compute, behind one protocol."""

@@ -1,0 +1,20 @@
+"""llama.cpp, through xllamacpp: reads every GGUF file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.runtime import Runtime, RuntimeOptions
+from tenuto.engine.local.runtime_kind import RuntimeKind
+
+
+def _load(options: RuntimeOptions, file: Gguf) -> Runtime:
+    from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
+
+    return LlamaCppRuntime(options, file)
+
+
+RUNTIME: Final = RuntimeKind(
+    title="llama.cpp", library="xllamacpp", rank=20, formats=frozenset({"gguf"}), load=_load
+)
