@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -114,12 +115,19 @@ def record(commands: tuple[str, ...]) -> tuple[Screen, float]:
 
 def _run(command: str, screen: Screen, now: float) -> float:
     screen.write("\r\n", now)
-    child, terminal = pty.fork()
-    if child == 0:
-        size = {"COLUMNS": str(_COLUMNS), "LINES": str(_ROWS)}
-        folder = str(Path(sys.executable).parent)
-        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-        os.execvpe("sh", ["sh", "-c", command], os.environ | size | {"PATH": path})  # noqa: S606, S607
+    terminal, end = pty.openpty()
+    size = {"COLUMNS": str(_COLUMNS), "LINES": str(_ROWS)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    program = subprocess.Popen(  # noqa: S602
+        command,
+        shell=True,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        env=os.environ | size | {"PATH": path},
+        start_new_session=True,
+    )
+    os.close(end)
     last = time.monotonic()
     while True:
         try:
@@ -131,9 +139,8 @@ def _run(command: str, screen: Screen, now: float) -> float:
         now += min(time.monotonic() - last, _SILENCE_S)
         last = time.monotonic()
         screen.write(printed.decode(errors="replace"), now)
-    _, status = os.waitpid(child, 0)
     os.close(terminal)
-    if status:
+    if program.wait():
         raise SystemExit(f"{command}: failed")
     return now + min(time.monotonic() - last, _SILENCE_S)
 
