@@ -18,8 +18,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from tenuto.settings import Settings, SettingsError, load
-from tenuto.settings_tree import settings_of
-from tenuto.settings_upstreams import KINDS, RouteSettings
+from tenuto.settings.tree import settings_of
+from tenuto.settings.upstreams import KINDS, RouteSettings
 
 _SECRET = "sk-planted-0123456789abcdef"
 _SECONDS = 2.0

@@ -27,7 +27,7 @@ from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.server.app import create_app
 from tenuto.settings import EngineSettings, Settings
-from tenuto.settings_upstreams import RouteSettings, Upstream
+from tenuto.settings.upstreams import RouteSettings, Upstream
 from tests.engine.upstream.callers import seen
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Transcript
 

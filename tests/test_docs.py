@@ -16,7 +16,7 @@ from tenuto import AI_PROMPT, HUMAN_PROMPT, Client
 from tenuto.engine.registry import create
 from tenuto.server.openapi import document
 from tenuto.settings import Settings, load
-from tenuto.settings_upstreams import KINDS, RouteSettings
+from tenuto.settings.upstreams import KINDS, RouteSettings
 from tenuto.wire.completions.request import parse_request
 from tenuto.wire.completions.versions import spoken_versions
 from tenuto.wire.errors import types_by_status

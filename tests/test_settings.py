@@ -8,7 +8,7 @@ import pytest
 from tenuto.cli.main import main
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.settings import Settings, SettingsError, load, models_folder
-from tenuto.settings_upstreams import RouteSettings
+from tenuto.settings.upstreams import RouteSettings
 
 
 def write(folder: Path, text: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenuto.settings_client import client_environment, origin_of
+from tenuto.settings.client import client_environment, origin_of
 
 KEYS = {"TENUTO_API_KEY": "ours", "ANTHROPIC_API_KEY": "theirs"}
 THEIR_URL = "https://api.anthropic.com"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tenuto.settings import Settings, SettingsError, load, load_with_origins, models_folder
-from tenuto.settings_file import read_toml
-from tenuto.settings_tree import is_list, settings_of
+from tenuto.settings.file import read_toml
+from tenuto.settings.tree import is_list, settings_of
 
 HASH = f"sha256:{0:064x}"
 VARIABLES = [

@@ -10,7 +10,7 @@ import pytest
 from tenuto.cli.main import main
 from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.settings import SettingsError, load
-from tenuto.settings_upstreams import api_root
+from tenuto.settings.upstreams import api_root
 
 
 def write(folder: Path, *lines: str, kind: str = "openai") -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.settings_upstreams import without_password
+from tenuto.settings.upstreams import without_password
 
 
 @pytest.fixture(autouse=True)

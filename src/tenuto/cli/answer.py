@@ -20,7 +20,7 @@ from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.settings import EngineSettings
-from tenuto.settings_upstreams import without_password
+from tenuto.settings.upstreams import without_password
 from tenuto.wire.errors import refusal_of, status_of
 from tenuto.wire.ids import completion_id
 

@@ -22,7 +22,7 @@ from tenuto.cli import output
 from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
-from tenuto.settings_upstreams import without_password
+from tenuto.settings.upstreams import without_password
 from tenuto.version import __version__
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def bench(
     """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.bench.load import Generator, Level, Load
     from tenuto.client.transports import AsyncEnvironmentTransport, unlimited
-    from tenuto.settings_client import client_environment
+    from tenuto.settings.client import client_environment
 
     levels = _concurrencies(concurrency)
     if requests is not None and duration is not None:

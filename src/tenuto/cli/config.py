@@ -13,8 +13,8 @@ import typer
 
 from tenuto.cli import output
 from tenuto.settings import Loaded, load_with_origins
-from tenuto.settings_tree import Keys, Origins
-from tenuto.settings_upstreams import without_password
+from tenuto.settings.tree import Keys, Origins
+from tenuto.settings.upstreams import without_password
 
 _HIDDEN = "(hidden)"
 

@@ -20,7 +20,7 @@ from tenuto.client.given import NotGiven, Omit, not_given
 from tenuto.client.headers import check_name, check_value
 from tenuto.client.types import TimeoutSpec
 from tenuto.core.prompt import ASSISTANT, HUMAN
-from tenuto.settings_client import ClientEnvironment, Credentials
+from tenuto.settings.client import ClientEnvironment, Credentials
 from tenuto.version import __version__
 from tenuto.wire.names import retired_on
 

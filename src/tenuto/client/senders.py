@@ -31,7 +31,7 @@ from tenuto.client.responses import (
 )
 from tenuto.client.transports import AsyncEnvironmentTransport, EnvironmentTransport
 from tenuto.client.types import TimeoutSpec
-from tenuto.settings_client import client_environment
+from tenuto.settings.client import client_environment
 
 T = TypeVar("T")
 

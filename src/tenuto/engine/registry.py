@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
-from tenuto.settings_upstreams import (
+from tenuto.settings.upstreams import (
     LocalUpstream,
     Upstream,
     api_root,

@@ -15,7 +15,7 @@ from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.server.app import create_app
 from tenuto.settings import EngineSettings, Settings
-from tenuto.settings_upstreams import RouteSettings, Upstream
+from tenuto.settings.upstreams import RouteSettings, Upstream
 
 HI = "\n\nHuman: Hi\n\nAssistant:"
 

@@ -18,7 +18,7 @@ from tenuto.engine.upstream.decoding import NotReadable, decoder_for
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.proxies import proxy_for
-from tenuto.settings_upstreams import RouteSettings
+from tenuto.settings.upstreams import RouteSettings
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import caller_of
 from tests.engine.upstream.scripted import RESET, ScriptedServer, Step, scripted_server, whole

@@ -11,7 +11,7 @@ import pytest
 
 from tenuto.engine.upstream import routing
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
-from tenuto.settings_upstreams import RouteSettings
+from tenuto.settings.upstreams import RouteSettings
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import Caller, Seen, caller_of
 from tests.engine.upstream.scripted import (

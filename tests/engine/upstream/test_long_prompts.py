@@ -12,7 +12,7 @@ from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.request import Steps
-from tenuto.settings_upstreams import Upstream
+from tenuto.settings.upstreams import Upstream
 from tenuto.slices import finish
 from tenuto.wire.long_json import json_steps
 from tests.engine.upstream import claude, test_completions, test_openai

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from tenuto.settings_variables import present
+from tenuto.settings.variables import present
 
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
 

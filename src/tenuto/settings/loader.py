@@ -1,0 +1,218 @@
+"""The settings, one frozen tree, and where they come from.
+
+    built-in defaults  <  tenuto.toml  <  environment  <  command line
+
+A key of the file is the name of an attribute in the section of its class; the variable in the
+environment is `TENUTO_`, section and key, joined with underscores and in capitals: `port` of
+`[server]` is `TENUTO_SERVER_PORT`. The environment and the file are read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tenuto.settings import tree, variables
+from tenuto.settings.api import ApiSettings
+from tenuto.settings.engine import EngineSettings, with_upstreams
+from tenuto.settings.file import SettingsError, read_toml
+from tenuto.settings.limits import LimitSettings
+from tenuto.settings.log import LogSettings
+from tenuto.settings.models import ModelSettings
+from tenuto.settings.server import ServerSettings, check_api_keys, check_proxies, with_bare_host
+from tenuto.settings.tree import Keys, named
+from tenuto.settings.upstreams import KINDS, RouteSettings
+
+DEFAULT_FILE = Path("tenuto.toml")
+
+CLIENT_VARIABLES = frozenset(
+    {"TENUTO_API_KEY", "TENUTO_AUTH_TOKEN", "TENUTO_BASE_URL", "TENUTO_CUSTOM_HEADERS"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where they come from.
+
+    Attributes:
+        settings: The effective settings, before the command line.
+        file: The file that was read. None: there is none.
+        origins: The file or the variable of each setting that is not a default.
+        ignored: Variables of Kubernetes or Docker that have the name of a setting, or that are
+            not part of a whole set.
+    """
+
+    settings: Settings
+    file: Path | None
+    origins: tree.Origins
+    ignored: tuple[str, ...]
+
+
+def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the effective settings, before the command line.
+
+    Args:
+        file: A TOML file that must exist; None for `tenuto.toml` in this folder, if it is there.
+        environment: Where `TENUTO_…` variables are looked up. An empty one counts as not set.
+
+    Raises:
+        SettingsError: A key or a variable is unknown, or a value is wrong.
+    """
+    return load_with_origins(file, environment).settings
+
+
+def load_with_origins(
+    file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> Loaded:
+    """Return the effective settings, and where each comes from. See `load`.
+
+    Raises:
+        SettingsError: See `load`. It lists every mistake.
+    """
+    path = file or (DEFAULT_FILE if os.path.lexists(DEFAULT_FILE) else None)
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    origins: dict[Keys, str] = {}
+    if path is not None:
+        values = read_toml(path, check_owner=file is None)
+        lines = tree.take_unknown(Settings, values) + _take_wrong_upstreams(values)
+        mistakes += [f"{path}: {line}" for line in lines]
+        origins |= dict.fromkeys(_set(values), str(path))
+        _count_from(path.parent, values, mistakes)
+    ignored = _add_variables(values, environment, origins, mistakes)
+    check_api_keys(values, origins, path, mistakes)
+
+    upstreams = values.get("engine", {}).get("upstreams", {})
+    for name in list(upstreams):
+        above = ("engine", "upstreams", name)
+        made, wrongs = tree.validated(KINDS[upstreams[name]["kind"]], upstreams[name], above)
+        upstreams[name] = made
+        mistakes += [f"{path}: {named(keys)}: {wrong}" for keys, wrong in wrongs.items()]
+        if made is None:
+            del upstreams[name]
+    settings, wrongs = tree.validated(Settings, values)
+    for keys, wrong in wrongs.items():
+        source = origins.get(keys) or next(
+            (origin for above, origin in origins.items() if above[: len(keys)] == keys), path
+        )
+        mistakes.append(f"{source}: {named(keys)}: {wrong}")
+    if mistakes or settings is None:
+        raise SettingsError(*mistakes)
+    settings = replace(settings, server=with_bare_host(settings.server, origins))
+    check_proxies(settings.server, origins)
+    try:
+        settings = replace(settings, engine=with_upstreams(settings.engine, environment))
+    except SettingsError as error:
+        source = origins.get(("engine", "name"), path)
+        raise SettingsError(*(f"{source}: {line}" for line in error.mistakes)) from None
+    return Loaded(settings, path, origins, ignored)
+
+
+def _set(values: Mapping[str, Any]) -> list[Keys]:
+    """Return the settings that a file sets."""
+    found = []
+    for keys, _ in tree.settings_of(Settings):
+        section: Any = values
+        for key in keys[:-1]:
+            section = section.get(key, {})
+        if keys[-1] in section:
+            found.append(keys)
+    return found
+
+
+def _add_variables(
+    values: dict[str, Any],
+    environment: Mapping[str, str],
+    origins: dict[Keys, str],
+    mistakes: list[str],
+) -> tuple[str, ...]:
+    """Let the environment win over a file. Return the variables that are ignored."""
+    names = {
+        "TENUTO_" + "_".join(keys).upper(): (keys, kind)
+        for keys, kind in tree.settings_of(Settings)
+        if keys not in (("engine", "upstreams"), ("engine", "routes"))
+    }
+    mistakes += variables.unknown(environment, names.keys() | CLIENT_VARIABLES)
+    ignored = []
+    for name, (keys, kind) in names.items():
+        text = variables.present(environment, name)
+        if text is None:
+            continue
+        if variables.is_foreign(name, environment):
+            ignored.append(name)
+            continue
+        value: Any = text
+        if tree.is_list(kind):
+            value = [item.strip() for item in text.split(",") if item.strip()]
+            if not value:
+                mistakes.append(f"{name}: {named(keys)}: there are only commas in it")
+                continue
+        section = values
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+        section[keys[-1]] = value
+        origins[keys] = name
+    return (*ignored, *variables.incomplete(environment))
+
+
+def _count_from(folder: Path, values: Mapping[str, Any], mistakes: list[str]) -> None:
+    """Let the paths of a file count from the file's folder."""
+    local, models = values.get("engine", {}).get("local", {}), values.get("models", {})
+    for section, key in ((local, "model"), (models, "folder")):
+        text = section.get(key)
+        # Anything else is refused later, and by its name.
+        if not isinstance(text, str) or not text.strip() or "\0" in text:
+            continue
+        try:
+            path = folder / Path(text).expanduser()
+        except RuntimeError:
+            mistakes.append(f"{folder / DEFAULT_FILE.name}: {key}: {text.split('/')[0]} is unknown")
+            continue
+        if key == "folder" or _is_path(path, text):
+            section[key] = path
+
+
+def _is_path(path: Path, model: str) -> bool:
+    """Return whether a model in a settings file is a path, and not a name."""
+    return os.path.exists(path) or (model.endswith(".gguf") and ":" not in model)  # noqa: PTH110
+
+
+def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
+    """Remove what is wrong with the parts of `[engine]` that come in any number."""
+    engine = values.get("engine", {})
+    mistakes = []
+    upstreams, routes = engine.get("upstreams", {}), engine.get("routes", [])
+    if not isinstance(upstreams, dict) or not all(isinstance(v, dict) for v in upstreams.values()):
+        del engine["upstreams"]
+        mistakes.append("write a section [engine.upstreams.NAME] for each upstream")
+        upstreams = {}
+    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+        del engine["routes"]
+        mistakes.append("write a section [[engine.routes]] for each route")
+        routes = []
+    for name in list(upstreams):
+        kind = upstreams[name].get("kind")
+        where = f"engine.upstreams.{name[:100]}"
+        if not isinstance(kind, str) or kind not in KINDS:
+            del upstreams[name]
+            mistakes.append(f"[{where}] kind: there are: {', '.join(KINDS)}")
+        else:
+            mistakes += tree.take_unknown(KINDS[kind], upstreams[name], where)
+    for route in routes:
+        mistakes += tree.take_unknown(RouteSettings, route, "engine.routes")
+    return mistakes
