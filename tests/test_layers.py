@@ -103,7 +103,7 @@ TABLE: Mapping[str, May] = {
     "bench.load": may("bench", "wire", libraries="httpx2"),
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "stream"),
-    "service": may("engine.base", "stream", "wire"),
+    "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
     "operations": may(),
     "server": may(
         *("engine.base", "engine.registry", "interruption", "operations", "prompt", "server"),
@@ -116,7 +116,7 @@ TABLE: Mapping[str, May] = {
     ),
     # The one door from the client to a server: in memory, for a client with an engine.
     "client.embedded": may(
-        *("client", "engine.base", "engine.registry", "server.app", "settings", "wire"),
+        *("client", "engine.base", "models.errors", "server.app", "service", "settings", "wire"),
         libraries="httpx2",
     ),
     "client.engines": may("engine.registry", "models", "settings"),

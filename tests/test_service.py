@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,13 @@ from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import Kind
 from tenuto.core.request import Request
 from tenuto.engine.echo import EchoEngine
+from tenuto.models.errors import ModelUnavailable
+from tenuto.models.folder import ModelFolder
+from tenuto.models.names import Reference
 from tenuto.prompt.turns import parse_prompt
-from tenuto.service import Completions
+from tenuto.service import Completions, open_engine
+from tenuto.settings import EngineSettings, LocalSettings, ModelSettings, Settings
+from tenuto.settings.upstreams import LocalUpstream
 from tenuto.stream.meter import Meter
 from tests.refusals import refused
 
@@ -76,3 +82,46 @@ def test_strict_models_refuses_unknown_names(model: str, kind: Kind) -> None:
     Completions(EchoEngine()).check(job)
     for name in ("echo", "claude-2.1"):
         Completions(EchoEngine(), strict_models=True).check(Job(JOB.prompt, 9, model=name))
+
+
+def settings_of(model: str, folder: Path, **engine: object) -> Settings:
+    local = LocalSettings(model=model)
+    return Settings(
+        engine=EngineSettings(local=local, **engine),  # type: ignore[arg-type]
+        models=ModelSettings(folder=folder),
+    )
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [{"name": "local"}, {"name": "routes", "upstreams": {"here": LocalUpstream()}}],
+    ids=["local", "routes"],
+)
+def test_a_model_of_the_hub_is_downloaded_by_the_callback(
+    engine: dict[str, object], tmp_path: Path, capital_model: Path
+) -> None:
+    asked = []
+
+    def download(reference: Reference, folder: ModelFolder) -> Path:
+        asked.append((reference.repo, folder.root))
+        return capital_model
+
+    open_engine(settings_of("hf:org/capital", tmp_path, **engine), download)
+    assert asked == [("org/capital", tmp_path)]
+
+
+def no_download(reference: Reference, folder: ModelFolder) -> Path:
+    raise AssertionError(f"{reference} is downloaded into {folder}")
+
+
+def test_a_path_needs_no_download_and_an_unknown_name_is_unavailable(
+    tmp_path: Path, capital_model: Path
+) -> None:
+    open_engine(settings_of(str(capital_model), tmp_path), no_download)
+    with pytest.raises(ModelUnavailable, match=r"^org/none: there is no such file"):
+        open_engine(settings_of("org/none", tmp_path), no_download)
+
+
+def test_an_engine_without_models_resolves_none(tmp_path: Path) -> None:
+    engine = open_engine(settings_of("org/none", tmp_path, name="echo"), no_download)
+    assert isinstance(engine, EchoEngine)

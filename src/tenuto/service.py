@@ -5,20 +5,70 @@ The server, the command line and the client with an embedded engine all use it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.job import Accepted, Job
 from tenuto.core.long_text import LongText
 from tenuto.core.refusal import Kind, Refusal, invalid, unsupported
 from tenuto.core.request import Request
+from tenuto.engine import registry
 from tenuto.engine.base import Engine
+from tenuto.settings import EngineSettings, ModelSettings, Settings, models_folder
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
 from tenuto.wire.errors import excerpt
 from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
+
+if TYPE_CHECKING:
+    from tenuto.models.folder import ModelFolder
+    from tenuto.models.names import Reference
+
+Download: TypeAlias = "Callable[[Reference, ModelFolder], Path]"
+"""Downloads a model into the folder, and returns its file. Raises `ModelUnavailable`."""
+
+
+def open_engine(settings: Settings, download: Download) -> Engine:
+    """Return the engine of the settings, not started yet.
+
+    Args:
+        settings: All settings. The model may be a path, the name of a downloaded model, or a
+            reference to the hub.
+        download: Called for a reference whose model is not in the folder.
+
+    Raises:
+        ModelUnavailable: The model does not exist, or its download failed.
+        ModelError: See `tenuto.engine.registry.create`.
+        ValueError: The settings name an unknown engine.
+    """
+    engine = settings.engine
+    model = engine.local.model
+    if model is not None and _runs_models(engine):
+        local = replace(engine.local, model=_model_file(model, settings.models, download))
+        engine = replace(engine, local=local)
+    return registry.create(engine)
+
+
+def _runs_models(engine: EngineSettings) -> bool:
+    """Return whether the embedded engine answers, to all requests or to some."""
+    upstreams = engine.upstreams.values()
+    return engine.name == "local" or any(one.kind == "local" for one in upstreams)
+
+
+def _model_file(model: str | Path, settings: ModelSettings, download: Download) -> Path:
+    # Imported late because the built-in model needs none of it.
+    from tenuto.models.folder import ModelFolder
+    from tenuto.models.resolve import existing, resolve
+
+    if (path := existing(model)) is not None:
+        return path
+    # After that, because a path works without a home folder.
+    folder = ModelFolder(models_folder(settings))
+    return resolve(model, folder, lambda reference: download(reference, folder))
 
 
 class Running:

@@ -141,10 +141,10 @@ class SlowEngine(echo.EchoEngine):
 def test_closing_does_not_wait_for_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     loading = threading.Event()
 
-    def make(_: object) -> Engine:
+    def make(*_: object) -> Engine:
         return SlowEngine(loading)
 
-    monkeypatch.setattr("tenuto.client.embedded.create", make)
+    monkeypatch.setattr("tenuto.client.embedded.open_engine", make)
     client = Client(engine="echo")
     errors: list[BaseException] = []
 

@@ -16,10 +16,9 @@ from tenuto.cli.failure import Failure
 from tenuto.core.events import Text
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.core.request import Request
-from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
-from tenuto.settings import EngineSettings
+from tenuto.settings import Settings
 from tenuto.settings.upstreams import without_password
 from tenuto.wire.errors import refusal_of, status_of
 from tenuto.wire.ids import completion_id
@@ -60,7 +59,7 @@ class _Text:
 
 
 def ask_engine(
-    settings: EngineSettings,
+    settings: Settings,
     fields: Mapping[str, object],
     answer: Answer,
     *,
@@ -70,17 +69,21 @@ def ask_engine(
     """Completes on the embedded engine, which is started for it and ended after it.
 
     Args:
-        settings: The engine's.
+        settings: All settings.
         fields: The request's, not checked yet.
         answer: How to print what comes.
         raw: Whether to complete the prompt as it is, without turns.
         seed: See `Job`.
 
     Raises:
-        Failure: The model cannot be loaded, a field or the prompt is wrong, or the engine broke.
+        Failure: The model is missing or damaged, a field or the prompt is wrong, or the engine
+            broke.
     """
+    # Imported here because a server's answer needs none of it.
+    from tenuto.cli.fetch import engine_of
+
     try:
-        engine = registry.create(settings)
+        engine = engine_of(settings)
         asyncio.run(_on_engine(engine, fields, answer, raw=raw, seed=seed))
     except Refusal as error:
         wrong_use = isinstance(error, ModelError) or _is_callers_fault(error)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.assembly import with_model, with_model_file
-from tenuto.cli.config import ConfigOption, read_settings
+from tenuto.cli.config import ConfigOption, read_settings, with_model
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
 from tenuto.cli.stdin import decoded, read_text
@@ -150,8 +149,8 @@ def complete(
     if base_url:
         ask_server(base_url, fields, answer, seed=seed)
     else:
-        settings = with_model_file(settings if by_name else with_model(settings, model))
-        ask_engine(settings.engine, fields, answer, raw=raw, seed=seed)
+        settings = settings if by_name else with_model(settings, model)
+        ask_engine(settings, fields, answer, raw=raw, seed=seed)
 
 
 def _checked_system(system: str) -> str:

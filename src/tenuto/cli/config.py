@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tenuto.cli import output
-from tenuto.settings import Loaded, load_with_origins
+from tenuto.settings import Loaded, Settings, load_with_origins
 from tenuto.settings.tree import Keys, Origins
 from tenuto.settings.upstreams import without_password
 
@@ -34,6 +34,15 @@ def read_settings(file: Path | None) -> Loaded:
         SettingsError: See `load`. `main` prints it.
     """
     return load_with_origins(file)
+
+
+def with_model(settings: Settings, model: str | None) -> Settings:
+    """Return the settings with the model of an option, if it was given."""
+    if model is None:
+        return settings
+    engine = settings.engine
+    local = dataclasses.replace(engine.local, model=model)
+    return dataclasses.replace(settings, engine=dataclasses.replace(engine, local=local))
 
 
 def warn_of_ignored(loaded: Loaded) -> None:

@@ -1,32 +1,33 @@
-"""Downloads models for the commands, with a progress bar where someone is watching."""
+"""Open engines and download models for the commands, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tenuto.cli import output
 from tenuto.cli.failure import Failure
+from tenuto.engine.base import Engine
 from tenuto.models.errors import ModelUnavailable, size_text
-from tenuto.models.folder import ModelFolder
-from tenuto.models.names import Reference
-from tenuto.models.resolve import existing, resolve
-from tenuto.settings import ModelSettings, models_folder
+from tenuto.service import open_engine
+from tenuto.settings import Settings
+
+if TYPE_CHECKING:
+    from tenuto.models.folder import ModelFolder
+    from tenuto.models.names import Reference
 
 
-def model_file(model: str | Path, settings: ModelSettings) -> Path:
-    """The file of the model that an option or a setting names. It is downloaded if need be.
+def engine_of(settings: Settings) -> Engine:
+    """Return the engine of the settings, not started yet. Download its model if need be.
 
     Raises:
-        Failure: There is none, or it cannot be downloaded.
+        Failure: The model does not exist, or its download failed.
+        ModelError: See `open_engine`.
     """
     with explained():
-        if (path := existing(model)) is not None:
-            return path
-        # Not above: where there is no home, a path still works.
-        folder = ModelFolder(models_folder(settings))
-        return resolve(model, folder, lambda reference: fetch(reference, folder))
+        return open_engine(settings, fetch)
 
 
 def fetch(reference: Reference, folder: ModelFolder) -> Path:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.assembly import with_model, with_model_file
-from tenuto.cli.config import ConfigOption, read_settings, warn_of_ignored
+from tenuto.cli.config import ConfigOption, read_settings, warn_of_ignored, with_model
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
 from tenuto.settings import Settings, SettingsError, bare_host
@@ -57,8 +56,8 @@ def serve(
     """
     import asyncio
 
+    from tenuto.cli.fetch import engine_of
     from tenuto.core.refusal import ModelError
-    from tenuto.engine.registry import create
     from tenuto.server.log import logging_to_stderr
     from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop
     from tenuto.server.serve import serve as run_server
@@ -66,8 +65,7 @@ def serve(
     try:
         loaded = read_settings(config)
         settings = _with_options(with_model(loaded.settings, model), host, port, grace)
-        settings = with_model_file(settings)
-        engine = create(settings.engine)
+        engine = engine_of(settings)
         listener = listen(settings.server, insecure=insecure)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
         address = f"http://{host}:{port}"

@@ -21,10 +21,11 @@ from typing import Any, TypeAlias, TypeVar
 
 import httpx2
 
-from tenuto.client.engines import embedded_settings
+from tenuto.client.engines import download_quietly, embedded_settings
 from tenuto.core.refusal import ModelError, failed
 from tenuto.engine.base import Engine
-from tenuto.engine.registry import create
+from tenuto.models.errors import ModelUnavailable
+from tenuto.service import open_engine
 from tenuto.settings import Settings
 from tenuto.wire.errors import error_body
 
@@ -97,8 +98,8 @@ class EmbeddedServer:
 
     def _created(self) -> Engine:
         try:
-            return create(self._settings.engine)
-        except ModelError as error:
+            return open_engine(self._settings, download_quietly)
+        except (ModelError, ModelUnavailable) as error:
             raise ValueError(f"engine: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""The engine that `Client(engine=...)` names: its settings and its model file.
+"""The settings of `Client(engine=...)`, and the download of its model.
 
 The argument wins over `TENUTO_…` variables, which win over `tenuto.toml`: as for `tenuto serve`,
 whose sections `[engine]`, `[models]`, `[api]` and `[limits]` hold here too. `[server]` and
@@ -14,12 +14,10 @@ from pathlib import Path
 from tenuto.engine.registry import runtime_libraries
 from tenuto.models.choice import choose
 from tenuto.models.download import download
-from tenuto.models.errors import ModelUnavailable
 from tenuto.models.folder import ModelFolder
 from tenuto.models.hub import Repository
 from tenuto.models.names import Reference
-from tenuto.models.resolve import resolve
-from tenuto.settings import EngineSettings, Settings, load_with_origins, models_folder
+from tenuto.settings import EngineSettings, Settings, load_with_origins
 
 # A script that names a large model wants it, however long it takes to load.
 _LOAD_WAIT_S = 3600.0
@@ -32,7 +30,7 @@ def embedded_settings(engine: str) -> Settings:
         engine: `local`, `local:MODEL` or `echo`.
 
     Raises:
-        ValueError: There is no such engine or model, or a setting is wrong.
+        ValueError: There is no such engine, or a setting is wrong.
         ImportError: No library is installed that runs models.
     """
     kind, _, model = engine.partition(":")
@@ -47,8 +45,6 @@ def embedded_settings(engine: str) -> Settings:
         local = replace(local, load_wait_s=_LOAD_WAIT_S)
     if kind == "local":
         _check_installed(local.runtime)
-        if local.model is not None:
-            local = replace(local, model=_model_file(local.model, settings))
         chosen = EngineSettings(name="local", local=local)
     else:
         chosen = EngineSettings(name="echo", local=local)
@@ -65,20 +61,8 @@ def _check_installed(runtime: str) -> None:
         )
 
 
-def _model_file(model: str | Path, settings: Settings) -> Path:
-    """Return the file of a model, by the resolver of the command line."""
-    text = str(model)
-    path = Path(text).expanduser()
-    if path.exists() or isinstance(model, Path):
-        return path  # Needs no folder of models, and no home.
-    try:
-        folder = ModelFolder(models_folder(settings.models))
-        return resolve(model, folder, lambda reference: _download(reference, folder))
-    except ModelUnavailable as error:
-        raise ValueError(f"engine: {error}") from None
-
-
-def _download(reference: Reference, folder: ModelFolder) -> Path:
+def download_quietly(reference: Reference, folder: ModelFolder) -> Path:
+    """Download a model without reporting progress."""
     repository = Repository(reference.repo)
     found = choose(reference, repository.files)
     return download(repository, found, reference.repo, folder, lambda _: None)

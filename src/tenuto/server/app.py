@@ -76,7 +76,7 @@ def create_app(
 
     Args:
         settings: All settings.
-        engine: The engine, not started yet: see `tenuto.engine.registry.create`.
+        engine: The engine, not started yet: see `tenuto.service.open_engine`.
         recorder: Records requests; None for `recorder_of(settings)`.
         shutdown: Ends running answers before the engine is closed; None if that ends them.
         admissions: The limits; None for `admissions_of(settings)`.
