@@ -10,6 +10,7 @@ from tenuto.engine.local import choose, runtime_kind
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
+from tenuto.engine.local.runtime_kind import Format
 from tenuto.engine.local.runtimes.llamacpp import runtime as llamacpp
 from tenuto.engine.local.runtimes.openvino import runtime as openvino
 
@@ -174,3 +175,19 @@ def test_a_runtime_names_the_library_that_is_missing(
     assert str(refusal.value) == (
         f"the embedded engine is not installed ({library} is missing); {INSTALL}"
     )
+
+
+@pytest.mark.parametrize(
+    ("installed", "file_format", "last"),
+    [
+        (BOTH, "gguf", "llamacpp"),
+        ({"openvino_genai"}, "gguf", "openvino"),
+        (BOTH, "ir", "openvino"),
+        ({"xllamacpp"}, "ir", None),
+    ],
+)
+def test_the_last_resort_is_the_least_preferred_that_reads_the_format(
+    install: Install, installed: set[str], file_format: Format, last: str | None
+) -> None:
+    install(installed)
+    assert choose.last_resort(file_format) == last

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
 from tenuto.engine.upstream.patterns import Pattern
@@ -47,6 +46,8 @@ def families() -> tuple[tuple[str, ...], ...]:
 
 @cache
 def _table() -> tuple[tuple[tuple[Pattern, ...], Capabilities], ...]:
+    from importlib import resources  # Late: slow to import, and settings load this module.
+
     file = resources.files("tenuto.engine.upstream").joinpath("capabilities.toml")
     rows: list[dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))["family"]
     return tuple((tuple(map(Pattern, row.pop("models"))), Capabilities(**row)) for row in rows)
