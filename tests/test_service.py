@@ -66,22 +66,20 @@ def test_closing_a_run_closes_the_job(echo: str) -> None:
 
 
 def test_an_extension_that_the_engine_lacks_is_refused_by_name() -> None:
-    job = Job(JOB.prompt, 9, Sampling(logprobs=1))
     with refused(Kind.UNSUPPORTED, "^logprobs: "):
-        Completions(EchoEngine()).check(job)
-    Completions(EchoEngine()).check(Job(JOB.prompt, 9, Sampling(seed=1)))
+        Completions(EchoEngine()).check("any", Sampling(logprobs=1))
+    Completions(EchoEngine()).check("any", Sampling(seed=1))
 
 
 @pytest.mark.parametrize(
     ("model", "kind"), [("no-such-model", Kind.NOT_FOUND), ("claude-sonnet-4-5", Kind.INVALID)]
 )
 def test_strict_models_refuses_unknown_names(model: str, kind: Kind) -> None:
-    job = Job(JOB.prompt, 9, model=model)
     with refused(kind):
-        Completions(EchoEngine(), strict_models=True).check(job)
-    Completions(EchoEngine()).check(job)
+        Completions(EchoEngine(), strict_models=True).check(model, Sampling())
+    Completions(EchoEngine()).check(model, Sampling())
     for name in ("echo", "claude-2.1"):
-        Completions(EchoEngine(), strict_models=True).check(Job(JOB.prompt, 9, model=name))
+        Completions(EchoEngine(), strict_models=True).check(name, Sampling())
 
 
 def settings_of(model: str, folder: Path, **engine: object) -> Settings:

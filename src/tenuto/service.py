@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tenuto.core.events import Ended, Event, Text
-from tenuto.core.job import Accepted, Job
+from tenuto.core.job import Accepted, Sampling
 from tenuto.core.long_text import LongText
 from tenuto.core.refusal import Kind, Refusal, invalid, unsupported
 from tenuto.core.request import Request
@@ -105,16 +105,15 @@ class Completions:
         self._engine = engine
         self._strict_models = strict_models
 
-    def check(self, job: Job) -> None:
-        """Refuse what the engine would not honour.
+    def check(self, model: str, sampling: Sampling) -> None:
+        """Refuse what the engine would not honour. Cheap: no prompt is needed for it.
 
         Raises:
             Refusal: The model is unknown, or the engine lacks an extension.
         """
         capabilities = self._engine.capabilities
         if self._strict_models:
-            check_model(job.model, capabilities.names())
-        sampling = job.sampling
+            check_model(model, capabilities.names())
         for name, value in (("seed", sampling.seed), ("logprobs", sampling.logprobs)):
             if value is not None and name not in capabilities.extensions:
                 raise unsupported(name, "the engine that answers cannot do that. Leave it out.")

@@ -94,6 +94,13 @@ async def test_strict_models_are_those_of_the_list() -> None:
     )
 
 
+async def test_an_unknown_model_is_refused_before_its_prompt_is_read() -> None:
+    async with client_of(EchoEngine(), STRICT) as client:
+        body = {"model": "claude-9", "prompt": "no turns", "max_tokens_to_sample": 1}
+        response = await client.post("/v1/complete", json=body)
+    assert_error(response, 404, "not_found_error", "model: claude-9")
+
+
 @pytest.mark.parametrize("name", ["claude-9", "claude-opus-5-5", "gpt-2", "ü/x"])
 async def test_by_default_any_model_is_accepted(name: str) -> None:
     response = await complete(Settings(), {}, model=name)

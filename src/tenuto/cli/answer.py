@@ -200,7 +200,7 @@ async def _on_engine(
             # Not within the request: a model that takes minutes to load is worth waiting for here.
             model = await engine.ready()
         completions = Completions(engine)
-        completions.check(request.job)
+        completions.check(request.job.model, request.job.sampling)
         async with aclosing(await completions.run(request, Meter())) as running:
             if answer.json:
                 whole = await collect(running.events)
@@ -219,10 +219,10 @@ async def _on_engine(
 
 
 def _request(fields: Mapping[str, object], raw: bool, seed: int | None) -> Request:
-    from tenuto.wire.completions.job import request_of
+    from tenuto.wire.completions.job import request_of, sampling_of
     from tenuto.wire.completions.request import check_request
 
     checked = check_request(fields)
     text = str(checked.prompt)
     prompt = raw_prompt(text) if raw else parse_prompt(text)
-    return request_of(checked, prompt, seed=seed)
+    return request_of(checked, prompt, sampling_of(checked, seed))

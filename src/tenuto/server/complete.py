@@ -36,7 +36,7 @@ from tenuto.stream.collect import collect
 from tenuto.stream.meter import Meter
 from tenuto.wire.completions.extensions import ExtendedRequest, usage_headers
 from tenuto.wire.completions.field_limits import FieldLimits
-from tenuto.wire.completions.job import request_of
+from tenuto.wire.completions.job import request_of, sampling_of
 from tenuto.wire.completions.request import CompletionRequest, check_fields
 from tenuto.wire.completions.response import Completion
 from tenuto.wire.completions.sse import encoder_of
@@ -138,9 +138,9 @@ class CompleteEndpoint:
         channel: Channel,
         meter: Meter,
     ) -> None:
-        prompt = await self._prompt(fields.prompt)
-        request = request_of(fields, prompt, caller)
-        self._completions.check(request.job)
+        sampling = sampling_of(fields)
+        self._completions.check(fields.model, sampling)
+        request = request_of(fields, await self._prompt(fields.prompt), sampling, caller)
         record: RequestRecord = channel.scope["record"]
         async with AsyncExitStack() as leases:
             # A refusal until the job is accepted is raised, and becomes a status.
@@ -153,7 +153,7 @@ class CompleteEndpoint:
             model = accepted.model or self._engine.capabilities.model or fields.model
             record.served_model = model
             send = with_headers(channel.send, self._headers(fields.model, model, accepted))
-            name, top = completion_id(), bool(request.job.sampling.logprobs)
+            name, top = completion_id(), bool(sampling.logprobs)
             if not fields.stream:
                 with self._shutdown.interruptible():
                     whole = await collect(running.events)

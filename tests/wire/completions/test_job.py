@@ -10,7 +10,7 @@ from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import Kind
 from tenuto.prompt.turns import parse_prompt
 from tenuto.wire.completions.extensions import ExtendedRequest
-from tenuto.wire.completions.job import request_of
+from tenuto.wire.completions.job import request_of, sampling_of
 from tenuto.wire.completions.request import CompletionRequest, Metadata
 from tests.refusals import refused
 
@@ -32,7 +32,7 @@ def test_a_job_carries_what_the_request_asks_for() -> None:
     )
 
     caller = Caller("one", "sk-1")
-    job = request_of(request, PROMPT, caller, seed=3).job
+    job = request_of(request, PROMPT, sampling_of(request, 3), caller).job
 
     sampling = Sampling(0.5, 0.9, 5, 3)
     assert job == Job(PROMPT, 7, sampling, "claude-2.1", ("END",), True, "u-1", caller)
@@ -42,7 +42,7 @@ def test_a_job_carries_what_the_request_asks_for() -> None:
 def test_a_job_without_settings_samples_from_everything() -> None:
     request = CompletionRequest(model="claude-2.1", prompt=TEXT, max_tokens_to_sample=7, top_k=0)
 
-    job = request_of(request, PROMPT).job
+    job = request_of(request, PROMPT, sampling_of(request)).job
 
     assert job.sampling == Sampling(1.0, None, None, None)
     assert (job.stop_sequences, job.stream, job.user_id, job.caller) == ((), False, None, ANONYMOUS)
@@ -52,14 +52,16 @@ def test_the_next_human_turn_always_stops() -> None:
     request = CompletionRequest(
         model="m", prompt=TEXT, max_tokens_to_sample=7, stop_sequences=["END"]
     )
-    assert request_of(request, PROMPT).stops == (HUMAN, "END")
+    assert request_of(request, PROMPT, Sampling()).stops == (HUMAN, "END")
 
 
 def test_extensions_reach_the_request() -> None:
     fields: dict[str, Any] = {"model": "m", "prompt": TEXT, "max_tokens_to_sample": 7}
-    scored = request_of(ExtendedRequest(**fields, seed=5, logprobs=2), PROMPT, seed=3)
-    assert (scored.job.sampling.seed, scored.job.sampling.logprobs) == (5, 2)
-    assert (scored.echo, scored.reports_usage) == ("", True)
-    assert request_of(ExtendedRequest(**fields, echo=True), PROMPT).echo == TEXT
+    scored = ExtendedRequest(**fields, seed=5, logprobs=2)
+    assert sampling_of(scored, 3) == Sampling(seed=5, logprobs=2)
+    request = request_of(scored, PROMPT, Sampling())
+    assert (request.echo, request.reports_usage) == ("", True)
+    echoing = ExtendedRequest(**fields, echo=True)
+    assert request_of(echoing, PROMPT, Sampling()).echo == TEXT
     with refused(Kind.INVALID, "logprobs: with `echo`"):
-        request_of(ExtendedRequest(**fields, logprobs=0, echo=True), PROMPT)
+        sampling_of(ExtendedRequest(**fields, logprobs=0, echo=True))

@@ -10,36 +10,42 @@ from tenuto.wire.completions.extensions import ExtendedRequest
 from tenuto.wire.completions.request import CompletionRequest
 
 
+def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
+    """Return how a body wants its tokens chosen.
+
+    Args:
+        fields: The body.
+        seed: See `Sampling`; that of an `ExtendedRequest` wins.
+
+    Raises:
+        Refusal: Two fields exclude each other.
+    """
+    logprobs: int | None = None
+    if isinstance(fields, ExtendedRequest):
+        fields.check_together()
+        seed = seed if fields.seed is None else fields.seed
+        logprobs = fields.logprobs
+    return Sampling(
+        # `top_p` 0 leaves the likeliest token alone, as temperature 0 does; 1 is off.
+        temperature=0.0 if fields.top_p == 0 else fields.temperature,
+        top_p=fields.top_p if fields.top_p is not None and 0 < fields.top_p < 1 else None,
+        top_k=fields.top_k or None,
+        seed=seed,
+        logprobs=logprobs,
+    )
+
+
 def request_of(
-    fields: CompletionRequest,
-    prompt: Prompt,
-    caller: Caller = ANONYMOUS,
-    *,
-    seed: int | None = None,
+    fields: CompletionRequest, prompt: Prompt, sampling: Sampling, caller: Caller = ANONYMOUS
 ) -> Request:
     """Return the request that a body stands for.
 
     Args:
         fields: The body.
         prompt: Its prompt, parsed.
+        sampling: From `sampling_of`.
         caller: The sender.
-        seed: See `Sampling`; that of an `ExtendedRequest` wins.
-
-    Raises:
-        Refusal: Two fields exclude each other.
     """
-    extended = fields if isinstance(fields, ExtendedRequest) else None
-    if extended is not None:
-        extended.check_together()
-        seed = seed if extended.seed is None else extended.seed
-    sampling = Sampling(
-        # `top_p` 0 leaves the likeliest token alone, as temperature 0 does; 1 is off.
-        temperature=0.0 if fields.top_p == 0 else fields.temperature,
-        top_p=fields.top_p if fields.top_p is not None and 0 < fields.top_p < 1 else None,
-        top_k=fields.top_k or None,
-        seed=seed,
-        logprobs=None if extended is None else extended.logprobs,
-    )
     job = Job(
         prompt=prompt,
         max_tokens=fields.max_tokens_to_sample,
@@ -50,5 +56,7 @@ def request_of(
         user_id=fields.metadata.user_id if fields.metadata else None,
         caller=caller,
     )
-    echo = fields.prompt if extended is not None and extended.echo else ""
-    return Request(job, (HUMAN, *job.stop_sequences), echo, reports_usage=extended is not None)
+    stops = (HUMAN, *job.stop_sequences)
+    if not isinstance(fields, ExtendedRequest):
+        return Request(job, stops)
+    return Request(job, stops, fields.prompt if fields.echo else "", reports_usage=True)
