@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.core.events import Ended, Text
+from tenuto.core.events import Completed, Ended, Text
 from tenuto.core.job import Finish, Job, Piece, Sampling, TokenLogprob
 from tenuto.core.prompt import HUMAN
 from tenuto.engine.echo import EchoEngine
 from tenuto.prompt.turns import parse_prompt
-from tenuto.stream.collect import Collected, collect
+from tenuto.stream.collect import collect
 from tenuto.stream.pipe import run
 
 PROMPT = parse_prompt("\n\nHuman: Name one prime.\n\nAssistant:")
@@ -52,7 +52,7 @@ async def events_of(engine: ScoringEngine, *stops: str, most: int = 0) -> list[T
     return [event for event in events if isinstance(event, Text | Ended)]
 
 
-async def completion_of(engine: ScoringEngine, *stops: str, most: int = 0) -> Collected:
+async def completion_of(engine: ScoringEngine, *stops: str, most: int = 0) -> Completed:
     job = Job(PROMPT, 99, sampling=Sampling(logprobs=most))
     return await collect(run(job, engine, [HUMAN, *stops]))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.core.events import End, Ended, Event, Text
+from tenuto.core.events import Completed, End, Ended, Event, Text
 from tenuto.core.job import Accepted, Finish, Job, Piece
 from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import (
@@ -25,7 +25,7 @@ from tenuto.core.refusal import (
 )
 from tenuto.engine.base import Capabilities, Health
 from tenuto.prompt.turns import parse_prompt
-from tenuto.stream.collect import Collected, collect
+from tenuto.stream.collect import collect
 from tenuto.stream.pipe import run
 from tenuto.wire.errors import status_of
 from tests.refusals import refused
@@ -91,7 +91,7 @@ async def events_of(engine: Script, *stops: str) -> list[Event]:
     return [event async for event in run(JOB, engine, [HUMAN, *stops])]
 
 
-async def completion_of(engine: Script, *stops: str) -> Collected:
+async def completion_of(engine: Script, *stops: str) -> Completed:
     return await collect(run(JOB, engine, [HUMAN, *stops]))
 
 
@@ -122,7 +122,7 @@ async def test_running_out_of_tokens_is_not_a_stop_sequence() -> None:
 async def test_a_stop_sequence_ends_the_text_before_it() -> None:
     completion = await completion_of(Script(" <answer>7</ans", "wer> done"), "</answer>")
 
-    assert completion == Collected(" <answer>7", Ended(End.STOP, "</answer>"), None)
+    assert completion == Completed(" <answer>7", Ended(End.STOP, "</answer>"), None)
 
 
 @pytest.mark.parametrize("stops", [(), ("</answer>",), (HUMAN,)])
@@ -329,7 +329,7 @@ pieces_of_text = st.lists(
 def test_a_whole_answer_is_a_stream_put_together_and_ends_where_it_should(
     texts: list[str], stops: list[str], finish: Finish
 ) -> None:
-    async def both() -> tuple[list[Event], Collected]:
+    async def both() -> tuple[list[Event], Completed]:
         streaming = Script(*texts, finish=finish)
         whole = Script(*texts, finish=finish)
         return await events_of(streaming, *stops), await completion_of(whole, *stops)

@@ -203,10 +203,8 @@ async def _on_engine(
         completions.check(request.job.model, request.job.sampling)
         async with aclosing(await completions.run(request, Meter())) as running:
             if answer.json:
-                whole = await collect(running.events)
-                answer.print_json(
-                    Completion(completion_id(), whole.text, whole.ended, model).body()
-                )
+                completed = await collect(running.events)
+                answer.print_json(Completion(completion_id(), model, completed).body())
             else:
                 _name(model)
                 text = answer.text()

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from tenuto.core.job import Accepted, TokenLogprob, Usage
+from tenuto.core.long_text import LongText
 
 
 class End(StrEnum):
@@ -48,6 +49,21 @@ class Ended:
     stop: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
     usage: Usage | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """All events of a completion, folded.
+
+    Attributes:
+        text: The whole text; a `LongText` if it is very long.
+        ended: The last event.
+        logprobs: Of all tokens; None if the request asks for none.
+    """
+
+    text: str | LongText
+    ended: Ended
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 Event: TypeAlias = Accepted | Text | Ended

@@ -156,9 +156,9 @@ class CompleteEndpoint:
             name, top = completion_id(), bool(sampling.logprobs)
             if not fields.stream:
                 with self._shutdown.interruptible():
-                    whole = await collect(running.events)
-                completion = Completion(name, whole.text, whole.ended, model, whole.logprobs, top)
-                usage = whole.ended.usage
+                    completed = await collect(running.events)
+                completion = Completion(name, model, completed, top)
+                usage = completed.ended.usage
                 headers = usage_headers(usage) if usage is not None else {}
                 await _send_whole(completion, version, headers, replace(channel, send=send))
                 return
@@ -186,7 +186,7 @@ class CompleteEndpoint:
 async def _send_whole(
     completion: Completion, version: Version, headers: dict[str, str], channel: Channel
 ) -> None:
-    if isinstance(completion.completion, LongText):
+    if isinstance(completion.completed.text, LongText):
         await send_parts(completion.parts(version), headers, channel.send)
         return
     response = JsonResponse(completion.body(version), headers=headers)

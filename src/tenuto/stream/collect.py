@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
-from dataclasses import dataclass
 
-from tenuto.core.events import Ended, Event, Text
+from tenuto.core.events import Completed, Ended, Event, Text
 from tenuto.core.job import TokenLogprob
 from tenuto.core.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
 from tenuto.core.refusal import failed
 from tenuto.core.text import encoded
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """A whole completion.
-
-    Attributes:
-        text: Its text; a `LongText` if it is very long.
-        ended: Its last event.
-        logprobs: Of all its tokens; None if the request asks for none.
-    """
-
-    text: str | LongText
-    ended: Ended
-    logprobs: tuple[TokenLogprob, ...] | None
-
-
-async def collect(events: AsyncIterable[Event]) -> Collected:
+async def collect(events: AsyncIterable[Event]) -> Completed:
     """Fold a stream into one completion.
 
     Raises:
@@ -48,7 +32,7 @@ async def collect(events: AsyncIterable[Event]) -> Collected:
             logprobs += event.logprobs
     if ended is None:
         raise failed("The stream ended without a reason.")
-    return Collected(text.whole(), ended, None if logprobs is None else tuple(logprobs))
+    return Completed(text.whole(), ended, None if logprobs is None else tuple(logprobs))
 
 
 class _Gathered:

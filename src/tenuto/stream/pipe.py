@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 from tenuto.core.events import End, Ended, Event, Text
 from tenuto.core.job import Accepted, Finish, Job
-from tenuto.core.refusal import ModelError, Refusal, failed
+from tenuto.core.refusal import Kind, ModelError, Refusal, failed
 from tenuto.engine.base import Engine
 from tenuto.stream.logprobs import LogprobQueue
 from tenuto.stream.meter import Meter
@@ -42,8 +42,7 @@ async def run(
         Refusal: The engine refused the job, or broke.
     """
     matcher = StopMatcher(stops)
-    most = job.sampling.logprobs
-    tokens = None if most is None else LogprobQueue()
+    tokens = None if job.sampling.logprobs is None else LogprobQueue()
     meter = meter or Meter()
     meter.begin()
     last_text: Text | None = None
@@ -85,7 +84,7 @@ async def run(
         meter.end(refusal.kind)
         raise
     except Exception:
-        meter.end(failed("").kind)
+        meter.end(Kind.FAILED)
         raise
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.core.events import End, Ended, Text
+from tenuto.core.events import Completed, End, Ended, Text
 from tenuto.core.refusal import Kind, invalid, overloaded
 from tenuto.core.text import well_formed
 from tenuto.wire.completions.response import Completion, stop_fields
@@ -110,7 +110,7 @@ def test_an_error_of_several_lines_stays_on_one() -> None:
 
 
 def test_an_event_has_the_fields_of_a_whole_answer_in_the_same_order() -> None:
-    whole = Completion(ID, "", Ended(End.TURN), "claude-2.1")
+    whole = Completion(ID, "claude-2.1", Completed("", Ended(End.TURN)))
     ((_, data),) = read(encoder().end(Ended(End.TURN)))
 
     assert data == json.dumps(whole.body(), separators=(",", ":"))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Literal, TypeAlias
 
-from tenuto.core.events import End, Ended
-from tenuto.core.job import TokenLogprob
+from tenuto.core.events import Completed, End, Ended
 from tenuto.core.long_text import LongText
 from tenuto.core.prompt import HUMAN
 from tenuto.core.text import encoded
@@ -36,28 +35,23 @@ class Completion:
 
     Attributes:
         id: `compl_` and 24 letters and digits.
-        completion: The text up to the stop sequence. It usually begins with one space, since
-            the prompt ends without one; clients strip it themselves. A `LongText` if it is
-            very long.
-        ended: The last event of the completion.
         model: The model that answered.
-        logprobs: Of its tokens, where the request asks for them; else None.
-        top: Whether the request asks for the likeliest tokens too.
+        completed: Its text, which usually begins with one space, since the prompt ends without
+            one; clients strip it themselves. And its end.
+        top: Whether the request asks for the likeliest tokens in each place.
     """
 
     id: str
-    completion: str | LongText
-    ended: Ended
     model: str
-    logprobs: tuple[TokenLogprob, ...] | None = None
+    completed: Completed
     top: bool = False
 
     def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
         """The JSON object, in the order in which the service sends its fields."""
-        return self._body(str(self.completion), version)
+        return self._body(str(self.completed.text), version)
 
     def _body(self, text: str, version: Version) -> dict[str, object]:
-        reason, stop = stop_fields(self.ended)
+        reason, stop = stop_fields(self.completed.ended)
         body: dict[str, object] = {
             "type": "completion",
             "id": self.id,
@@ -69,13 +63,13 @@ class Completion:
         }
         if version is Version.V2023_01_01:
             body |= {"truncated": False, "exception": None}
-        if self.logprobs is not None:
-            body["logprobs"] = logprobs_body(self.logprobs, top=self.top)
+        if self.completed.logprobs is not None:
+            body["logprobs"] = logprobs_body(self.completed.logprobs, top=self.top)
         return body
 
     def parts(self, version: Version = Version.V2023_06_01) -> Iterator[bytes]:
         """Yield the JSON object in UTF-8, in parts that are made one by one."""
-        text = self.completion
+        text = self.completed.text
         whole = json.dumps(self._body("", version), ensure_ascii=False, separators=(",", ":"))
         # The fields before it are a constant and an id, so that this is the field itself.
         head, quotes, tail = whole.partition('"completion":""')
