@@ -12,6 +12,7 @@ from tenuto.core.prompt import Prompt
 from tenuto.prompt.long_prompt import parse_long_prompt
 from tenuto.prompt.turns import MOST_TURNS
 from tenuto.slices import finish
+from tests.speed import slower
 
 MIB = 2**20
 MOST_STEP_S = 0.025
@@ -22,7 +23,7 @@ def long(text: str) -> Prompt:
 
 
 def longest_step(steps: Generator[None, None, Any]) -> float:
-    """Return the most processor time of a step, in seconds."""
+    """Return the most processor time of a step, in seconds of the reference processor."""
     longest = 0.0
     # The collector's look through the objects of the test run is not part of a step.
     gc.collect()
@@ -33,7 +34,7 @@ def longest_step(steps: Generator[None, None, Any]) -> float:
             try:
                 next(steps)
             except StopIteration:
-                return max(longest, time.thread_time() - started)
+                return max(longest, time.thread_time() - started) / slower()
             longest = max(longest, time.thread_time() - started)
     finally:
         gc.unfreeze()
