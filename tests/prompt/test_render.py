@@ -104,10 +104,10 @@ def test_many_turns_of_one_side_take_no_longer_than_their_length() -> None:
     turns = ("\n\nHuman: " + "a" * 838) * 9_999
     prompt = parse_prompt(turns + "\n\nAssistant:")
 
-    started = time.process_time()
+    started = time.thread_time()
     chat = to_chat(prompt)
 
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
     assert [len(str(text)) for _, text in chat.turns] == [9_999 * 840 - 2]
 
 
@@ -115,11 +115,11 @@ def test_a_long_prefill_is_taken_away_in_time_that_grows_with_its_length() -> No
     prefill = "word " * 200_000 + "end"
     continuation = Continuation(Chat("", HI, prefill), repeated=True)
 
-    started = time.process_time()
+    started = time.thread_time()
     for start in range(0, len(prefill), 20):
         assert continuation.push(prefill[start : start + 20]) == ""
 
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
     assert continuation.push(" and on") == " and on"
 
 

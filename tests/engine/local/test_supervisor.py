@@ -204,10 +204,8 @@ async def test_a_worker_that_exits_before_it_reads_is_replaced(workers: Workers)
         assert await answer(engine) == " ok"
 
 
-async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers(failing("os._exit(1)"))
+def slowly_reaped(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Delay the end of workers. Return an event that it sets, and one that it waits for."""
     reaping, may_end, kill = asyncio.Event(), asyncio.Event(), WorkerProcess.kill
 
     async def slow(self: WorkerProcess) -> str:
@@ -216,6 +214,14 @@ async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next
         return await kill(self)
 
     monkeypatch.setattr(WorkerProcess, "kill", slow)
+    return reaping, may_end
+
+
+async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers(failing("os._exit(1)"))
+    reaping, may_end = slowly_reaped(monkeypatch)
     async with running() as engine:
         lost = asyncio.create_task(answer(engine))
         await asyncio.wait_for(reaping.wait(), PATIENCE_S)
@@ -234,14 +240,7 @@ async def test_closing_waits_for_the_end_of_a_worker_that_died_just_now(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers(failing("os._exit(1)"))
-    reaping, may_end, kill = asyncio.Event(), asyncio.Event(), WorkerProcess.kill
-
-    async def slow(self: WorkerProcess) -> str:
-        reaping.set()
-        await may_end.wait()
-        return await kill(self)
-
-    monkeypatch.setattr(WorkerProcess, "kill", slow)
+    reaping, may_end = slowly_reaped(monkeypatch)
     async with running() as engine:
         with refused(Kind.FAILED):
             await answer(engine)
