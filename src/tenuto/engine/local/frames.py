@@ -145,7 +145,7 @@ class Cached:
 class Scored:
     """From the worker, before the text of theirs: the log probabilities of some tokens of a job.
 
-    `tokens` holds what a `tenuto.engine.base.TokenLogprob` does; having crossed, each is a list.
+    `tokens` holds the fields of `tenuto.core.job.TokenLogprob`; having crossed, each is a list.
     """
 
     key: int
@@ -249,6 +249,8 @@ _FRAMES: dict[str, type[Frame]] = {
     )
 }
 _FIELDS = {frame: tuple(field.name for field in fields(frame)) for frame in _FRAMES.values()}
+# Fields that are data classes themselves, which cross as lists.
+_NESTED: dict[type[Frame], dict[str, Callable[..., Any]]] = {Submit: {"sampling": Sampling}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +269,8 @@ class Encoded:
 def named_values(frame: Frame) -> dict[str, Any]:
     """Return the fields of a frame in their order, as they cross in JSON."""
     values = {name: getattr(frame, name) for name in _FIELDS[type(frame)]}
-    if isinstance(frame, Submit):
-        values["sampling"] = astuple(frame.sampling)
+    for name in _NESTED.get(type(frame), ()):
+        values[name] = astuple(values[name])
     return values
 
 
@@ -330,7 +332,8 @@ def _decode(body: bytearray) -> Frame:
     for (name, check), value in zip(checks, values, strict=True):
         if not check(value):
             raise BadFrame(f"{kind.__name__} with a wrong {name}")
-    for index, made in _NESTED.get(kind, ()):
+    for name, made in _NESTED.get(kind, {}).items():
+        index = _FIELDS[kind].index(name)
         values[index] = made(*values[index])
     return kind(*values)
 
@@ -398,10 +401,6 @@ def _are_pieces(value: Any) -> bool:
     return True
 
 
-# The positions of fields that are data classes themselves, which cross as lists.
-_NESTED: dict[type[Frame], tuple[tuple[int, Callable[..., Any]], ...]] = {
-    Submit: ((_FIELDS[Submit].index("sampling"), Sampling),)
-}
 _CHECKS = {kind: _checks_of(kind) for kind in _FRAMES.values()} | {
     Wrote: (("pieces", _are_pieces),)
 }
