@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.gguf import Gguf, GgufError
-from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
+from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, not_installed
 from tenuto.engine.local.runtime_kind import Format, format_of, is_installed
 from tenuto.engine.local.runtimes import runtimes
 
@@ -70,10 +70,7 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     able = [name for name, kind in table.items() if format_of(file) in kind.formats]
     installed = [name for name in able if is_installed(table[name])]
     if not installed and able[1:]:
-        libraries = " and ".join(table[name].library for name in able)
-        raise CannotLoad(
-            f"the embedded engine is not installed ({libraries} are missing); {INSTALL}"
-        )
+        raise not_installed(*(table[name].library for name in able))
     # The only one that can names its library itself when it does not find it.
     installed = installed or able
     # What is known of a library may be out of date: if all refuse, all are tried.

@@ -158,3 +158,12 @@ class TextRefused(Exception):
 
 class CannotLoad(Exception):
     """The runtime is missing, or refuses the model. The message is one line."""
+
+
+def not_installed(*libraries: str) -> CannotLoad:
+    """Return the error for libraries that cannot be imported. There must be at least one."""
+    verb = "are" if len(libraries) > 1 else "is"
+    return CannotLoad(
+        f"the embedded engine is not installed ({' and '.join(libraries)} {verb} missing); "
+        f"{INSTALL}"
+    )

@@ -19,7 +19,6 @@ from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf
 from tenuto.engine.local.machine import kv_budget, physical_cores
 from tenuto.engine.local.runtime import (
-    INSTALL,
     CannotLoad,
     Delta,
     Ending,
@@ -27,10 +26,15 @@ from tenuto.engine.local.runtime import (
     TextRefused,
     Written,
     context_of,
+    not_installed,
+)
+from tenuto.engine.local.runtimes.llamacpp.metadata import (
+    cell_bytes,
+    control_tokens,
+    longest_token,
 )
 from tenuto.engine.local.runtimes.llamacpp.server import LlamaServer
 from tenuto.engine.local.runtimes.llamacpp.slots import Slot, Slots
-from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
 
 # The library counts the cells of its cache, one a token, in steps of this, and numbers at most
 # so many sequences.
@@ -40,8 +44,8 @@ _MOST_SLOTS: Final = 256
 # Tokens in a block of a pool. The library has no such blocks: it is fine enough to waste little.
 _BLOCK_TOKENS: Final = 32
 
-# What a pre-tokeniser does not break is within one of these. A letter takes up to 512 bytes of
-# the stack, see `llamaserver`.
+# What a pre-tokeniser does not break is within one of these. Each of its letters has 512 bytes of
+# the stack: see `server`.
 _RUN: Final = re.compile(r"\s++|\d++|[^\s\d]++")
 _LONGEST_RUN: Final = 500_000
 
@@ -107,13 +111,11 @@ class LlamaCppRuntime:
         try:
             import xllamacpp as untyped  # pyright: ignore[reportMissingImports]
         except ImportError as error:
-            raise CannotLoad(
-                f"the embedded engine is not installed ({error.name} is missing); {INSTALL}"
-            ) from None
+            raise not_installed(str(error.name)) from None
         xllamacpp: Any = untyped
-        self.longest_token = _longest_token(file)
+        self.longest_token = longest_token(file)
         self._bos = file.token_id("bos")
-        self._control = _control_tokens(file)
+        self._control = control_tokens(file)
 
         params = xllamacpp.CommonParams()
         params.model.path = options.path
@@ -148,7 +150,7 @@ class LlamaCppRuntime:
     def _allot(self, params: Any, file: gguf.Gguf, options: RuntimeOptions) -> int:
         """Decides on slots, blocks and, which it returns, the context."""
         longest = context_of(file.hyperparameter("context_length"), options.context)
-        cell = _cell_bytes(file)
+        cell = cell_bytes(file)
         cells = kv_budget(options.kv_cache_mib) // cell // _CELL_STEP * _CELL_STEP
         if cells == 0:
             raise CannotLoad(
@@ -362,42 +364,3 @@ def _ending(reason: str | None, tokens: int, max_tokens: int) -> Ending | None:
         return "end"
     # With fewer tokens it ran into the end of its context, which admission makes impossible.
     return "length" if tokens >= max_tokens else "broke"
-
-
-def _longest_token(file: gguf.Gguf) -> int:
-    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
-    if not tokens:
-        raise CannotLoad("the file has no vocabulary")
-    model = file.metadata.get("tokenizer.ggml.model", "")
-    try:
-        table = token_bytes(model, tokens, file.metadata.get("tokenizer.ggml.token_type", ()))
-    except UnknownVocabulary:
-        # As the file spells them, they are hardly shorter than what they stand for.
-        table = [token.encode("utf-8", "surrogateescape") for token in tokens]
-    return max(map(len, table))
-
-
-def _control_tokens(file: gguf.Gguf) -> dict[int, bytes]:
-    """The names of the tokens that print nothing."""
-    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
-    types: Sequence[int] = file.metadata.get("tokenizer.ggml.token_type", ())
-    pairs = enumerate(zip(tokens, types, strict=False))
-    return {
-        token: name.encode("utf-8", "surrogateescape")
-        for token, (name, kind) in pairs
-        if kind == CONTROL
-    }
-
-
-def _cell_bytes(file: gguf.Gguf) -> int:
-    """The bytes that a token takes in the cache, whose numbers have 16 bits; at least 1."""
-
-    def most(name: str, default: int) -> int:
-        # Some architectures have a number for each layer.
-        value = file.metadata.get(f"{file.architecture}.attention.{name}", default)
-        return max(value) if isinstance(value, list) else int(value)
-
-    heads = most("head_count", 0)
-    width = file.hyperparameter("embedding_length") // max(heads, 1)
-    widths = most("key_length", width) + most("value_length", width)
-    return max(1, file.hyperparameter("block_count") * most("head_count_kv", heads) * widths * 2)

@@ -9,35 +9,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local import gguf, split
-from tenuto.engine.local.ir import IrModel
+from tenuto.engine.local import gguf
 from tenuto.engine.local.machine import kv_budget, physical_cores
 from tenuto.engine.local.runtime import (
-    INSTALL,
-    UNKNOWN_ID,
     CannotLoad,
     Delta,
     Ending,
     RuntimeOptions,
     Written,
     context_of,
+    not_installed,
 )
 from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tenuto.engine.local.runtimes.openvino.filler import Filler
+from tenuto.engine.local.runtimes.openvino.metadata import (
+    BLOCK_TOKENS,
+    adds_bos,
+    block_bytes,
+    check,
+    end_tokens,
+    texts_of,
+    token_table,
+)
 from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
 from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
-from tenuto.engine.local.vocabulary import (
-    CONTROL,
-    USER_DEFINED,
-    UnknownVocabulary,
-    is_text,
-    token_bytes,
-)
-
-# Tokens in a block of the KV cache on the CPU, and the bytes that its 8-bit form adds to a head
-# for scale and zero point. Both as measured with the cache size that the pipeline reports.
-_BLOCK_TOKENS: Final = 32
-_HEAD_EXTRA_BYTES: Final = 12
+from tenuto.engine.local.vocabulary import CONTROL, USER_DEFINED
 
 # How many kernels and plans are kept for later, each made for one size of batch. By default they
 # are thousands, and as the sizes of batches vary, hundreds of MiB; to make one again costs little.
@@ -48,12 +44,6 @@ _KERNELS_VARIABLE: Final = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 _NOT_A_NUMBER: Final = "isnan"
 
 _GREEDY_BELOW: Final = 1e-6
-
-# How models that chat end a turn: Llama 3, ChatML, Gemma, Phi, and others after them.
-_TURN_ENDS: Final = frozenset(
-    {"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"}
-    | {"<|end_of_text|>", "<|eot|>"}
-)
 
 # Blocks that are never promised to a completion, so that the scheduler always has room to move.
 _SPARE_BLOCKS: Final = 8
@@ -77,7 +67,7 @@ class OpenVinoRuntime:
     kv_blocks: int
     kv_bytes: int
     threads: int
-    block_tokens: int = _BLOCK_TOKENS
+    block_tokens: int = BLOCK_TOKENS
     longest_token: int
     # It has those of the tokens that it wrote, and of no others.
     most_logprobs: int = 0
@@ -91,22 +81,21 @@ class OpenVinoRuntime:
 
             ov, genai = openvino_library.load()
         except ImportError as error:
-            raise CannotLoad(
-                f"the embedded engine is not installed ({error.name} is missing); {INSTALL}"
-            ) from None
+            raise not_installed(str(error.name)) from None
         self._ov, self._genai, self._np = ov, genai, np
 
-        _check(file)
-        self._table = _token_table(file)
+        check(file)
+        self._table = token_table(file)
         self.longest_token = max(map(len, self._table))
         self.context = context_of(file.hyperparameter("context_length"), options.context)
-        self.kv_blocks, block_bytes = _kv_blocks(file, options, self.context)
-        self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block_bytes
-        self.context = min(self.context, self.kv_blocks * _BLOCK_TOKENS)
+        block = block_bytes(file)
+        self.kv_blocks = _kv_blocks(options, self.context, block)
+        self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block
+        self.context = min(self.context, self.kv_blocks * BLOCK_TOKENS)
         self._bos = file.token_id("bos")
-        self._adds_bos = _adds_bos(file)
+        self._adds_bos = adds_bos(file)
         # The library insists on an end token; for a model without one it is a token that is not.
-        self._ends = _end_tokens(file) or {len(self._table)}
+        self._ends = end_tokens(file) or {len(self._table)}
 
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
@@ -133,7 +122,7 @@ class OpenVinoRuntime:
                     str(path), scheduler, "CPU", properties
                 )
                 self._tokenizer = OpenVinoTokenizer(
-                    path, _texts(file, CONTROL), _texts(file, USER_DEFINED)
+                    path, texts_of(file, CONTROL), texts_of(file, USER_DEFINED)
                 )
         except NoFolder as error:
             raise CannotLoad(str(error)) from None
@@ -270,81 +259,14 @@ class OpenVinoRuntime:
         return tuple(Written(data, prob) for token, prob in pairs if (data := self._table[token]))
 
 
-def _check(file: gguf.Gguf) -> None:
-    """Check what the library does not, or with words that do not help.
-
-    Raises:
-        CannotLoad: It cannot read this model.
-    """
-    if split.is_split(file):
-        raise CannotLoad(
-            "OpenVINO does not read models in several files; set `runtime` to `llamacpp` or "
-            "`auto`, or join them with llama.cpp's gguf-split --merge"
-        )
-    if UNKNOWN_ID in file.stray_token_ids():
-        raise CannotLoad(
-            f"OpenVINO does not read a file whose {UNKNOWN_ID} is not in the vocabulary; set "
-            "`runtime` to `llamacpp` or `auto`"
-        )
-
-
-def _token_table(file: gguf.Gguf) -> list[bytes]:
-    metadata = file.metadata
-    try:
-        return token_bytes(
-            metadata["tokenizer.ggml.model"],
-            metadata["tokenizer.ggml.tokens"],
-            metadata.get("tokenizer.ggml.token_type", ()),
-        )
-    except KeyError as error:
-        raise CannotLoad(f"the file has no vocabulary: metadata {error} is missing") from None
-    except UnknownVocabulary as error:
-        raise CannotLoad(str(error)) from None
-
-
-def _texts(file: gguf.Gguf, kind: int) -> list[str]:
-    """The texts of the tokens of a type, without those that are not UTF-8."""
-    texts = file.metadata["tokenizer.ggml.tokens"]
-    types = file.metadata.get("tokenizer.ggml.token_type", ())
-    pairs = zip(texts, types, strict=False)
-    return [text for text, its in pairs if its == kind and text and is_text(text)]
-
-
-def _adds_bos(file: gguf.Gguf) -> bool:
-    """Whether texts begin with a token of their own, which the library's tokenizer leaves out."""
-    # Files of SentencePiece models leave the entry out, and mean yes.
-    by_default = file.metadata.get("tokenizer.ggml.model") == "llama"
-    said = file.metadata.get("tokenizer.ggml.add_bos_token")
-    return said if isinstance(said, bool) else by_default
-
-
-def _end_tokens(file: gguf.Gguf) -> set[int]:
-    """The tokens that end a text or a turn."""
-    listed = map(file.token_id, ("eos", "eot", "eom"))
-    ends = {token for token in listed if token is not None}
-    if "tokenizer.chat_template" in file.metadata:
-        # Many files name only the one that ends a text, though the model ends its turns.
-        texts = enumerate(file.metadata.get("tokenizer.ggml.tokens", ()))
-        ends |= {token for token, text in texts if text in _TURN_ENDS}
-    return ends | file.ends if isinstance(file, IrModel) else ends
-
-
-def _kv_blocks(file: gguf.Gguf, options: RuntimeOptions, context: int) -> tuple[int, int]:
-    """How many blocks may be promised, and the bytes of one."""
-    heads = file.hyperparameter("attention.head_count")
-    kv_heads = file.metadata.get(f"{file.architecture}.attention.head_count_kv", heads)
-    head = file.metadata.get(
-        f"{file.architecture}.attention.key_length",
-        file.hyperparameter("embedding_length") // heads,
-    )
-    layers = file.hyperparameter("block_count")
-    block = _BLOCK_TOKENS * layers * kv_heads * 2 * (head + _HEAD_EXTRA_BYTES)
-    wanted = options.max_running * -(-context // _BLOCK_TOKENS)
-    blocks: int = min(kv_budget(options.kv_cache_mib) // block - _SPARE_BLOCKS, wanted)
+def _kv_blocks(options: RuntimeOptions, context: int, block: int) -> int:
+    """Return how many blocks may be promised; `block` is the bytes of one."""
+    wanted = options.max_running * -(-context // BLOCK_TOKENS)
+    blocks = min(kv_budget(options.kv_cache_mib) // block - _SPARE_BLOCKS, wanted)
     if blocks < 1:
         least = (_SPARE_BLOCKS + 1) * block
-        raise CannotLoad(f"kv_cache_mib is too small: {_BLOCK_TOKENS} tokens take {least} bytes")
-    return blocks, block
+        raise CannotLoad(f"kv_cache_mib is too small: {BLOCK_TOKENS} tokens take {least} bytes")
+    return blocks
 
 
 def _last_line(error: Exception) -> str:
