@@ -32,7 +32,7 @@ class Slices:
         self._turn = asyncio.Lock()
 
     async def call(self, work: Callable[[], T], size: int) -> T:
-        """Do work on so many bytes, in a turn of its own unless they are few."""
+        """Do work on `size` bytes, in a turn of its own unless they are few."""
         if size <= _AT_ONCE_BYTES:
             return work()
         async with self._turn:
@@ -46,7 +46,8 @@ class Slices:
 
         Args:
             steps: The work, which yields between two slices.
-            size: On how many bytes. Few are worked on at once, without an `await`; None for many.
+            size: The bytes that it works on; None for many. Work on few is done at once, without
+                an `await`.
         """
         if size is not None and size <= _AT_ONCE_BYTES:
             return finish(steps)

@@ -15,7 +15,7 @@ from tenuto.core.job import Job, Piece
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do. Fixed once it has loaded.
+    """Capabilities of an engine. Fixed once it has loaded.
 
     Attributes:
         model: The name of the only model that answers, or None.
@@ -66,7 +66,7 @@ class Engine(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do, as far as it is known yet."""
+        """The capabilities that are known so far."""
         ...
 
     def health(self) -> Health:

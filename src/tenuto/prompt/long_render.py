@@ -10,9 +10,9 @@ from tenuto.core.prompt import Prompt
 from tenuto.prompt.long_prompt import LongPrompt
 from tenuto.prompt.render import Chat, to_chat
 
-# So many turns take less than a millisecond.
+# This many turns take less than a millisecond.
 _TURNS_AT_ONCE: Final = 128
-# A text of at most so many bytes is a `str`: all those of the most turns are few together.
+# A text of at most this many bytes is a `str`: even those of the most turns are small together.
 _SHORT_BYTES: Final = 256
 
 _Span: TypeAlias = tuple[int, int]
@@ -77,7 +77,7 @@ def _text(source: LongText, spans: list[_Span]) -> Text:
 
 
 def _content_start(source: LongText, span: _Span) -> Generator[None, None, int]:
-    """Return the offset of a span's first character that is no white space, or its end."""
+    """Return the offset of a span's first character that is not white space, or its end."""
     start, end = span
     if source.data[start : start + 1].isalnum():
         return start  # As nearly every text begins.
@@ -90,7 +90,7 @@ def _content_start(source: LongText, span: _Span) -> Generator[None, None, int]:
 
 
 def _content_end(source: LongText, span: _Span) -> Generator[None, None, int]:
-    """Return the offset after a span's last character that is no white space, or its start."""
+    """Return the offset after a span's last character that is not white space, or its start."""
     start, end = span
     while start < end:
         cut = max(start, character_start(source.data, end - PIECE_BYTES))

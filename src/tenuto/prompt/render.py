@@ -77,8 +77,8 @@ class Continuation:
 
     def __init__(self, chat: Chat, *, repeated: bool) -> None:
         self._prefill = _Prefill(chat.prefill) if repeated else None
-        # What the completion begins with when its first character that is no white space comes;
-        # None if white space at its beginning is part of it.
+        # Written before the completion's first character that is not white space; None if white
+        # space at its beginning is part of it.
         self._opening: str | None = "" if chat.gap else None if chat.prefill else " "
         self._begun = False
 
@@ -98,7 +98,7 @@ class Continuation:
         return self._begin(self._prefill.repeated())
 
     def _past_prefill(self, prefill: _Prefill, text: str) -> str:
-        """Take the prefill away; return what follows it, or all of an answer that differs."""
+        """Return the text behind the prefill, or all of an answer that differs from it."""
         rest = prefill.without(text)
         if rest is None:
             # It answered otherwise: then that is the answer.
@@ -136,7 +136,7 @@ class _Prefill:
         self.is_repeated = False
 
     def without(self, text: str) -> str | None:
-        """Return what of the next text is not of the prefill; None if it differs from it."""
+        """Return the part of the next text behind the prefill; None if the two differ."""
         if self._length == 0:
             text = text.lstrip()
         position = 0

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from tenuto.core.long_text import PIECE_BYTES, Rope
 
-# So many small values are written in less than a millisecond.
+# This many small values are written in less than a millisecond.
 _VALUES_AT_ONCE: Final = 256
 
 

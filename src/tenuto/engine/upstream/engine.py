@@ -93,7 +93,7 @@ class UpstreamEngine:
     def _without_stream_options(
         self, request: UpstreamRequest, refusal: RequestRefused
     ) -> UpstreamRequest | None:
-        """The request without what the server does not know, now and from now on."""
+        """Return the request without the field that the server refuses. Later ones lack it too."""
         if "stream_options" not in request.body or not _STREAM_OPTIONS.search(refusal.words):
             return None
         self._takes_stream_options = False
@@ -115,7 +115,7 @@ class UpstreamEngine:
 
 
 def _fitted(request: UpstreamRequest, refusal: RequestRefused) -> UpstreamRequest | None:
-    """The request for as many tokens as the server says that it has room for."""
+    """Return the request with as many tokens as the server reports room for."""
     fits = tokens_that_fit(refusal.words, request.body[request.most])
     if fits is None:
         return None

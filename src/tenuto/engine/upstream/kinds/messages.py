@@ -52,8 +52,7 @@ class MessagesUpstream(ServerUpstream):
         """Make the request for a job.
 
         Raises:
-            Refusal: The model does not take such a prompt.
-            Refusal: There is a seed.
+            Refusal: The model does not take such a prompt, or there is a seed.
         """
         model = _MARK.sub("", job.model) or job.model
         if job.sampling.seed is not None:

@@ -17,7 +17,7 @@ _MULTIPLE: Final = 32
 
 
 class Filler:
-    """Counts what the next step computes.
+    """Count the tokens that each step computes, and fill it up.
 
     Args:
         batch_tokens: Most tokens in a step. Prompts share what the running completions, a token
@@ -31,7 +31,7 @@ class Filler:
         self._token: list[int] = []
 
     def begin(self, key: int, prompt: Sequence[int]) -> None:
-        """A job begins, with this prompt."""
+        """Note that a job begins, with this prompt."""
         self._unread[key] = len(prompt)
         self._token = list(prompt[:1])
 
