@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tenuto.settings import Settings, SettingsError, load
 from tenuto.settings.tree import settings_of
-from tenuto.settings.upstreams import KINDS, RouteSettings
+from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
 
 _SECRET = "sk-planted-0123456789abcdef"
 _SECONDS = 2.0
@@ -49,7 +49,7 @@ _NAMES = [keys for keys, _ in settings_of(Settings)]
 _DEFAULTS: dict[tuple[str, ...], object] = {
     names: functools.reduce(getattr, names, Settings()) for names in _NAMES
 }
-_UPSTREAM_KEYS = sorted({each.name for kind in KINDS.values() for each in fields(kind)})
+_UPSTREAM_KEYS = sorted({each.name for kind in KINDS for each in fields(settings_class(kind))})
 _ROUTE_KEYS = [each.name for each in fields(RouteSettings)]
 
 

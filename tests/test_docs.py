@@ -16,7 +16,7 @@ from tenuto import AI_PROMPT, HUMAN_PROMPT, Client
 from tenuto.engine.registry import create
 from tenuto.server.openapi import document
 from tenuto.settings import Settings, load
-from tenuto.settings.upstreams import KINDS, RouteSettings
+from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
 from tenuto.wire.completions.request import parse_request
 from tenuto.wire.completions.versions import spoken_versions
 from tenuto.wire.errors import types_by_status
@@ -122,7 +122,7 @@ def test_every_setting_of_upstreams_and_routes_is_on_the_page(kind: str) -> None
     title = "`[[engine.routes]]`" if kind == "routes" else f'`kind = "{kind}"`'
     (table,) = re.findall(rf"^### {re.escape(title)}.*?\n\n(.*?)(?=\n##|\Z)", page, re.S | re.M)
     documented = re.findall(r"^\| `(\w+)` \| (.+?) \|", table, re.MULTILINE)
-    entries = dataclasses.fields(RouteSettings if kind == "routes" else KINDS[kind])
+    entries = dataclasses.fields(RouteSettings if kind == "routes" else settings_class(kind))
     assert sorted(documented) == sorted(
         (entry.name, default_of(entry)) for entry in entries if entry.name != "kind"
     )

@@ -330,6 +330,20 @@ def test_reading_the_settings_loads_no_library_of_an_engine() -> None:
     assert not loaded & {"aiohttp", "asyncio", "starlette", "uvicorn", "typer", "openvino"}
 
 
+def test_importing_the_settings_loads_no_kind_of_upstream_and_no_parser() -> None:
+    loaded = loaded_by("from tenuto.settings import load")
+
+    of_engines = {name for name in loaded if is_in(name, "tenuto.engine")}
+    assert of_engines == {
+        "tenuto.engine",
+        *("tenuto.engine.local", "tenuto.engine.local.runtimes"),
+        *("tenuto.engine.upstream", "tenuto.engine.upstream.kind", "tenuto.engine.upstream.kinds"),
+    }
+    rooms = ("tenuto.core", "tenuto.prompt", "tenuto.wire")
+    assert not [name for name in loaded if any(is_in(name, room) for room in rooms)]
+    assert not loaded & {"pydantic", "pydantic_core"}
+
+
 def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:
     loaded = loaded_by("from tenuto import Client\nClient(api_key='any')")
 

@@ -24,7 +24,7 @@ from tenuto.settings.log import LogSettings
 from tenuto.settings.models import ModelSettings
 from tenuto.settings.server import ServerSettings, check_api_keys, check_proxies, with_bare_host
 from tenuto.settings.tree import Keys, named
-from tenuto.settings.upstreams import KINDS, RouteSettings
+from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
 
 DEFAULT_FILE = Path("tenuto.toml")
 
@@ -100,7 +100,8 @@ def load_with_origins(
     upstreams = values.get("engine", {}).get("upstreams", {})
     for name in list(upstreams):
         above = ("engine", "upstreams", name)
-        made, wrongs = tree.validated(KINDS[upstreams[name]["kind"]], upstreams[name], above)
+        kind = settings_class(upstreams[name]["kind"])
+        made, wrongs = tree.validated(kind, upstreams[name], above)
         upstreams[name] = made
         mistakes += [f"{path}: {named(keys)}: {wrong}" for keys, wrong in wrongs.items()]
         if made is None:
@@ -212,7 +213,7 @@ def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
             del upstreams[name]
             mistakes.append(f"[{where}] kind: there are: {', '.join(KINDS)}")
         else:
-            mistakes += tree.take_unknown(KINDS[kind], upstreams[name], where)
+            mistakes += tree.take_unknown(settings_class(kind), upstreams[name], where)
     for route in routes:
         mistakes += tree.take_unknown(RouteSettings, route, "engine.routes")
     return mistakes

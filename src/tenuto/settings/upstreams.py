@@ -6,13 +6,13 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from annotated_types import Ge, Gt, Le, MinLen
 
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.kinds import SERVER_KINDS
+from tenuto.engine.upstream.kinds import NAMES, kind_named
 from tenuto.quantities import Count, Positive
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -44,7 +44,13 @@ class LocalUpstream:
 
 Upstream = ServerUpstream | LocalUpstream
 
-KINDS: Mapping[str, type[Upstream]] = {**SERVER_KINDS, "local": LocalUpstream}
+KINDS: Final = (*NAMES, "local")
+"""The values of `kind`."""
+
+
+def settings_class(kind: str) -> type[Upstream]:
+    """Return the settings class of a kind. A kind of server is imported only for this."""
+    return LocalUpstream if kind == "local" else kind_named(kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from tenuto.core.job import Job
-from tenuto.engine.upstream.request import Steps
 from tenuto.quantities import Count, Positive
+
+if TYPE_CHECKING:
+    # Not at run time, because the settings load this module, and these load the whole reader.
+    from tenuto.core.job import Job
+    from tenuto.engine.upstream.request import Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Final
 
 from tenuto.engine.upstream.kind import ServerUpstream
 
+NAMES: Final = tuple(module.name for module in iter_modules(__path__))
+"""All values of the setting `kind` but `local`. The settings read them, and load no kind."""
 
-def _kind_in(name: str) -> type[ServerUpstream]:
-    """Return the one kind that a module defines."""
+
+def kind_named(name: str) -> type[ServerUpstream]:
+    """Import a kind, and return its settings class: the one kind that its module defines."""
     module = import_module(f"{__name__}.{name}")
     (kind,) = (
         each
@@ -20,9 +23,3 @@ def _kind_in(name: str) -> type[ServerUpstream]:
         and each.__module__ == module.__name__
     )
     return kind
-
-
-SERVER_KINDS: Mapping[str, type[ServerUpstream]] = {
-    module.name: _kind_in(module.name) for module in iter_modules(__path__)
-}
-"""The settings class of each kind, by the name that `kind` has in a settings file."""
