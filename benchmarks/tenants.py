@@ -32,6 +32,7 @@ from typing import Final, Literal, get_args
 
 import httpx2
 
+from tenuto.engine.registry import runtime_libraries
 from tenuto.prompt.turns import human_turn
 from tenuto.server.auth import hash_key
 
@@ -41,7 +42,6 @@ WORDS: Final = range(90, 150)
 
 Runtime = Literal["openvino", "llamacpp"]
 PrefixCache = Literal["shared", "per_key", "off"]
-_LIBRARIES: Final[dict[Runtime, str]] = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
 _VOCABULARY: Final = ("fox", "hat", "red", "lost", "story", "time", "river", "tree", "house")
 
 VICTIM: Final = "sk-victim"
@@ -206,8 +206,9 @@ def main(
     print("| runtime | prefix_cache | answer sooner | p | first token sooner | p ", end="")
     print("| cached tokens, asked / not asked | p |")
     print(f"|{'---|' * 8}")
+    libraries = runtime_libraries()
     for runtime in runtimes:
-        if find_spec(_LIBRARIES[runtime]):
+        if find_spec(libraries[runtime]):
             for prefix_cache in prefix_caches:
                 print(row(runtime, prefix_cache, pairs, loaded=loaded), flush=True)
 

@@ -156,7 +156,6 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
     folder = Path(tempfile.mkdtemp(prefix="tenuto-fuzz-"))
-    path = folder / "damaged.gguf"
     files = ModelFiles(built_in_model(), folder)
     runtimes = _in_turn(loaded)
     for number in range(checked):
