@@ -12,13 +12,7 @@ from annotated_types import Ge, Le
 from tenuto.engine.local.runtimes import NAMES as RUNTIMES
 from tenuto.quantities import Count, Positive, Seconds
 from tenuto.settings.file import SettingsError
-from tenuto.settings.upstreams import (
-    RouteError,
-    RouteSettings,
-    Upstream,
-    check_routes,
-    completed,
-)
+from tenuto.settings.upstreams import RouteSettings, Upstream, check_routes, completed
 
 if TYPE_CHECKING:
     _Runtime = str
@@ -105,9 +99,6 @@ def with_upstreams(engine: EngineSettings, environment: Mapping[str, str]) -> En
         return engine
     if not engine.upstreams:
         raise SettingsError("[engine] name: `routes` needs a section [engine.upstreams.NAME]")
-    try:
-        upstreams = completed(engine.upstreams, environment)
-        check_routes(upstreams, engine.routes)
-    except RouteError as error:
-        raise SettingsError(str(error)) from None
+    upstreams = completed(engine.upstreams, environment)
+    check_routes(upstreams, engine.routes)
     return replace(engine, upstreams=upstreams)

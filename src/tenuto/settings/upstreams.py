@@ -14,15 +14,12 @@ from annotated_types import Ge, Gt, Le, MinLen
 from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.kinds import NAMES, kind_named
 from tenuto.quantities import Count, Positive
+from tenuto.settings.file import SettingsError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A version at the end of a path, with what Google's addresses have behind it.
 _VERSION = re.compile(r"/v\d+(?:(?:alpha|beta|preview)\d*)?(?:/openai)?$")
 _ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/complete")
-
-
-class RouteError(ValueError):
-    """An upstream or a route is wrong. The message is one line and names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +99,7 @@ def completed(
     """The upstreams with their addresses in one form, and the keys that the environment holds.
 
     Raises:
-        RouteError: One is wrong, or a variable is not set.
+        SettingsError: One is wrong, or a variable is not set.
     """
     return {name: _completed(name, one, environment) for name, one in upstreams.items()}
 
@@ -110,20 +107,20 @@ def completed(
 def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) -> Upstream:
     where = f"[engine.upstreams.{name}]"
     if not _NAME.fullmatch(name):
-        raise RouteError(f"{where}: a name has letters, digits, `-`, `_` and `.` only")
+        raise SettingsError(f"{where}: a name has letters, digits, `-`, `_` and `.` only")
     if isinstance(upstream, LocalUpstream):
         return upstream
     url, basic_auth = _address(upstream.base_url, where)
     if basic_auth is not None and upstream.basic_auth is not None:
-        raise RouteError(f"{where}: basic_auth is set, and base_url has a user name too")
+        raise SettingsError(f"{where}: basic_auth is set, and base_url has a user name too")
     basic_auth = basic_auth or _secret(upstream.basic_auth, f"{where} basic_auth", environment)
     if basic_auth is not None and ":" not in basic_auth:
-        raise RouteError(f"{where} basic_auth: write it like user:password")
+        raise SettingsError(f"{where} basic_auth: write it like user:password")
     key = _secret(upstream.api_key, f"{where} api_key", environment)
     if key is not None and upstream.forward_key:
-        raise RouteError(f"{where}: api_key and forward_key exclude each other")
+        raise SettingsError(f"{where}: api_key and forward_key exclude each other")
     if basic_auth and upstream.key_header == "authorization" and (key or upstream.forward_key):
-        raise RouteError(
+        raise SettingsError(
             f"{where}: basic_auth excludes api_key and forward_key, because all are sent in the "
             "`authorization` header"
         )
@@ -134,9 +131,9 @@ def _address(text: str, where: str) -> tuple[str, str | None]:
     """An address in one form, and the `user:password` that it holds.
 
     Raises:
-        RouteError: It is not one. The message does not repeat it, because it may hold a secret.
+        SettingsError: It is not one. The message does not repeat it, because it may hold a secret.
     """
-    wrong = RouteError(f"{where} base_url: write it like http://127.0.0.1:8080")
+    wrong = SettingsError(f"{where} base_url: write it like http://127.0.0.1:8080")
     text = text.strip()
     if not text.isprintable() or " " in text:
         raise wrong
@@ -164,7 +161,7 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
     """A secret, or what the variable that it names holds, without the newline of its file.
 
     Raises:
-        RouteError: The variable is not set, or no header can hold the secret. The message does
+        SettingsError: The variable is not set, or no header can hold the secret. The message does
             not repeat it.
     """
     if value is None:
@@ -174,16 +171,16 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
         name = value[1:]
         value = environment.get(name, "").strip()
         if not value:
-            raise RouteError(f"{where}: ${name} is not set in the environment")
+            raise SettingsError(f"{where}: ${name} is not set in the environment")
     if not value:
         return None
     if not (value.isascii() and value.isprintable()):
-        raise RouteError(
+        raise SettingsError(
             f"{where}: it holds a character that is not printable ASCII, a line break or a "
             "typographic quote for example; copy it again"
         )
     if " " in value and where.endswith("api_key"):
-        raise RouteError(f"{where}: it holds a blank; copy it again")
+        raise SettingsError(f"{where}: it holds a blank; copy it again")
     return value
 
 
@@ -205,16 +202,16 @@ def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettin
     """Checks that every route leads somewhere.
 
     Raises:
-        RouteError: One does not.
+        SettingsError: One does not.
     """
     for number, route in enumerate(routes, 1):
         where = f"[[engine.routes]] number {number}"
         for name in _names(route.to):
             if name not in upstreams:
                 there = f"there are: {', '.join(upstreams)}" if upstreams else "there is none"
-                raise RouteError(f"{where} to: no [engine.upstreams.{name}]; {there}")
+                raise SettingsError(f"{where} to: no [engine.upstreams.{name}]; {there}")
         if route.weights is not None and len(route.weights) != len(route.to):
-            raise RouteError(f"{where} weights: {len(route.to)} of them, one for each in `to`")
+            raise SettingsError(f"{where} weights: {len(route.to)} of them, one for each in `to`")
 
 
 def _names(hops: Iterable[str]) -> list[str]:
