@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 for name in run dev; do
-  extras="--extra local --extra hub"
+  extras="--extra all"
   [ "$name" = dev ] && extras="$extras --extra dev"
   # hatchling and editables build the package itself: pip then needs no isolated download.
   # shellcheck disable=SC2086

@@ -39,7 +39,7 @@ def test_no_message_or_page_sends_anyone_to_a_package_index_for_tenuto() -> None
     advice = re.compile(r"(?:pip|uv|pipx|uvx) (?:install )?['\"]?tenuto\b")
     found = [str(path.relative_to(ROOT)) for path, text in texts.items() if advice.search(text)]
     # The reason for the wording quotes what it avoids.
-    assert found == ["src/tenuto/engine/local/runtime.py"]
+    assert found == ["src/tenuto/core/extras.py"]
 
 
 def test_every_public_name_is_there_and_listed_once() -> None:

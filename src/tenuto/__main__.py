@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
+_NOT_INSTALLED = 2
 _INTERRUPTED = 130
 
 
@@ -14,8 +16,14 @@ def run() -> None:
     if handler is signal.default_int_handler:
         # An exception in the middle of an import would be printed, or taken for its failure.
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
-    from tenuto.cli.main import run as run_command
+    from tenuto.core.extras import MissingExtraError, needs
 
+    try:
+        with needs("cli", "the command line"):
+            from tenuto.cli.main import run as run_command
+    except MissingExtraError as error:
+        sys.stderr.write(f"tenuto: {error}\n")
+        sys.exit(_NOT_INSTALLED)
     signal.signal(signal.SIGINT, handler)
     run_command()
 

@@ -23,6 +23,7 @@ from tenuto.cli.models import models
 from tenuto.cli.pull import pull
 from tenuto.cli.rm import rm
 from tenuto.cli.serve import serve
+from tenuto.core.extras import MissingExtraError
 from tenuto.settings import SettingsError
 from tenuto.version import __version__
 
@@ -98,6 +99,8 @@ def main(arguments: list[str]) -> int:
         return _fail(_explained(error), 2)
     except Failure as error:
         return _fail(str(error), error.code)
+    except MissingExtraError as error:
+        return _fail(str(error), 2)
     except SettingsError as error:
         return max(_fail(mistake, 2) for mistake in error.mistakes)
     except output.CannotWriteError as error:

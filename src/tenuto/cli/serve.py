@@ -10,6 +10,7 @@ import typer
 from tenuto.cli.config import ConfigOption, read_settings, warn_of_ignored, with_model
 from tenuto.cli.failure import Failure
 from tenuto.cli.ranges import between
+from tenuto.core.extras import needs
 from tenuto.settings import Settings, SettingsError, bare_host
 
 
@@ -58,9 +59,11 @@ def serve(
 
     from tenuto.cli.fetch import engine_of
     from tenuto.core.refusal import ModelError
-    from tenuto.server.log import logging_to_stderr
-    from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop
-    from tenuto.server.serve import serve as run_server
+
+    with needs("server", "the server"):
+        from tenuto.server.log import logging_to_stderr
+        from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop
+        from tenuto.server.serve import serve as run_server
 
     try:
         loaded = read_settings(config)

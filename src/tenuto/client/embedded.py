@@ -22,6 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 import httpx2
 
 from tenuto.client.engines import download_quietly, embedded_settings
+from tenuto.core.extras import check
 from tenuto.core.refusal import ModelError, failed
 from tenuto.engine.base import Engine
 from tenuto.models.errors import ModelUnavailable
@@ -56,6 +57,8 @@ class EmbeddedServer:
 
     def __init__(self, name: str) -> None:
         self._settings = embedded_settings(name)
+        # Not imported yet: the application is made while the model loads.
+        check("starlette", "local", "the embedded server")
         self._engine: Engine | None = self._created()
         self._lock = threading.Lock()
         self._running: _Running | None = None

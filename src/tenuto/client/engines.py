@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from tenuto.core.extras import install
 from tenuto.engine.registry import runtime_libraries
 from tenuto.models.choice import choose
 from tenuto.models.download import download
@@ -57,7 +58,7 @@ def _check_installed(runtime: str) -> None:
     if not any(find_spec(library) for library in wanted):
         raise ImportError(
             f"the embedded engine is not installed ({' and '.join(wanted)} missing); "
-            "install its libraries from Tenuto's source folder: pip install '.[local]'"
+            f"{install('local')}"
         )
 
 

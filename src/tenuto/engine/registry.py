@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenuto.core.extras import needs
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
 from tenuto.settings.upstreams import (
@@ -26,6 +27,7 @@ def create(settings: EngineSettings) -> Engine:
     Raises:
         ModelError: The model file is missing, or no model of this engine; or the environment
             names a proxy for an upstream that cannot be used.
+        MissingExtraError: The libraries of the engine are not installed.
         ValueError: There is no engine of that name.
     """
     factory = _FACTORIES.get(settings.name)
@@ -99,8 +101,9 @@ def _routes(settings: EngineSettings) -> Engine:
 def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:
     if isinstance(upstream, LocalUpstream):
         return _local(settings)
-    from tenuto.engine.upstream.connection import Address
-    from tenuto.engine.upstream.engine import UpstreamEngine
+    with needs("routes", f"the engine of upstream `{name}`"):
+        from tenuto.engine.upstream.connection import Address
+        from tenuto.engine.upstream.engine import UpstreamEngine
 
     address = Address(
         name,

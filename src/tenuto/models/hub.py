@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tenuto.core.extras import MissingExtraError, needs
 from tenuto.models.choice import RemoteFile
 from tenuto.models.errors import ModelUnavailable
 
@@ -60,12 +61,10 @@ class Repository:
     def __init__(self, name: str) -> None:
         _drop_empty_variables()
         try:
-            import huggingface_hub as hub
-        except ImportError as error:
-            raise ModelUnavailable(
-                f"models are downloaded with huggingface_hub ({error.name} is missing); install "
-                "it from Tenuto's source folder: pip install '.[hub]'"
-            ) from None
+            with needs("hub", "the download of models"):
+                import huggingface_hub as hub
+        except MissingExtraError as error:
+            raise ModelUnavailable(str(error)) from None
         import httpx2
         from huggingface_hub import constants
 

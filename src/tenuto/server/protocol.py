@@ -12,7 +12,7 @@ import math
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
-import httptools  # Installed by uvicorn[standard].
+import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
+from tenuto.core.extras import install
 from tenuto.core.job import Sampling
 
 # Metadata that ends OpenVINO's process if it names no token of the vocabulary.
 UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 
-# Not `pip install 'tenuto[local]'`: a package index may have another package of that name.
-INSTALL: Final = "install its libraries from Tenuto's source folder: pip install '.[local]'"
+INSTALL: Final = install("local")
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
 
