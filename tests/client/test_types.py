@@ -11,8 +11,8 @@ import pytest
 
 from tenuto.client.call import parse_model
 from tenuto.client.errors import APIResponseValidationError
-from tenuto.client.types import BetaName, Completion, ModelName
-from tenuto.wire.names import BETAS, MESSAGES_MODELS, TEXT_MODELS
+from tenuto.client.types import Completion, ModelName
+from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
 
 REQUEST = httpx2.Request("POST", "http://api.test/v1/complete")
 
@@ -25,7 +25,6 @@ def parse(content: bytes, *, strict: bool = False) -> Completion:
 
 def test_editors_know_all_names() -> None:
     assert set(get_args(ModelName)) == {*TEXT_MODELS, *MESSAGES_MODELS}
-    assert set(get_args(BetaName)) == BETAS
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'"text"', b"null", b"\xff"])

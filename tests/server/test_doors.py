@@ -103,15 +103,13 @@ LONG = "x" * 20_000
         ("GET", f"/{LONG}", {}),
         ("POST", f"/v1/models/{LONG}", {}),
         ("POST", "/v1/complete", {"anthropic-version": LONG}),
-        ("POST", "/v1/complete", {"anthropic-beta": f"{LONG},{LONG}"}),
-        ("POST", "/v1/complete", {"anthropic-beta": ",".join("abcdefghijklmnopqrstuvwxyz" * 99)}),
         ("POST", "/v1/complete", {"host": LONG}),
     ],
 )
 async def test_what_is_quoted_of_a_request_is_cut(
     method: str, path: str, headers: dict[str, str]
 ) -> None:
-    settings = Settings(api=ApiSettings(strict_betas=True, strict_models=True))
+    settings = Settings(api=ApiSettings(strict_models=True))
     async with client_of(EchoEngine(), settings) as client:
         response = await client.request(method, path, headers=headers)
     assert 400 <= response.status_code < 500

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import re
 from datetime import date
 
 import pytest
 
 from tenuto.wire.names import (
     ALIASES,
-    BETAS,
     MESSAGES_MODELS,
     TEXT_MODELS,
     resolve,
@@ -38,8 +36,3 @@ def test_an_alias_leads_to_a_known_model_in_one_step(alias: str) -> None:
 )
 def test_retirement_dates(name: str, end: date | None) -> None:
     assert retired_on(name) == end
-
-
-def test_every_beta_ends_in_its_date() -> None:
-    assert len(BETAS) == 61
-    assert [name for name in BETAS if not re.fullmatch(r"[a-z0-9-]+-20\d\d-\d\d-\d\d", name)] == []

@@ -19,7 +19,6 @@ from tenuto.operations.admission import Admission, admit
 from tenuto.operations.records import Delivery, RequestRecord
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
 from tenuto.prompt.turns import parse_prompt, raw_prompt
-from tenuto.server.accepted import RetirementNotices, check_betas
 from tenuto.server.auth import Keys
 from tenuto.server.body import BodyReader, check_announced_size, most_body_bytes
 from tenuto.server.body_budget import BodyBudget
@@ -28,6 +27,7 @@ from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
 from tenuto.server.response_headers import with_headers
 from tenuto.server.responses import JsonResponse, send_parts
+from tenuto.server.retirement import RetirementNotices
 from tenuto.server.shutdown import Shutdown
 from tenuto.service import Completions
 from tenuto.settings import Settings
@@ -101,7 +101,6 @@ class CompleteEndpoint:
         record: RequestRecord = scope["record"]
         record.caller = caller.id
         version = parse_version(combined(scope, b"anthropic-version"))
-        check_betas(request.headers.getlist("anthropic-beta"), self._settings.api)
         channel = Channel(scope, receive, send)
         meter = Meter()
         with self._budget.reservation() as held:

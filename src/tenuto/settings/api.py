@@ -15,7 +15,6 @@ class ApiSettings:
     Attributes:
         strict_models: Refuse models that the service never offered for Text Completions, unless
             it is the one that answers.
-        strict_betas: Refuse names in `anthropic-beta` that were never published.
         lenient_prompts: Complete prompts without turns as they are, as base models are used,
             instead of refusing them.
         organization_id: Sent as `anthropic-organization-id`, as the service does.
@@ -24,7 +23,6 @@ class ApiSettings:
     """
 
     strict_models: bool = False
-    strict_betas: bool = False
     lenient_prompts: bool = False
     organization_id: Annotated[str, Predicate(str.isascii)] = "00000000-0000-0000-0000-000000000000"
     extensions: bool = False
