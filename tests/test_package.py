@@ -15,9 +15,31 @@ import tenuto
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
+def test_the_build_takes_the_version_from_its_only_place() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
-        assert tomllib.load(file)["project"]["version"] == tenuto.__version__
+        project = tomllib.load(file)
+    assert project["project"]["dynamic"] == ["version"]
+    source = project["tool"]["hatch"]["version"]
+    text = (ROOT / source["path"]).read_text(encoding="utf-8")
+    match = re.search(source["pattern"], text, re.MULTILINE)
+    assert match is not None
+    assert match["version"] == tenuto.__version__
+
+
+def test_no_other_file_holds_the_version() -> None:
+    held = f'"{tenuto.__version__}"'
+    files = [ROOT / "pyproject.toml", *(ROOT / "src").rglob("*.py")]
+    holders = [path.name for path in files if held in path.read_text(encoding="utf-8")]
+    assert holders == ["version.py"]
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *releases = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert first == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", each) for each in releases)
+    kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_the_source_distribution_has_every_folder_that_its_tests_and_tools_name() -> None:

@@ -1,4 +1,4 @@
-"""The version of this package, where every room may read it."""
+"""The version of the package: the only place that holds it."""
 
 from typing import Final
 
