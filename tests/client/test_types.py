@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import get_args
 
 import httpx2
 import pytest
 
 from tenuto.client.call import parse_model
 from tenuto.client.errors import APIResponseValidationError
-from tenuto.client.types import Completion, ModelName
-from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
+from tenuto.client.types import Completion
 
 REQUEST = httpx2.Request("POST", "http://api.test/v1/complete")
 
@@ -21,10 +19,6 @@ def parse(content: bytes, *, strict: bool = False) -> Completion:
     headers = {"request-id": "req_1", "content-type": "text/html"}
     response = httpx2.Response(200, content=content, headers=headers, request=REQUEST)
     return parse_model(Completion, response, strict)
-
-
-def test_editors_know_all_names() -> None:
-    assert set(get_args(ModelName)) == {*TEXT_MODELS, *MESSAGES_MODELS}
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'"text"', b"null", b"\xff"])

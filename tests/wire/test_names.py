@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import get_args
 
 import pytest
 
@@ -8,9 +9,16 @@ from tenuto.wire.names import (
     ALIASES,
     MESSAGES_MODELS,
     TEXT_MODELS,
+    MessagesModel,
+    TextModel,
     resolve,
     retired_on,
 )
+
+
+def test_every_model_with_a_date_is_in_the_list_of_its_api() -> None:
+    assert set(TEXT_MODELS) == set(get_args(TextModel))
+    assert set(MESSAGES_MODELS) == set(get_args(MessagesModel))
 
 
 def test_no_model_is_in_both_lists() -> None:

@@ -11,73 +11,12 @@ from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict
 
 from tenuto.client.given import NotGiven, Omit
+from tenuto.wire.names import MessagesModel, TextModel
 
 TimeoutSpec: TypeAlias = float | httpx2.Timeout | None
 
-# The names of `tenuto.wire.names`, for editors; a test compares them. Any other name will do.
-ModelName: TypeAlias = Literal[
-    "claude-2.1",
-    "claude-2.0",
-    "claude-2",
-    "claude-instant-1.2",
-    "claude-instant-1.1",
-    "claude-instant-1.1-100k",
-    "claude-instant-1",
-    "claude-instant-v1",
-    "claude-instant-v1-100k",
-    "claude-instant-v1.0",
-    "claude-instant-v1.1",
-    "claude-instant-v1.1-100k",
-    "claude-1.3",
-    "claude-1.3-100k",
-    "claude-1",
-    "claude-1-100k",
-    "claude-v1",
-    "claude-v1-100k",
-    "claude-v1.0",
-    "claude-v1.2",
-    "claude-v1.3",
-    "claude-v1.3-100k",
-    "claude-3-haiku-20240307",
-    "claude-3-sonnet-20240229",
-    "claude-3-opus-20240229",
-    "claude-3-opus-latest",
-    "claude-3-5-haiku-20241022",
-    "claude-3-5-haiku-latest",
-    "claude-3-7-sonnet-20250219",
-    "claude-3-7-sonnet-latest",
-    "claude-opus-4-0",
-    "claude-opus-4-20250514",
-    "claude-4-opus-20250514",
-    "claude-sonnet-4-0",
-    "claude-sonnet-4-20250514",
-    "claude-4-sonnet-20250514",
-    "claude-mythos-preview",
-    "claude-sonnet-4-5",
-    "claude-sonnet-4-5-20250929",
-    "claude-opus-4-1",
-    "claude-opus-4-1-20250805",
-    "claude-opus-4-5",
-    "claude-opus-4-5-20251101",
-    "claude-haiku-4-5",
-    "claude-haiku-4-5-20251001",
-    "claude-opus-4-6",
-    "claude-sonnet-4-6",
-    "claude-opus-4-7",
-    "claude-opus-4-8",
-    "claude-opus-5",
-    "claude-opus-5-5",
-    "claude-sonnet-5",
-    "claude-sonnet-5-5",
-    "claude-haiku-5-5",
-    "claude-fable-5",
-    "claude-fable-5-1",
-    "claude-fable-5-2",
-    "claude-mythos-5",
-    "claude-mythos-5-1",
-    "claude-mythos-5-2",
-]
-Model: TypeAlias = ModelName | str
+Model: TypeAlias = TextModel | MessagesModel | str
+"""A name that the service published, or any other."""
 
 AnthropicBeta: TypeAlias = str
 """A name for the header `anthropic-beta`. Every name is accepted, and none changes this API."""
