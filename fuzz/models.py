@@ -24,6 +24,7 @@ from tenuto.core.job import Job, Sampling
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.engine import LocalEngine, built_in_model
+from tenuto.engine.local.gguf import ModelFileError
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import LocalSettings
 
@@ -71,7 +72,7 @@ def check(path: Path) -> str:
     """
     try:
         model_file.read(path)
-    except (*model_file.Unsound, OSError) as error:
+    except (ModelFileError, OSError) as error:
         problem = model_file.problem(path, error)
         if "\n" in problem or not problem:
             raise AssertionError(f"not one line: {problem!r}") from None

@@ -94,6 +94,7 @@ TABLE: Mapping[str, May] = {
     "engine.local.ir": may("engine.local"),
     "engine.local.model_file": may("engine.local"),
     "engine.local.vocabulary": may("engine.local"),
+    "engine.local.text_stream": may("engine.local"),
     "engine.local.runtimes": may("engine.local"),
     "engine.local.runtimes.llamacpp": may("engine.local", libraries="xllamacpp"),
     "engine.local.runtimes.openvino": may("engine.local", libraries="numpy"),

@@ -13,7 +13,7 @@ import pytest
 from tenuto.core.job import Job, Piece, Sampling, TokenLogprob, Usage
 from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.runtime import Written
+from tenuto.engine.local.runtime import ScoredToken
 from tenuto.engine.local.worker import _scored
 from tests.conftest import CAPITAL
 from tests.engine.contract import PROMPT, write
@@ -154,7 +154,7 @@ async def test_the_space_that_a_chat_begins_with_is_no_part_of_a_token(tmp_path:
 
 
 def test_a_token_that_could_not_come_has_no_log_probability_that_json_could_not_hold() -> None:
-    never = Written(b"a", -math.inf, ((b"b", -0.5), (b"c", None), (b"a", -math.inf)))
+    never = ScoredToken(b"a", -math.inf, ((b"b", -0.5), (b"c", None), (b"a", -math.inf)))
     assert _scored(never, 3, 4) == ("a", 3, 4, None, {"b": -0.5})
 
 

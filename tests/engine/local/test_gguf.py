@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.gguf import Gguf, GgufError, Tensor
+from tenuto.engine.local.gguf import Gguf, ModelFileError, Tensor
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 
@@ -107,7 +107,7 @@ def read(path: Path, file: File | bytes) -> Gguf:
 
 
 def refusal(path: Path, file: File | bytes) -> str:
-    with pytest.raises(GgufError) as raised:
+    with pytest.raises(ModelFileError) as raised:
         read(path, file)
     return str(raised.value)
 
@@ -187,7 +187,7 @@ def test_a_file_with_bytes_lost_or_added_is_refused_or_read_and_quickly(
 
 
 def check(path: Path, data: bytes) -> None:
-    with contextlib.suppress(GgufError):
+    with contextlib.suppress(ModelFileError):
         file = read(path, data)
         assert file.tensor_types
         assert file.hyperparameter("block_count") > 0
@@ -331,7 +331,7 @@ def test_a_hyperparameter_that_no_model_can_have_is_refused(
 ) -> None:
     file = read(path, File(pairs=[ARCHITECTURE, *([value] if value else [])]))
 
-    with pytest.raises(GgufError, match=f"metadata llama.block_count is {fault}"):
+    with pytest.raises(ModelFileError, match=f"metadata llama.block_count is {fault}"):
         file.hyperparameter("block_count")
 
 
@@ -384,5 +384,5 @@ def test_a_count_without_end_is_refused_before_memory_is(tmp_path: Path) -> None
     with path.open("wb") as file:
         file.write(head)
         file.truncate(len(head) + count)
-    with pytest.raises(GgufError, match="an array is longer"):
+    with pytest.raises(ModelFileError, match="an array is longer"):
         gguf.read(path)

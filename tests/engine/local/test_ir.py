@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local import ir, model_file
-from tenuto.engine.local.ir import IrError
+from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.vocabulary import token_bytes
 from tests.model_folders import write
 
@@ -146,14 +146,16 @@ def test_a_chat_template_in_a_file_of_its_own_goes_first(folder: Path) -> None:
 )
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(IrError, match=f"^{name} is missing"):
+    with pytest.raises(ModelFileError, match=f"^{name} is missing"):
         ir.read(folder)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_truncated_weights_are_refused(folder: Path, network: str) -> None:
     (folder / f"{network}.bin").write_bytes(bytes(23))
-    with pytest.raises(IrError, match=rf"^{network}.bin is truncated: 23 bytes of at least 24$"):
+    with pytest.raises(
+        ModelFileError, match=rf"^{network}.bin is truncated: 23 bytes of at least 24$"
+    ):
         ir.read(folder)
 
 
@@ -169,7 +171,7 @@ def test_truncated_weights_are_refused(folder: Path, network: str) -> None:
 )
 def test_a_damaged_description_is_refused(folder: Path, xml: str) -> None:
     (folder / "openvino_model.xml").write_text(xml)
-    with pytest.raises(IrError, match=r"^openvino_model\.xml is damaged"):
+    with pytest.raises(ModelFileError, match=r"^openvino_model\.xml is damaged"):
         ir.read(folder)
 
 
@@ -188,7 +190,7 @@ def test_a_damaged_description_is_refused(folder: Path, xml: str) -> None:
 )
 def test_damaged_json_is_refused(folder: Path, name: str, content: str, reason: str) -> None:
     (folder / name).write_text(content)
-    with pytest.raises(IrError, match=f"{name}.* {reason}|{name}: {reason}"):
+    with pytest.raises(ModelFileError, match=f"{name}.* {reason}|{name}: {reason}"):
         ir.read(folder)
 
 
@@ -196,13 +198,13 @@ def test_damaged_json_is_refused(folder: Path, name: str, content: str, reason: 
 def test_a_number_that_is_none_is_named(folder: Path, value: object) -> None:
     write(folder, "config.json", CONFIG | {"max_position_embeddings": value})
     reason = "config.json: max_position_embeddings is no positive integer"
-    with pytest.raises(IrError, match=reason):
+    with pytest.raises(ModelFileError, match=reason):
         ir.read(folder)
 
 
 def test_a_tokenizer_of_another_kind_is_refused(folder: Path) -> None:
     write(folder, "tokenizer.json", TOKENIZER | {"decoder": {"type": "WordPiece"}})
-    with pytest.raises(IrError, match=r"only byte-level BPE and SentencePiece.*'WordPiece'"):
+    with pytest.raises(ModelFileError, match=r"only byte-level BPE and SentencePiece.*'WordPiece'"):
         ir.read(folder)
 
 
@@ -210,7 +212,7 @@ def problem(folder: Path) -> str:
     """What is wrong with a folder; "" if nothing is."""
     try:
         ir.read(folder)
-    except IrError as error:
+    except ModelFileError as error:
         return str(error)
     return ""
 
@@ -256,7 +258,9 @@ def test_a_network_that_gives_no_logits_does_not_complete_text(folder: Path) -> 
         '"Result"><output><port id="0" names="last_hidden_state"/></output>',
     )
     (folder / "openvino_model.xml").write_text(embeds)
-    with pytest.raises(IrError, match=r"not a model that completes text: .* last_hidden_state"):
+    with pytest.raises(
+        ModelFileError, match=r"not a model that completes text: .* last_hidden_state"
+    ):
         ir.read(folder)
     (folder / "openvino_model.xml").write_text(embeds.replace("last_hidden_state", "a,logits"))
     ir.read(folder)
@@ -272,5 +276,5 @@ def test_the_token_for_unknown_text_is_told_from_the_others(
 
 def test_a_token_that_is_no_text_is_an_error(folder: Path) -> None:
     write(folder, "tokenizer.json", TOKENIZER | {"model": {"type": "BPE", "vocab": {"\ud800": 0}}})
-    with pytest.raises(IrError, match="its vocabulary cannot be read"):
+    with pytest.raises(ModelFileError, match="its vocabulary cannot be read"):
         ir.read(folder)

@@ -15,7 +15,7 @@ from tenuto.engine.local import gguf, model_file, split
 from tenuto.engine.local.choose import candidates
 from tenuto.engine.local.description import describe
 from tenuto.engine.local.engine import LocalEngine, built_in_model
-from tenuto.engine.local.gguf import GgufError
+from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, split_keys, take_apart
@@ -128,15 +128,19 @@ def test_the_part_that_is_missing_or_wrong_is_named(
 
 def test_another_part_leads_to_the_first(tmp_path: Path) -> None:
     for path in parts(tmp_path)[1:]:
-        with pytest.raises(GgufError, match=r"; name its first file, m-00001-of-00003\.gguf$"):
+        with pytest.raises(ModelFileError, match=r"; name its first file, m-00001-of-00003\.gguf$"):
             model_file.read(path)
 
 
 def test_renamed_parts_are_refused_with_the_name_that_they_need(tmp_path: Path) -> None:
     first, second, _ = parts(tmp_path)
-    with pytest.raises(GgufError, match=r"without the name that .*: NAME-00001-of-00003\.gguf"):
+    with pytest.raises(
+        ModelFileError, match=r"without the name that .*: NAME-00001-of-00003\.gguf"
+    ):
         model_file.read(first.rename(tmp_path / "renamed.gguf"))
-    with pytest.raises(GgufError, match=r"its name says part 1, and its metadata .* part 2 of 3"):
+    with pytest.raises(
+        ModelFileError, match=r"its name says part 1, and its metadata .* part 2 of 3"
+    ):
         model_file.read(second.rename(first))
 
 
@@ -150,7 +154,7 @@ def test_a_count_of_the_wrong_type_is_an_error(tmp_path: Path, value: tuple[int,
     odd = struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + data
     path = tmp_path / "m-00001-of-00003.gguf"
     path.write_bytes(put_together((*whole.pairs, odd), whole.tensors))
-    with pytest.raises(GgufError, match=r"metadata split\.count is .*must be a number from 0"):
+    with pytest.raises(ModelFileError, match=r"metadata split\.count is .*must be a number from 0"):
         model_file.read(path)
 
 

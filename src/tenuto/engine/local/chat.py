@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.marks import Marks, Read
-from tenuto.engine.local.special import SpecialTokens, Spelled
+from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 
 _TEMPLATE: Final = "tokenizer.chat_template"
 
@@ -114,7 +114,7 @@ class ChatTemplate:
 
     def prompt(
         self, messages: Sequence[Sequence[str]], prefill: str, special: SpecialTokens
-    ) -> Spelled:
+    ) -> RenderedPrompt:
         """Write a conversation as `render` does, and find the template's own control tokens.
 
         Args:
@@ -132,7 +132,7 @@ class ChatTemplate:
 
     def _arrange(
         self, messages: Sequence[Sequence[str]], prefill: str, special: SpecialTokens | None
-    ) -> tuple[Spelled, list[str]]:
+    ) -> tuple[RenderedPrompt, list[str]]:
         """Render the messages in the first arrangement of which nothing is left out.
 
         Returns:
@@ -142,7 +142,7 @@ class ChatTemplate:
             TemplateRefused: The template takes none of them.
         """
         self._clock.stop()
-        best: tuple[Spelled, list[str]] | None = None
+        best: tuple[RenderedPrompt, list[str]] | None = None
         refusal = TemplateRefused("")
         for arranged in _arrangements(messages):
             try:
@@ -159,11 +159,11 @@ class ChatTemplate:
 
     def _render(
         self, messages: Sequence[Sequence[str]], prefill: str, special: SpecialTokens | None
-    ) -> tuple[Spelled, list[str]]:
+    ) -> tuple[RenderedPrompt, list[str]]:
         """Render messages once as they are, and with marks until that makes the same text."""
         text = self._run(messages) + prefill
         marks = Marks(special, [*(said for _, said in messages), text])
-        written: Spelled | None = None
+        written: RenderedPrompt | None = None
         bounded: Read | None = None
         for way in marks.ways(said for role, said in messages if role == "assistant"):
             marked = [

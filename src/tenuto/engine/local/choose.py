@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, not_installed
 from tenuto.engine.local.runtime_kind import Format, format_of, is_installed
 from tenuto.engine.local.runtimes import runtimes
@@ -50,7 +50,7 @@ def load_runtime(
             runtime = _load(name, options, file)
             _try(name, runtime, probe)
             return runtime, name, "; ".join(refusals)
-        except (CannotLoad, GgufError) as error:
+        except (CannotLoad, ModelFileError) as error:
             refusals.append(str(error))
     # Joined, because the one who asks may be able to help either.
     raise CannotLoad("; ".join(refusals))

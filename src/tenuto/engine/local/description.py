@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tenuto.engine.local import model_file
-from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.runtime import INSTALL
 from tenuto.engine.local.runtime_kind import is_installed
 from tenuto.engine.local.runtimes import runtimes
@@ -75,7 +75,7 @@ def describe(path: Path) -> Description:
     """Describes a model file. It never raises: what is wrong with a file is its description."""
     try:
         file = model_file.read(path)
-    except model_file.Unsound as error:
+    except ModelFileError as error:
         return Description(None, None, None, None, str(error))
     except OSError as error:
         return Description(None, None, None, None, error.strerror or str(error))
@@ -90,7 +90,7 @@ def describe(path: Path) -> Description:
 def _describe(file: Gguf) -> Description:
     try:
         context = file.hyperparameter("context_length")
-    except GgufError:
+    except ModelFileError:
         context = None
     if reason := model_file.not_text(file):
         return Description(file.architecture, quantisation(file), context, None, reason)

@@ -29,6 +29,7 @@ from tenuto.core.refusal import (
 )
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, ir, model_file
+from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.long_frames import with_texts
 from tenuto.engine.local.mailbox import Mailbox
 from tenuto.engine.local.process import WorkerProcess
@@ -431,6 +432,6 @@ def _check(path: Path) -> str:
             )
         if reason := model_file.not_text(model_file.read(path)):
             raise ModelError(f"{path}: {reason}")
-    except (*model_file.Unsound, OSError) as error:
+    except (ModelFileError, OSError) as error:
         raise ModelError(f"{path}: {model_file.problem(path, error)}") from None
     return model_file.name(path)

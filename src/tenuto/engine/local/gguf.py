@@ -97,8 +97,8 @@ _DEEPEST_ARRAY: Final = 3
 _LONGEST_ARRAY: Final = 4_000_000
 
 
-class GgufError(ValueError):
-    """The file is no GGUF file, or a damaged one. The message does not name it."""
+class ModelFileError(ValueError):
+    """A file or folder without a model, or with a damaged one. The message does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +162,12 @@ class Gguf:
         """A positive integer of the architecture, for example `block_count`.
 
         Raises:
-            GgufError: It is missing or no positive integer.
+            ModelFileError: It is missing or no positive integer.
         """
         key = f"{self.architecture}.{name}"
         value = self.metadata.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise GgufError(f"metadata {key} is {'missing' if value is None else 'wrong'}")
+            raise ModelFileError(f"metadata {key} is {'missing' if value is None else 'wrong'}")
         return value
 
 
@@ -175,7 +175,7 @@ def read(path: Path) -> Gguf:
     """Reads and checks everything but the weights themselves.
 
     Raises:
-        GgufError: The file is no GGUF file, or what it says does not agree with its size.
+        ModelFileError: The file is no GGUF file, or what it says does not agree with its size.
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
@@ -207,11 +207,11 @@ class _Reader:
 
     def read(self) -> Gguf:
         if self._file.read(4) != _MAGIC:
-            raise GgufError("not a GGUF file (it does not begin with GGUF)")
+            raise ModelFileError("not a GGUF file (it does not begin with GGUF)")
         self._check_version(self._bytes(4))
         tensors, entries = self._number(10), self._number(10)
         if max(tensors, entries) > _MOST_ENTRIES:
-            raise GgufError("the header is damaged: it counts more entries than any model has")
+            raise ModelFileError("the header is damaged: it counts more entries than any model has")
         metadata: dict[str, Any] = {}
         for _ in range(entries):
             key = self._string()
@@ -220,7 +220,7 @@ class _Reader:
             # An importance matrix, for example, has none.
             kind = metadata.get(_TYPE)
             other = f": not a model that completes text, but of the type {kind}" if kind else ""
-            raise GgufError(f"metadata {_ARCHITECTURE} is missing{other}")
+            raise ModelFileError(f"metadata {_ARCHITECTURE} is missing{other}")
         relative = [self._tensor() for _ in range(tensors)]
         return Gguf(metadata, self._place(relative, metadata))
 
@@ -229,16 +229,16 @@ class _Reader:
         if version in _VERSIONS:
             return
         if data[:3] == bytes(3) and data[3]:
-            raise GgufError(
+            raise ModelFileError(
                 "the file is big-endian, and only little-endian files can be run; download that "
                 "form of the model, or convert it with gguf-py's gguf_convert_endian"
             )
         remedy = "convert or download the model again" if version < 2 else "update Tenuto"
-        raise GgufError(f"GGUF version {version} is not supported, only 2 and 3; {remedy}")
+        raise ModelFileError(f"GGUF version {version} is not supported, only 2 and 3; {remedy}")
 
     def _bytes(self, count: int) -> bytes:
         if count > self._size - self._file.tell():
-            raise GgufError("the file is truncated: it ends within its header")
+            raise ModelFileError("the file is truncated: it ends within its header")
         return self._file.read(count)
 
     def _number(self, kind: int) -> Any:
@@ -256,10 +256,10 @@ class _Reader:
             # a text by itself, as a name or a template, must be one.
             return self._string("surrogateescape" if depth else "replace")
         if kind != _ARRAY or depth == _DEEPEST_ARRAY:
-            raise GgufError(f"the header is damaged: metadata type {kind}")
+            raise ModelFileError(f"the header is damaged: metadata type {kind}")
         inner, count = self._number(4), self._number(10)
         if count > _LONGEST_ARRAY:
-            raise GgufError("the header is damaged: an array is longer than any model has")
+            raise ModelFileError("the header is damaged: an array is longer than any model has")
         if inner in _SCALARS:
             scalar = _SCALARS[inner]
             data = self._bytes(count * scalar.size)
@@ -271,23 +271,23 @@ class _Reader:
         name = self._string()
         dimensions = self._number(4)
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
-            raise GgufError(f"tensor {name!r} has {dimensions} dimensions")
+            raise ModelFileError(f"tensor {name!r} has {dimensions} dimensions")
         shape = [self._number(10) for _ in range(dimensions)]
         kind, offset = self._number(4), self._number(10)
         if kind in _REMOVED_TYPES:
             removed, remedy = _REMOVED_TYPES[kind]
-            raise GgufError(
+            raise ModelFileError(
                 f"tensor {name!r} has the unknown type {kind}: {removed}, which llama.cpp has "
                 f"removed; {remedy}"
             )
         if kind not in TENSOR_TYPES:
-            raise GgufError(
+            raise ModelFileError(
                 f"tensor {name!r} has the unknown type {kind}: the file is damaged, or newer than "
                 "this version; update Tenuto, or choose another quantisation"
             )
         type_name, block, block_bytes = TENSOR_TYPES[kind]
         if shape[0] % block:
-            raise GgufError(
+            raise ModelFileError(
                 f"tensor {name!r} of type {type_name} has rows that are no multiple of {block}"
             )
         return Tensor(name, type_name, offset, math.prod(shape) // block * block_bytes)
@@ -296,17 +296,19 @@ class _Reader:
         """Check where the tensors lie, and return them with their places in the file."""
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise GgufError(f"metadata general.alignment is {alignment}, no power of two")
+            raise ModelFileError(f"metadata general.alignment is {alignment}, no power of two")
         if not tensors:
             if _is_first_of_several(metadata):
                 return ()
             other = ", only a vocabulary" if f"{_TOKENIZER}tokens" in metadata else ""
-            raise GgufError(f"the file holds no tensors{other}: not a model that completes text")
+            raise ModelFileError(
+                f"the file holds no tensors{other}: not a model that completes text"
+            )
         start = -(-self._file.tell() // alignment) * alignment
         if any(tensor.start % alignment for tensor in tensors):
-            raise GgufError("the header is damaged: a tensor is not aligned")
+            raise ModelFileError("the header is damaged: a tensor is not aligned")
         placed = tuple(replace(tensor, start=start + tensor.start) for tensor in tensors)
         end = max(tensor.start + tensor.length for tensor in placed)
         if end > self._size:
-            raise GgufError(f"the file is truncated: {self._size} bytes of at least {end}")
+            raise ModelFileError(f"the file is truncated: {self._size} bytes of at least {end}")
         return placed

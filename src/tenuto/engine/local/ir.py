@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, is_text
 
 MODEL: Final = "openvino_model"
@@ -46,10 +46,6 @@ _OPTIONAL_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "attention.head_count_kv": ("num_key_value_heads",),
     "attention.key_length": ("head_dim",),
 }
-
-
-class IrError(ValueError):
-    """The folder holds no model, or a damaged one. The message does not name the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ def read(folder: Path) -> IrModel:
     """Reads and checks everything but the weights themselves.
 
     Raises:
-        IrError: A file is missing or damaged, or the model is of a kind that cannot be run.
+        ModelFileError: A file is missing or damaged, or the model is of a kind that cannot be run.
         OSError: A file cannot be read.
     """
     for network in (MODEL, TOKENIZER, _DETOKENIZER):
@@ -94,7 +90,7 @@ def read(folder: Path) -> IrModel:
     tokenizer = _object(folder, "tokenizer.json")
     architecture = config.get("model_type")
     if not isinstance(architecture, str):
-        raise IrError("config.json: model_type is missing")
+        raise ModelFileError("config.json: model_type is missing")
     metadata: dict[str, Any] = {
         "general.architecture": architecture,
         "general.name": folder_name(folder),
@@ -127,16 +123,18 @@ def _check_network(folder: Path, name: str) -> None:
                 end = max(end, _constant_end(element))
                 element.clear()
     except FileNotFoundError as error:
-        raise IrError(f"{Path(error.filename).name} is missing") from None
+        raise ModelFileError(f"{Path(error.filename).name} is missing") from None
     except (ElementTree.ParseError, KeyError, ValueError):
-        raise IrError(f"{network.name} is damaged: it is no description of a network") from None
+        raise ModelFileError(
+            f"{network.name} is damaged: it is no description of a network"
+        ) from None
     if outputs and _LOGITS not in outputs:
-        raise IrError(
+        raise ModelFileError(
             f"not a model that completes text: {network.name} gives {sorted(outputs)[0]} and no "
             "logits, as an embedding model does"
         )
     if end > size:
-        raise IrError(f"{weights.name} is truncated: {size} bytes of at least {end}")
+        raise ModelFileError(f"{weights.name} is truncated: {size} bytes of at least {end}")
 
 
 def _constant_end(layer: ElementTree.Element) -> int:
@@ -158,13 +156,13 @@ def _object(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads((folder / name).read_bytes())
     except FileNotFoundError:
-        raise IrError(
+        raise ModelFileError(
             f"{name} is missing; copy it from the repository that the model was converted from"
         ) from None
     except (ValueError, RecursionError):
-        raise IrError(f"{name} is damaged: it is no JSON") from None
+        raise ModelFileError(f"{name} is damaged: it is no JSON") from None
     if not isinstance(value, dict):
-        raise IrError(f"{name} is damaged: it is no JSON object")
+        raise ModelFileError(f"{name} is damaged: it is no JSON object")
     return value
 
 
@@ -176,7 +174,7 @@ def _number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     value = next((config[key] for key in keys if config.get(key) is not None), None)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         problem = "is missing" if value is None else "is no positive integer"
-        raise IrError(f"config.json: {keys[0]} {problem}")
+        raise ModelFileError(f"config.json: {keys[0]} {problem}")
     return value
 
 
@@ -207,10 +205,10 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
     except (KeyError, TypeError, ValueError, AttributeError):
         sound, tokens = False, {}
     if not sound or not tokens:
-        raise IrError("tokenizer.json is damaged: its vocabulary cannot be read")
+        raise ModelFileError("tokenizer.json is damaged: its vocabulary cannot be read")
     count = max(max(tokens) + 1, size if isinstance(size, int) else 0)
     if count > _MOST_TOKENS:
-        raise IrError("tokenizer.json is damaged: it counts more tokens than any model has")
+        raise ModelFileError("tokenizer.json is damaged: it counts more tokens than any model has")
     listed = [tokens.get(index, ("", _UNUSED)) for index in range(count)]
     return [text for text, _ in listed], [kind for _, kind in listed]
 
@@ -230,7 +228,7 @@ def _kind(tokenizer: Mapping[str, Any]) -> str:
         return "gpt2"
     if kinds & {"ByteFallback", "Metaspace"}:
         return "llama"
-    raise IrError(
+    raise ModelFileError(
         "tokenizer.json: only byte-level BPE and SentencePiece are supported, and its decoder is "
         f"{', '.join(map(repr, sorted(kinds))) or 'missing'}"
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tenuto.engine.local.special import SpecialTokens, Spelled
+from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 
 # The two planes for private use, each without its last two code points, which are none.
 _PLANES: Final = ((0xF0000, 0xFFFFE), (0x100000, 0x10FFFE))
@@ -47,7 +47,7 @@ class Read:
         present: The numbers of the texts of which it holds the beginning or the end.
     """
 
-    prompt: Spelled
+    prompt: RenderedPrompt
     present: frozenset[int]
 
     def holds(self, number: int) -> bool:
@@ -122,7 +122,7 @@ class Marks:
                 (start - (before := bisect_left(places, start)), end - before)
                 for start, end in spans
             )
-        prompt = Spelled(_PRIVATE.sub(unmark, rendered), control)
+        prompt = RenderedPrompt(_PRIVATE.sub(unmark, rendered), control)
         return Read(prompt, frozenset(numbers[match[0]] for match in found))
 
     def _pair(self, number: int) -> tuple[str, str]:

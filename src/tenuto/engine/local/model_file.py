@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tenuto.engine.local import gguf, ir, links, split
-from tenuto.engine.local.gguf import Gguf, GgufError
-from tenuto.engine.local.ir import IrError
-
-# What `read` raises for a model that is not sound.
-Unsound: Final = (GgufError, IrError)
+from tenuto.engine.local.gguf import Gguf
 
 _NO_PRE: Final = (
     "the file does not say how its tokenizer splits text (tokenizer.ggml.pre is missing): answers "
@@ -45,8 +41,7 @@ def read(path: Path) -> Gguf:
     """Read and check everything but the weights themselves; see `split.read` and `ir.read`.
 
     Raises:
-        GgufError: It is no GGUF file, or a damaged one.
-        IrError: It is a folder without a model, or with a damaged one.
+        ModelFileError: The file or folder holds no model, or a damaged one.
         OSError: It cannot be read.
     """
     return ir.read(path) if path.is_dir() else split.read(path)
@@ -63,7 +58,7 @@ def readable(path: Path) -> AbstractContextManager[Path]:
     """Give a model's path in a form that every runtime can open; see `links.readable`.
 
     Raises:
-        GgufError: It is no GGUF file, or a part of a split model that is not the first.
+        ModelFileError: It is no GGUF file, or a part of a split model that is not the first.
         OSError: It cannot be read.
     """
     if path.is_dir():

@@ -31,7 +31,7 @@ class RuntimeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ScoredToken:
     """A token that was written, with its log probability.
 
     Attributes:
@@ -54,7 +54,7 @@ class Delta:
         data: Its next bytes, which may end inside a character.
         tokens: How many tokens they are.
         ending: Why it ended, None while it goes on.
-        written: If log probabilities were asked for, the tokens whose bytes `data` is. A token
+        scored: If log probabilities were asked for, the tokens whose bytes `data` is. A token
             without bytes, as the one that ends a turn, is none of them.
         cached: How many tokens of the prompt were found in a cache; None if that is not known.
     """
@@ -63,7 +63,7 @@ class Delta:
     data: bytes
     tokens: int
     ending: Ending | None
-    written: tuple[Written, ...] = ()
+    scored: tuple[ScoredToken, ...] = ()
     cached: int | None = None
 
 

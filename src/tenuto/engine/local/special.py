@@ -1,8 +1,8 @@
 """Control tokens: a chat template may write them, and the text of a turn may not.
 
-A tokenizer takes every text that spells a control token, such as `<|im_end|>`, for that token. So
-a prompt says where its control tokens stand (`Spelled`), and all other text is tokenised without
-any. A prompt that spells none elsewhere is tokenised whole, by the library alone.
+A tokenizer turns every text that spells a control token, such as `<|im_end|>`, into that token. So
+a `RenderedPrompt` holds the positions of its control tokens, and all other text is tokenised
+without any. A prompt that spells none elsewhere is tokenised whole, by the library alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DEEPEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Spelled:
+class RenderedPrompt:
     """A prompt, and where its control tokens stand.
 
     Attributes:
@@ -108,7 +108,7 @@ class SpecialTokens:
             match = pattern.search(text, match.start() + 1)
         return starts
 
-    def encode(self, prompt: Spelled) -> list[int]:
+    def encode(self, prompt: RenderedPrompt) -> list[int]:
         """Tokenise a prompt, with the token that begins a text if the model wants it."""
         text, control = prompt.text, prompt.control
         if control is None:

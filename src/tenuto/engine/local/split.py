@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tenuto.engine.local import gguf, links
-from tenuto.engine.local.gguf import Gguf, GgufError
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 
 _COUNT: Final = "split.count"
 _NUMBER: Final = "split.no"
@@ -60,7 +60,7 @@ def read(path: Path) -> Gguf:
         path: The file, or the first file of a split model.
 
     Raises:
-        GgufError: A file is missing or damaged, or the files are not the parts of one model.
+        ModelFileError: A file is missing or damaged, or the files are not the parts of one model.
         OSError: The file cannot be read.
     """
     first = gguf.read(path)
@@ -73,11 +73,11 @@ def read(path: Path) -> Gguf:
             part = gguf.read(other)
             _check_part(part, number, first)
         except FileNotFoundError:
-            raise GgufError(f"its part {other.name}: there is no such file") from None
+            raise ModelFileError(f"its part {other.name}: there is no such file") from None
         except OSError as error:
-            raise GgufError(f"its part {other.name}: {error.strerror or error}") from None
-        except GgufError as error:
-            raise GgufError(f"its part {other.name}: {error}") from None
+            raise ModelFileError(f"its part {other.name}: {error.strerror or error}") from None
+        except ModelFileError as error:
+            raise ModelFileError(f"its part {other.name}: {error}") from None
         tensors += part.tensors
     _check_whole(tensors, first)
     return Gguf(first.metadata, tuple(tensors))
@@ -94,7 +94,7 @@ def files(path: Path, first: Gguf) -> list[Path]:
         first: The header of that file.
 
     Raises:
-        GgufError: The file is not the first one, or its name does not say how the others are named.
+        ModelFileError: The file is not the first one, or its name does not have the form of a part.
     """
     count = _number(first, _COUNT, 1)
     if count < 2:
@@ -102,18 +102,18 @@ def files(path: Path, first: Gguf) -> list[Path]:
     named = [(step, part) for step in links.steps(path) if (part := part_name(step.name))]
     named = [(step, part) for step, part in named if part.count == count]
     if count > _MOST_FILES or not named:
-        raise GgufError(
+        raise ModelFileError(
             f"a part of a model in {count} files, without the name that it must have: "
             f"NAME-00001-of-{count:05}.gguf, with the other files beside it"
         )
     part = named[0][1]
     number = _number(first, _NUMBER, 0) + 1
     if part.number == number != 1:
-        raise GgufError(
+        raise ModelFileError(
             f"part {number} of a model in {count} files; name its first file, {part.of(1)}"
         )
     if part.number != number:
-        raise GgufError(
+        raise ModelFileError(
             f"its name says part {part.number}, and its metadata ({_NUMBER}) part {number} of "
             f"{count}; give each file the name that it was made with"
         )
@@ -134,7 +134,7 @@ def is_split(file: Gguf) -> bool:
 def _number(file: Gguf, key: str, default: int) -> int:
     value = file.metadata.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise GgufError(f"metadata {key} is {value!r}, and must be a number from 0")
+        raise ModelFileError(f"metadata {key} is {value!r}, and must be a number from 0")
     return value
 
 
@@ -142,7 +142,7 @@ def _check_part(part: Gguf, number: int, first: Gguf) -> None:
     """Check that a file is the part of a model that its name says.
 
     Raises:
-        GgufError: It is another one.
+        ModelFileError: It is another one.
     """
     for key, expected in (
         (_NUMBER, number - 1),
@@ -151,7 +151,7 @@ def _check_part(part: Gguf, number: int, first: Gguf) -> None:
     ):
         value = part.metadata.get(key)
         if value != expected and not (key == _TENSORS and None in (value, expected)):
-            raise GgufError(
+            raise ModelFileError(
                 f"metadata {key} is {'missing' if value is None else value}, and must be "
                 f"{expected}: the file belongs elsewhere; download the model again"
             )
@@ -161,16 +161,16 @@ def _check_whole(tensors: Sequence[gguf.Tensor], first: Gguf) -> None:
     """Check that the parts together are a whole model.
 
     Raises:
-        GgufError: Tensors are missing, or in two parts at once.
+        ModelFileError: Tensors are missing, or in two parts at once.
     """
     twice = [name for name, count in Counter(t.name for t in tensors).items() if count > 1]
     if twice:
-        raise GgufError(
+        raise ModelFileError(
             f"tensor {twice[0]!r} is in two of its parts: one of them belongs to another model"
         )
     expected = _number(first, _TENSORS, len(tensors))
     if len(tensors) != expected:
-        raise GgufError(
+        raise ModelFileError(
             f"its parts hold {len(tensors)} tensors, and {_TENSORS} says {expected}: one of them "
             "belongs to another model; download the model again"
         )

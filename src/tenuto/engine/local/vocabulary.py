@@ -6,12 +6,9 @@ A table made once from the vocabulary costs well under one.
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
-
-from tenuto.engine.local.runtime import Written
 
 # Token types of the GGUF specification that print something; control tokens and the like do not.
 NORMAL: Final = 1
@@ -138,74 +135,3 @@ def _sentencepiece(token: str) -> bytes:
     if byte:
         return bytes([int(byte[1], 16)])
     return token.replace("\u2581", " ").encode("utf-8", "surrogateescape")
-
-
-class TextStream:
-    """Bytes in, whole characters out.
-
-    Bytes that are no UTF-8 become U+FFFD, as soon as that is certain. A character that is not
-    finished when the text ends is left out: half of it would be of no use to anyone.
-
-    Args:
-        spaced: Puts a space in front of a text that does not begin with one. Completions of the
-            API begin with it; the answers of models that chat do not.
-    """
-
-    def __init__(self, *, spaced: bool = False) -> None:
-        self._spaced = spaced
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def push(self, data: bytes) -> str:
-        """Takes the next bytes, gives the characters that are now whole."""
-        text = self._decoder.decode(data)
-        if text and self._spaced:
-            return self._lead(text) + text
-        return text
-
-    def _lead(self, text: str) -> str:
-        spaced, self._spaced = self._spaced, False
-        return " " if spaced and not text[0].isspace() else ""
-
-
-class PlacedTextStream(TextStream):
-    """A `TextStream` that also says where each token stands in the text."""
-
-    def __init__(self, *, spaced: bool = False) -> None:
-        super().__init__(spaced=spaced)
-        self._length = 0
-        # Tokens of a character that is not finished. What it turns out to be decides on the
-        # space before it, and so on their place.
-        self._unfinished: list[Written] = []
-
-    def place(self, tokens: Iterable[Written]) -> tuple[str, list[tuple[Written, int, int]]]:
-        """Takes the next tokens.
-
-        Returns:
-            The characters that are now whole, and those tokens whose place is now known, each
-            with its start and its end. The end of a token that ends inside a character is the
-            end of that character.
-        """
-        texts: list[str] = []
-        placed: list[tuple[Written, int, int]] = []
-        for token in tokens:
-            text = self._decoder.decode(token.data)
-            if not text:
-                self._unfinished.append(token)
-                continue
-            lead = self._lead(text)
-            start = self._length + len(lead)
-            placed += [(other, start, start + 1) for other in self._unfinished]
-            self._unfinished.clear()
-            self._length = start + len(text)
-            begun, _ = self._decoder.getstate()
-            placed.append((token, start, self._length + bool(begun)))
-            texts += lead, text
-        return "".join(texts), placed
-
-
-def spelled(token: bytes) -> str:
-    r"""A token as text: `bytes:` and `\xNN` for each byte if it is no whole text."""
-    try:
-        return token.decode()
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)

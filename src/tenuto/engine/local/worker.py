@@ -28,18 +28,19 @@ from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
 from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
 from tenuto.engine.local.choose import computes_numbers, load_runtime
+from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.prefixes import Prefixes
 from tenuto.engine.local.runtime import (
     CannotLoad,
     Delta,
     Runtime,
     RuntimeOptions,
+    ScoredToken,
     TextRefused,
-    Written,
 )
-from tenuto.engine.local.special import SpecialTokens, Spelled
+from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
+from tenuto.engine.local.text_stream import PlacedTextStream, TextStream, token_text
 from tenuto.engine.local.tokenising import Tokenising
-from tenuto.engine.local.vocabulary import PlacedTextStream, TextStream, spelled
 
 _READ_BYTES = 1 << 18
 # Between two steps, so that a flood of requests does not keep the running ones waiting.
@@ -190,7 +191,7 @@ class Worker:
                 tokens = error
             self._queue(frame, tokens)
 
-    def _submit_long(self, frame: frames.Submit, prompt: Spelled) -> None:
+    def _submit_long(self, frame: frames.Submit, prompt: RenderedPrompt) -> None:
         # The first one may run at once, as far as is known before it is tokenised.
         places = self._max_waiting + self._admission.may_run_another
         if self._admission.waiting + len(self._tokenising) >= places:
@@ -224,13 +225,13 @@ class Worker:
         self._send(answer)
         self._admit()
 
-    def _text_of(self, frame: frames.Submit) -> Spelled:
+    def _text_of(self, frame: frames.Submit) -> RenderedPrompt:
         """What the model is to continue."""
         if frame.messages is None or self._template is None or self._special is None:
-            return Spelled(frame.prompt, self._raw_control)
+            return RenderedPrompt(frame.prompt, self._raw_control)
         return self._template.prompt(frame.messages, frame.prompt, self._special)
 
-    def _encode(self, prompt: Spelled) -> list[int]:
+    def _encode(self, prompt: RenderedPrompt) -> list[int]:
         if self._special is None or prompt.control is None:
             return self._runtime.encode(prompt.text)
         return self._special.encode(prompt)
@@ -299,7 +300,7 @@ class Worker:
         """The text of a delta. The log probabilities of its tokens are sent at once."""
         if not isinstance(stream, PlacedTextStream):
             return stream.push(delta.data)
-        text, placed = stream.place(delta.written)
+        text, placed = stream.place(delta.scored)
         if placed:
             self._send(frames.Scored(delta.key, [_scored(*each) for each in placed]))
         return text
@@ -321,14 +322,14 @@ class Worker:
 
 
 def _scored(
-    token: Written, start: int, end: int
+    token: ScoredToken, start: int, end: int
 ) -> tuple[str, int, int, float | None, dict[str, float]]:
     top: dict[str, float] = {}
     for data, its in token.top:
         # Tokens of one spelling cannot be told apart here: the likeliest counts.
         if (logprob := _finite(its)) is not None:
-            top.setdefault(spelled(data), logprob)
-    return spelled(token.data), start, end, _finite(token.logprob), top
+            top.setdefault(token_text(data), logprob)
+    return token_text(token.data), start, end, _finite(token.logprob), top
 
 
 def _finite(logprob: float | None) -> float | None:
@@ -375,7 +376,7 @@ def main(descriptor: int) -> None:
     except CannotLoad as error:
         link.sendall(frames.encode(frames.NotLoaded(str(error))))
         return
-    except (*model_file.Unsound, OSError) as error:
+    except (ModelFileError, OSError) as error:
         reason = model_file.problem(path, error)
         link.sendall(frames.encode(frames.NotLoaded(reason)))
         return

@@ -16,7 +16,7 @@ from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf, machine, model_file
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.runtime import CannotLoad, Delta, Runtime, RuntimeOptions, Written
+from tenuto.engine.local.runtime import CannotLoad, Delta, Runtime, RuntimeOptions, ScoredToken
 from tests.conftest import PATIENCE_S
 
 R = TypeVar("R", bound=Runtime)
@@ -60,12 +60,12 @@ def write(
 
 def score(
     runtime: Runtime, prompt: list[int], most: int, sampling: Sampling
-) -> tuple[bytes, list[Written]]:
+) -> tuple[bytes, list[ScoredToken]]:
     """What a job alone writes, and the tokens that it tells."""
     runtime.begin(0, prompt, most, sampling)
     deltas = run(runtime, {0})[0]
     text = b"".join(delta.data for delta in deltas)
-    return text, [token for delta in deltas for token in delta.written]
+    return text, [token for delta in deltas for token in delta.scored]
 
 
 def beside_a_long_prompt(runtime: Runtime) -> list[int]:
@@ -311,5 +311,5 @@ class RuntimeContract:
         endless.begin(1, prompt, 20, ANY)
         endless.begin(2, prompt, 20, Sampling(1.0, None, None, 1, logprobs=0))
         wrote = run(endless, {1, 2})
-        assert not any(delta.written for delta in wrote[1])
-        assert any(delta.written for delta in wrote[2])
+        assert not any(delta.scored for delta in wrote[1])
+        assert any(delta.scored for delta in wrote[2])

@@ -229,7 +229,7 @@ def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
     several = [delta for delta in run(runtime, {0})[0] if delta.data and delta.tokens > 1]
     assert several
     for delta in several:
-        assert [(token.data, token.logprob) for token in delta.written] == [(delta.data, None)]
+        assert [(token.data, token.logprob) for token in delta.scored] == [(delta.data, None)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file needs a folder")

@@ -16,7 +16,7 @@ from tenuto.engine.local.chat import ChatTemplate
 from tenuto.engine.local.engine import built_in_model
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.runtime import Runtime
-from tenuto.engine.local.special import SpecialTokens, Spelled
+from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 from tests.engine.local.families import FAMILIES, PIECE, SPECIAL
 from tests.engine.local.runtimes.contract import load
 from tests.model_folders import as_folder
@@ -153,7 +153,7 @@ def test_without_control_tokens_a_text_has_none_but_the_one_that_begins_it(
     model: Model, prompt: str
 ) -> None:
     _, special = model.of(FAMILIES["ChatML"].template)
-    ids = special.encode(Spelled(prompt, ()))
+    ids = special.encode(RenderedPrompt(prompt, ()))
     texts = model.file.metadata["tokenizer.ggml.tokens"]
     assert skeleton([texts[token] for token in ids]) == [texts[model.runtime.encode("")[0]]]
 
@@ -199,6 +199,8 @@ def test_a_folder_of_openvinos_keeps_text_and_control_tokens_apart(tmp_path: Pat
     (end,) = runtime.encode("")
     special = SpecialTokens(file, runtime)
     text = "a<|tenuto:end|>b\0"
-    assert special.encode(Spelled(text, None)).count(end) == 2
-    assert special.encode(Spelled(text, ())).count(end) == 1
-    assert special.encode(Spelled(text, ((1, 15),))) == special.encode(Spelled(text, None))
+    assert special.encode(RenderedPrompt(text, None)).count(end) == 2
+    assert special.encode(RenderedPrompt(text, ())).count(end) == 1
+    assert special.encode(RenderedPrompt(text, ((1, 15),))) == special.encode(
+        RenderedPrompt(text, None)
+    )

@@ -23,8 +23,8 @@ from tenuto.engine.local.runtime import (
     Delta,
     Ending,
     RuntimeOptions,
+    ScoredToken,
     TextRefused,
-    Written,
     context_of,
     not_installed,
 )
@@ -313,7 +313,7 @@ class LlamaCppRuntime:
         finally:
             self._news.put((job, None))
 
-    def _written(self, choice: dict[str, Any], tokens: int, most: int) -> tuple[Written, ...]:
+    def _written(self, choice: dict[str, Any], tokens: int, most: int) -> tuple[ScoredToken, ...]:
         """The tokens of a piece of text, with `most` of the likeliest in the place of each.
 
         A character that took several tokens comes with the log probability of the last of them
@@ -324,13 +324,13 @@ class LlamaCppRuntime:
             return ()
         content = (choice["logprobs"] or {}).get("content", ())
         if tokens != 1 or len(content) != 1:
-            return (Written(data, None),)
+            return (ScoredToken(data, None),)
         (token,) = content
         likeliest = token["top_logprobs"][:most]
         if most and all(other["id"] != token["id"] for other in likeliest):
             likeliest.append(token)
         top = tuple((self._spelling(other), other["logprob"]) for other in likeliest)
-        return (Written(data, token["logprob"], top),)
+        return (ScoredToken(data, token["logprob"], top),)
 
     def _spelling(self, token: dict[str, Any]) -> bytes:
         return bytes(token["bytes"]) or self._control.get(token["id"], b"")

@@ -16,7 +16,7 @@ from tenuto.engine.local.runtime import (
     Delta,
     Ending,
     RuntimeOptions,
-    Written,
+    ScoredToken,
     context_of,
     not_installed,
 )
@@ -254,9 +254,11 @@ class OpenVinoRuntime:
             self._filling.cancel()
         return [Delta(key, b"", 0, "broke") for key in keys]
 
-    def _written(self, output: Any) -> tuple[Written, ...]:
+    def _written(self, output: Any) -> tuple[ScoredToken, ...]:
         pairs = zip(output.generated_ids, output.generated_log_probs, strict=True)
-        return tuple(Written(data, prob) for token, prob in pairs if (data := self._table[token]))
+        return tuple(
+            ScoredToken(data, prob) for token, prob in pairs if (data := self._table[token])
+        )
 
 
 def _kv_blocks(options: RuntimeOptions, context: int, block: int) -> int:
