@@ -1,8 +1,10 @@
-"""The document and the code agree."""
+"""The OpenAPI document and the code agree."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -15,6 +17,9 @@ from tenuto.server.app import create_app, routes_of
 from tenuto.server.openapi import document
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ApiSettings, ServerSettings, Settings
+from tenuto.wire.completions.extensions import USAGE_HEADERS
+from tenuto.wire.completions.response import StopReason
+from tenuto.wire.completions.versions import spoken_versions
 from tests.server.test_complete import BODY, ScriptedEngine, client_of
 
 DOCUMENT = document()
@@ -36,8 +41,29 @@ def test_every_route_is_in_the_document() -> None:
     assert documented | {("/openapi.json", "get")} == routes
 
 
+@pytest.mark.parametrize("extensions", [False, True])
+def test_the_fixed_part_agrees_with_the_types(extensions: bool) -> None:
+    whole = document(extensions)
+    complete = whole["paths"]["/v1/complete"]["post"]
+    completion = whole["components"]["schemas"]["Completion"]["properties"]
+    assert complete["parameters"][0]["schema"]["enum"] == spoken_versions()
+    assert completion["stop_reason"]["enum"] == list(get_args(StopReason))
+    usage = set(USAGE_HEADERS if extensions else ())
+    assert set(complete["responses"]["200"]["headers"]) == {"request-id"} | usage
+    assert ("logprobs" in completion) == extensions
+
+
+def test_every_reference_leads_somewhere() -> None:
+    references = set(re.findall(r'"#/(.+?)"', json.dumps(document(extensions=True))))
+    assert len(references) >= 20
+    for reference in references:
+        part = document(extensions=True)
+        for name in reference.split("/"):
+            part = part[name]
+
+
 @pytest.mark.anyio
-async def test_answers_are_what_the_document_says() -> None:
+async def test_responses_match_the_document() -> None:
     async with client_of(EchoEngine()) as client:
         assert (await client.get("/openapi.json")).json() == DOCUMENT
         validate((await client.post("/v1/complete", json=BODY)).json(), "Completion")
@@ -61,7 +87,7 @@ def test_the_request_of_the_document_is_the_one_that_is_checked() -> None:
 
 
 class LastingEngine(EchoEngine):
-    """Goes on when the application ends, as it does after each request made here."""
+    """An engine that outlives the application, which ends after each request here."""
 
     async def aclose(self) -> None:
         pass
