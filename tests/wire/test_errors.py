@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.core.refusal import Kind, Refusal
-from tenuto.wire import errors
 from tenuto.wire.errors import error_body, kind_of_status, refusal_of, status_of, type_of
 
 TABLE: list[tuple[Kind, int, str]] = [
@@ -41,11 +38,6 @@ def test_every_kind_has_the_status_and_the_type_of_the_api(
 
 def test_the_table_is_complete() -> None:
     assert [kind for kind, _, _ in TABLE] == list(Kind)
-
-
-def test_the_table_at_the_top_of_the_file_is_the_real_one() -> None:
-    drawn = re.findall(r"^    ([A-Z_]+) +(\d{3}) +(\w+)$", errors.__doc__ or "", re.MULTILINE)
-    assert drawn == [(kind.name, str(status), name) for kind, status, name in TABLE]
 
 
 @pytest.mark.parametrize(

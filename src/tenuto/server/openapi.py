@@ -34,7 +34,7 @@ def openapi(extensions: bool) -> Callable[[Request], Awaitable[Response]]:
 
 def document(extensions: bool = False) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document, with the fields of extensions or without."""
-    text = resources.files(__package__).joinpath("openapi.json").read_text(encoding="utf-8")
+    text = resources.files("tenuto.server").joinpath("openapi.json").read_text(encoding="utf-8")
     document: dict[str, Any] = json.loads(text)
     document["info"]["version"] = __version__
     components = document["components"]
@@ -65,7 +65,8 @@ def _request_schemas(extensions: bool) -> dict[str, Any]:
         "maxProperties": MOST_TAGS,
         "description": "In version 2023-01-01 only; no effect.",
     }
-    return inner | {"CompletionRequest": request | {"title": "CompletionRequest"}}
+    request["title"] = "CompletionRequest"
+    return {**inner, "CompletionRequest": request}
 
 
 def _error(name: str) -> dict[str, Any]:

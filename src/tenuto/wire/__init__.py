@@ -1,1 +1,1 @@
-"""What travels: requests, responses, events and errors of the API. Pure, no I/O."""
+"""Requests, responses, events and errors of the API. Pure: no I/O."""

@@ -1,4 +1,4 @@
-"""How long to wait before a request is sent again. Pure: no clock, no chance of its own.
+"""Delays before a retry. Pure: no clock, no random numbers.
 
 The rules are those of the official Python client, 0.125.0.
 """
@@ -15,23 +15,23 @@ MAX_DELAY_S = 8.0
 
 
 def delay_s(retries_taken: int, chance: float) -> float:
-    """How long to wait before asking again, where the server did not say, in seconds.
+    """Return the delay before a retry in seconds, for a response without `retry-after`.
 
     Args:
-        retries_taken: How often it was asked again before, 0 or more.
-        chance: At least 0 and below 1; up to a quarter is taken off the wait by it, so that many
-            clients don't come back at once.
+        retries_taken: Number of retries before, 0 or more.
+        chance: Random number from 0 up to 1; takes up to a quarter off the delay, so that many
+            clients do not retry at once.
     """
-    # 2.0 to the power of 1024 is no float.
+    # 2.0**1024 overflows.
     delay = min(FIRST_DELAY_S * 2.0 ** min(retries_taken, 64), MAX_DELAY_S)
     return delay * (1 - 0.25 * chance)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """How long a server asks to be waited for, in seconds; None if it does not say.
+    """Return the delay in a response's headers in seconds, or None.
 
     Args:
-        headers: Of its answer: `retry-after-ms`, or else `retry-after`, a number or a date.
+        headers: `retry-after-ms`, or else `retry-after`, a number or a date.
         now: Seconds since 1970.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
@@ -43,7 +43,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    """A number of 0 or more; None for everything else, infinity too."""
+    """Return a finite number of 0 or more, or None."""
     try:
         value = float(text)
     except ValueError:
@@ -52,10 +52,10 @@ def _number(text: str) -> float | None:
 
 
 def _until(text: str, now: float) -> float | None:
-    """Seconds until a date, 0 if it has passed; None if the text is none."""
+    """Return the seconds until a date, 0 for a past one; None for an invalid one."""
     try:
         date = parsedate_to_datetime(text)
-        # A date without a zone is in UTC, as all dates of HTTP are.
+        # HTTP dates are in UTC.
         date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
         return max(0.0, date.timestamp() - now)
     except (ValueError, TypeError, OverflowError, IndexError):

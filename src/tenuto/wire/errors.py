@@ -1,25 +1,7 @@
-"""The one table of kinds, statuses and types, and the envelope of errors.
+"""Kinds, statuses and types of errors in one table, and the error envelope.
 
-    kind                status  type
-    INVALID             400     invalid_request_error
-    TOO_LONG            400     invalid_request_error
-    UNSUPPORTED         400     invalid_request_error
-    UNAUTHENTICATED     401     authentication_error
-    BILLING             402     billing_error
-    FORBIDDEN           403     permission_error
-    NOT_FOUND           404     not_found_error
-    METHOD_NOT_ALLOWED  405     invalid_request_error
-    TOO_SLOW            408     invalid_request_error
-    CONFLICT            409     conflict_error
-    TOO_LARGE           413     request_too_large
-    RATE_LIMITED        429     rate_limit_error
-    HEAD_TOO_LARGE      431     invalid_request_error
-    FAILED              500     api_error
-    TIMEOUT             504     timeout_error
-    OVERLOADED          529     overloaded_error
-
-Before the first byte of an answer an error is a status, after it an `error` event. The body is
-the same in both: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
+Before the first byte of a response an error is a status, after it an `error` event. Both have the
+same body: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 """
 
 from __future__ import annotations
@@ -74,7 +56,7 @@ def kind_of_status(status: int) -> Kind:
 
 
 def types_by_status() -> dict[int, str]:
-    """Return the type of each status that an answer may have."""
+    """Return the type of each status of an error."""
     return dict(_TABLE.values())
 
 
@@ -90,16 +72,16 @@ def error_body(refusal: Refusal, request_id: str | None = None) -> dict[str, obj
 
 
 def excerpt(text: str, most: int = _EXCERPT_CHARS) -> str:
-    """Return a client's text as an error message may quote it: short, and valid Unicode."""
+    """Return a client's text for an error message: shortened, and valid Unicode."""
     return well_formed(text if len(text) <= most else text[:most] + "…")
 
 
 def refusal_of(status: int | None, body: object) -> Refusal:
-    """Return the refusal that a client was answered with.
+    """Return the refusal in a response.
 
     Args:
         status: The response's status; None for an `error` event of a stream.
-        body: The JSON of the response or of the event, whatever it is.
+        body: The JSON of the response or event; any value.
     """
     inner = body.get("error") if isinstance(body, dict) else None
     fields = inner if isinstance(inner, dict) else {}

@@ -1,4 +1,4 @@
-r"""Bytes in, server-sent events out: the reader's half of the stream format.
+r"""Parse server-sent events from bytes.
 
 The format is that of the HTML standard, section "Server-sent events": lines end in `\n`, `\r\n`
 or `\r`, a blank line ends an event, a byte order mark may stand at the start, and lines that
@@ -11,21 +11,21 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
-"""Longest event that is kept; the official Go client has the same limit."""
+"""Maximum length of an event, the same as in the official Go client."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class EventTooLong(ValueError):
-    """An event has more bytes than are kept."""
+    """An event is longer than the limit."""
 
 
 class ServerSentEvent(NamedTuple):
     """One event.
 
     Attributes:
-        name: What its `event` field said, "" without one.
-        data: Its `data` fields, joined with newlines.
+        name: The `event` field, "" without one.
+        data: The `data` fields, joined with newlines.
     """
 
     name: str
@@ -33,10 +33,10 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventSource:
-    """Takes a stream's bytes as they come, and gives the events that are whole.
+    """A push parser: bytes in, complete events out.
 
     Args:
-        max_event_bytes: The longest event that is kept; None: `MAX_EVENT_BYTES`.
+        max_event_bytes: Maximum length of an event; None: `MAX_EVENT_BYTES`.
     """
 
     def __init__(self, max_event_bytes: int | None = None) -> None:
@@ -48,14 +48,14 @@ class EventSource:
 
     @property
     def held(self) -> int:
-        """Bytes of an event that is not whole yet."""
+        """Number of bytes of the incomplete event."""
         return len(self._buffer)
 
     def end(self) -> ServerSentEvent | None:
-        """The event that the stream's end leaves without a blank line; None if there is none.
+        """Return the event that the stream ends without a blank line, or None.
 
-        The standard drops it. Servers of the field forget the blank line, so whoever can tell
-        from its data that it is whole may take it.
+        The standard drops it. Some servers omit the last blank line, so a caller that can check
+        the data for completeness may use it.
         """
         rest, self._buffer = bytes(self._buffer), bytearray()
         if self._first:
@@ -63,10 +63,7 @@ class EventSource:
         return _event(rest.decode("utf-8", "replace").rstrip("\n"))
 
     def push(self, data: bytes) -> list[ServerSentEvent]:
-        """Takes some bytes.
-
-        Returns:
-            The events that they complete; for what is left at the stream's end, see `end`.
+        """Add bytes and return the events that they complete.
 
         Raises:
             EventTooLong: An event is longer than `max_event_bytes`.
@@ -88,12 +85,12 @@ class EventSource:
         if self._first:
             self._first = False
             whole = whole.removeprefix(_BYTE_ORDER_MARK)
-        # Cut at bytes that are no part of a longer character, so decoding sees whole ones.
+        # Split at ASCII bytes, so every block holds complete characters.
         blocks = whole.decode("utf-8", "replace").split("\n\n")
         return [event for block in blocks if (event := _event(block)) is not None]
 
     def _only_newlines(self, data: bytes) -> bytes:
-        """The same bytes with one kind of line end, across pushes too."""
+        r"""Return the bytes with `\n` as the only line end, also across pushes."""
         if not data:
             return data
         if self._after_cr and data.startswith(b"\n"):
@@ -106,10 +103,10 @@ class EventSource:
 
 
 def _event(block: str) -> ServerSentEvent | None:
-    """The event of some lines; None if they hold none."""
+    """Return the event of a block of lines; None without fields."""
     head, _, rest = block.partition("\ndata: ")
     if rest and "\n" not in rest and "\n" not in head and head.startswith("event: "):
-        # What nearly all events look like, read at a third of the cost.
+        # The form of nearly all events, parsed at a third of the cost.
         return ServerSentEvent(head[7:], rest)
     name, data = "", list[str]()
     for line in block.split("\n"):

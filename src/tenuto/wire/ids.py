@@ -5,21 +5,21 @@ from __future__ import annotations
 import secrets
 
 _ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-# Any byte -> a character. Some come a quarter more often than others, which still leaves 22 of
-# them with over 128 bits.
+# Any byte to a character. The distribution is uneven by a quarter; 22 characters still have more
+# than 128 bits.
 _CHARACTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 
 
 def completion_id() -> str:
-    """A fresh `compl_…`, unique for all practical purposes (22 random characters of 58)."""
+    """Return a new `compl_…`, with 22 random characters of 58."""
     return "compl_" + _tail()
 
 
 def request_id() -> str:
-    """A fresh `req_…`, as it stands in the `request-id` header."""
+    """Return a new `req_…`, for the `request-id` header."""
     return "req_" + _tail()
 
 
 def _tail() -> str:
-    # "01" is the form's version, as in the ids that the service gave out.
+    # "01" is the version of the format, as in the ids of the original service.
     return "01" + secrets.token_bytes(22).translate(_CHARACTERS).decode()

@@ -1,4 +1,4 @@
-"""Bytes -> the JSON object that they hold, in plain Python values."""
+"""Parse a JSON object into plain Python values."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tenuto.core.refusal import Refusal, invalid
 
 
 def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> dict[str, object]:
-    """Read a request body.
+    """Parse a request body.
 
     Args:
-        body: The bytes, few enough to be read in one go.
+        body: The bytes, few enough to be parsed in one go.
         most_depth: Deepest nesting that is accepted.
         with_position: Whether an offset in these bytes helps the caller.
 
     Raises:
-        Refusal: They are not valid JSON, or no object, or nested too deeply.
+        Refusal: The body is not valid JSON, not an object, or nested too deeply.
     """
     try:
         value = _DECODER.decode(body.decode("utf-8"))
@@ -31,7 +31,7 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
     except _NotANumber as error:
         raise _not_json(str(error)) from None
     except ValueError:
-        # Python converts no integer of thousands of digits, because that takes quadratic time.
+        # Python refuses integers of thousands of digits, which take quadratic time.
         raise _not_json("a number has too many digits") from None
     if not isinstance(value, dict):
         raise invalid("The request body must be a JSON object")
@@ -41,14 +41,14 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
 
 
 class _NotANumber(ValueError):
-    """`NaN` or `Infinity`, which Python's parser takes and JSON does not have."""
+    """`NaN` or `Infinity`, which Python's parser accepts and JSON excludes."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _NotANumber(f"{name} is not a JSON number")
 
 
-# Made once: `json.loads` would make a decoder for every body.
+# Shared, because `json.loads` would create a decoder for every body.
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 

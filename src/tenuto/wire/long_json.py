@@ -1,4 +1,4 @@
-"""JSON that holds long texts, written piece by piece."""
+"""Write JSON with long texts piece by piece."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pydantic_core import to_json
 
 from tenuto.core.long_text import PIECE_BYTES, Rope
 
-# This many small values are written in less than a millisecond.
+# Small values that take less than a millisecond together.
 _VALUES_AT_ONCE: Final = 256
 
 
 def json_steps(value: object) -> Generator[None, None, list[bytes]]:
-    """Write a value as JSON. Yields between two pieces of work, returns the parts of the JSON.
+    """Write a value as JSON. Yield between pieces of work; return the parts of the JSON.
 
     Args:
-        value: What JSON has, and `Rope` for a text. All other texts are short.
+        value: Any JSON value; a long text is a `Rope`.
     """
     try:
         return [to_json(value)]
     except ValueError:
-        pass  # It holds a rope.
+        pass  # The value holds a rope.
     parts: list[bytes] = []
     part = bytearray()
     for number, data in enumerate(_written(value)):

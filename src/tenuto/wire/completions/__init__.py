@@ -1,1 +1,1 @@
-"""The Text Completions API, in its two versions: bodies, events and errors to bytes and back."""
+"""The Text Completions API in its two versions: bodies, events and errors."""

@@ -1,8 +1,7 @@
-"""What a server may add to the API for researchers, where its settings allow it.
+"""Extensions for researchers, off by default: `seed`, `logprobs`, `echo`, and usage.
 
-It is no part of the API as the service had it. The fields are those of OpenAI's legacy
-completions, whose clients and evaluation programs know them; so is the form of `logprobs` in an
-answer. Everything is added: what is there without them stays as it is.
+The original API has none of these. Names and formats are those of OpenAI's legacy completions,
+which evaluation programs use. Extensions only add fields.
 """
 
 from __future__ import annotations
@@ -24,10 +23,9 @@ class ExtendedRequest(CompletionRequest):
     """A checked request to a server that allows extensions.
 
     Attributes:
-        seed: 0 to 2**64 - 1: the same request gives the same tokens again, as far as the engine
-            can. Absent: another choice each time.
-        logprobs: How many of the likeliest tokens to tell for each token of the completion, 0 to
-            20, besides its own log probability. Absent: none at all.
+        seed: Seed of the sampling, 0 to 2**64 - 1; None for a random one.
+        logprobs: Number of likeliest tokens to return for each token of the completion, 0 to 20,
+            besides its own log probability. None: no log probabilities.
         echo: Whether the completion begins with the prompt.
     """
 
@@ -36,10 +34,10 @@ class ExtendedRequest(CompletionRequest):
     echo: bool = False
 
     def check_together(self) -> None:
-        """Checks what no field's rule can say alone.
+        """Check the combination of fields.
 
         Raises:
-            Refusal: Log probabilities are asked for of a prompt.
+            Refusal: Both `echo` and `logprobs` are set.
         """
         if self.echo and self.logprobs is not None:
             raise invalid(
@@ -49,12 +47,12 @@ class ExtendedRequest(CompletionRequest):
 
 
 def logprobs_body(tokens: Sequence[TokenLogprob], *, top: bool) -> dict[str, object]:
-    """Return the JSON object of some tokens: lists of one length.
+    """Return the JSON object of tokens: lists of one length.
 
     Args:
         tokens: The tokens.
-        top: Whether the request asks for the likeliest tokens in each place. If not,
-            `top_logprobs` is null; it is null in each place where the engine does not know them.
+        top: Whether the request is for the likeliest tokens of each place. If not, `top_logprobs`
+            is null. An item is null where the engine did not report them.
     """
     return {
         "tokens": [token.token for token in tokens],
@@ -72,7 +70,7 @@ def usage_body(usage: Usage) -> dict[str, int | float | None]:
 
 
 def usage_headers(usage: Usage) -> dict[str, str]:
-    """Return the response headers of a usage, without those of unknown numbers."""
+    """Return the response headers of a usage. Unknown numbers have none."""
     return {
         f"tenuto-{name.replace('_', '-')}": str(value)
         for name, value in usage_body(usage).items()

@@ -1,4 +1,4 @@
-"""Bounds of what the fields of a request may hold, one by one and in sum."""
+"""Limits of the fields of a request, alone and in sum."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from tenuto.core.refusal import invalid
 
 MOST_NAME_CHARS: Final = 256
-"""Longest `model`, `user_id`, and name or text of a tag."""
+"""Maximum length of `model`, `user_id`, and a tag's name or text."""
 
 MOST_TAGS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class FieldLimits:
-    """Bounds that are settings. See `LimitSettings`.
+    """Limits that are settings: see `LimitSettings`.
 
     Attributes:
-        json_depth: Deepest nesting of the body.
-        stop_sequences: Most stop sequences.
-        stop_sequence_chars: Longest stop sequence.
-        stop_sequences_total_chars: Most characters of all stop sequences together.
+        json_depth: Maximum nesting of the body.
+        stop_sequences: Maximum number of stop sequences.
+        stop_sequence_chars: Maximum length of a stop sequence.
+        stop_sequences_total_chars: Maximum length of all stop sequences together.
     """
 
     json_depth: int = 32
@@ -31,10 +31,10 @@ class FieldLimits:
     stop_sequences_total_chars: int = 64 * 1024
 
     def check_count(self, stops: Sequence[object]) -> None:
-        """Check the length of a list that is not validated yet.
+        """Check the number of stop sequences, before their validation.
 
         Raises:
-            Refusal: It is too long.
+            Refusal: The list is too long.
         """
         if len(stops) > self.stop_sequences:
             raise invalid(
@@ -43,10 +43,10 @@ class FieldLimits:
             )
 
     def check_stop_sequences(self, stops: Sequence[str]) -> None:
-        """Check valid stop sequences.
+        """Check the lengths of valid stop sequences.
 
         Raises:
-            Refusal: One of them, or all of them together, are too long.
+            Refusal: A stop sequence, or the sum, is too long.
         """
         for index, stop in enumerate(stops):
             if len(stop) > self.stop_sequence_chars:
@@ -68,7 +68,7 @@ def check_tags(tags: object) -> None:
     """Check the `tags` of version 2023-01-01: an object of texts, or null.
 
     Raises:
-        Refusal: They are something else, too many, or too long.
+        Refusal: The type, the number or a length is invalid.
     """
     if tags is None:
         return

@@ -1,4 +1,4 @@
-"""`CompletionRequest` -> `Request`: the API's fields in the terms of the engines."""
+"""Convert a `CompletionRequest` to the `Request` of the engines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tenuto.wire.completions.request import CompletionRequest
 
 
 def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
-    """Return how a body wants its tokens chosen.
+    """Return the sampling parameters of a body.
 
     Args:
         fields: The body.
-        seed: See `Sampling`; that of an `ExtendedRequest` wins.
+        seed: Default of the seed.
 
     Raises:
         Refusal: Two fields exclude each other.
@@ -38,7 +38,7 @@ def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
 def request_of(
     fields: CompletionRequest, prompt: Prompt, sampling: Sampling, caller: Caller = ANONYMOUS
 ) -> Request:
-    """Return the request that a body stands for.
+    """Return the request of a body.
 
     Args:
         fields: The body.

@@ -1,7 +1,7 @@
-"""JSON body -> `CompletionRequest`: every field's rule, in one place.
+"""Parse a JSON body into a `CompletionRequest`, with the rule of every field.
 
-The rules are those of the API reference of `POST /v1/complete`; the wording of the errors is
-that of the service (`field: reason`), with a remedy as a second sentence where one is known.
+The rules are those of the API reference of `POST /v1/complete`. Error messages have the form of the
+original service, `field: reason`, and a remedy as a second sentence where one is known.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tenuto.wire.json_object import read_object
 
 
 class Metadata(BaseModel):
-    """What the caller says of itself. Never interpreted; kept out of logs."""
+    """Metadata of the caller. Never interpreted or logged."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -51,21 +51,20 @@ else:
 
 
 class CompletionRequest(BaseModel):
-    """A checked request. Whoever holds one need not doubt it.
+    """A validated request.
 
     Attributes:
-        model: The name that was asked for, 1 to 256 characters.
-        prompt: The prompt as sent, 1 character or more. Its turns are not checked here. A
-            `LongText` if it is longer than `LongBody` gives as a `str`.
-        max_tokens_to_sample: Most tokens to generate, 1 or more. More than the model can give
-            is not an error: it is capped.
-        stop_sequences: Texts that end the completion, none of them empty. The built-in stop
-            sequence is not in it.
+        model: The requested model, 1 to 256 characters.
+        prompt: The prompt as sent, at least 1 character. Its turns are not checked here. A
+            `LongText` if `LongBody` returns it as one.
+        max_tokens_to_sample: Maximum number of tokens to generate, at least 1. Capped, not refused,
+            if it exceeds the model's own maximum.
+        stop_sequences: Non-empty texts that end the completion, without the built-in one.
         temperature: 0 (always the likeliest token) to 1. Absent or -1: 1.
-        top_p: 0 to 1, the share of probability to sample from. Absent or -1: off.
-        top_k: How many of the likeliest tokens to sample from. 0, -1 or absent: off.
-        metadata: What the caller says of itself.
-        stream: Whether to answer with server-sent events.
+        top_p: Share of the probability to sample from, 0 to 1. Absent or -1: off.
+        top_k: Number of likeliest tokens to sample from. 0, -1 or absent: off.
+        metadata: Metadata of the caller.
+        stream: Whether to respond with server-sent events.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -73,7 +72,7 @@ class CompletionRequest(BaseModel):
     model: Annotated[StrictStr, Field(min_length=1, max_length=MOST_NAME_CHARS)]
     prompt: PromptText
     max_tokens_to_sample: Annotated[int, Field(ge=1)]
-    # The first wrong item is enough: an error for each would cost more than the request.
+    # Stop at the first invalid item: an error for each would cost more than the request.
     stop_sequences: Annotated[list[Annotated[StrictStr, Field(min_length=1)]], FailFast()] = Field(
         default_factory=list
     )
@@ -88,7 +87,7 @@ _REQUIRED = frozenset({"model", "prompt", "max_tokens_to_sample"})
 
 SAMPLING_FIELDS = frozenset({"temperature", "top_p", "top_k"})
 
-# What people write who have another API in mind.
+# Names in other APIs.
 _MEANT = {
     "max_tokens": "max_tokens_to_sample",
     "max_new_tokens": "max_tokens_to_sample",
@@ -114,14 +113,13 @@ def parse_request(
 
     Args:
         body: The body's bytes.
-        version: The version of the request. In 2023-01-01 it may have `tags`, which were for the
-            service's own statistics and change nothing.
-        limits: Bounds of the body's nesting and of its fields.
-        kind: Which fields it may have.
+        version: The version of the request. 2023-01-01 also has `tags`, which had no effect but in
+            the service's own statistics.
+        limits: Limits of the body's nesting and of its fields.
+        kind: The model of the body.
 
     Raises:
-        Refusal: The body is not a JSON object, or a field breaks its rule. The message
-            names the field.
+        Refusal: The body is not a JSON object, or a field is invalid. The message names it.
     """
     return check_fields(read_object(body, limits.json_depth), version, limits, kind)
 
@@ -132,11 +130,7 @@ def check_fields(
     limits: FieldLimits,
     kind: type[CompletionRequest],
 ) -> CompletionRequest:
-    """Check a body that is read already. See `parse_request`.
-
-    Raises:
-        Refusal: A field breaks its rule. The message names the field.
-    """
+    """Check a body that is parsed already. See `parse_request`."""
     if version is Version.V2023_01_01:
         check_tags(fields.pop("tags", None))
     return check_request(fields, kind, limits)
@@ -147,26 +141,21 @@ def check_request(
     kind: type[CompletionRequest] = CompletionRequest,
     limits: FieldLimits = _DEFAULT_LIMITS,
 ) -> CompletionRequest:
-    """Check the fields of a request.
-
-    Raises:
-        Refusal: A field breaks its rule. The message names the field.
-    """
+    """Check the fields of a request. See `parse_request`."""
     known = kind.model_fields
     stops = fields.get("stop_sequences")
     if isinstance(stops, list):
         limits.check_count(stops)
-    # Only what can be valid is validated, and the first unknown field, so that the validator has
-    # few errors to report however many the body has.
-    given = {
+    # Validate at most one unknown field, to bound the number of errors that are reported.
+    present = {
         name: value
         for name, value in _first_unknown_only(fields, known).items()
-        if (value is not None and value != -1) or not (name in known and _says_nothing(name, value))
+        if (value is not None and value != -1) or not (name in known and _is_absent(name, value))
     }
-    if isinstance(given.get("metadata"), Mapping):
-        given["metadata"] = _first_unknown_only(given["metadata"], Metadata.model_fields)
+    if isinstance(present.get("metadata"), Mapping):
+        present["metadata"] = _first_unknown_only(present["metadata"], Metadata.model_fields)
     try:
-        request = kind.model_validate(given)
+        request = kind.model_validate(present)
     except ValidationError as error:
         raise invalid(_explain(error, fields, known)) from None
     limits.check_stop_sequences(request.stop_sequences)
@@ -174,7 +163,7 @@ def check_request(
 
 
 def _first_unknown_only(value: Any, known: Mapping[str, object]) -> Any:
-    """Return an object's known fields and the first of the others, its name cut for the error."""
+    """Return an object's known fields and the first unknown one, with its name shortened."""
     if not isinstance(value, Mapping) or value.keys() <= known.keys():
         return value
     kept = {name: value[name] for name in known if name in value}
@@ -182,28 +171,30 @@ def _first_unknown_only(value: Any, known: Mapping[str, object]) -> Any:
     return kept | {excerpt(unknown): None}
 
 
-def _says_nothing(name: str, value: object) -> bool:
-    """Whether a field says the same as leaving it out: null, and -1 where that once meant off."""
+def _is_absent(name: str, value: object) -> bool:
+    """Whether a value stands for an absent field: null, and -1 for a sampling field."""
     if value is None:
         return name not in _REQUIRED
     return name in SAMPLING_FIELDS and value == -1
 
 
-def _explain(error: ValidationError, given: Mapping[str, object], known: Iterable[str]) -> str:
+def _explain(error: ValidationError, fields: Mapping[str, object], known: Iterable[str]) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     reason = first["msg"]
     message = f"{field}: {reason}" if field else reason
-    remedy = _remedy(first["type"], str(first["loc"][-1]) if first["loc"] else "", given, known)
+    remedy = _remedy(first["type"], str(first["loc"][-1]) if first["loc"] else "", fields, known)
     return f"{message}. {remedy}" if remedy else message
 
 
-def _remedy(kind: str, field: str, given: Mapping[str, object], known: Iterable[str]) -> str | None:
+def _remedy(
+    kind: str, field: str, fields: Mapping[str, object], known: Iterable[str]
+) -> str | None:
     if kind == "missing":
-        slips = [name for name, meant in _MEANT.items() if meant == field and name in given]
+        slips = [name for name, meant in _MEANT.items() if meant == field and name in fields]
         if slips:
             return f"`{slips[0]}` belongs to another API; this one calls it `{field}`."
-        if field == "prompt" and "messages" in given:
+        if field == "prompt" and "messages" in fields:
             return "This is the Text Completions API; `messages` belongs to POST /v1/messages."
         return None
     if kind != "extra_forbidden":
@@ -212,7 +203,7 @@ def _remedy(kind: str, field: str, given: Mapping[str, object], known: Iterable[
         return f"This API calls it `{_MEANT[field]}`."
     if field in _OF_MESSAGES:
         return f"`{field}` belongs to POST /v1/messages; here it is part of the prompt."
-    if field in _EXTENSIONS and field in given:
+    if field in _EXTENSIONS and field in fields:
         return "It is an extension: set `extensions = true` in [api] of the server's settings."
     near = difflib.get_close_matches(field, known, n=1)
     return f"Did you mean `{near[0]}`?" if near else None

@@ -1,4 +1,4 @@
-"""The answer to a request that does not stream."""
+"""The response to a request without `stream`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ StopReason: TypeAlias = Literal["stop_sequence", "max_tokens"]
 def stop_fields(ended: Ended) -> tuple[StopReason, str | None]:
     r"""Return `stop_reason` and `stop`.
 
-    A model that ends its text by itself has ended its turn; the service reports the sequence that
-    would have followed, `\n\nHuman:`.
+    For a model that ended its turn by itself the service reports the sequence that would have
+    followed, `\n\nHuman:`.
     """
     if ended.end is End.LENGTH:
         return "max_tokens", None
@@ -36,9 +36,9 @@ class Completion:
     Attributes:
         id: `compl_` and 24 letters and digits.
         model: The model that answered.
-        completed: Its text, which usually begins with one space, since the prompt ends without
-            one; clients strip it themselves. And its end.
-        top: Whether the request asks for the likeliest tokens in each place.
+        completed: The text and its end. The text usually begins with a space, which clients strip,
+            because the prompt ends without one.
+        top: Whether the request is for the likeliest tokens of each place.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Completion:
     top: bool = False
 
     def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
-        """The JSON object, in the order in which the service sends its fields."""
+        """Return the JSON object, its fields in the order of the original service."""
         return self._body(str(self.completed.text), version)
 
     def _body(self, text: str, version: Version) -> dict[str, object]:
@@ -68,10 +68,10 @@ class Completion:
         return body
 
     def parts(self, version: Version = Version.V2023_06_01) -> Iterator[bytes]:
-        """Yield the JSON object in UTF-8, in parts that are made one by one."""
+        """Yield the JSON object in UTF-8, in parts."""
         text = self.completed.text
         whole = json.dumps(self._body("", version), ensure_ascii=False, separators=(",", ":"))
-        # The fields before it are a constant and an id, so that this is the field itself.
+        # Only constants and the id precede the field, so the first match is the field.
         head, quotes, tail = whole.partition('"completion":""')
         yield encoded(head + quotes[:-1])
         for piece in text.pieces() if isinstance(text, LongText) else [text]:

@@ -1,7 +1,7 @@
-"""Event -> bytes of a server-sent event stream, in both versions.
+"""Encode events as server-sent events, in both versions.
 
-Every `completion` event carries `type` and `id`, without which the official Python client in
-strict mode and the Java client refuse it. The clients of 2023-01-01 read them without harm.
+Every `completion` event has `type` and `id`, because the official Python client in strict mode and
+the Java client require them. Clients of 2023-01-01 ignore them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,9 @@ from tenuto.wire.completions.response import stop_fields
 from tenuto.wire.completions.versions import Version, log_id
 from tenuto.wire.errors import error_body
 
-# Line ends of Unicode, but not of event streams. Clients that split lines as Unicode does, and
-# there are some, would see an event broken in two; as JSON escapes they are safe with all.
+# Line ends of Unicode, but not of event streams. Some clients split lines at them; as JSON escapes
+# they are safe with all clients.
 _LINE_ENDS = re.compile("[\x85\u2028\u2029]")
-
-
 _END = "}\n\n"
 
 
@@ -37,44 +35,29 @@ def _quote(text: str) -> str:
 
 
 class Encoder(Protocol):
-    """Writes the events of one completion, each with the blank line that ends it."""
+    """Encodes the events of one completion, each with its final blank line."""
 
     def text(self, event: Text) -> bytes:
-        """The next text."""
+        """Encode the next text."""
         ...
 
     def end(self, event: Ended) -> bytes:
-        """The end of the completion."""
+        """Encode the end of the completion."""
         ...
 
     def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
-        """The end of a stream that broke."""
+        """Encode the error that ends a stream."""
         ...
 
     def ping(self) -> bytes:
-        """A sign of life, which clients skip."""
+        """Encode a ping, which clients skip."""
         ...
 
 
-def encoder_of(version: Version, completion_id: str, model: str, *, top: bool = False) -> Encoder:
-    """Return the encoder of a version.
-
-    Args:
-        version: The version of the request.
-        completion_id: The `compl_…` of the completion.
-        model: The model that answers.
-        top: Whether the request asks for the likeliest tokens in each place.
-    """
-    if version is Version.V2023_01_01:
-        return CumulativeEncoder(completion_id, model, top=top)
-    return EventEncoder(completion_id, model, top=top)
-
-
-class EventEncoder:
+class EventEncoder(Encoder):
     """2023-06-01: named events; a client concatenates the `completion` texts.
 
-    All that does not change from one event to the next is put together once, so that an event
-    costs one JSON string and a concatenation.
+    The constant parts are encoded once, so an event costs one JSON string and a concatenation.
     """
 
     def __init__(self, completion_id: str, model: str, *, top: bool = False) -> None:
@@ -88,14 +71,12 @@ class EventEncoder:
         self._running = f',"stop_reason":null{self._model}null{self._tail}'
 
     def text(self, event: Text) -> bytes:
-        """See `Encoder.text`."""
         written = self._head + _quote(event.text) + self._running
         if event.logprobs is not None:
             written = _with(written, _extensions(event.logprobs, None, top=self._top))
         return encoded(written)
 
     def end(self, event: Ended) -> bytes:
-        """See `Encoder.end`."""
         reason, stop = stop_fields(event)
         quoted = "null" if stop is None else _quote(stop)
         written = f'{self._head}"","stop_reason":"{reason}"{self._model}{quoted}{self._tail}'
@@ -103,17 +84,15 @@ class EventEncoder:
         return encoded(_with(written, added) if added else written)
 
     def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
-        """See `Encoder.error`."""
         body = json.dumps(error_body(refusal, request_id), separators=(",", ":"))
         return f"event: error\ndata: {body}\n\n".encode()
 
     def ping(self) -> bytes:
-        """See `Encoder.ping`."""
         return b'event: ping\ndata: {"type":"ping"}\n\n'
 
 
 def _with(written: str, added: Mapping[str, object]) -> str:
-    """Put more fields behind the last one of an event."""
+    """Append fields to an encoded event."""
     fields = json.dumps(added, separators=(",", ":")).removeprefix("{")
     return f"{written.removesuffix(_END)},{fields}\n\n"
 
@@ -129,10 +108,10 @@ def _extensions(
     return added
 
 
-class CumulativeEncoder:
-    """2023-01-01: each event holds the whole text so far, and has no name.
+class CumulativeEncoder(Encoder):
+    """2023-01-01: unnamed events, each with the whole text so far; `[DONE]` is the last.
 
-    A named event, other than a ping, breaks the clients of that time.
+    Named events other than pings break the clients of that time.
     """
 
     def __init__(self, completion_id: str, model: str, *, top: bool = False) -> None:
@@ -144,21 +123,17 @@ class CumulativeEncoder:
         self._logprobs: list[TokenLogprob] | None = None
 
     def text(self, event: Text) -> bytes:
-        """See `Encoder.text`."""
         self._text += event.text
         return self._event(None, None, event.logprobs, None)
 
     def end(self, event: Ended) -> bytes:
-        """See `Encoder.end`. The last completion is followed by `[DONE]`."""
         reason, stop = stop_fields(event)
         return self._event(reason, stop, event.logprobs, event.usage) + b"data: [DONE]\n\n"
 
     def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
-        """See `Encoder.error`."""
         return _data(error_body(refusal, request_id))
 
     def ping(self) -> bytes:
-        """See `Encoder.ping`."""
         return b"event: ping\ndata: {}\n\n"
 
     def _event(
@@ -187,6 +162,20 @@ class CumulativeEncoder:
         )
 
 
+def encoder_of(version: Version, completion_id: str, model: str, *, top: bool = False) -> Encoder:
+    """Return the encoder of a version.
+
+    Args:
+        version: The version of the request.
+        completion_id: The `compl_…` of the completion.
+        model: The model that answers.
+        top: Whether the request is for the likeliest tokens of each place.
+    """
+    if version is Version.V2023_01_01:
+        return CumulativeEncoder(completion_id, model, top=top)
+    return EventEncoder(completion_id, model, top=top)
+
+
 def _data(body: Mapping[str, object]) -> bytes:
-    # ASCII only: what clients of that time make of the rest is not known.
+    # ASCII only, because the handling of other characters by clients of that time is unknown.
     return f"data: {json.dumps(body, separators=(',', ':'))}\n\n".encode()

@@ -1,16 +1,15 @@
-"""The values of the `anthropic-version` header, and what differs between them.
+"""Values of the `anthropic-version` header, and their differences.
 
 | | 2023-01-01 | 2023-06-01 |
 |---|---|---|
-| streamed text | all text so far, in each event | what is new |
-| events | unnamed, but for pings | named |
-| end of a stream | `data: [DONE]` | the connection's |
-| in the answer | `truncated` and `exception` too | |
-| in the request | `tags` too | |
+| streamed text | the whole text so far in each event | the new text |
+| events | unnamed, except pings | named |
+| end of a stream | `data: [DONE]` | end of the body |
+| response | also `truncated`, `exception` | |
+| request | also `tags` | |
 
-The differences are written out in `request`, `response` and `sse` of this room and nowhere else.
-`2026-10-21` came after the last client with a completions resource; nothing in it concerns this
-endpoint, so it is answered as 2023-06-01.
+`request`, `response` and `sse` of this package implement them. `2026-10-21` is newer than the last
+client with a completions resource and does not concern this endpoint: it is treated as 2023-06-01.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ _SPOKEN = {
 
 
 def spoken_versions() -> list[str]:
-    """The values of the header that are answered."""
+    """Return the accepted values of the header."""
     return list(_SPOKEN)
 
 
 def parse_version(header: str | None) -> Version:
-    """Reads the `anthropic-version` header.
+    """Parse the `anthropic-version` header.
 
     Args:
-        header: Its value; of several, all joined by commas. A proxy may add one that is there
-            already, so the same version twice is that version.
+        header: The value; several headers are joined by commas. The same version twice is valid,
+            because a proxy may add the header again.
 
     Raises:
-        Refusal: The header is missing, names a version that is not spoken here, or two.
+        Refusal: The header is missing, or names an unknown version, or two versions.
     """
     if header is None:
         raise invalid("anthropic-version: header is required. Send `2023-06-01`.")
@@ -66,7 +65,7 @@ def parse_version(header: str | None) -> Version:
 
 
 def log_id(completion: str, version: Version) -> str:
-    """The `log_id` of a completion: the id once more, or 64 hex digits of it in 2023-01-01."""
+    """Return the `log_id`: the completion's id; in 2023-01-01 its SHA-256 in hex."""
     if version is Version.V2023_01_01:
         return hashlib.sha256(completion.encode()).hexdigest()
     return completion
