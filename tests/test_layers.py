@@ -84,6 +84,7 @@ TABLE: Mapping[str, May] = {
     "engine.local.chat": may("engine.local", libraries="jinja2"),
     "engine.local.watchdog": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
+    "engine.local.built_in": may(),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings", "slices"),
     "engine.local.long_frames": may("engine.local", "wire.long_json"),
     # What runs in the worker's process.

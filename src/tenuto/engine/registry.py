@@ -52,7 +52,7 @@ def runtime_libraries() -> Mapping[str, str]:
 
 def built_in() -> tuple[str, Path]:
     """The built-in model: its name and its file."""
-    from tenuto.engine.local.engine import BUILT_IN, built_in_model
+    from tenuto.engine.local.built_in import BUILT_IN, built_in_model
 
     return BUILT_IN, built_in_model()
 

@@ -17,7 +17,8 @@ from tenuto.core.job import Finish, Job, Piece, Sampling, Usage
 from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import Kind, ModelError
 from tenuto.engine.local import gguf
-from tenuto.engine.local.engine import LocalEngine, built_in_model
+from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.supervisor import Process, Supervisor
 from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings

@@ -13,7 +13,7 @@ import pytest
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local import frames
-from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions, TextRefused
 from tenuto.engine.local.worker import ParentGone, Worker
 from tests.conftest import PATIENCE_S

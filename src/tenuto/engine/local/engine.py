@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from tenuto.core.refusal import (
 )
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, ir, model_file
+from tenuto.engine.local.built_in import BUILT_IN, built_in_model
 from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.long_frames import with_texts
 from tenuto.engine.local.mailbox import Mailbox
@@ -42,8 +42,6 @@ from tenuto.settings import LocalSettings
 from tenuto.slices import Slices
 
 _log = logging.getLogger("tenuto.engine")
-
-BUILT_IN: Final = "tenuto-mini"
 
 # A chat of so many times the context is not rendered, whatever its template leaves out of it.
 _MOST_LEFT_OUT: Final = 8
@@ -392,11 +390,6 @@ class LocalEngine:
         _log.info("prefix cache: %s", _prefix_cache(settings.prefix_cache, frame.runtime))
         for warning in frame.warnings:
             _log.warning("%s: %s", self._name, warning)
-
-
-def built_in_model() -> Path:
-    """The model in the package."""
-    return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
 
 
 def _prefix_cache(setting: str, runtime: str) -> str:

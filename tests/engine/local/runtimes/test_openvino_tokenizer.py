@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.runtimes.openvino import temporary
 from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
 from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
