@@ -37,7 +37,7 @@ print(json.dumps([text, wrong]))
 WRONG = {
     "hf:org/nothing": "engine: org/nothing: the hub has no such repository",
     "hf:org/capital:b.gguf": "engine: ",
-    "hf:org/gated": "engine: org/gated: its owners want their terms to be accepted",
+    "hf:org/gated": "engine: org/gated: its owners require their terms to be accepted",
     "hf:nonsense": "engine: ",
 }
 

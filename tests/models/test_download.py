@@ -19,7 +19,7 @@ from tenuto.models.choice import RemoteFile, RemoteModel
 from tenuto.models.download import download, remaining
 from tenuto.models.errors import ModelUnavailable
 from tenuto.models.folder import ModelFolder, partial_of
-from tenuto.models.hub import Broken, Chunks
+from tenuto.models.hub import Broken, Content
 
 CONTENT = bytes(range(256)) * 40
 
@@ -36,16 +36,11 @@ class Disk:
     free: int
 
 
-class Content:
-    def __init__(self, start: int, pieces: list[bytes], error: BaseException | None) -> None:
-        self.start = start
-        self._pieces = pieces
-        self._error = error
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
-        if self._error:
-            raise self._error
+def pieces_of(data: bytes, error: BaseException | None = None) -> Iterator[bytes]:
+    for at in range(0, len(data), 1000):
+        yield data[at : at + 1000]
+    if error:
+        raise error
 
 
 class Source:
@@ -70,12 +65,12 @@ class Source:
         self.starts: list[int] = []
 
     @contextmanager
-    def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+    def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
         self.starts.append(start)
         begin = 0 if self._whole else start
         end, error = self._errors.pop(0) if self._errors else (len(self._content), None)
         data = self._content[begin : begin + end]
-        yield Content(begin, [data[at : at + 1000] for at in range(0, len(data), 1000)], error)
+        yield begin, pieces_of(data, error)
 
 
 def remote(content: bytes = CONTENT, path: str = "m.gguf") -> RemoteFile:
@@ -139,9 +134,9 @@ def test_a_connection_that_breaks_is_taken_up_again(tmp_path: Path) -> None:
 def test_an_answer_that_ends_too_early_is_taken_up_again(tmp_path: Path) -> None:
     class Short(Source):
         @contextmanager
-        def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+        def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
             self.starts.append(start)
-            yield Content(start, [CONTENT[start : start + 6000]], None)
+            yield start, pieces_of(CONTENT[start : start + 6000])
 
     source = Short()
     assert get(source, tmp_path).read_bytes() == CONTENT
@@ -167,7 +162,9 @@ def test_it_gives_up_when_nothing_comes_and_keeps_what_came(
 ) -> None:
     errors: list[tuple[int, BaseException]] = [(3000, Broken("x"))]
     errors += [(0, Broken("the hub answered with status 503"))] * 9
-    with pytest.raises(ModelUnavailable, match=r"m\.gguf: .*503; what came is kept"):
+    with pytest.raises(
+        ModelUnavailable, match=r"m\.gguf: .*503; run the command again to continue"
+    ):
         get(Source(errors=errors), tmp_path)
     assert no_waits == [0.5, 1.0, 2.0, 4.0]
     assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
@@ -239,7 +236,7 @@ def test_too_little_room_is_said_before_anything_is_asked_for(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(len(CONTENT) - 1))
     source = Source()
-    with pytest.raises(ModelUnavailable, match=r"10\.2 kB are to be downloaded, and 10\.2 kB"):
+    with pytest.raises(ModelUnavailable, match=r"needs 10\.2 kB, and only 10\.2 kB"):
         get(source, tmp_path / "new" / "folder")
     assert source.starts == []
     assert files_in(tmp_path) == []
@@ -254,7 +251,7 @@ def test_only_what_is_missing_needs_room(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_disk_that_fills_up_meanwhile_keeps_what_came(tmp_path: Path) -> None:
     full = OSError(28, "No space left on device")
-    with pytest.raises(ModelUnavailable, match="No space left on device; what came is kept"):
+    with pytest.raises(ModelUnavailable, match="No space left on device; free some space"):
         get(Source(errors=[(3000, full)]), tmp_path)
     assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
 
@@ -262,7 +259,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_came(tmp_path: Path) -> None:
 def test_two_at_once_do_not_write_one_file(tmp_path: Path) -> None:
     class Nested(Source):
         @contextmanager
-        def read(self, file: RemoteFile, start: int) -> Iterator[Chunks]:
+        def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
             with pytest.raises(ModelUnavailable, match="another process"):
                 get(Source(), tmp_path)
             with super().read(file, start) as content:

@@ -73,7 +73,9 @@ def test_a_name_alone_never_asks_the_hub(tmp_path: Path, here: Path, text: str) 
 def test_several_of_one_name_are_listed(tmp_path: Path, here: Path) -> None:
     here.with_name("m-Q4_0.gguf").touch()
     for text in ("o/r", "hf:o/r"):
-        with pytest.raises(ModelUnavailable, match=r"which one\? There are o/r:m-Q4_0"):
+        with pytest.raises(
+            ModelUnavailable, match=r"several models match; write one of o/r:m-Q4_0"
+        ):
             resolved(text, tmp_path)
 
 

@@ -62,7 +62,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except ModelUnavailable as error:
-        raise Failure(str(error), 2 if error.asked_wrongly else 1) from None
+        raise Failure(str(error), 2 if error.user_error else 1) from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failure(f"{where}{error.strerror or error}") from None

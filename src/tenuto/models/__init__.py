@@ -1,1 +1,1 @@
-"""Where models come from: their names, the folder of downloaded ones, and the Hugging Face Hub."""
+"""Downloads of models: their names, the folder that holds them, and the Hugging Face Hub."""

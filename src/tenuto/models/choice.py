@@ -1,8 +1,8 @@
-"""Which file of a repository is meant. Pure."""
+"""Choose the file of a repository that a reference names. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,11 +10,11 @@ from tenuto.models import names
 from tenuto.models.errors import ModelUnavailable, size_text
 from tenuto.models.names import Reference
 
-# Companions of models, which cannot be run by themselves.
-_NO_MODELS: Final = ("mmproj", "imatrix")
+# Companions of models, which do not run on their own.
+_COMPANIONS: Final = ("mmproj", "imatrix")
 
-# What is taken when nothing is asked for. Q8_0 loses nothing that can be noticed, and OpenVINO
-# reads it; a larger model is taken in 4 bits, since most machines could not hold it otherwise.
+# The default choice. Q8_0 loses nothing noticeable, and OpenVINO reads it; larger models default
+# to 4 bits, because most machines cannot hold them otherwise.
 _Q8_0_UP_TO: Final = 4_000_000_000
 _PREFERRED: Final = ("Q4_K_M", "Q4_0", "Q4_K_S", "Q5_K_M", "Q6_K", "Q8_0")
 
@@ -26,8 +26,8 @@ class RemoteFile:
     Attributes:
         path: Within the repository.
         size: In bytes.
-        sha256: Of its content, in hexadecimal; None if it is not kept by Git LFS.
-        blob_id: Git's name for its content: the SHA-1 of a header and the content.
+        sha256: SHA-256 of the content, in hexadecimal; None outside Git LFS.
+        blob_id: Git's name of the content: the SHA-1 of a header and the content.
     """
 
     path: str
@@ -38,100 +38,93 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A model on the hub: one file, or all parts of it."""
+    """A model on the hub: one file, or all parts of a split model."""
 
     files: tuple[RemoteFile, ...]
 
     @property
     def path(self) -> str:
-        """Its first file's, within the repository."""
+        """Path of the first file within the repository."""
         return self.files[0].path
 
     @property
     def size(self) -> int:
-        """Of all its files, in bytes."""
+        """Size of all files, in bytes."""
         return sum(file.size for file in self.files)
 
 
 def choose(reference: Reference, files: Sequence[RemoteFile]) -> RemoteModel:
-    """The model that a reference means.
+    """Return the model that a reference names.
 
-    A file is meant by its path, its name, or its quantisation in either case. When nothing is
-    said, it is the only model, or one of a usual quantisation.
+    A reference names a file by its path, its name, or its quantisation, in either case. A bare
+    repository stands for its only model, or for one of a usual quantisation.
 
     Args:
-        reference: What was asked for.
-        files: All files of its repository.
+        reference: The repository, and perhaps a file.
+        files: All files of the repository.
 
     Raises:
-        ModelUnavailable: There is none, several fit, or parts are missing.
+        ModelUnavailable: No file or several files match, or parts are missing.
     """
     by_path = {file.path: file for file in files}
-    models = [file.path for file in files if _is_model(file.path)]
-    if not models:
+    sizes = dict.fromkeys(filter(_is_model, by_path), 0)
+    for path, file in by_path.items():
+        if (first := names.first_file(path)) in sizes:
+            sizes[first] += file.size
+    if not sizes:
         raise ModelUnavailable(
             f"{reference.repo}: holds no GGUF file; look for a repository whose name ends in "
             "-GGUF, or convert the model",
-            asked_wrongly=True,
+            user_error=True,
         )
-    fitting = _fitting(reference.file, models, by_path)
-    if len(fitting) != 1:
-        problem = "which file?" if fitting else f"has no {reference.file!r};"
-        choices = "; ".join(_choice(path, by_path) for path in fitting or models)
+    matches = _matches(reference.file, sizes, by_path)
+    if len(matches) != 1:
+        problem = "several files match" if matches else f"has no {reference.file!r}; it has"
+        choices = "; ".join(f"{path} ({size_text(sizes[path])})" for path in matches or sizes)
         raise ModelUnavailable(
-            f"{reference.repo}: {problem} There are: {choices}. Write {reference.repo}:NAME",
-            asked_wrongly=True,
+            f"{reference.repo}: {problem}: {choices}. Write {reference.repo}:NAME",
+            user_error=True,
         )
-    wanted = names.parts(fitting[0])
-    missing = [path for path in wanted if path not in by_path]
+    paths = names.parts(matches[0])
+    missing = [path for path in paths if path not in by_path]
     if missing:
         raise ModelUnavailable(f"{reference.repo}: the part {missing[0]} is not on the hub")
-    return RemoteModel(tuple(by_path[path] for path in wanted))
+    return RemoteModel(tuple(by_path[path] for path in paths))
 
 
 def _is_model(path: str) -> bool:
+    """Return whether a path is a safe GGUF file that starts a model."""
     name = path.rpartition("/")[2].lower()
     return (
         path.endswith(names.GGUF)
         and names.is_file(path)
-        and names.first_part(path)
-        and not any(word in name for word in _NO_MODELS)
+        and names.first_file(path) == path
+        and not any(word in name for word in _COMPANIONS)
     )
 
 
-def _fitting(wanted: str | None, models: list[str], by_path: dict[str, RemoteFile]) -> list[str]:
+def _matches(
+    wanted: str | None, sizes: Mapping[str, int], by_path: Mapping[str, RemoteFile]
+) -> list[str]:
     if wanted is None:
-        return models if len(models) == 1 else _usual(models, by_path)
+        return list(sizes) if len(sizes) == 1 else _usual(sizes)
     if wanted in by_path and wanted.endswith(names.GGUF):
         return [names.first_file(wanted)]
-    asked = wanted.lower()
-    for named in (
-        [path for path in models if asked in (_name(path), names.stem(path).lower())],
-        [path for path in models if (names.quantisation(path) or "").lower() == asked],
-    ):
-        if named:
-            return named
-    return []
+    lower = wanted.lower()
+    by_name = [path for path in sizes if lower in _short_names(path)]
+    return by_name or [path for path in sizes if (names.quantisation(path) or "").lower() == lower]
 
 
-def _usual(models: list[str], by_path: dict[str, RemoteFile]) -> list[str]:
-    """The one of the quantisation that is best to start with; all if that cannot be told."""
+def _usual(sizes: Mapping[str, int]) -> list[str]:
+    """Return the model of the best quantisation to start with; all models if none is unique."""
     kinds: dict[str | None, list[str]] = {}
-    for path in models:
+    for path in sizes:
         kinds.setdefault(names.quantisation(path), []).append(path)
-    small = [path for path in kinds.get("Q8_0", []) if _size(path, by_path) <= _Q8_0_UP_TO]
+    small = [path for path in kinds.get("Q8_0", []) if sizes[path] <= _Q8_0_UP_TO]
     if len(small) == 1:
         return small
-    return next((kinds[kind] for kind in _PREFERRED if len(kinds.get(kind, [])) == 1), models)
+    return next((kinds[kind] for kind in _PREFERRED if len(kinds.get(kind, [])) == 1), list(sizes))
 
 
-def _name(path: str) -> str:
-    return path.rpartition("/")[2].lower()
-
-
-def _size(path: str, by_path: dict[str, RemoteFile]) -> int:
-    return sum(by_path[part].size for part in names.parts(path) if part in by_path)
-
-
-def _choice(path: str, by_path: dict[str, RemoteFile]) -> str:
-    return f"{path} ({size_text(_size(path, by_path))})"
+def _short_names(path: str) -> tuple[str, str]:
+    return path.rpartition("/")[2].lower(), names.stem(path).lower()

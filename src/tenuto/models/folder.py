@@ -1,10 +1,10 @@
 """The folder of downloaded models.
 
     FOLDER/org/repo/path/in/repo.gguf
-    FOLDER/org/repo/path/in/repo.gguf.0123456789ab.part     not complete yet
+    FOLDER/org/repo/path/in/repo.gguf.0123456789ab.part     incomplete
 
-A file that is being downloaded carries the beginning of its checksum in its name: what is there of
-it is only ever continued with the same content.
+The name of an incomplete file holds the beginning of its checksum, so that a download is only
+continued with the same content.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class CachedModel:
     """A model in the folder.
 
     Attributes:
-        repo: `org/repo`, where it came from.
+        repo: The repository of its origin, `org/repo`.
         file: Its first file, within the repository.
         path: That file on this machine.
-        size: Bytes that all its files take here, with what is not complete yet.
-        complete: Whether all its files are here.
+        size: Bytes of all its files on this machine, incomplete ones included.
+        complete: Whether all its files are complete.
     """
 
     repo: str
@@ -42,37 +42,36 @@ class CachedModel:
 
     @property
     def name(self) -> str:
-        """`org/repo:file.gguf`, as `tenuto pull` and `--model` take it."""
+        """`org/repo:file.gguf`, as `tenuto pull` and `--model` accept it."""
         return f"{self.repo}:{self.file}"
 
-    def is_called(self, text: str) -> bool:
-        """Whether a text means this model: its name or a shorter one, in either case.
+    def matches(self, text: str) -> bool:
+        """Return whether a text is the model's name or a shorter one, in either case.
 
         Shorter names are the repository, the repository with a quantisation, and the file's name
         with or without its ending.
         """
-        name = self.file.rpartition("/")[2]
-        kind = names.quantisation(self.file)
-        short = {self.name, self.repo, self.file, name, names.stem(self.file)}
-        short |= {f"{self.repo}:{part}" for part in (kind, name, names.stem(self.file)) if part}
-        return text.removeprefix(names.HUB).lower() in {each.lower() for each in short}
+        name, stem = self.file.rpartition("/")[2], names.stem(self.file)
+        in_repo = filter(None, (self.file, name, stem, names.quantisation(self.file)))
+        accepted = [self.repo, self.file, name, stem, *(f"{self.repo}:{one}" for one in in_repo)]
+        return text.removeprefix(names.HUB).lower() in {each.lower() for each in accepted}
 
 
 class ModelFolder:
-    """Finds, places and removes downloaded models.
+    """Find, place and remove downloaded models.
 
     Args:
-        root: The folder; it need not exist.
+        root: The folder, which need not exist.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def place(self, repo: str, file: str) -> Path:
-        """Where a file of the hub belongs.
+        """Return the path of a file of the hub.
 
         Raises:
-            ModelUnavailable: That would be outside the folder.
+            ModelUnavailable: The path would be outside the folder.
         """
         path = self.root / repo / file
         safe = names.is_repo(repo) and names.is_file(file)
@@ -82,21 +81,21 @@ class ModelFolder:
         return path
 
     def models(self) -> list[CachedModel]:
-        """All models, complete or not, sorted by name."""
+        """Return all models, complete or not, sorted by name."""
         found = {self._model(repo, file) for repo, file in self._files()}
         return sorted(found, key=lambda model: model.name.lower())
 
     def find(self, text: str) -> CachedModel:
-        """The one complete model that a name means.
+        """Return the complete model of a name.
 
         Raises:
-            ModelUnavailable: There is none of this name, or several.
+            ModelUnavailable: No model or several models match.
         """
         return only(text, [model for model in self.models() if model.complete])
 
     def remove(self, model: CachedModel) -> None:
-        """Deletes a model's files, whole and in part, and the folders that are empty then."""
-        whole, partial = _here(self.place(model.repo, model.file))
+        """Delete a model's files, incomplete ones included, and the folders left empty."""
+        whole, partial = _files_of(self.place(model.repo, model.file))
         for path in (*whole, *partial):
             path.unlink(missing_ok=True)
         for folder in (self.root / model.repo / model.file).parents:
@@ -106,56 +105,58 @@ class ModelFolder:
                 folder.rmdir()
 
     def _files(self) -> Iterator[tuple[str, str]]:
-        """Repository and first file of everything that is here, several times if it is split."""
+        """Yield the repository and the model's first file, for every file in the folder."""
         for path in self.root.glob("*/*/**/*"):
-            partial = _PARTIAL.fullmatch(path.name)
-            name = partial["file"] if partial else path.name
+            name = _name_of(path)[0]
             if name.endswith(names.GGUF) and path.is_file():
                 steps = path.with_name(name).relative_to(self.root).parts
                 yield "/".join(steps[:2]), names.first_file("/".join(steps[2:]))
 
     def _model(self, repo: str, file: str) -> CachedModel:
         path = self.root / repo / file
-        whole, partial = _here(path)
+        whole, partial = _files_of(path)
         size = sum(each.stat().st_size for each in (*whole, *partial))
         return CachedModel(repo, file, path, size, len(whole) == names.part_count(file))
 
 
 def only(text: str, models: list[CachedModel]) -> CachedModel:
-    """The one of these models that a name means.
+    """Return the one model of a name.
 
     Raises:
-        ModelUnavailable: None is, or several are.
+        ModelUnavailable: No model or several models match.
     """
-    found = [model for model in models if model.is_called(text)]
-    # A whole name may be the beginning of nothing else.
+    found = [model for model in models if model.matches(text)]
+    # The whole name of one model may be a shorter name of another.
     found = [model for model in found if model.name == text.removeprefix(names.HUB)] or found
     if len(found) == 1:
         return found[0]
-    if not found:
-        raise ModelUnavailable(
-            f"{text}: there is no downloaded model of this name; `tenuto models` lists them",
-            asked_wrongly=True,
-        )
-    listed = ", ".join(model.name for model in found)
-    raise ModelUnavailable(f"{text}: which one? There are {listed}", asked_wrongly=True)
+    if found:
+        problem = f"several models match; write one of {', '.join(model.name for model in found)}"
+    else:
+        problem = "there is no downloaded model of this name; `tenuto models` lists them"
+    raise ModelUnavailable(f"{text}: {problem}", user_error=True)
 
 
 def partial_of(path: Path, checksum: str) -> Path:
-    """Where a file is written until it is complete and checked."""
+    """Return the path of a file until it is complete and checked."""
     return path.with_name(f"{path.name}.{checksum[:12]}.part")
 
 
-def _here(first: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files of a model that are here: the complete ones, and the others.
+def _name_of(path: Path) -> tuple[str, bool]:
+    """Return a file's name when complete, and whether it is incomplete."""
+    match = _PARTIAL.fullmatch(path.name)
+    return (match["file"], True) if match else (path.name, False)
 
-    The folder is read once: a name may count more parts than any folder has files.
+
+def _files_of(first: Path) -> tuple[list[Path], list[Path]]:
+    """Return the complete files of a model, and the incomplete ones.
+
+    The folder is listed once, because a name may count more parts than any folder has files.
     """
     whole: list[Path] = []
     partial: list[Path] = []
     for path in first.parent.iterdir() if first.parent.is_dir() else ():
-        match = _PARTIAL.fullmatch(path.name)
-        name = match["file"] if match else path.name
+        name, incomplete = _name_of(path)
         if names.first_file(name) == first.name and path.is_file():
-            (partial if match else whole).append(path)
+            (partial if incomplete else whole).append(path)
     return whole, partial

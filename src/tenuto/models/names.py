@@ -1,8 +1,8 @@
-"""How models and their files are named. Pure.
+"""Parse and check the names of models and of their files. Pure.
 
     [hf:]org/repo[:file-or-quantisation]
 
-Whatever the hub calls a file becomes a path on this machine, so every part of a name is checked.
+Every part of a name is checked, because names on the hub become paths on this machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Reference:
 
     Attributes:
         repo: `org/repo`.
-        file: A file, a quantisation, or None for whatever is sensible.
+        file: A file or a quantisation; None for the default choice.
     """
 
     repo: str
@@ -47,60 +47,61 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """`org/repo`, `org/repo:file.gguf` or `org/repo:Q8_0`, with or without `hf:` before it.
+    """Parse `org/repo`, `org/repo:file.gguf` or `org/repo:Q8_0`, with or without `hf:`.
 
     Raises:
-        ModelUnavailable: It is none of these.
+        ModelUnavailable: The text has another form.
     """
     repo, colon, file = text.removeprefix(HUB).partition(":")
     if not is_repo(repo) or (colon and not is_file(file)):
         raise ModelUnavailable(
             f"{text!r}: not a model on the hub; write org/repo, org/repo:file.gguf or "
             "org/repo:Q8_0",
-            asked_wrongly=True,
+            user_error=True,
         )
     return Reference(repo, file or None)
 
 
 def is_repo(text: str) -> bool:
-    """Whether this can be `org/repo`, and is safe as two folders."""
+    """Return whether a text has the form `org/repo`, and is safe as two folders."""
     return bool(_REPO.fullmatch(text)) and ".." not in text
 
 
 def is_file(path: str) -> bool:
-    """Whether a path within a repository is safe as a path within a folder."""
+    """Return whether a path within a repository is safe as a path within a folder."""
     steps = path.split("/")
     return not _FORBIDDEN.search(path) and all(step not in ("", ".", "..") for step in steps)
 
 
 def stem(path: str) -> str:
-    """A file's name without folders, number of its part, and ending: what people call it."""
+    """Return a file's name without folders, part number and ending."""
     name = path.rpartition("/")[2]
     match = _part(name)
     return match["before"] if match else name.removesuffix(GGUF)
 
 
 def quantisation(path: str) -> str | None:
-    """The quantisation that a file's name tells, for example `Q4_K_M`; None if it tells none."""
-    # Folders count too: large models have one for each quantisation.
+    """Return the quantisation in a file's path, such as `Q4_K_M`; None if the path has none.
+
+    Folders count too, because large models have one for each quantisation.
+    """
     for name in reversed([*path.split("/")[:-1], stem(path)]):
-        found = [match["name"].upper() for match in _QUANTISATION.finditer(name)]
-        if found:
-            return found[-1]
+        if found := _QUANTISATION.findall(name):
+            return str(found[-1]).upper()
     return None
 
 
 def parts(path: str) -> list[str]:
-    """All files of a model that is split, from the name of any; else the file alone."""
+    """Return all files of a model, from the name of any."""
     match = _part(path)
     if match is None:
         return [path]
-    before, count = match["before"], int(match["count"])
-    return [f"{before}-{number:05}-of-{count:05}{GGUF}" for number in range(1, count + 1)]
+    before, count = match["before"], match["count"]
+    return [f"{before}-{number:05}-of-{count}{GGUF}" for number in range(1, int(count) + 1)]
 
 
 def part_count(path: str) -> int:
-    """Return how many files a model has, from the name of any."""
+    """Return the number of a model's files, from the name of any."""
     match = _part(path)
     return 1 if match is None else int(match["count"])
 
@@ -111,12 +112,7 @@ def first_file(path: str) -> str:
     return path if match is None else f"{match['before']}-00001-of-{match['count']}{GGUF}"
 
 
-def first_part(path: str) -> bool:
-    """Whether this is where a model begins: a file of its own, or the first part."""
-    return first_file(path) == path
-
-
 def _part(path: str) -> re.Match[str] | None:
-    """Match the name of a part; a number beyond the count is just a name."""
+    """Match the name of a part. A number beyond the count does not make a part."""
     match = _PART.fullmatch(path.removesuffix(GGUF))
     return match if match and 1 <= int(match["number"]) <= int(match["count"]) else None

@@ -1,4 +1,4 @@
-"""What `--model` and the setting mean: a path, a downloaded model's name, or `hf:org/repo:file`."""
+"""Resolve `--model` and the setting: a path, a downloaded model's name, or `hf:org/repo:file`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tenuto.models.names import Reference
 
 
 def existing(model: str | Path) -> Path | None:
-    """Return the path that a model is, without a look at the downloaded ones; None for a name.
+    """Return the model as a path; None for a name. Downloaded models are not searched.
 
     Raises:
-        ModelUnavailable: It begins with `~`, and there is no such home folder.
+        ModelUnavailable: The path begins with `~`, and the home folder is unknown.
     """
     text = str(model)
     if text.startswith(names.HUB):
@@ -25,36 +25,36 @@ def existing(model: str | Path) -> Path | None:
         path = Path(text).expanduser()
     except RuntimeError:
         raise ModelUnavailable(
-            f"{text}: there is no home folder for ~", asked_wrongly=True
+            f"{text}: the home folder of ~ is unknown; write the whole path", user_error=True
         ) from None
     return path if os.path.exists(path) or isinstance(model, Path) else None  # noqa: PTH110
 
 
 def resolve(model: str | Path, folder: ModelFolder, pull: Callable[[Reference], Path]) -> Path:
-    """The file of a model. What is there wins over a name, and a name over the network.
+    """Return the file of a model. A path wins over a name, and a name over the network.
 
     Args:
         model: A path, a name, or a reference to the hub.
         folder: The downloaded models.
-        pull: Downloads one that a reference means, and gives its file.
+        pull: Downloads the model of a reference, and returns its file.
 
     Raises:
-        ModelUnavailable: There is no such file or model, or it cannot be downloaded.
+        ModelUnavailable: The file or model does not exist, or its download failed.
     """
     text = str(model)
     if text.startswith(names.HUB):
         reference = names.parse(text)
-        here = [each for each in folder.models() if each.complete and each.is_called(text)]
-        return only(text, here).path if here else pull(reference)
+        found = [each for each in folder.models() if each.complete and each.matches(text)]
+        return only(text, found).path if found else pull(reference)
     if (path := existing(model)) is not None:
         return path
     try:
         return folder.find(text).path
-    except ModelUnavailable as error:
-        if not any(each.is_called(text) for each in folder.models()):
-            raise ModelUnavailable(
-                f"{text}: there is no such file, and no downloaded model of this name; `tenuto "
-                "models` lists those, and hf:org/repo downloads one",
-                asked_wrongly=True,
-            ) from None
-        raise error from None
+    except ModelUnavailable:
+        if any(each.matches(text) for each in folder.models()):
+            raise
+        raise ModelUnavailable(
+            f"{text}: there is no such file, and no downloaded model of this name; `tenuto "
+            "models` lists those, and hf:org/repo downloads one",
+            user_error=True,
+        ) from None
