@@ -17,9 +17,10 @@ from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import Settings, SettingsError, load
 from tenuto.settings.tree import settings_of
-from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
+from tenuto.settings.upstreams import KINDS, settings_class
 
 _SECRET = "sk-planted-0123456789abcdef"
 _SECONDS = 2.0

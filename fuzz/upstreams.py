@@ -25,9 +25,10 @@ from tenuto.engine import registry
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.server.app import create_app
 from tenuto.settings import EngineSettings, Settings
-from tenuto.settings.upstreams import RouteSettings, Upstream
+from tenuto.settings.upstreams import Upstream
 from tests.engine.upstream.callers import seen
 from tests.engine.upstream.transcripts import TRANSCRIPTS, Transcript
 

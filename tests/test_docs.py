@@ -14,9 +14,10 @@ import pytest
 
 from tenuto import AI_PROMPT, HUMAN_PROMPT, Client
 from tenuto.engine.registry import create
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.server.openapi import document
 from tenuto.settings import Settings, load
-from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
+from tenuto.settings.upstreams import KINDS, settings_class
 from tenuto.wire.completions.request import parse_request
 from tenuto.wire.completions.versions import spoken_versions
 from tenuto.wire.errors import types_by_status

@@ -45,6 +45,7 @@ TABLE: Mapping[str, May] = {
     "quantities": may(libraries="annotated_types"),
     "settings": may(
         *("engine.local.runtimes", "engine.upstream.kind", "engine.upstream.kinds"),
+        "engine.upstream.route",
         *("quantities", "settings"),
         libraries="annotated_types",
     ),
@@ -64,21 +65,23 @@ TABLE: Mapping[str, May] = {
         *("wire.backoff", "wire.event_source", "wire.long_json"),
     ),
     "engine.upstream.connection": may(
-        *("engine.base", "engine.upstream", "version", "wire.backoff", "wire.errors"),
-        libraries="aiohttp yarl",
+        *("engine.upstream", "wire.backoff", "wire.errors"), libraries="aiohttp"
     ),
+    "engine.upstream.pool": may("engine.upstream", "version", libraries="aiohttp yarl"),
     "engine.upstream.kind": may("engine.upstream", "quantities"),
-    "engine.upstream.failures": may("engine.upstream", "wire.errors"),
+    "engine.upstream.errors": may("wire.errors"),
+    "engine.upstream.error_responses": may("engine.upstream", "wire.errors"),
+    "engine.upstream.route": may("quantities", libraries="annotated_types"),
     "engine.upstream.json_text": may(libraries="pydantic_core"),
     "engine.upstream.objects": may(
-        *("engine.base", "engine.upstream", "wire.event_source"), libraries="pydantic_core"
+        *("engine.upstream", "wire.event_source"), libraries="pydantic_core"
     ),
     "engine.upstream.decoding": may(),
     "engine.upstream.patterns": may(),
     "engine.upstream.proxies": may("engine.base"),
     "engine.upstream.room": may(),
     "engine.upstream.words": may("engine.upstream.json_text"),
-    "engine.upstream.breaker": may(),
+    "engine.upstream.breaker": may("engine.base"),
     "engine.upstream.shutdown": may("engine.base", "interruption"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.chat": may("engine.local", libraries="jinja2"),
@@ -340,6 +343,7 @@ def test_importing_the_settings_loads_no_kind_of_upstream_and_no_parser() -> Non
         "tenuto.engine",
         *("tenuto.engine.local", "tenuto.engine.local.runtimes"),
         *("tenuto.engine.upstream", "tenuto.engine.upstream.kind", "tenuto.engine.upstream.kinds"),
+        "tenuto.engine.upstream.route",
     }
     rooms = ("tenuto.core", "tenuto.prompt", "tenuto.wire")
     assert not [name for name in loaded if any(is_in(name, room) for room in rooms)]

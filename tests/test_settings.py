@@ -7,8 +7,8 @@ import pytest
 
 from tenuto.cli.main import main
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import Settings, SettingsError, load, models_folder
-from tenuto.settings.upstreams import RouteSettings
 
 
 def write(folder: Path, text: str) -> Path:

@@ -9,8 +9,8 @@ import pytest
 
 from tenuto.cli.main import main
 from tenuto.engine.upstream.kind import ServerUpstream
+from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.settings import SettingsError, load
-from tenuto.settings.upstreams import api_root
 
 
 def write(folder: Path, *lines: str, kind: str = "openai") -> Path:
@@ -134,4 +134,4 @@ def test_two_values_of_one_header_exclude_each_other(tmp_path: Path, other: str)
     ],
 )
 def test_a_version_is_added_where_there_is_none(url: str, root: str) -> None:
-    assert api_root(url) == root
+    assert OpenAIUpstream(base_url=url).api_root == root

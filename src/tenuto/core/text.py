@@ -1,14 +1,19 @@
-"""Text that may hold halves of characters.
+"""Text that may hold lone surrogates.
 
-Templates, file names and upstreams may bring lone surrogates, which JSON's escapes can express and
-UTF-8 cannot. A response must not fail because of them.
+Templates, file names and upstreams may contain them: JSON's escapes can express them, UTF-8 cannot.
+A response must not fail because of them.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
 
 def encoded(text: str) -> bytes:
-    """Text in UTF-8. Two halves that belong together become a character, others U+FFFD."""
+    """Return a text in UTF-8, made `well_formed` first if need be."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -16,7 +21,7 @@ def encoded(text: str) -> bytes:
 
 
 def well_formed(text: str) -> str:
-    """The same text, without lone surrogates."""
-    if text.isascii():
+    """Return a text with surrogate pairs joined into characters, and lone surrogates as U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

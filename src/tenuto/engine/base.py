@@ -1,7 +1,7 @@
 """The protocol of engines: a job in, pieces of text out.
 
-An engine knows nothing of HTTP, of matching stop sequences, or of API versions. It raises a
-`Refusal` for a job that it does not take or cannot finish.
+Engines do not depend on HTTP, on stop matching, or on API versions. They raise a `Refusal` for a
+job that they do not accept or cannot finish.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class Capabilities:
     """Capabilities of an engine. Fixed once it has loaded.
 
     Attributes:
-        model: The name of the only model that answers, or None.
-        models: The names that it answers to, where it does not answer to all.
+        model: The name of its only model, or None.
+        models: The model names that it accepts, if not all.
         context: Most tokens of prompt and completion together, 0 while unknown.
         longest_prompt: Bytes that no prompt that fits the context exceeds, 0 while unknown.
         kv_blocks: Size of the KV cache in blocks.
@@ -34,8 +34,32 @@ class Capabilities:
     extensions: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
-        """The models that answer: the only one, or those in `models`."""
+        """Return the only model's name, or `models`."""
         return (self.model,) if self.model is not None else self.models
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamHealth:
+    """The state of one upstream. As a `str`, a phrase for people.
+
+    Attributes:
+        failures: Consecutive failures.
+        pause_s: Rest of the pause after them; 0 while a probe is due, None without a pause.
+        detail: Why its engine is not ready; "" if it is.
+    """
+
+    failures: int = 0
+    pause_s: float | None = None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.detail or not self.failures:
+            return self.detail or "ok"
+        failures = f"{self.failures} consecutive failure{'s' * (self.failures > 1)}"
+        if self.pause_s is None:
+            return failures
+        pause = f"paused for {self.pause_s:.0f} s" if self.pause_s else "waiting for a probe"
+        return f"{pause} after {failures}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +67,12 @@ class Health:
     """The state of an engine at one moment.
 
     Attributes:
-        ready: Whether it answers without loading first.
+        ready: Whether it can accept a job without loading first.
         detail: One sentence for people.
-        running: Jobs being written.
-        waiting: Accepted jobs that wait for their place.
-        kv_blocks_reserved: KV blocks that the running jobs may come to need.
-        restarts: How often the engine broke and started again.
+        running: Jobs in progress.
+        waiting: Accepted jobs in the queue.
+        kv_blocks_reserved: KV blocks reserved for the running jobs.
+        restarts: How often the engine failed and started again.
         upstreams: The state of each upstream, by name.
     """
 
@@ -58,11 +82,11 @@ class Health:
     waiting: int = 0
     kv_blocks_reserved: int = 0
     restarts: int = 0
-    upstreams: Mapping[str, str] = field(default_factory=dict)
+    upstreams: Mapping[str, UpstreamHealth] = field(default_factory=dict)
 
 
 class Engine(Protocol):
-    """Writes completions. Made by `registry.create`; its methods share one event loop."""
+    """Source of completions. Made by `registry.create`; its methods share one event loop."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -70,7 +94,7 @@ class Engine(Protocol):
         ...
 
     def health(self) -> Health:
-        """Return its state, without waiting for anything."""
+        """Return the current state at once."""
         ...
 
     async def start(self) -> None:
@@ -78,13 +102,10 @@ class Engine(Protocol):
         ...
 
     async def ready(self) -> str:
-        """Wait until the model is loaded.
-
-        Returns:
-            The model's name, as it stands in answers.
+        """Wait until the model is loaded. Return its name.
 
         Raises:
-            ModelError: It cannot be loaded.
+            ModelError: The model cannot be loaded.
         """
         ...
 
@@ -92,14 +113,14 @@ class Engine(Protocol):
         """Write a completion. Closing the generator cancels the job and frees its slot.
 
         Yields:
-            First an empty piece, when the job is accepted; then the text as it comes; the last
-            piece carries `finish`.
+            An empty piece when the job is accepted; then text as it is written; the last piece
+            has `finish`.
 
         Raises:
-            Refusal: The job was refused (before the first piece) or the engine broke.
+            Refusal: The job was refused (before the first piece) or the engine failed.
         """
         ...
 
     async def aclose(self) -> None:
-        """End the engine and everything that it started. Running jobs raise a `Refusal`."""
+        """Stop the engine and all that it started. Running jobs raise a `Refusal`."""
         ...

@@ -1,4 +1,4 @@
-"""Name -> engine. An engine is imported only when it is asked for."""
+"""Engines by name. Each is imported only when it is created."""
 
 from __future__ import annotations
 
@@ -9,49 +9,43 @@ from typing import TYPE_CHECKING
 from tenuto.core.extras import needs
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
-from tenuto.settings.upstreams import (
-    LocalUpstream,
-    Upstream,
-    api_root,
-    hop_of,
-    routes_of,
-)
+from tenuto.settings.upstreams import LocalUpstream, Upstream, routes_of
 
 if TYPE_CHECKING:
     from tenuto.engine.local.description import Description
 
 
 def create(settings: EngineSettings) -> Engine:
-    """Makes the engine that the settings name. It does not start it.
+    """Create the engine that the settings name, without starting it.
 
     Raises:
-        ModelError: The model file is missing, or no model of this engine; or the environment
-            names a proxy for an upstream that cannot be used.
+        ModelError: The model file is missing or unsupported, or the environment names a proxy that
+            cannot be used for an upstream.
         MissingExtraError: The libraries of the engine are not installed.
-        ValueError: There is no engine of that name.
+        ValueError: The name is unknown.
     """
     factory = _FACTORIES.get(settings.name)
     if factory is None:
-        raise ValueError(f"no engine `{settings.name}`; there are: {', '.join(sorted(_FACTORIES))}")
+        raise ValueError(f"unknown engine `{settings.name}`; use one of: {', '.join(_FACTORIES)}")
     return factory(settings)
 
 
 def describe(model: Path) -> Description:
-    """What a model file is, and what would run it here. It never raises."""
+    """Describe a model file, and the runtime for it on this machine. Never raises."""
     from tenuto.engine.local.description import describe
 
     return describe(model)
 
 
 def runtime_libraries() -> Mapping[str, str]:
-    """Return the library of each runtime, by the runtime's name. It imports none of them."""
+    """Return the library of each runtime, by the runtime's name, without importing any."""
     from tenuto.engine.local.runtimes import runtimes
 
     return {name: kind.library for name, kind in runtimes().items()}
 
 
 def built_in() -> tuple[str, Path]:
-    """The built-in model: its name and its file."""
+    """Return name and file of the built-in model."""
     from tenuto.engine.local.built_in import BUILT_IN, built_in_model
 
     return BUILT_IN, built_in_model()
@@ -74,7 +68,7 @@ def _routes(settings: EngineSettings) -> Engine:
     from time import monotonic
 
     from tenuto.engine.upstream.breaker import Breaker
-    from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine
+    from tenuto.engine.upstream.routing import RoutingEngine
     from tenuto.engine.upstream.routing import Upstream as Routed
 
     upstreams = {
@@ -85,36 +79,15 @@ def _routes(settings: EngineSettings) -> Engine:
         )
         for name, one in settings.upstreams.items()
     }
-    routes = [
-        Route(
-            route.models,
-            [Hop(*hop_of(hop)) for hop in route.to],
-            route.weights or (),
-            route.max_retries,
-            route.first_byte_timeout_s,
-        )
-        for route in routes_of(settings.upstreams, settings.routes)
-    ]
-    return RoutingEngine(upstreams, routes, Random())
+    return RoutingEngine(upstreams, routes_of(settings.upstreams, settings.routes), Random())
 
 
 def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:
     if isinstance(upstream, LocalUpstream):
         return _local(settings)
     with needs("routes", f"the engine of upstream `{name}`"):
-        from tenuto.engine.upstream.connection import Address
         from tenuto.engine.upstream.engine import UpstreamEngine
-
-    address = Address(
-        name,
-        api_root(upstream.base_url),
-        upstream.connect_timeout_s,
-        upstream.read_timeout_s,
-        upstream.api_key,
-        upstream.forward_key,
-        upstream.basic_auth,
-    )
-    return UpstreamEngine(address, upstream)
+    return UpstreamEngine(name, upstream)
 
 
 _FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {

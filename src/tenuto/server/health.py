@@ -52,7 +52,7 @@ class HealthEndpoints:
             "kv_blocks_reserved": health.kv_blocks_reserved,
             "restarts": health.restarts,
             "models": capabilities.models,
-            "upstreams": dict(health.upstreams),
+            "upstreams": {name: str(state) for name, state in health.upstreams.items()},
             # The settings may not allow what the engine can do: then it would be refused.
             "extensions": capabilities.extensions if self._extensions else (),
         }

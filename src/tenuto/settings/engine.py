@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le
 
 from tenuto.engine.local.runtimes import NAMES as RUNTIMES
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.quantities import Count, Positive, Seconds
 from tenuto.settings.file import SettingsError
-from tenuto.settings.upstreams import RouteSettings, Upstream, check_routes, completed
+from tenuto.settings.upstreams import Upstream, check_routes, completed
 
 if TYPE_CHECKING:
     _Runtime = str

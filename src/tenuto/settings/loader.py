@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import tree, variables
 from tenuto.settings.api import ApiSettings
 from tenuto.settings.engine import EngineSettings, with_upstreams
@@ -24,7 +25,7 @@ from tenuto.settings.log import LogSettings
 from tenuto.settings.models import ModelSettings
 from tenuto.settings.server import ServerSettings, check_api_keys, check_proxies, with_bare_host
 from tenuto.settings.tree import Keys, named
-from tenuto.settings.upstreams import KINDS, RouteSettings, settings_class
+from tenuto.settings.upstreams import KINDS, settings_class
 
 DEFAULT_FILE = Path("tenuto.toml")
 

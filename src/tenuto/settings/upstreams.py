@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from annotated_types import Ge, Gt, Le, MinLen
-
-from tenuto.engine.upstream.kind import ServerUpstream
+from tenuto.engine.upstream.kind import API_VERSION, ServerUpstream
 from tenuto.engine.upstream.kinds import NAMES, kind_named
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.quantities import Count, Positive
 from tenuto.settings.file import SettingsError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-# A version at the end of a path, with what Google's addresses have behind it.
-_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta|preview)\d*)?(?:/openai)?$")
-_ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,28 +46,6 @@ def settings_class(kind: str) -> type[Upstream]:
     return LocalUpstream if kind == "local" else kind_named(kind)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteSettings:
-    """`[[engine.routes]]`: who answers to some names of models. The first that matches counts.
-
-    Attributes:
-        models: Names, also with `*` for any characters.
-        to: Upstreams, each `NAME` or `NAME:MODEL`. Each takes over from the one before it if
-            that fails before it has begun to answer.
-        weights: How often each of them is the first to be asked, in proportion. None: the first
-            is always the first.
-        max_retries: How often each is asked again before the next one is.
-        first_byte_timeout_s: How long each may take to begin its answer. An answer that does
-            not stream begins when it is whole. None: as long as it may be silent.
-    """
-
-    models: Annotated[tuple[str, ...], MinLen(1)]
-    to: Annotated[tuple[str, ...], MinLen(1)]
-    weights: tuple[Annotated[float, Gt(0), Le(1_000_000)], ...] | None = None
-    max_retries: Annotated[int, Ge(0), Le(1000)] = 1
-    first_byte_timeout_s: Positive | None = None
-
-
 def without_password(url: str) -> str:
     """Return an address with the name and the password in it, and its query, hidden."""
     head, mark, rest = url.partition("://")
@@ -85,12 +59,6 @@ def without_password(url: str) -> str:
             place, slash, path = f"(hidden)@{path.rpartition('@')[2]}", "", ""
     path, question, _ = path.partition("?")
     return f"{head}{mark}{place}{slash}{path}{'?(hidden)' if question else ''}"
-
-
-def hop_of(text: str) -> tuple[str, str | None]:
-    """`NAME` or `NAME:MODEL` -> the upstream's name, and the model."""
-    name, _, model = text.partition(":")
-    return name, model or None
 
 
 def completed(
@@ -154,7 +122,7 @@ def _address(text: str, where: str) -> tuple[str, str | None]:
         name, _, password = user.partition(":")
         basic_auth = f"{unquote(name)}:{unquote(password)}"
     root = url.removesuffix("/v1")
-    return (url if _VERSION.search(urlsplit(root).path) else root), basic_auth
+    return (url if API_VERSION.search(urlsplit(root).path) else root), basic_auth
 
 
 def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> str | None:
@@ -184,20 +152,6 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
     return value
 
 
-def api_root(base_url: str) -> str:
-    """What the paths of an upstream's API are put behind: its address with a version.
-
-    Args:
-        base_url: As `completed` leaves it. One that names an endpoint itself, as people copy it
-            from a manual, is taken without that, and without adding anything.
-    """
-    for endpoint in _ENDPOINTS:
-        if base_url.endswith(endpoint):
-            return base_url.removesuffix(endpoint)
-    has_version = _VERSION.search(urlsplit(base_url).path)
-    return base_url if has_version else f"{base_url}/v1"
-
-
 def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:
     """Checks that every route leads somewhere.
 
@@ -206,16 +160,12 @@ def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettin
     """
     for number, route in enumerate(routes, 1):
         where = f"[[engine.routes]] number {number}"
-        for name in _names(route.to):
+        for name, _ in route.hops():
             if name not in upstreams:
                 there = f"there are: {', '.join(upstreams)}" if upstreams else "there is none"
                 raise SettingsError(f"{where} to: no [engine.upstreams.{name}]; {there}")
         if route.weights is not None and len(route.weights) != len(route.to):
             raise SettingsError(f"{where} weights: {len(route.to)} of them, one for each in `to`")
-
-
-def _names(hops: Iterable[str]) -> list[str]:
-    return [hop_of(hop)[0] for hop in hops]
 
 
 def routes_of(

@@ -13,9 +13,10 @@ import httpx2
 
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
+from tenuto.engine.upstream.route import RouteSettings
 from tenuto.server.app import create_app
 from tenuto.settings import EngineSettings, Settings
-from tenuto.settings.upstreams import RouteSettings, Upstream
+from tenuto.settings.upstreams import Upstream
 
 HI = "\n\nHuman: Hi\n\nAssistant:"
 

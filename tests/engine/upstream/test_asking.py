@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.core.job import Job, Sampling
-from tenuto.engine.upstream.chat import may_begin_in, sampling_of
+from tenuto.engine.upstream.chat import may_begin_in, sampling_fields
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
@@ -197,7 +197,7 @@ async def test_only_what_changes_anything_is_sent(
 
 @pytest.mark.parametrize("top_p", [0.0, -1.0, 1.0, 2.0])
 def test_a_job_with_a_top_p_without_effect_is_asked_without_it(top_p: float) -> None:
-    sampling = sampling_of(Job(PROMPT, 5, sampling=Sampling(temperature=0.7, top_p=top_p)))
+    sampling = sampling_fields(Job(PROMPT, 5, sampling=Sampling(temperature=0.7, top_p=top_p)))
     assert sampling == {"temperature": 0.0 if top_p <= 0 else 0.7}
 
 
@@ -302,7 +302,7 @@ async def test_a_mark_behind_a_name_is_not_sent_to_the_messages_api(
     async with caller_of({"a": MessagesUpstream(base_url=server.url)}) as caller:
         seen = await caller.complete(model="claude-sonnet-4-5[1m]", stream=as_stream)
     assert server.requests[0].body["model"] == "claude-sonnet-4-5"
-    assert "claude-sonnet-4-5 is asked" in seen.headers["warning"]
+    assert "claude-sonnet-4-5 was requested" in seen.headers["warning"]
     assert seen.text == " Hello"
 
 

@@ -27,7 +27,7 @@ def breaker(clock: Clock) -> Breaker:
 
 def fail(breaker: Breaker, times: int = 1) -> None:
     for _ in range(times):
-        admitted(breaker).failed()
+        admitted(breaker).end(False)
 
 
 def admitted(breaker: Breaker) -> Attempt:
@@ -37,20 +37,20 @@ def admitted(breaker: Breaker) -> Attempt:
 
 
 def test_some_failures_in_a_row_pause_it(breaker: Breaker, clock: Clock) -> None:
-    assert str(breaker) == "ok"
+    assert str(breaker.health()) == "ok"
     fail(breaker, 2)
-    assert str(breaker) == "2 failures in a row"
+    assert str(breaker.health()) == "2 consecutive failures"
     fail(breaker)
     assert not breaker.admit()
-    assert breaker.wait_s() == 10
-    assert str(breaker) == "paused for 10 s after 3 failures in a row"
+    assert breaker.health().pause_s == 10
+    assert str(breaker.health()) == "paused for 10 s after 3 consecutive failures"
     clock.now = 9.9
     assert not breaker.admit()
 
 
 def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> None:
     fail(breaker, 2)
-    admitted(breaker).succeeded()
+    admitted(breaker).end(True)
     fail(breaker, 2)
     assert breaker.admit()
 
@@ -58,11 +58,15 @@ def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> None:
 def test_after_the_pause_one_probe_decides(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
-    assert str(breaker) == "to be tried again after 3 failures in a row"
+    assert str(breaker.health()) == "waiting for a probe after 3 consecutive failures"
     probe = admitted(breaker)
     assert not breaker.admit()  # One is on its way.
-    probe.succeeded()
-    assert (str(breaker), bool(breaker.admit()), bool(breaker.admit())) == ("ok", True, True)
+    probe.end(True)
+    assert (str(breaker.health()), bool(breaker.admit()), bool(breaker.admit())) == (
+        "ok",
+        True,
+        True,
+    )
 
 
 def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
@@ -71,20 +75,20 @@ def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
     fail(breaker, 3)
     pauses = []
     for _ in range(7):
-        pauses.append(breaker.wait_s())
+        pauses.append(breaker.health().pause_s or 0.0)
         clock.now += pauses[-1]
         fail(breaker)
     assert pauses == [10, 20, 40, 80, 160, 160, 160]
     clock.now += 160
-    admitted(breaker).succeeded()
+    admitted(breaker).end(True)
     fail(breaker, 3)
-    assert breaker.wait_s() == 10
+    assert breaker.health().pause_s == 10
 
 
 def test_a_probe_that_nobody_waited_for_is_sent_again(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
-    admitted(breaker).abandoned()
+    admitted(breaker).end(None)
     assert breaker.admit()
 
 
@@ -92,12 +96,12 @@ def test_a_long_answer_to_a_probe_does_not_keep_others_out(breaker: Breaker, clo
     fail(breaker, 3)
     clock.now = 10
     probe = admitted(breaker)
-    probe.answers()
-    admitted(breaker).abandoned()
+    probe.responded()
+    admitted(breaker).end(None)
     # It has begun to answer, which does not yet show that it is well.
-    assert str(breaker) == "to be tried again after 3 failures in a row"
-    probe.failed()
-    assert (breaker.admit(), breaker.wait_s()) == (None, 20)
+    assert str(breaker.health()) == "waiting for a probe after 3 consecutive failures"
+    probe.end(False)
+    assert (breaker.admit(), breaker.health().pause_s) == (None, 20)
 
 
 def test_requests_that_were_under_way_neither_lengthen_the_pause_nor_end_it(
@@ -105,16 +109,16 @@ def test_requests_that_were_under_way_neither_lengthen_the_pause_nor_end_it(
 ) -> None:
     failing, well = admitted(breaker), admitted(breaker)
     fail(breaker, 3)
-    failing.failed()
-    well.succeeded()
-    assert breaker.wait_s() == 10
+    failing.end(False)
+    well.end(True)
+    assert breaker.health().pause_s == 10
 
 
 def test_the_first_end_of_an_attempt_counts(breaker: Breaker) -> None:
     attempt = admitted(breaker)
-    attempt.failed()
-    attempt.succeeded()
-    assert str(breaker) == "1 failures in a row"
+    attempt.end(False)
+    attempt.end(True)
+    assert str(breaker.health()) == "1 consecutive failure"
 
 
 @given(st.lists(st.sampled_from(["ask", "answer", "succeed", "fail", "abandon", "wait"])))
@@ -127,16 +131,16 @@ def test_it_never_stays_shut(steps: list[str]) -> None:
             case "ask":
                 running += filter(None, [breaker.admit()])
             case "answer" if running:
-                running[0].answers()
+                running[0].responded()
             case "succeed" if running:
-                running.pop(0).succeeded()
+                running.pop(0).end(True)
             case "fail" if running:
-                running.pop(0).failed()
+                running.pop(0).end(False)
             case "abandon" if running:
-                running.pop(0).abandoned()
+                running.pop(0).end(None)
             case _:
                 clock.now += 0.5
     for attempt in running:
-        attempt.abandoned()
+        attempt.end(None)
     clock.now += 16
     assert breaker.admit()

@@ -13,9 +13,10 @@ from tenuto.core.job import Job, Piece
 from tenuto.core.refusal import Kind
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.upstream.breaker import Breaker
-from tenuto.engine.upstream.failures import UpstreamError
+from tenuto.engine.upstream.errors import UpstreamError
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
-from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
+from tenuto.engine.upstream.route import RouteSettings
+from tenuto.engine.upstream.routing import RoutingEngine, Upstream
 from tenuto.prompt.turns import parse_prompt
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of
@@ -93,12 +94,12 @@ async def test_closing_ends_the_wait_between_two_tries() -> None:
 
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             self.tries += 1
-            raise UpstreamError("wait", status=529, again=True, retry_after=9)
+            raise UpstreamError("wait", 529, retry_after=9)
             yield Piece("")
 
     busy = Busy()
     upstream = Upstream(busy, Breaker(5, 10.0, asyncio.get_running_loop().time))
-    engine = RoutingEngine({"a": upstream}, [Route(["*"], [Hop("a")])], Random(1))
+    engine = RoutingEngine({"a": upstream}, [RouteSettings(("*",), ("a",))], Random(1))
     job = Job(parse_prompt(HI), 5)
     asking = asyncio.ensure_future(anext(engine.generate(job)))
     await until(lambda: busy.tries)

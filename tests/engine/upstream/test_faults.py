@@ -11,7 +11,7 @@ import pytest
 
 from tenuto.engine.upstream import routing
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
-from tenuto.settings.upstreams import RouteSettings
+from tenuto.engine.upstream.route import RouteSettings
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import Caller, Seen, caller_of
 from tests.engine.upstream.scripted import (
@@ -29,20 +29,20 @@ pytestmark = pytest.mark.anyio
 
 MODEL = "claude-haiku-4-5"
 SILENCE_S = 0.2
-UNREACHABLE = "The server behind this one cannot be reached."
-SLOW = "The server behind this one took too long to answer."
-BROKE_OFF = "The server behind this one broke off in the middle of its answer."
-GARBAGE = "The server behind this one answered with something that is no completion."
-LIMITED = "The server behind this one limits how often it may be asked."
+UNREACHABLE = "The upstream cannot be reached."
+SLOW = "The upstream did not respond in time."
+INCOMPLETE = "The upstream's response is incomplete."
+INVALID = "The upstream returned an invalid response."
+LIMITED = "The upstream's rate limit is exceeded."
 MOVED = (
-    "The server behind this one answered 302, a redirect: this server's settings name a wrong "
-    "address for it."
+    "The upstream responded with status 302, a redirect; check `base_url` in this server's "
+    "settings."
 )
-FAILED = "The server behind this one failed; it answered 500."
+FAILED = "The upstream failed with status 500."
 
 
 @dataclass(frozen=True)
-class Fault:
+class Failure:
     """What a server does, and what the caller is told.
 
     Attributes:
@@ -67,61 +67,61 @@ CUT = whole({"type": "message", "content": []})[0][:-5]
 assert isinstance(CUT, bytes)
 
 
-def error(status: int, kind: str, message: str, told: str, **headers: str) -> Fault:
+def error(status: int, kind: str, message: str, told: str, **headers: str) -> Failure:
     script = claude.error(status, kind, message, **headers)
-    return Fault(script, script, status, kind, told)
+    return Failure(script, script, status, kind, told)
 
 
 FAULTS = {
-    "reset before headers": Fault([RESET], [RESET], 500, "api_error", UNREACHABLE),
-    "reset mid-stream": Fault(
-        [CUT, RESET], stream(BEGUN, RESET), 500, "api_error", BROKE_OFF, begun=True
+    "reset before headers": Failure([RESET], [RESET], 500, "api_error", UNREACHABLE),
+    "reset mid-stream": Failure(
+        [CUT, RESET], stream(BEGUN, RESET), 500, "api_error", INCOMPLETE, begun=True
     ),
-    "hang before the first byte": Fault([HANG], [HANG], 504, "timeout_error", SLOW),
-    "hang after the headers": Fault([CUT, HANG], stream(HANG), 504, "timeout_error", SLOW),
-    "hang mid-stream": Fault(
+    "hang before the first byte": Failure([HANG], [HANG], 504, "timeout_error", SLOW),
+    "hang after the headers": Failure([CUT, HANG], stream(HANG), 504, "timeout_error", SLOW),
+    "hang mid-stream": Failure(
         [CUT, HANG], stream(BEGUN, HANG), 504, "timeout_error", SLOW, begun=True
     ),
     "429": error(429, "rate_limit_error", "Slow down", LIMITED, retry_after="30"),
     "500": error(500, "api_error", "secret detail", FAILED),
-    "503": Fault(
+    "503": Failure(
         whole(b"<html>", 503), whole(b"<html>", 503), 529, "overloaded_error", "Overloaded"
     ),
     "529": error(529, "overloaded_error", "Overloaded", "Overloaded"),
-    "redirect": Fault(
+    "redirect": Failure(
         whole(b"", 302, location="http://x/"),
         whole(b"", 302, location="http://x/"),
         *(500, "api_error", MOVED),
     ),
-    "invalid JSON": Fault(
-        whole(b"{nope"), stream(b"event: message_start\ndata: {no\n\n"), 500, "api_error", GARBAGE
+    "invalid JSON": Failure(
+        whole(b"{nope"), stream(b"event: message_start\ndata: {no\n\n"), 500, "api_error", INVALID
     ),
-    "invalid JSON mid-stream": Fault(
+    "invalid JSON mid-stream": Failure(
         whole(b"[]"),
         stream(BEGUN, b"event: content_block_delta\ndata: {no\n\n"),
-        *(500, "api_error", GARBAGE),
+        *(500, "api_error", INVALID),
         begun=True,
     ),
-    "no SSE at all": Fault(whole(b"\xff\xfe"), whole(b"\xff" * 100), 500, "api_error", GARBAGE),
-    "truncated SSE": Fault(
+    "no SSE at all": Failure(whole(b"\xff\xfe"), whole(b"\xff" * 100), 500, "api_error", INVALID),
+    "truncated SSE": Failure(
         whole(b'{"type": "message", "content": ['),
         stream(BEGUN + claude.delta("lo")[:-9]),
         *(500, "api_error"),
         "",
         begun=True,
     ),
-    "an error event first": Fault(
+    "an error event first": Failure(
         [RESET],
         stream(claude.error_event("overloaded_error", "Overloaded")),
         *(529, "overloaded_error", "Overloaded"),
     ),
-    "an error event mid-stream": Fault(
+    "an error event mid-stream": Failure(
         claude.error(529, "overloaded_error", "Overloaded"),
         stream(BEGUN, claude.error_event("overloaded_error", "Overloaded")),
         *(529, "overloaded_error", "Overloaded"),
         begun=True,
     ),
-    "garbage as an error event": Fault(
+    "garbage as an error event": Failure(
         whole(b"oops", 500),
         stream(BEGUN, b"event: error\ndata: oops\n\n"),
         *(500, "api_error", FAILED),
@@ -153,7 +153,7 @@ def upstream(url: str) -> MessagesUpstream:
     return MessagesUpstream(base_url=url, read_timeout_s=SILENCE_S)
 
 
-def assert_error(seen: Seen, fault: Fault, *, streamed: bool) -> None:
+def assert_error(seen: Seen, fault: Failure, *, streamed: bool) -> None:
     begun = streamed and fault.begun
     assert seen.status == (200 if begun else fault.status)
     assert seen.final["type"] == "error"
@@ -269,7 +269,7 @@ async def test_a_refusal_of_our_key_is_not_the_callers_fault(
         seen = await caller.complete(model=MODEL, key="sk-theirs")
         assert server.requests[-1].headers["x-api-key"] == "sk-ours"
         assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
-        assert "does not accept this server's key" in seen.final["error"]["message"]
+        assert "rejects this server's API key" in seen.final["error"]["message"]
     forwarding = MessagesUpstream(base_url=server.url, forward_key=True)
     async with caller_of({"one": forwarding}) as caller:
         seen = await caller.complete(model=MODEL, key="sk-theirs")

@@ -32,4 +32,5 @@ def test_a_kind_makes_its_own_requests(name: str) -> None:
     ],
 )
 def test_a_kind_names_the_header_of_its_key(name: str, header: tuple[str, str]) -> None:
-    assert kind_named(name)(base_url="http://x", kind=name).key_as_header("k") == header
+    upstream = kind_named(name)(base_url="http://x", kind=name)
+    assert upstream.key_headers("k") == dict([header])

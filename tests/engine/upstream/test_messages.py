@@ -124,7 +124,7 @@ async def test_a_prefill_that_the_model_refuses_becomes_an_instruction(
     assert body["system"].startswith("Be brief.\n\nYour answer must begin with exactly")
     assert "\n{\n" in body["system"]
     assert seen.text == completion
-    expected = f'299 - "{NEW} takes no prefill; it was given as an instruction"'
+    expected = f'299 - "{NEW} does not support a prefill; it was sent as an instruction"'
     assert seen.headers["warning"] == expected
 
 
@@ -160,7 +160,7 @@ async def test_a_prompt_without_a_question_is_refused_beforehand(
 ) -> None:
     seen = await caller.complete("\n\nHuman:\n\nAssistant:", model=OLD)
     assert seen.status == 400
-    assert "the first Human turn has no text" in seen.final["error"]["message"]
+    assert "the first Human turn must not be empty" in seen.final["error"]["message"]
     assert server.requests == []
 
 
@@ -244,7 +244,7 @@ async def test_the_builtin_stop_sequence_is_matched_here(
             NEW,
             {"temperature": 0.5, "top_p": 0.5, "top_k": 3},
             {},
-            ["takes no temperature", "takes no top_p", "takes no top_k"],
+            ["not support temperature", "not support top_p", "not support top_k"],
         ),
         (NEW, {"temperature": 1.0}, {}, []),
     ],
@@ -287,7 +287,7 @@ async def test_thinking_is_switched_off_where_it_can_be(
 
 
 def test_a_seed_is_refused() -> None:
-    with refused(Kind.UNSUPPORTED, match="seed: claude-haiku-4-5 takes none"):
+    with refused(Kind.UNSUPPORTED, match="seed: claude-haiku-4-5 does not support it"):
         job = Job(parse_prompt(HI), 5, model=OLD, sampling=Sampling(seed=1))
         finish(MessagesUpstream().request_for(job))
 
@@ -389,7 +389,7 @@ async def test_an_answer_that_is_no_message_is_an_error(
     server.answers(whole({"type": "completion", "completion": "x"}))
     seen = await caller.complete(model=OLD)
     assert (seen.status, seen.final["error"]["type"]) == (500, "api_error")
-    assert "is no completion" in seen.final["error"]["message"]
+    assert "invalid response" in seen.final["error"]["message"]
 
 
 @pytest.mark.parametrize("reason", [["end_turn"], {"type": "end_turn"}, 1, True])

@@ -134,7 +134,7 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
 def test_a_seed_goes_along_where_the_server_takes_it() -> None:
     job = Job(parse_prompt(HI), 5, model="gpt", sampling=Sampling(seed=4))
     assert finish(OpenAIUpstream(base_url="").request_for(job)).body["seed"] == 4
-    with refused(Kind.UNSUPPORTED, match="seed: gpt takes none"):
+    with refused(Kind.UNSUPPORTED, match="seed: gpt does not support it"):
         finish(OpenAIUpstream(base_url="", takes_seed=False).request_for(job))
 
 
@@ -143,7 +143,7 @@ async def test_a_warning_says_what_was_left_out(server: ScriptedServer, as_strea
     upstream = OpenAIUpstream(base_url=server.url, takes_top_k=False, model="gpt")
     async with caller_of({"openai": upstream}) as caller:
         seen = await caller.complete(top_k=3, stream=as_stream)
-    assert '299 - "gpt takes no top_k; it was left out"' in seen.headers["warning"]
+    assert '299 - "gpt does not support top_k; it was left out"' in seen.headers["warning"]
 
 
 @both_ways
@@ -220,4 +220,4 @@ async def test_a_stream_that_ends_without_a_reason_broke_off(
     server.answers(stream(chunk(" Hel", chat=chat), *end))
     seen = await caller.complete(stream=True)
     assert (seen.text, seen.final["type"]) == (" Hel", "error")
-    assert "broke off" in seen.final["error"]["message"]
+    assert "incomplete" in seen.final["error"]["message"]

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from tenuto.core.job import Finish, Job, Piece
 from tenuto.engine.upstream import objects
-from tenuto.engine.upstream.connection import Answer
-from tenuto.engine.upstream.failures import OURS, UpstreamError, Whose, error_of_response
+from tenuto.engine.upstream.connection import UpstreamResponse
+from tenuto.engine.upstream.error_responses import error_of_response
+from tenuto.engine.upstream.errors import ErrorPolicy, Fault, UpstreamError
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.pieces import pieces_of
-from tenuto.engine.upstream.reading import Manner
+from tenuto.engine.upstream.request import UpstreamRequest
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.slices import finish
 from tenuto.wire.errors import status_of
@@ -37,8 +38,8 @@ class Played:
     """An answer whose reads a test says."""
 
     parts: Sequence[bytes]
-    whose: Whose = OURS
-    whole: bool = False
+    policy: ErrorPolicy = field(default_factory=ErrorPolicy)
+    complete: bool = False
     taken: int = field(default=0)
 
     async def read(self) -> bytes:
@@ -46,21 +47,21 @@ class Played:
         return self.parts[self.taken - 1] if self.taken <= len(self.parts) else b""
 
 
-def manner_of(kind: Kind, *, chat: bool = True, streamed: bool = True) -> Manner:
+def request_for(kind: Kind, *, chat: bool = True, streamed: bool = True) -> UpstreamRequest:
     job = Job(PROMPT, 50, model="any", stream=streamed)
     match kind:
         case "messages":
-            return finish(MessagesUpstream().request_for(job)).manner
+            return finish(MessagesUpstream().request_for(job))
         case "openai":
-            return finish(OpenAIUpstream(base_url="", chat=chat).request_for(job)).manner
+            return finish(OpenAIUpstream(base_url="", chat=chat).request_for(job))
         case "tenuto":
-            return finish(TenutoUpstream(base_url="").request_for(job)).manner
+            return finish(TenutoUpstream(base_url="").request_for(job))
 
 
-def pieces(manner: Manner, *parts: bytes) -> list[Piece]:
+def pieces(request: UpstreamRequest, *parts: bytes) -> list[Piece]:
     async def read() -> list[Piece]:
-        answer = cast(Answer, Played([part for part in parts if part]))
-        return [piece async for piece in pieces_of(answer, manner)]
+        answer = cast(UpstreamResponse, Played([part for part in parts if part]))
+        return [piece async for piece in pieces_of(answer, request)]
 
     return asyncio.run(read())
 
@@ -68,8 +69,8 @@ def pieces(manner: Manner, *parts: bytes) -> list[Piece]:
 def outcome(
     transcript: Transcript, *parts: bytes
 ) -> tuple[str, Finish | None, int | None, int | None]:
-    manner = manner_of(transcript.kind, chat=transcript.chat, streamed=transcript.streamed)
-    read = pieces(manner, *parts)
+    request = request_for(transcript.kind, chat=transcript.chat, streamed=transcript.streamed)
+    read = pieces(request, *parts)
     usage = read[-1].usage
     assert read[0].accepted is not None
     assert [piece.finish for piece in read[:-1]] == [None] * (len(read) - 1)
@@ -134,7 +135,7 @@ def sse(*values: object, end: str = "\n\n", space: str = " ") -> bytes:
 
 
 def text_of(*parts: bytes, kind: Kind = "openai", streamed: bool = True) -> str:
-    return "".join(piece.text for piece in pieces(manner_of(kind, streamed=streamed), *parts))
+    return "".join(piece.text for piece in pieces(request_for(kind, streamed=streamed), *parts))
 
 
 @pytest.mark.parametrize("reason", ["", None, "null", 0, False, [], {}])
@@ -142,7 +143,7 @@ def test_an_empty_reason_is_none(reason: object) -> None:
     first = {"choices": [{"delta": {"content": "Hel"}, "finish_reason": reason}]}
     assert text_of(sse(first, LO, STOP)) == " Hello"
     assert text_of(sse(first, LO, "[DONE]")) == " Hello"
-    with pytest.raises(UpstreamError, match="broke off"):
+    with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(first, LO))
     message = {"choices": [{"message": {"content": "Hello"}, "finish_reason": reason}]}
     assert text_of(json.dumps(message).encode(), streamed=False) == " Hello"
@@ -201,7 +202,7 @@ def test_half_a_character_alone_is_replaced() -> None:
         assert text_of(sse(first, LO, STOP)) == " a\ufffdlo"
         assert text_of(sse(first, STOP)) == " a\ufffd"
         named = STOP | {"model": f"m{half}"}
-        (begun, *_) = pieces(manner_of("openai"), sse(HEL | {"model": f"m{half}"}, named))
+        (begun, *_) = pieces(request_for("openai"), sse(HEL | {"model": f"m{half}"}, named))
         assert begun.accepted is not None
         assert begun.accepted.model == "m\ufffd"
 
@@ -235,7 +236,7 @@ def test_forms_of_a_stream(body: bytes) -> None:
 
 
 def test_an_event_that_is_cut_at_the_end_is_not_one() -> None:
-    with pytest.raises(UpstreamError, match="broke off"):
+    with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(HEL, LO, STOP)[:-5])
 
 
@@ -256,9 +257,9 @@ def test_a_message_that_stops_without_a_reason_is_whole(reason: str | None) -> N
     unsaid = {"type": "message_delta", "delta": {"stop_reason": reason}}
     stop = {"type": "message_stop"}
     assert text_of(sse(START, DELTA, unsaid, stop), kind="messages") == " Hello"
-    with pytest.raises(UpstreamError, match="broke off"):
+    with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(START, DELTA, {"type": "content_block_stop"}), kind="messages")
-    with pytest.raises(UpstreamError, match="broke off"):
+    with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(START, DELTA, unsaid), kind="messages")
 
 
@@ -292,9 +293,9 @@ def test_a_message_without_text_is_empty(content: object) -> None:
 )
 def test_what_is_no_answer_is_an_error(kind: Kind, body: bytes) -> None:
     for streamed in (False, True):
-        with pytest.raises(UpstreamError, match="no completion") as caught:
+        with pytest.raises(UpstreamError, match="invalid response") as caught:
             text_of(body, kind=kind, streamed=streamed)
-        assert (status_of(caught.value.kind), caught.value.is_failure) == (500, True)
+        assert (status_of(caught.value.kind), caught.value.fault) == (500, Fault.UPSTREAM)
 
 
 @pytest.mark.parametrize("kind", ["messages", "openai", "tenuto"])
@@ -334,7 +335,7 @@ def test_an_error_in_the_middle_comes_after_the_text_before_it() -> None:
     async def read() -> None:
         nonlocal seen
         body = sse(HEL, {"error": {"message": "x", "code": 503}})
-        async for piece in pieces_of(cast(Answer, Played([body])), manner_of("openai")):
+        async for piece in pieces_of(cast(UpstreamResponse, Played([body])), request_for("openai")):
             seen += [piece.text]
 
     with pytest.raises(UpstreamError, match="Overloaded"):
@@ -344,14 +345,14 @@ def test_an_error_in_the_middle_comes_after_the_text_before_it() -> None:
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
 def test_a_reason_that_is_a_failure_is_one(reason: str) -> None:
-    with pytest.raises(UpstreamError, match="broke off"):
+    with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(HEL, {"choices": [{"delta": {}, "finish_reason": reason}]}))
 
 
 @pytest.mark.parametrize("reason", ["length", "LENGTH", "max_tokens", "model_length"])
 def test_reasons_that_say_that_the_tokens_ran_out(reason: str) -> None:
     end = {"choices": [{"delta": {}, "finish_reason": reason}]}
-    assert pieces(manner_of("openai"), sse(HEL, end))[-1].finish is Finish.LENGTH
+    assert pieces(request_for("openai"), sse(HEL, end))[-1].finish is Finish.LENGTH
 
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
@@ -373,14 +374,14 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
     ],
 )
 def test_the_usage_of_a_stream_wherever_it_stands(parts: list[bytes]) -> None:
-    usage = pieces(manner_of("openai"), *parts)[-1].usage
+    usage = pieces(request_for("openai"), *parts)[-1].usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (3, 2)
 
 
 @pytest.mark.parametrize("count", [True, -1, 1.5, "3", 10**40, None, [], float("inf")])
 def test_a_count_that_makes_no_sense_is_not_known(count: object) -> None:
-    read = pieces(manner_of("openai"), sse(HEL, STOP | {"usage": {"prompt_tokens": count}}))
+    read = pieces(request_for("openai"), sse(HEL, STOP | {"usage": {"prompt_tokens": count}}))
     assert read[-1].usage is not None
     assert read[-1].usage.input_tokens is None
 
@@ -399,10 +400,10 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         answer = Played(parts)
 
         async def read(answer: Played = answer) -> None:
-            async for _ in pieces_of(cast(Answer, answer), manner_of("openai")):
+            async for _ in pieces_of(cast(UpstreamResponse, answer), request_for("openai")):
                 pass
 
-        with pytest.raises(UpstreamError, match="more than a completion can be"):
+        with pytest.raises(UpstreamError, match="response is too large"):
             asyncio.run(read())
         assert answer.taken < 20
 
@@ -421,7 +422,7 @@ def test_sizes_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
 
         async def read() -> None:
             body = [b"data: " + b" " * 100_000, sse(HEL, STOP)[6:]]
-            async for _ in pieces_of(cast(Answer, Held(body)), manner_of("openai")):
+            async for _ in pieces_of(cast(UpstreamResponse, Held(body)), request_for("openai")):
                 pass
 
         tasks = [asyncio.ensure_future(read()) for _ in range(answers)]

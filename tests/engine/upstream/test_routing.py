@@ -12,13 +12,14 @@ import pytest
 
 from tenuto.core.job import Finish, Job, Piece, Sampling
 from tenuto.core.refusal import Kind, Refusal, failed, overloaded, too_long, unsupported
-from tenuto.engine.base import Capabilities, Health
+from tenuto.engine.base import Capabilities, Health, UpstreamHealth
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.registry import create
 from tenuto.engine.upstream.breaker import Breaker
-from tenuto.engine.upstream.failures import NoSuchModel, UpstreamError
+from tenuto.engine.upstream.errors import Fault, ModelMissing, UpstreamError
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
-from tenuto.engine.upstream.routing import Hop, Route, RoutingEngine, Upstream
+from tenuto.engine.upstream.route import RouteSettings
+from tenuto.engine.upstream.routing import RoutingEngine, Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import EngineSettings
 from tenuto.wire.errors import status_of
@@ -27,7 +28,7 @@ from tests.refusals import refused
 pytestmark = pytest.mark.anyio
 
 PROMPT = parse_prompt(human_turn("Hi"))
-BROKEN = UpstreamError("broken", status=500, again=True)
+BROKEN = UpstreamError("broken")
 
 
 class FakeEngine(EchoEngine):
@@ -64,7 +65,7 @@ class Clock:
 
 def engine_of(
     engines: dict[str, EchoEngine],
-    routes: Sequence[Route],
+    routes: Sequence[RouteSettings],
     *,
     models: dict[str, str] | None = None,
     clock: Clock | None = None,
@@ -103,9 +104,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_the_first_route_that_matches_decides() -> None:
     engines = {name: FakeEngine() for name in ("a", "b", "c")}
     routes = [
-        Route(["claude-2.1"], [Hop("a")]),
-        Route(["claude-2*", "gpt-?"], [Hop("b")]),
-        Route(["*-instant-[12]", "*[1m]"], [Hop("c")]),
+        RouteSettings(("claude-2.1",), ("a",)),
+        RouteSettings(("claude-2*", "gpt-?"), ("b",)),
+        RouteSettings(("*-instant-[12]", "*[1m]"), ("c",)),
     ]
     engine = engine_of(dict(engines), routes)
     names = ["claude-2.1", "claude-2", "claude-2.0", "gpt-?", "x-instant-[12]", "sonnet[1m]"]
@@ -118,7 +119,7 @@ async def test_the_first_route_that_matches_decides() -> None:
 
 async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
     engines = {"a": FakeEngine(BROKEN), "b": FakeEngine(BROKEN), "c": FakeEngine()}
-    route = Route(["*"], [Hop("a", "x"), Hop("b"), Hop("c")], max_retries=0)
+    route = RouteSettings(("*",), ("a:x", "b", "c"), max_retries=0)
     engine = engine_of(dict(engines), [route], models={"a": "m", "b": "n"})
     await ask(engine, "claude-2")
     assert [one.asked for one in engines.values()] == [["x"], ["n"], ["claude-2"]]
@@ -126,7 +127,7 @@ async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
 
 async def test_weights_share_the_requests_out() -> None:
     engines = {"a": FakeEngine(), "b": FakeEngine()}
-    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")], [3, 1])])
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"), (3, 1))])
     counts = Counter([answered(await ask(engine)) for _ in range(400)])
     assert 260 < counts["a"] < 340
     # Whoever is drawn first, the other takes over.
@@ -139,7 +140,7 @@ async def test_weights_share_the_requests_out() -> None:
 )
 async def test_a_failure_is_tried_again_and_passed_on(error: Refusal, waits: list[float]) -> None:
     engines = {"a": FakeEngine(error, error), "b": FakeEngine()}
-    route = Route(["*"], [Hop("a"), Hop("b")], max_retries=1)
+    route = RouteSettings(("*",), ("a", "b"), max_retries=1)
     engine = engine_of(dict(engines), [route])
     first = await ask(engine)
     assert (len(engines["a"].asked), answered(first)) == (2, "b")
@@ -150,11 +151,11 @@ async def test_a_failure_is_tried_again_and_passed_on(error: Refusal, waits: lis
 
 
 @pytest.mark.parametrize(
-    "error", [UpstreamError("no", status=400), too_long(9, 5)], ids=["400", "too long"]
+    "error", [UpstreamError("no", 400, Fault.REQUEST), too_long(9, 5)], ids=["400", "too long"]
 )
 async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: Refusal) -> None:
     engines = {"a": FakeEngine(error), "b": FakeEngine()}
-    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
     with pytest.raises(Refusal, match=str(error)):
         await ask(engine)
     assert (len(engines["a"].asked), engines["b"].asked) == (1, [])
@@ -167,9 +168,9 @@ async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: Refusal
 async def test_a_wait_that_is_too_long_is_not_waited_for(
     waits: list[float], retry_after: float, hops: int, tries: int
 ) -> None:
-    error = UpstreamError("wait", status=429, again=True, retry_after=retry_after)
+    error = UpstreamError("wait", 429, Fault.LIMIT, retry_after=retry_after)
     engines = {"a": FakeEngine(*[error] * 3), "b": FakeEngine()}
-    route = Route(["*"], [Hop("a"), Hop("b")][:hops], max_retries=2)
+    route = RouteSettings(("*",), ("a", "b")[:hops], max_retries=2)
     engine = engine_of(dict(engines), [route])
     if hops == 2:
         assert answered(await ask(engine)) == "b"
@@ -184,16 +185,13 @@ async def test_a_wait_that_is_too_long_is_not_waited_for(
 async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None:
     clock = Clock()
     engines = {"a": FakeEngine(*[BROKEN] * 4), "b": FakeEngine()}
-    route = Route(["*"], [Hop("a"), Hop("b")], max_retries=0)
+    route = RouteSettings(("*",), ("a", "b"), max_retries=0)
     engine = engine_of(dict(engines), [route], clock=clock)
     first = [await ask(engine) for _ in range(5)][-1]
     assert len(engines["a"].asked) == 3
     assert first.accepted is not None
     assert "paused for 10 s" in first.accepted.warnings[0]
-    assert engine.health().upstreams == {
-        "a": "paused for 10 s after 3 failures in a row",
-        "b": "ok",
-    }
+    assert engine.health().upstreams == {"a": UpstreamHealth(3, 10.0), "b": UpstreamHealth()}
     clock.now = 10
     await ask(engine)  # The probe fails.
     clock.now = 29
@@ -201,13 +199,13 @@ async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None
     assert len(engines["a"].asked) == 4
     clock.now = 30
     assert answered(await ask(engine)) == "a"
-    assert engine.health().upstreams == {"a": "ok", "b": "ok"}
+    assert engine.health().upstreams == {"a": UpstreamHealth(), "b": UpstreamHealth()}
 
 
 async def test_a_rate_limit_is_no_failure() -> None:
-    limited = UpstreamError("wait", status=429, again=True, retry_after=60)
+    limited = UpstreamError("wait", 429, Fault.LIMIT, retry_after=60)
     engines = {"a": FakeEngine(*[limited] * 9), "b": FakeEngine()}
-    engine = engine_of(dict(engines), [Route(["*"], [Hop("a"), Hop("b")])])
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
     for _ in range(9):
         await ask(engine)
     assert len(engines["a"].asked) == 9
@@ -216,7 +214,9 @@ async def test_a_rate_limit_is_no_failure() -> None:
 async def test_when_all_are_paused_the_caller_is_told_how_long() -> None:
     clock = Clock()
     engine = engine_of(
-        {"a": FakeEngine(*[BROKEN] * 9)}, [Route(["*"], [Hop("a")], max_retries=0)], clock=clock
+        {"a": FakeEngine(*[BROKEN] * 9)},
+        [RouteSettings(("*",), ("a",), max_retries=0)],
+        clock=clock,
     )
     for _ in range(3):
         with pytest.raises(UpstreamError, match="broken"):
@@ -240,14 +240,14 @@ async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
 
     clock = Clock()
     engines = {"a": Silent(*[BROKEN] * 3)}
-    engine = engine_of(dict(engines), [Route(["*"], [Hop("a")], max_retries=0)], clock=clock)
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a",), max_retries=0)], clock=clock)
     for _ in range(3):
         with pytest.raises(UpstreamError):
             await ask(engine)
     clock.now = 10
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(ask(engine), 0.05)
-    assert "tried again" in engine.health().upstreams["a"]
+    assert "probe" in str(engine.health().upstreams["a"])
     assert engine.health().ready
 
 
@@ -258,33 +258,35 @@ async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while(
             yield Piece(" Hel", 1)
             raise failed("broke")
 
-    engine = engine_of({"a": Breaking(), "b": FakeEngine()}, [Route(["*"], [Hop("a"), Hop("b")])])
+    engine = engine_of({"a": Breaking(), "b": FakeEngine()}, [RouteSettings(("*",), ("a", "b"))])
     for number in (1, 2, 3):
         with refused(Kind.FAILED):
             await ask(engine)
-        assert f"{number} failures in a row" in engine.health().upstreams["a"]
+        assert f"{number} consecutive failure" in str(engine.health().upstreams["a"])
     assert answered(await ask(engine)) == "b"
 
 
-@pytest.mark.parametrize(("texts", "state"), [(2, "ok"), (1, "2 failures in a row")])
+@pytest.mark.parametrize(("texts", "state"), [(2, "ok"), (1, "2 consecutive failures")])
 async def test_an_answer_left_at_a_stop_sequence_is_a_success_once_it_has_text(
     texts: int, state: str
 ) -> None:
-    engine = engine_of({"a": FakeEngine(BROKEN, BROKEN)}, [Route(["*"], [Hop("a")], max_retries=0)])
+    engine = engine_of(
+        {"a": FakeEngine(BROKEN, BROKEN)}, [RouteSettings(("*",), ("a",), max_retries=0)]
+    )
     for _ in range(2):
         with pytest.raises(UpstreamError):
             await ask(engine)
     async with aclosing(engine.generate(Job(PROMPT, 5))) as pieces:
         for _ in range(texts):
             await anext(pieces)
-    assert engine.health().upstreams["a"] == state
+    assert str(engine.health().upstreams["a"]) == state
 
 
 async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault() -> None:
-    gone = [NoSuchModel("lacks it", status=500, moves_on=True, is_failure=True) for _ in range(9)]
+    gone = [ModelMissing("lacks it", fault=Fault.SETTINGS) for _ in range(9)]
     engines = {"a": FakeEngine(*gone), "b": FakeEngine()}
     engine = engine_of(
-        dict(engines), [Route(["x"], [Hop("a"), Hop("b")]), Route(["*"], [Hop("a")])]
+        dict(engines), [RouteSettings(("x",), ("a", "b")), RouteSettings(("*",), ("a",))]
     )
     assert answered(await ask(engine, "x")) == "b"
     for _ in range(4):
@@ -292,24 +294,24 @@ async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault()
             await ask(engine, "y")
         assert (status_of(caught.value.kind), str(caught.value)) == (404, "model: y")
     # One caller cannot shut the server out for all others.
-    assert engine.health().upstreams["a"] == "ok"
+    assert str(engine.health().upstreams["a"]) == "ok"
     assert len(engines["a"].asked) == 5
 
 
 async def test_a_model_that_the_settings_name_and_nobody_has_is_not_the_callers_fault() -> None:
-    gone = NoSuchModel("lacks it", status=500, moves_on=True, is_failure=True)
+    gone = ModelMissing("lacks it", fault=Fault.SETTINGS)
     engines = {"a": FakeEngine(gone)}
-    engine = engine_of(dict(engines), [Route(["*"], [Hop("a", "m")])])
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a:m",))])
     with pytest.raises(UpstreamError, match="lacks it") as caught:
         await ask(engine, "y")
     assert status_of(caught.value.kind) == 500
-    assert engine.health().upstreams["a"] == "1 failures in a row"
+    assert str(engine.health().upstreams["a"]) == "1 consecutive failure"
 
 
 async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() -> None:
     clock = Clock()
     engines = {"a": FakeEngine(*[BROKEN] * 3, unsupported("seed", "no"))}
-    route = Route(["*"], [Hop("a")], max_retries=0)
+    route = RouteSettings(("*",), ("a",), max_retries=0)
     engine = engine_of(dict(engines), [route], clock=clock)
     for _ in range(3):
         with pytest.raises(UpstreamError):
@@ -317,22 +319,22 @@ async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() ->
     clock.now = 10
     with refused(Kind.UNSUPPORTED):
         await ask(engine)
-    assert "tried again" in engine.health().upstreams["a"]
+    assert "probe" in str(engine.health().upstreams["a"])
     await ask(engine)
-    assert engine.health().upstreams["a"] == "ok"
+    assert str(engine.health().upstreams["a"]) == "ok"
 
 
 async def test_logprobs_are_not_passed_on_from_servers() -> None:
     settings = EngineSettings("routes", upstreams={"a": TenutoUpstream(base_url="http://x")})
     engine = create(settings)
     assert engine.capabilities.extensions == ("seed",)
-    with refused(Kind.UNSUPPORTED, match="logprobs: they are not passed on"):
+    with refused(Kind.UNSUPPORTED, match="logprobs: upstreams do not report them"):
         await anext(engine.generate(Job(PROMPT, 5, sampling=Sampling(logprobs=1))))
     await engine.aclose()
 
 
 async def test_names_without_wildcards_are_listed() -> None:
-    routes = [Route(["x", "y*"], [Hop("a")]), Route(["z", "x"], [Hop("a")])]
+    routes = [RouteSettings(("x", "y*"), ("a",)), RouteSettings(("z", "x"), ("a",))]
     engine = engine_of({"a": FakeEngine()}, routes)
     assert engine.capabilities.names() == ("x", "z")
 
@@ -340,8 +342,8 @@ async def test_names_without_wildcards_are_listed() -> None:
 async def test_it_is_ready_while_one_of_them_is() -> None:
     loading = FakeEngine()
     loading.loaded = False
-    alone = engine_of({"a": loading}, [Route(["*"], [Hop("a")])])
+    alone = engine_of({"a": loading}, [RouteSettings(("*",), ("a",))])
     assert not alone.health().ready
-    assert alone.health().upstreams == {"a": "Loading."}
-    both = engine_of({"a": loading, "b": FakeEngine()}, [Route(["*"], [Hop("a")])])
+    assert alone.health().upstreams == {"a": UpstreamHealth(detail="Loading.")}
+    both = engine_of({"a": loading, "b": FakeEngine()}, [RouteSettings(("*",), ("a",))])
     assert both.health().ready

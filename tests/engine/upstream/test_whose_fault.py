@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tenuto.engine.upstream.failures import OURS, Whose, error_of_response
+from tenuto.engine.upstream.error_responses import error_of_response
+from tenuto.engine.upstream.errors import ErrorPolicy
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
@@ -199,7 +200,7 @@ async def test_the_words_about_a_callers_own_request_reach_it_in_one_clean_line(
 def test_words_are_found_wherever_they_stand(body: object, words: str | None) -> None:
     assert words_in(body) == words
     shown = str(error_of_response(400, json.dumps(body).encode()))
-    assert shown == (words or "The server behind this one answered 400.")
+    assert shown == (words or "The upstream responded with status 400.")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_every_status_has_an_error(body: bytes) -> None:
         error = error_of_response(status, body)
         assert 400 <= status_of(error.kind) < 600
         assert status_of(error.kind) >= 500 or status in (400, 409, 413, 422, 429)
-        assert error.moves_on == (status not in (400, 409, 413, 422))
+        assert error.fault.moves_on == (status not in (400, 409, 413, 422))
 
 
 def test_words_that_a_caller_may_need_are_kept() -> None:
@@ -225,7 +226,6 @@ def test_words_that_a_caller_may_need_are_kept() -> None:
 
 
 def test_what_the_operator_alone_may_know_is_hidden() -> None:
-    whose = Whose(hidden=("my.host", "pw"))
+    policy = ErrorPolicy(hidden=("my.host", "pw"))
     body = json.dumps({"error": {"message": "my.host said pw to [fe80::1]:80 or a@b.example"}})
-    assert str(error_of_response(400, body.encode(), whose=whose)) == "… said … to … or …"
-    assert OURS.hidden == ()
+    assert str(error_of_response(400, body.encode(), policy=policy)) == "… said … to … or …"

@@ -1,107 +1,97 @@
-"""A circuit breaker: a server that fails time after time is left alone for a while. No clock."""
+"""A circuit breaker: pause an upstream after consecutive failures. Without a clock of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-_LONGEST: Final = 16
-"""A pause becomes at most so many times as long as the first."""
+from tenuto.engine.base import UpstreamHealth
+
+_MAX_FACTOR: Final = 16
+"""Longest pause, as a multiple of the first one."""
 
 
 class Attempt:
-    """A request to the server. One of the three ways to end it must be told, the first counts."""
+    """A request to the upstream.
 
-    __slots__ = ("_breaker", "_ended", "closings")
+    Attributes:
+        pauses_before: Pauses of the breaker before the request.
+    """
 
-    def __init__(self, breaker: Breaker, closings: int) -> None:
+    __slots__ = ("_breaker", "_ended", "pauses_before")
+
+    def __init__(self, breaker: Breaker, pauses_before: int) -> None:
         self._breaker = breaker
         self._ended = False
-        self.closings: int = closings
+        self.pauses_before = pauses_before
 
-    def answers(self) -> None:
-        """Its answer has begun. If it is a probe, others may go out beside it: it may be long."""
-        self._breaker._answers(self)
+    def responded(self) -> None:
+        """Report that the response has begun. A probe then admits other requests beside it."""
+        self._breaker._release(self)
 
-    def succeeded(self) -> None:
-        """Its answer has come to its end, or the server is well in another way."""
-        self._end(True)
+    def end(self, healthy: bool | None) -> None:
+        """Report the outcome; only the first one counts.
 
-    def failed(self) -> None:
-        """There was no answer, or it broke off, or was an error of the server."""
-        self._end(False)
-
-    def abandoned(self) -> None:
-        """Nobody waited to see."""
-        self._end(None)
-
-    def _end(self, outcome: bool | None) -> None:
+        Args:
+            healthy: Whether the upstream is healthy; None if the outcome proves nothing.
+        """
         if not self._ended:
             self._ended = True
-            self._breaker._end(self, outcome)
+            self._breaker._end(self, healthy)
 
 
 class Breaker:
-    """Counts failures, and says when to try again.
+    """Counts consecutive failures, and decides when to send requests.
 
-    After `failures` of them in a row nothing is sent for `pause_s`. Then one request goes out as
-    a probe: if its answer comes to its end all is well again, if not, the next pause is twice as
-    long.
+    After `failures` of them no request is sent for `pause_s`. Then one request is a probe: its
+    success ends the pause, its failure doubles the next one.
 
     Args:
-        failures: How many, 1 or more.
-        pause_s: The first pause in seconds.
-        clock: Seconds from any point.
+        failures: Consecutive failures before a pause, 1 or more.
+        pause_s: Length of the first pause in seconds.
+        clock: Seconds from any point in time.
     """
 
     def __init__(self, failures: int, pause_s: float, clock: Callable[[], float]) -> None:
-        self._most = failures
+        self._max_failures = failures
         self._first_pause_s = pause_s
         self._clock = clock
         self._failures = 0
-        self._pauses = 0
-        self._until = 0.0
+        self._next_factor = 1
+        self._until: float | None = None
         self._probe: Attempt | None = None
-        self._closings = 0
+        self._pauses = 0
 
     def admit(self) -> Attempt | None:
-        """An attempt to send a request now; None to leave the server alone."""
-        if not self._pauses:
-            return Attempt(self, self._closings)
-        if self._probe is not None or self.wait_s() > 0:
-            return None
-        self._probe = Attempt(self, self._closings)
-        return self._probe
+        """Return an attempt to send a request now, or None during a pause or a probe."""
+        attempt = Attempt(self, self._pauses)
+        if self._until is not None:
+            if self._probe is not None or self._clock() < self._until:
+                return None
+            self._probe = attempt
+        return attempt
 
-    def _end(self, attempt: Attempt, outcome: bool | None) -> None:
-        probing = attempt is self._probe
-        if probing:
+    def health(self) -> UpstreamHealth:
+        """Return the failures so far and the rest of the pause."""
+        pause_s = None if self._until is None else max(0.0, self._until - self._clock())
+        return UpstreamHealth(self._failures, pause_s)
+
+    def _release(self, attempt: Attempt) -> bool:
+        is_probe = attempt is self._probe
+        if is_probe:
             self._probe = None
-        # What began before the pause says nothing of the server after it.
-        if outcome is None or attempt.closings != self._closings:
+        return is_probe
+
+    def _end(self, attempt: Attempt, healthy: bool | None) -> None:
+        was_probe = self._release(attempt)
+        # A request from before a pause proves nothing about the upstream after it.
+        if healthy is None or attempt.pauses_before != self._pauses:
             return
-        if outcome:
-            self._failures = self._pauses = 0
+        if healthy:
+            self._failures, self._next_factor, self._until = 0, 1, None
             return
         self._failures += 1
-        if probing or self._pauses or self._failures >= self._most:
-            factor = min(2**self._pauses, _LONGEST)
-            self._pauses = min(self._pauses + 1, _LONGEST)
-            self._until = self._clock() + self._first_pause_s * factor
-            self._closings += 1
-
-    def _answers(self, attempt: Attempt) -> None:
-        if attempt is self._probe:
-            self._probe = None
-
-    def wait_s(self) -> float:
-        """Seconds until the next probe; 0 if there is no need to wait."""
-        return max(0.0, self._until - self._clock()) if self._pauses else 0.0
-
-    def __str__(self) -> str:
-        """How the server is, in a few words."""
-        if not self._pauses:
-            return f"{self._failures} failures in a row" if self._failures else "ok"
-        if wait := self.wait_s():
-            return f"paused for {wait:.0f} s after {self._failures} failures in a row"
-        return f"to be tried again after {self._failures} failures in a row"
+        if was_probe or self._until is not None or self._failures >= self._max_failures:
+            self._until = self._clock() + self._first_pause_s * self._next_factor
+            self._next_factor = min(2 * self._next_factor, _MAX_FACTOR)
+            self._pauses += 1

@@ -1,53 +1,41 @@
-"""What a model of the Messages API takes: the table `capabilities.toml`, and how it is read."""
+"""Capabilities of the models of the Messages API, from the table `capabilities.toml`."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from typing import Any, Literal
 
 from tenuto.engine.upstream.patterns import Pattern
 
-Thinking = Literal["none", "off", "always"]
-
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a family of models takes. The file says what each of these means."""
+class ModelCapabilities:
+    """A row of the table; see there for the meaning of each column."""
 
     prefill: bool
     sampling: bool
     both: bool
-    thinking: Thinking
+    thinking: Literal["none", "off", "always"]
     max_output_tokens: int
-    context_tokens: int
 
 
-def capabilities_of(model: str) -> Capabilities:
-    """What a model takes, by its name; names of cloud platforms are understood too.
+def capabilities_of(model: str) -> ModelCapabilities:
+    """Return the capabilities of a model.
 
     Args:
-        model: For example `claude-haiku-4-5`, `us.anthropic.claude-haiku-4-5-20251001-v1:0` or
-            `claude-haiku-4-5@20251001`.
+        model: For example `claude-haiku-4-5`, or a cloud platform's name such as
+            `us.anthropic.claude-haiku-4-5-20251001-v1:0` or `claude-haiku-4-5@20251001`.
     """
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
-    for patterns, capabilities in _table():
-        if any(pattern.matches(name) for pattern in patterns):
-            return capabilities
-    raise AssertionError("the last row of the table takes every name")
-
-
-def families() -> tuple[tuple[str, ...], ...]:
-    """The patterns of the table, row by row."""
-    return tuple(tuple(pattern.text for pattern in patterns) for patterns, _ in _table())
+    return next(row for patterns, row in _table() if any(one.matches(name) for one in patterns))
 
 
 @cache
-def _table() -> tuple[tuple[tuple[Pattern, ...], Capabilities], ...]:
-    from importlib import resources  # Late: slow to import, and settings load this module.
-
+def _table() -> tuple[tuple[tuple[Pattern, ...], ModelCapabilities], ...]:
     file = resources.files("tenuto.engine.upstream").joinpath("capabilities.toml")
     rows: list[dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))["family"]
-    return tuple((tuple(map(Pattern, row.pop("models"))), Capabilities(**row)) for row in rows)
+    return tuple((tuple(map(Pattern, row.pop("models"))), ModelCapabilities(**row)) for row in rows)

@@ -1,4 +1,4 @@
-"""A prompt as a chat, for models that chat: what to do with the beginning of an answer."""
+"""A job as a chat, for APIs of chats, and the sampling fields that all APIs share."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat, Continuation
 
 Prefill = Literal["instruct", "refuse", "drop"]
-"""What to do with a prefill where the model takes none: give it as an instruction, refuse the
-request, or leave it out."""
+"""Treatment of a prefill if the model does not support it: send it as an instruction, refuse the
+request, or drop it."""
 
 _BEGIN_WITH: Final = (
     "Your answer must begin with exactly the text between the two lines below, and then go on from "
@@ -27,91 +27,89 @@ _SEARCHED_CHARS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A prompt as a chat, and what had to be done to it.
+class ChatPrompt:
+    """A job's prompt as a chat.
 
     Attributes:
         system: The system text, or "".
-        messages: As both chat APIs have them. With a prefill that is sent, the last one is the
-            assistant's.
-        prefilled: Whether it is.
-        repeated: The prefill if the answer is to begin with it, because it was given as an
-            instruction; else "".
-        continuation: Makes a completion of the answer.
+        messages: In the form of both chat APIs. A prefill that is sent is the last one.
+        has_prefill: Whether a prefill is sent.
+        repeated: The prefill if it is sent as an instruction, so that the answer should repeat it;
+            else "".
+        continuation: Turns the answer into a completion.
         warnings: What was changed or left out, for the caller.
     """
 
     system: Text
     messages: list[dict[str, Text]]
-    prefilled: bool
+    has_prefill: bool
     repeated: Text
     continuation: Continuation
-    warnings: tuple[str, ...]
+    warnings: list[str]
 
 
-def as_chat(job: Job, *, takes_prefill: bool, prefill: Prefill) -> Generator[None, None, Question]:
-    """Make a chat of a job. Yields between two pieces of work, returns the chat.
+def chat_prompt(
+    job: Job, *, takes_prefill: bool, prefill: Prefill
+) -> Generator[None, None, ChatPrompt]:
+    """Make a chat of a job's prompt. Yields between two slices of work.
 
     Args:
         job: The job; its model is named in warnings.
-        takes_prefill: Whether the model goes on with an answer that is begun for it.
-        prefill: What to do if it does not.
+        takes_prefill: Whether the model continues a prefill.
+        prefill: Treatment of a prefill if it does not.
 
     Raises:
-        Refusal: The model does not take such a prompt.
+        Refusal: The model does not accept the prompt.
     """
     chat = yield from chat_steps(job.prompt)
     if not chat.turns or chat.turns[0][0] != "user":
         raise invalid(
-            f"prompt: the first Human turn has no text, and {job.model} does not answer without"
+            f"prompt: the first Human turn must not be empty, because {job.model} requires its text"
         )
     messages: list[dict[str, Text]] = [{"role": side, "content": text} for side, text in chat.turns]
-    system, warnings = chat.system, tuple[str, ...]()
-    prefilled = instructed = False
-    if chat.prefill and takes_prefill:
+    system, warnings = chat.system, list[str]()
+    repeated: Text = ""
+    has_prefill = bool(chat.prefill) and takes_prefill
+    if has_prefill:
         messages.append({"role": "assistant", "content": chat.prefill})
-        prefilled = True
     elif chat.prefill and prefill == "refuse":
         raise invalid(
-            f"prompt: {job.model} does not continue an answer that is begun for it; end the "
-            'prompt with "\\n\\nAssistant:"'
+            f"prompt: {job.model} does not continue the beginning of an answer; end the prompt "
+            'with "\\n\\nAssistant:"'
         )
     elif chat.prefill and prefill == "instruct":
         before = f"\n\n{_BEGIN_WITH}" if system else _BEGIN_WITH
         system = Rope.joined(system, before, chat.prefill, _END_OF_PREFILL)
-        instructed = True
-        warnings = (f"{job.model} takes no prefill; it was given as an instruction",)
+        repeated = chat.prefill
+        warnings.append(f"{job.model} does not support a prefill; it was sent as an instruction")
     elif chat.prefill:
-        warnings = (f"{job.model} takes no prefill; it was left out",)
+        warnings.append(f"{job.model} does not support a prefill; it was left out")
         chat = Chat(chat.system, chat.turns)
-    continuation = Continuation(chat, repeated=instructed)
-    repeated: Text = chat.prefill if instructed else ""
-    return Question(system, messages, prefilled, repeated, continuation, warnings)
+    continuation = Continuation(chat, repeated=bool(repeated))
+    return ChatPrompt(system, messages, has_prefill, repeated, continuation, warnings)
 
 
-def sampling_of(job: Job) -> dict[str, float | int]:
-    """The sampling fields of a job that change anything, by their names in all APIs.
+def sampling_fields(job: Job) -> dict[str, float | int]:
+    """Return the sampling fields of a job that have an effect. Their names are those of all APIs.
 
-    `top_p` 1 samples from everything, so it is left out: some servers refuse it. `top_p` 0 leaves
-    the likeliest token alone, which is what temperature 0 says everywhere.
+    `top_p` 1 has none, and some servers reject it. `top_p` 0 leaves only the likeliest token, which
+    is temperature 0 in all APIs.
     """
-    sampling: dict[str, float | int] = {"temperature": job.sampling.temperature}
-    if job.sampling.top_p is not None and job.sampling.top_p <= 0:
-        sampling["temperature"] = 0.0
-    elif job.sampling.top_p is not None and job.sampling.top_p < 1 and job.sampling.temperature > 0:
-        sampling["top_p"] = job.sampling.top_p
-    if job.sampling.top_k is not None and job.sampling.top_k > 0 and sampling["temperature"] > 0:
-        sampling["top_k"] = job.sampling.top_k
-    return sampling
+    sampling = job.sampling
+    greedy = sampling.temperature <= 0 or (sampling.top_p is not None and sampling.top_p <= 0)
+    fields: dict[str, float | int] = {"temperature": 0.0 if greedy else sampling.temperature}
+    if not greedy and sampling.top_p is not None and sampling.top_p < 1:
+        fields["top_p"] = sampling.top_p
+    if not greedy and sampling.top_k is not None and sampling.top_k > 0:
+        fields["top_k"] = sampling.top_k
+    return fields
 
 
 def may_begin_in(stop: str, text: Text) -> bool:
-    """Return whether a stop sequence stands in a text, or begins at its end and goes on behind it.
+    """Return whether a stop sequence occurs in a text, or begins at its end and extends beyond it.
 
-    A long text may hold any: to search it would take too long.
+    True for a long text, because a search would take too long.
     """
-    if not isinstance(text, str) or len(text) > _SEARCHED_CHARS:
-        return True
-    if stop in text:
+    if not isinstance(text, str) or len(text) > _SEARCHED_CHARS or stop in text:
         return True
     return any(text.endswith(stop[:length]) for length in range(1, min(len(stop), len(text) + 1)))

@@ -1,57 +1,47 @@
-"""Compressed answers: servers send them although they are asked not to."""
+"""Decompress responses: some upstreams compress them although `identity` is requested."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final
 
 _SLICE: Final = 64 * 1024
-"""Most bytes given at once, so that the reader of a decompression bomb can stop."""
+"""Most bytes of one slice, so that the reader of a decompression bomb can stop."""
 
 _GZIP_START: Final = b"\x1f"
 
 
 class NotReadable(Exception):
-    """The bytes are not what their encoding says, or there is no decoder for it here.
+    """Data that is damaged, or in an encoding without a decoder.
 
     Args:
-        encoding: What they are said to be.
+        encoding: The name of the encoding.
     """
 
-    def __init__(self, encoding: str) -> None:
-        super().__init__(encoding)
-        self.encoding = encoding
 
-
-class Decoder(Protocol):
-    """Compressed bytes in, as they come; slices of what they stand for out."""
-
-    def push(self, data: bytes) -> Iterator[bytes]:
-        """Take some bytes.
-
-        Raises:
-            NotReadable: They are damaged.
-        """
-        ...
-
-
-def decoder_for(encoding: str) -> Decoder | None:
-    """The decoder for a `content-encoding`; None if the bytes are what they stand for.
+def decoder_for(encoding: str) -> Inflater | None:
+    """Return the decoder for a `content-encoding`; None if the bytes are not compressed.
 
     Raises:
-        NotReadable: There is none here.
+        NotReadable: The encoding has no decoder here.
     """
     match encoding.strip().lower():
         case "" | "identity" | "none":
             return None
         case "gzip" | "x-gzip" | "deflate" as name:
-            return _Inflater(name)
+            return Inflater(name)
         case _:
             raise NotReadable(encoding)
 
 
-class _Inflater:
+class Inflater:
+    """Decoder of gzip and deflate.
+
+    Args:
+        encoding: `deflate`; any other name is gzip.
+    """
+
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._stream: zlib._Decompress | None = None
@@ -59,42 +49,42 @@ class _Inflater:
         self._ended = False
 
     def push(self, data: bytes) -> Iterator[bytes]:
+        """Take compressed bytes; yield slices of what they decompress to.
+
+        Raises:
+            NotReadable: The data is damaged.
+        """
         while data and not self._ended:
-            if self._is_plain:
+            if self._stream is None and not self._is_plain:
+                self._stream = self._begin(data)
+            if self._stream is None:
+                self._is_plain = True  # A proxy decompressed the body and left the header.
                 yield data
                 return
-            if self._stream is None and not self._begin(data):
-                continue
-            assert self._stream is not None
-            yield from self._inflate(data)
+            yield from self._inflate(self._stream, data)
             data = self._stream.unused_data
             if self._stream.eof:
                 self._stream = None
-                # A file of gzip may have several members. Other bytes behind the end say nothing.
+                # A gzip file may have several members. Other bytes after the end are dropped.
                 self._ended = self._encoding == "deflate" or data[:1] not in (b"", _GZIP_START)
 
-    def _begin(self, data: bytes) -> bool:
-        """Choose how to read the first bytes. Whether they are compressed at all."""
+    def _begin(self, data: bytes) -> zlib._Decompress | None:
+        """Return a decompressor for the format of the first bytes; None if not compressed."""
         if self._encoding == "deflate":
-            # Zlib's format is meant, and many servers send what is inside it alone.
+            # The name means zlib's format, but many servers send the raw stream inside it.
             is_zlib = data[0] & 0x0F == 8 and data[0] >> 4 <= 7
-            self._stream = zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
-        elif data[:1] == _GZIP_START:
-            self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        else:
-            self._is_plain = True  # A proxy took the compression away and left the header.
-        return not self._is_plain
+            return zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
+        return zlib.decompressobj(zlib.MAX_WBITS | 16) if data[:1] == _GZIP_START else None
 
-    def _inflate(self, data: bytes) -> Iterator[bytes]:
-        assert self._stream is not None
+    def _inflate(self, stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
         while True:
             try:
-                out = self._stream.decompress(data, _SLICE)
+                out = stream.decompress(data, _SLICE)
             except zlib.error:
                 raise NotReadable(self._encoding) from None
-            data = self._stream.unconsumed_tail
+            data = stream.unconsumed_tail
             if out:
                 yield out
-            # All input may be taken while there is more to come of it.
-            if self._stream.eof or (not data and len(out) < _SLICE):
+            # All input may be consumed while more output is pending.
+            if stream.eof or (not data and len(out) < _SLICE):
                 return

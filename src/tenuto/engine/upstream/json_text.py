@@ -1,32 +1,32 @@
-"""JSON as servers of the field write it: with halves of characters, and with more behind it."""
+"""JSON as upstreams write it: with lone surrogates, and with more text after a value."""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import Final
 
 from pydantic_core import from_json
 
+from tenuto.core.text import well_formed
+
 _DECODER: Final = json.JSONDecoder(strict=False)
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SPACE: Final = " \t\r\n\ufeff"
+_LONGEST_TAIL: Final = 1024 * 1024
+"""Most text after a value that is searched for more, because each value copies the rest."""
 
 
 def json_value(data: bytes | str) -> object:
     """Parse one JSON value.
 
     Raises:
-        ValueError: The text is something else.
+        ValueError: The text is not exactly one JSON value.
     """
-    values, _ = json_values(data)
-    if len(values) != 1:
-        raise ValueError("not one JSON value")
-    return values[0]
+    (value,), _ = json_values(data)
+    return value
 
 
 def json_values(data: bytes | str) -> tuple[list[object], str]:
-    """Parse JSON values that stand one behind the other, and return the text after the last one.
+    """Parse consecutive JSON values, and return the text after the last one, too.
 
     Raises:
         ValueError: The text does not begin with a JSON value.
@@ -35,7 +35,7 @@ def json_values(data: bytes | str) -> tuple[list[object], str]:
         return [from_json(data)], ""
     except ValueError:
         pass
-    # The library's own parser is slow. It takes half a surrogate pair and raw control characters.
+    # The standard library's parser is slower. It accepts lone surrogates and control characters.
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     text = text.lstrip(_SPACE)
     values: list[object] = []
@@ -43,37 +43,24 @@ def json_values(data: bytes | str) -> tuple[list[object], str]:
         try:
             value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError):
-            if not values:
-                raise ValueError("not JSON") from None
             break
         values.append(value)
         text = text[end:].lstrip(_SPACE)
         if len(values) > 1 and len(text) > _LONGEST_TAIL:
             break
     if not values:
-        raise ValueError("no JSON")
+        raise ValueError("not JSON")
     return values, text
 
 
-_LONGEST_TAIL: Final = 1024 * 1024
-"""Values behind others are cut off one by one, so the text may not be long."""
-
-
-def well_formed(text: str) -> str:
-    """Join the halves of characters in a text; a half without its other one becomes U+FFFD."""
-    if text.isascii() or not _SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 class Halves:
-    """Text in pieces, some cut between the two halves of a character in UTF-16."""
+    """Text in pieces, some of which end within a surrogate pair of UTF-16."""
 
     def __init__(self) -> None:
         self._high = ""
 
     def push(self, text: str) -> str:
-        """Take the next piece; return it in whole characters, with the half held before."""
+        """Take the next piece; return its whole characters, with the half held before."""
         if not self._high and text.isascii():
             return text
         text = self._high + text
@@ -81,6 +68,6 @@ class Halves:
         return well_formed(text[:-1] if self._high else text)
 
     def end(self) -> str:
-        """Return what is held: a half whose other one never came."""
+        """Return the held half, without its other one, as U+FFFD."""
         high, self._high = self._high, ""
         return well_formed(high)

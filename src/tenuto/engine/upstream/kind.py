@@ -1,39 +1,46 @@
-"""The base of all kinds of upstream: common settings, and the methods that a kind overrides."""
+"""The base of all kinds of upstream: common settings, and the method that each kind overrides."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import urlsplit
 
 from tenuto.quantities import Count, Positive
 
 if TYPE_CHECKING:
-    # Not at run time, because the settings load this module, and these load the whole reader.
+    # Not at run time, because the settings load this module.
     from tenuto.core.job import Job
     from tenuto.engine.upstream.request import Steps
+
+API_VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta|preview)\d*)?(?:/openai)?$")
+"""A version at the end of a path, and the suffix of Google's OpenAI-compatible addresses."""
+
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/messages", "/complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerUpstream:
-    """Settings of an upstream server, of any kind, and the translation of jobs for it.
+    """Settings of an upstream server of any kind, and the translation of jobs for it.
 
     A kind is a module in `engine/upstream/kinds/`. It holds one subclass of this class, with a
     field `kind` whose default is the module's name.
 
     Attributes:
-        base_url: Where it is: `http://…` or `https://…`. One that ends in a version, `/v3` for
-            example, is used as it stands; to others `/v1` is added.
-        model: The name that it is asked for. None: the one in the request.
-        api_key: The key that it is sent. `$NAME` stands for that variable of the environment.
-        basic_auth: `user:password` for HTTP basic authentication; `$NAME` as above. The part
-            before the `@` of an address comes here too.
-        forward_key: Send it the caller's own key instead of one of the server.
-        connect_timeout_s: How long a connection may take.
-        read_timeout_s: How long it may be silent, before its answer and in the middle of it.
-        breaker_failures: After so many failures in a row it is left alone for a while.
-        breaker_pause_s: For how long. Doubled when it fails again, up to sixteen times.
-        max_output_tokens: The most that it may be asked to write; more is capped.
-        kind: The kind's name.
+        base_url: Address: `http://…` or `https://…`. One that ends in a version, such as `/v3`, is
+            used unchanged; `/v1` is added to others.
+        model: Model name that is sent to the upstream. None: the name in the request.
+        api_key: Key that is sent to the upstream. `$NAME` reads that environment variable.
+        basic_auth: `user:password` for HTTP basic authentication; `$NAME` as above. Set from the
+            part before the `@` of an address, too.
+        forward_key: Send the caller's own key instead of one of the server.
+        connect_timeout_s: Longest time to connect.
+        read_timeout_s: Longest silence before and within a response.
+        breaker_failures: Consecutive failures after which the upstream is paused.
+        breaker_pause_s: Length of that pause. Doubled when it fails again, up to sixteen times.
+        max_output_tokens: Most tokens to request from the upstream; higher limits are capped.
+        kind: Name of the kind.
     """
 
     key_header: ClassVar[str] = "x-api-key"
@@ -55,10 +62,24 @@ class ServerUpstream:
         """Make the request for a job, in steps.
 
         Raises:
-            Refusal: The upstream does not take such a job.
+            Refusal: The upstream does not accept such a job.
         """
         raise NotImplementedError
 
-    def key_as_header(self, key: str) -> tuple[str, str]:
-        """Return the name and the value of the header that carries a key."""
-        return self.key_header, f"Bearer {key}" if self.key_header == "authorization" else key
+    @property
+    def api_root(self) -> str:
+        """The address that the paths of the API are appended to, with a version.
+
+        A `base_url` that names an endpoint, as copied from a manual, loses that and gains nothing.
+        """
+        for endpoint in _ENDPOINTS:
+            if self.base_url.endswith(endpoint):
+                return self.base_url.removesuffix(endpoint)
+        has_version = API_VERSION.search(urlsplit(self.base_url).path)
+        return self.base_url if has_version else f"{self.base_url}/v1"
+
+    def key_headers(self, key: str | None) -> dict[str, str]:
+        """Return the header that carries a key; empty without a key."""
+        if not key:
+            return {}
+        return {self.key_header: f"Bearer {key}" if self.key_header == "authorization" else key}

@@ -1,192 +1,167 @@
-"""Bytes of an answer in, JSON objects out: events, one object, or several.
+"""Bytes of a response in, JSON objects out: events, one object, or several.
 
-The form is that of the first byte, because servers get the content type wrong, answer requests
-for a stream with one object, and plain requests with a stream.
+The first byte decides the form, because servers send wrong content types, answer requests for a
+stream with one object, and plain requests with a stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic_core import from_json
 
-from tenuto.engine.upstream.failures import TOO_LARGE, UpstreamError, Whose, error_in, garbage
+from tenuto.engine.upstream.error_responses import error_in
+from tenuto.engine.upstream.errors import (
+    INVALID_RESPONSE,
+    TOO_LARGE,
+    ErrorPolicy,
+    Fault,
+    UpstreamError,
+)
 from tenuto.engine.upstream.json_text import json_values
-from tenuto.wire.event_source import EventSource, EventTooLong, ServerSentEvent
+from tenuto.wire.event_source import EventSource, EventTooLong
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-"""Most bytes of one event, of an answer in one piece, and most characters of a streamed one."""
+"""Most bytes of one event and of a plain response, and most characters of a streamed one."""
 
 _MAX_HELD: Final = 256 * 1024 * 1024
 _SMALL: Final = 64 * 1024
 
-# Events whose data must be JSON. What others say is not of the API.
-_MEANT: Final = frozenset(
+# Events whose data must be JSON. Others do not belong to the API.
+_API_EVENTS: Final = frozenset(
     ("", "message", "completion", "error", "content_block_delta", "message_start", "message_delta")
 )
-
-_NAMED: Final = _MEANT - {"", "message", "error"}
+_NAMED: Final = _API_EVENTS - {"", "message", "error"}
 _SUSPICIOUS: Final = frozenset(("error", "object"))
 
 _SPACE: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-Said = tuple[str, dict[str, Any] | UpstreamError | None]
-"""An event's name, or "", and its object; the error that it stands for; None: `[DONE]`."""
-
-
-class _Held:
-    """Bytes that unfinished answers hold in this process, all together."""
-
-    def __init__(self) -> None:
-        self.total = 0
-
-
-_held: Final = _Held()
+Item = tuple[str, dict[str, Any] | UpstreamError | None]
+"""An event's name, or "", with its object, or the error that it reports; with None for `[DONE]`."""
 
 
 class Objects:
-    """Takes an answer's bytes, as a `with` block: what it holds counts until its end.
+    """Parser of one response, as a `with` block: the bytes that it holds count until its end.
 
     Args:
-        whose: What errors are judged by.
+        policy: Conditions under which errors are judged.
 
     Attributes:
-        whole: Whether the answer was JSON, and came to its end.
+        complete: Whether the response was plain JSON and came to its end.
     """
 
-    def __init__(self, whose: Whose) -> None:
-        self._whose = whose
+    _total: ClassVar[int] = 0
+    """Bytes that the unfinished responses of this process hold."""
+
+    def __init__(self, policy: ErrorPolicy) -> None:
+        self._policy = policy
         self._events: EventSource | None = None
         self._buffer = bytearray()
         self._is_json = False
         self._counted = 0
-        self.whole: bool = False
+        self.complete = False
 
     def __enter__(self) -> Objects:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._count(0)
 
-    def push(self, data: bytes) -> Iterator[Said]:
-        """Take some bytes; give what they complete.
+    def push(self, data: bytes) -> Iterator[Item]:
+        """Take some bytes; yield the items that they complete.
 
         Raises:
-            UpstreamError: They are more than an answer can be.
+            UpstreamError: The response is too large.
         """
         if self._events is not None:
-            return self._of_events(self._events, data)
-        return self._of_the_rest(data)
+            return self._parse_events(self._events, data)
+        return self._buffered(data)
 
-    def end(self) -> Iterator[Said]:
-        """The answer has ended; give what is left: all of it, if it is JSON."""
+    def end(self) -> Iterator[Item]:
+        """Yield the remaining items at the end of the response; all of them if it is JSON."""
         if self._events is not None:
             last = self._events.end()
             if last is not None:
-                # Cut in the middle it is not JSON, and no event.
-                yield from self._of_event(last, is_cut=True)
+                yield from self._parse(last.name, last.data, may_be_cut=True)
         elif self._is_json:
-            yield from self._of_json()
+            yield from self._parse("", bytes(self._buffer))
 
-    def _of_the_rest(self, data: bytes) -> Iterator[Said]:
+    def _buffered(self, data: bytes) -> Iterator[Item]:
         self._buffer += data
         if not self._is_json:
             if _BYTE_ORDER_MARK.startswith(self._buffer):
                 return
-            # Empty lines keep a connection open while an answer in one piece is written.
+            # Some servers send blank lines as a keep-alive before a plain response.
             self._buffer = self._buffer.removeprefix(_BYTE_ORDER_MARK).lstrip(_SPACE)
             if self._buffer.startswith((b"{", b"[")):
                 self._is_json = True
             elif self._buffer:
                 self._events = EventSource(MAX_BYTES)
                 data, self._buffer = bytes(self._buffer), bytearray()
-                yield from self._of_events(self._events, data)
+                yield from self._parse_events(self._events, data)
                 return
         self._count(len(self._buffer))
 
-    def _of_events(self, events: EventSource, data: bytes) -> Iterator[Said]:
+    def _parse_events(self, events: EventSource, data: bytes) -> Iterator[Item]:
         try:
             complete = events.push(data)
         except EventTooLong:
-            raise UpstreamError(TOO_LARGE, status=500, again=True) from None
+            raise UpstreamError(TOO_LARGE) from None
         if events.held or self._counted:
             self._count(events.held)
         for event in complete:
-            # What nearly all events are, at half the cost.
+            # The usual event, at half the cost of `_parse`.
             name = event.name
             try:
                 value = from_json(event.data)
             except ValueError:
-                yield from self._of_event(event)
+                yield from self._parse(name, event.data)
                 continue
             if name in _NAMED and type(value) is dict and not value.keys() & _SUSPICIOUS:
                 yield name, value
             else:
-                yield from self._of_value(name, value)
+                yield from self._item(name, value)
 
-    def _of_event(self, event: ServerSentEvent, *, is_cut: bool = False) -> Iterator[Said]:
-        name, data = event
-        if not data or data.isspace():
-            return
-        if data == "[DONE]":
-            yield name, None
-            return
+    def _parse(self, name: str, data: str | bytes, *, may_be_cut: bool = False) -> Iterator[Item]:
+        """Yield the items in the data of one event, or in a plain response."""
         try:
             values, rest = json_values(data)
         except ValueError:
-            if data.strip() == "[DONE]":
+            text = data.strip()
+            if text == "[DONE]":
                 yield name, None
-            elif is_cut or name not in _MEANT:
-                pass
-            else:
-                error = error_in(name, data, self._whose) if name == "error" else None
-                yield name, error or garbage()
+            elif text and not may_be_cut and name in _API_EVENTS:
+                error = error_in(name, data, self._policy) if name == "error" else None
+                yield name, error or UpstreamError(INVALID_RESPONSE)
             return
+        self.complete = self._is_json
         for value in values:
-            yield from self._of_value(name, value)
-        if rest and rest.removeprefix("data:").strip() == "[DONE]":
+            yield from self._item(name, value)
+        if rest.removeprefix("data:").strip() == "[DONE]":
             yield name, None
 
-    def _of_json(self) -> Iterator[Said]:
-        try:
-            values, rest = json_values(bytes(self._buffer))
-        except ValueError:
-            yield "", garbage()
-            return
-        self.whole = True
-        for value in values:
-            yield from self._of_value("", value)
-        if rest.removeprefix("data:").strip() == "[DONE]":
-            yield "", None
-
-    def _of_value(self, name: str, value: object) -> Iterator[Said]:
-        error = error_in(name, value, self._whose)
+    def _item(self, name: str, value: object) -> Iterator[Item]:
+        error = error_in(name, value, self._policy)
         if error is not None:
             yield name, error
         elif isinstance(value, dict):
-            # Some servers leave the names of events out; the object has it as well.
+            # Some servers omit the names of events, which the object repeats.
             kind = value.get("type") if name in ("", "message") else None
             yield kind if isinstance(kind, str) else name, value
-        elif value is not None and name in _MEANT:
-            yield name, garbage()
+        elif value is not None and name in _API_EVENTS:
+            yield name, UpstreamError(INVALID_RESPONSE)
 
     def _count(self, held: int) -> None:
-        """Note how many bytes this answer holds.
+        """Record how many bytes this response holds.
 
         Raises:
-            UpstreamError: It is too large, or all answers together are.
+            UpstreamError: The response is too large, or all responses together are.
         """
-        _held.total += held - self._counted
+        Objects._total += held - self._counted
         self._counted = held
         if held > MAX_BYTES:
-            raise UpstreamError(TOO_LARGE, status=500, again=True)
-        if held > _SMALL and _held.total > _MAX_HELD:
-            raise UpstreamError("Overloaded", status=529, again=True, is_failure=False)
+            raise UpstreamError(TOO_LARGE)
+        if held > _SMALL and Objects._total > _MAX_HELD:
+            raise UpstreamError("Overloaded", 529, Fault.LIMIT)

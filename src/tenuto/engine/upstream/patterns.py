@@ -1,12 +1,12 @@
-"""Names of models with `*`: the one wildcard, so that names with brackets mean themselves."""
+"""Model names with the wildcard `*`. Brackets and `?` match themselves."""
 
 from __future__ import annotations
 
 
 class Pattern:
-    """A name in which `*` stands for any characters, and all others for themselves.
+    """A name in which `*` matches any characters.
 
-    A name is matched in time linear in its length: it comes from a caller, and may be long.
+    Matching takes time linear in the length of a name, because callers may send long ones.
     """
 
     __slots__ = ("_end", "_middle", "_start", "text")
@@ -19,11 +19,11 @@ class Pattern:
 
     @property
     def is_name(self) -> bool:
-        """Whether it matches itself alone."""
+        """Whether the pattern has no wildcard."""
         return self._end is None
 
     def matches(self, name: str) -> bool:
-        """Whether a name is one of those meant, its letters' case included."""
+        """Return whether a name matches, case-sensitively."""
         if self._end is None:
             return name == self._start
         last = len(name) - len(self._end)

@@ -1,4 +1,4 @@
-"""Responses of upstreams -> pieces, in whichever API and form they come."""
+"""Responses of upstreams -> pieces, for all APIs and forms of response."""
 
 from __future__ import annotations
 
@@ -8,47 +8,52 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final
 
 from tenuto.core.job import Accepted, Finish, Piece
-from tenuto.engine.upstream.connection import Answer
-from tenuto.engine.upstream.failures import TOO_LARGE, UpstreamError, broke_off, garbage
-from tenuto.engine.upstream.json_text import Halves, well_formed
-from tenuto.engine.upstream.objects import MAX_BYTES, Objects, Said
-from tenuto.engine.upstream.reading import Manner, Read, Reading
+from tenuto.core.text import well_formed
+from tenuto.engine.upstream.connection import UpstreamResponse
+from tenuto.engine.upstream.errors import INCOMPLETE, INVALID_RESPONSE, TOO_LARGE, UpstreamError
+from tenuto.engine.upstream.json_text import Halves
+from tenuto.engine.upstream.objects import MAX_BYTES, Item, Objects
+from tenuto.engine.upstream.reading import Read, Reading
+from tenuto.engine.upstream.request import UpstreamRequest
 
 _USAGE_S: Final = 0.25
-"""How long the end of an answer is held back for its usage, which comes right behind it."""
+"""Longest wait for the usage after the end of the text; it usually follows at once."""
 
 
-async def pieces_of(answer: Answer, manner: Manner) -> AsyncGenerator[Piece, None]:
-    """The pieces of an answer: events, one JSON object, or several, whatever was asked for.
+async def pieces_of(
+    response: UpstreamResponse, request: UpstreamRequest
+) -> AsyncGenerator[Piece, None]:
+    """Yield the pieces of a response, whatever form was requested.
 
-    All events that come together make one piece, because most of what an event costs is the
-    sending. An answer that nobody watches is one piece at its end.
+    Events that arrive together become one piece, because sending is most of the cost of an event.
+    A response to a plain request becomes one piece at its end.
 
     Raises:
-        UpstreamError: It is an error, breaks off, or is no answer.
+        UpstreamError: The response is an error, incomplete or invalid.
     """
-    reading, halves, continuation = Reading(), Halves(), manner.continuation
-    length, announced, ended = 0, False, False
+    reading, halves, continuation = Reading(), Halves(), request.continuation
+    is_plain = not request.body["stream"]
+    length, accepted, ended = 0, False, False
     kept: list[str] = []
     kept_tokens = 0
-    with Objects(answer.whose) as objects:
+    with Objects(response.policy) as objects:
         while not (ended or reading.done or reading.finish is not None):
-            data = await answer.read()
+            data = await response.read()
             ended = not data
-            _take(objects.end() if ended else objects.push(data), reading, manner.read)
-            if reading.begun and not announced and not manner.plain:
-                announced = True
-                yield Piece("", accepted=_accepted(reading, manner))
+            _take(objects.end() if ended else objects.push(data), reading, request.read)
+            if reading.begun and not accepted and not is_plain:
+                accepted = True
+                yield Piece("", accepted=_accepted(reading, request))
             if reading.texts:
                 text, tokens = "".join(reading.texts), len(reading.texts)
                 reading.texts.clear()
                 length += len(text)
                 if length > MAX_BYTES:
-                    raise UpstreamError(TOO_LARGE, status=500, again=True)
+                    raise UpstreamError(TOO_LARGE)
                 text = halves.push(text)
                 if continuation is not None:
                     text = continuation.push(text)
-                if manner.plain:
+                if is_plain:
                     kept.append(text)
                     kept_tokens += tokens
                 elif text:
@@ -56,55 +61,57 @@ async def pieces_of(answer: Answer, manner: Manner) -> AsyncGenerator[Piece, Non
             if reading.failure is not None:
                 raise reading.failure
         if not reading.begun:
-            raise garbage()
+            raise UpstreamError(INVALID_RESPONSE)
         if reading.finish is None:
-            if not (reading.done or objects.whole):
-                raise broke_off()
-            # It says that it has ended, though not why.
+            if not (reading.done or objects.complete):
+                raise UpstreamError(INCOMPLETE)
+            # Complete, although without a reason.
             reading.finish = Finish.END
-        if manner.awaits_usage and not (ended or reading.done or reading.usage is not None):
-            await _usage(answer, objects, reading, manner.read)
-    answer.whole = True
+        if request.awaits_usage and not (ended or reading.done or reading.usage is not None):
+            await _await_usage(response, objects, reading, request.read)
+    response.complete = True
     rest = halves.end()
     if continuation is not None:
         rest = continuation.push(rest) + continuation.end()
     rest = "".join(kept) + rest + well_formed(reading.stop)
-    if manner.plain:
-        yield Piece("", accepted=_accepted(reading, manner))
+    if is_plain:
+        yield Piece("", accepted=_accepted(reading, request))
     yield Piece(rest, kept_tokens, finish=reading.finish, usage=reading.usage)
 
 
-def _accepted(reading: Reading, manner: Manner) -> Accepted:
-    return Accepted(reading.model or manner.model, warnings=manner.warnings)
+def _accepted(reading: Reading, request: UpstreamRequest) -> Accepted:
+    return Accepted(reading.model or request.model, warnings=tuple(request.warnings))
 
 
-def _take(batch: Iterable[Said], reading: Reading, read: Read) -> None:
-    """Read what came together. An error ends the text before it, not without it."""
-    for name, said in batch:
-        if said is None:
+def _take(batch: Iterable[Item], reading: Reading, read: Read) -> None:
+    """Read items that arrived together, up to an error: the text before that is delivered."""
+    for name, value in batch:
+        if value is None:
             reading.done = True
-        elif isinstance(said, UpstreamError):
-            # After its end an answer is whole, whatever follows.
+        elif isinstance(value, UpstreamError):
+            # An error after the end of the text does not spoil it.
             if reading.finish is None:
-                reading.failure = said
+                reading.failure = value
         elif reading.finish is None:
-            read(name, said, reading)
+            read(name, value, reading)
         else:
-            _read_usage(name, said, reading, read)
+            _read_usage(name, value, reading, read)
         if reading.done or reading.failure is not None:
             return
 
 
-def _read_usage(name: str, said: dict[str, Any], reading: Reading, read: Read) -> None:
-    """Take the usage of what comes after the text's end, and nothing else."""
+def _read_usage(name: str, value: dict[str, Any], reading: Reading, read: Read) -> None:
+    """Read only the usage of an event after the end of the text."""
     after = Reading(begun=True, usage=reading.usage)
-    read(name, said, after)
+    read(name, value, after)
     reading.usage, reading.done = after.usage, after.done
 
 
-async def _usage(answer: Answer, objects: Objects, reading: Reading, read: Read) -> None:
-    """Wait for the usage, but not for long. Without it the answer is whole as well."""
+async def _await_usage(
+    response: UpstreamResponse, objects: Objects, reading: Reading, read: Read
+) -> None:
+    """Wait for the usage for a short time. A response without it is complete, too."""
     with contextlib.suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(_USAGE_S):
-            while reading.usage is None and not reading.done and (data := await answer.read()):
+            while reading.usage is None and not reading.done and (data := await response.read()):
                 _take(objects.push(data), reading, read)

@@ -8,28 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tenuto.core.job import Finish, Usage
-from tenuto.engine.upstream.failures import UpstreamError
-from tenuto.engine.upstream.json_text import well_formed
-from tenuto.prompt.render import Continuation
+from tenuto.core.text import well_formed
+from tenuto.engine.upstream.errors import UpstreamError
 
 _MAX_NAME: Final = 256
 
 
 @dataclass(slots=True)
 class Reading:
-    """What is known of an answer so far. The reader of an API writes it.
+    """The state of a response. Written by the reader of its API.
 
     Attributes:
-        begun: Whether there will be an answer.
-        model: The model that answers, if the upstream says so.
-        texts: Text that came since the last piece, one entry for each event.
-        finish: Why the text ends, once it does.
-        done: Whether nothing more comes.
-        stop: The stop sequence that ended it, if the server took it away. It is put back, so
-            that what matches them above finds it, as in all other answers.
-        failure: Why the answer breaks off.
-        usage: What the server says that it took.
-        pings: How many pings came.
+        begun: Whether the upstream has accepted the request.
+        model: The model that responds, if the upstream names it.
+        texts: Text since the last piece, one entry for each event.
+        finish: Why the text ended; None before its end.
+        done: Whether the response is over.
+        stop: The matched stop sequence if the upstream removed it. Restored at the end of the
+            text, so that the stop matching above the engines finds it.
+        failure: Error that ends the response.
+        usage: Tokens that the upstream counted.
+        pings: Pings so far.
     """
 
     begun: bool = False
@@ -43,42 +42,21 @@ class Reading:
     pings: int = 0
 
     def begin(self, model: object) -> None:
-        """Note that there is an answer, and whose, if that is said."""
+        """Record that the upstream responds, and the model if it is a name."""
         self.begun = True
         if self.model is None and isinstance(model, str) and model:
             self.model = well_formed(model[:_MAX_NAME])
 
 
+Read = Callable[[str, dict[str, Any], Reading], None]
+"""Reads an event's name and object; a plain response is one event without a name."""
+
+
 def count_in(usage: object, name: str) -> int | None:
-    """A number of tokens that a server reports; None without one that makes sense."""
+    """Return a number of tokens in a response's usage; None if missing or invalid."""
     value = usage.get(name) if isinstance(usage, dict) else None
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 2**53 else None
-
-
-Read = Callable[[str, dict[str, Any], Reading], None]
-"""Write down what an event says, or a whole answer, which is one event without a name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How an answer is read, and what of it is passed on.
-
-    Attributes:
-        read: Reads the JSON objects of its API.
-        continuation: What makes a completion of the answer's text; None if it is one.
-        model: The name of the model that answers if the upstream does not say.
-        warnings: What was changed or left out on the way there.
-        plain: Whether nobody sees the text before its end.
-        awaits_usage: Whether its usage may come after its end.
-    """
-
-    read: Read
-    continuation: Continuation | None = None
-    model: str | None = None
-    warnings: tuple[str, ...] = ()
-    plain: bool = False
-    awaits_usage: bool = False

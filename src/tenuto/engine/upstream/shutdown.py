@@ -1,4 +1,4 @@
-"""End the waits of running jobs when their engine is closed."""
+"""Interrupt the waits of running jobs when their engine is closed."""
 
 from __future__ import annotations
 

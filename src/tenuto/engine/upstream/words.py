@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tenuto.engine.upstream.json_text import json_value, well_formed
+from tenuto.core.text import well_formed
+from tenuto.engine.upstream.json_text import json_value
 
 _MAX_SHOWN: Final = 500
 _MAX_READ: Final = 16 * 1024

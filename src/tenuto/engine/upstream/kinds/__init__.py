@@ -1,4 +1,4 @@
-"""The kinds of upstream server: each module in this folder is one, and is found by its presence."""
+"""The kinds of upstream server: each module in this folder is one, found by its presence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from tenuto.engine.upstream.kind import ServerUpstream
 
 NAMES: Final = tuple(module.name for module in iter_modules(__path__))
-"""All values of the setting `kind` but `local`. The settings read them, and load no kind."""
+"""All values of the setting `kind` except `local`, without importing a kind."""
 
 
 def kind_named(name: str) -> type[ServerUpstream]:

@@ -1,7 +1,7 @@
 r"""Claude, or any server of the Messages API: a prompt becomes a chat, its answer a completion.
 
-Source of the translation: the service's page *Migrating from Text Completions*, and for what
-newer models refuse its migration guides; `docs/bridges.md` has it as a table.
+Source of the translation: the service's page *Migrating from Text Completions*, and its migration
+guides for what newer models reject. `docs/bridges.md` has it as a table.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import Any, Final, Literal
 
 from tenuto.core.job import Finish, Job, Usage
 from tenuto.core.refusal import unsupported
-from tenuto.engine.upstream.capabilities import Capabilities, capabilities_of
-from tenuto.engine.upstream.chat import Prefill, as_chat, may_begin_in, sampling_of
+from tenuto.engine.upstream.capabilities import ModelCapabilities, capabilities_of
+from tenuto.engine.upstream.chat import Prefill, chat_prompt, may_begin_in, sampling_fields
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Manner, Reading, count_in
+from tenuto.engine.upstream.reading import Reading, count_in
 from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 API_VERSION: Final = "2023-06-01"
 
-# How a message ends where Text Completions knew only that its tokens ran out; all other ends are
-# the natural one.
+# Stop reasons that Text Completions reports as `max_tokens`; all others are the natural end.
 _LENGTH_REASONS: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
 
-# What programs put behind a name to say how they use it, `claude-sonnet-4-5[1m]` for example.
+# A suffix that some programs add to a name, such as `claude-sonnet-4-5[1m]`.
 _MARK: Final = re.compile(r"\[[^\[\]]*\]$")
 
 
@@ -33,12 +32,12 @@ class MessagesUpstream(ServerUpstream):
     """`kind = "messages"`: Claude, or any server of the Messages API.
 
     Attributes:
-        prefill: What to do with the beginning of an answer where the model takes none: give it
-            as an instruction, refuse the request, or leave it out.
-        takes_prefill: Whether the model takes one. None: as the table of models has it, here
-            and below.
-        takes_sampling: Whether it takes `temperature`, `top_p` and `top_k`.
-        takes_both: Whether it takes `temperature` and `top_p` in one request.
+        prefill: Treatment of the beginning of an answer if the model does not support it: send it
+            as an instruction, refuse the request, or drop it.
+        takes_prefill: Whether the model supports a prefill. None, here and below: as in the table
+            of models.
+        takes_sampling: Whether the model supports `temperature`, `top_p` and `top_k`.
+        takes_both: Whether the model supports `temperature` and `top_p` in one request.
     """
 
     kind: Literal["messages"] = "messages"
@@ -52,19 +51,19 @@ class MessagesUpstream(ServerUpstream):
         """Make the request for a job.
 
         Raises:
-            Refusal: The model does not take such a prompt, or there is a seed.
+            Refusal: The model does not accept the prompt, or there is a seed.
         """
         model = _MARK.sub("", job.model) or job.model
         if job.sampling.seed is not None:
-            raise unsupported("seed", f"{model} takes none. Leave it out.")
+            raise unsupported("seed", f"{model} does not support it. Leave it out.")
         capabilities = self._capabilities(model)
         warnings = []
         if model != job.model:
-            warnings.append(f"{model} is asked: its API has no names with brackets")
+            warnings.append(f"{model} was requested: the API has no names with brackets")
             job = replace(job, model=model)
-        chat = yield from as_chat(job, takes_prefill=capabilities.prefill, prefill=self.prefill)
-        # White space alone is refused there. A text that the answer repeats first would end it at
-        # once. Those are matched here, as all of them are, on a stream that is left at a match.
+        chat = yield from chat_prompt(job, takes_prefill=capabilities.prefill, prefill=self.prefill)
+        # The API rejects white space alone. A stop sequence in a prefill that the answer repeats
+        # would end it at once. Such ones are only matched here, on a stream that is closed then.
         stops = [
             stop
             for stop in job.stop_sequences
@@ -82,17 +81,18 @@ class MessagesUpstream(ServerUpstream):
             body["stop_sequences"] = stops
         if job.user_id is not None:
             body["metadata"] = {"user_id": job.user_id}
-        warnings += [*chat.warnings, *_sample(body, job, capabilities)]
+        warnings += [*chat.warnings, *_add_sampling(body, job, capabilities)]
         if capabilities.thinking == "off":
             body["thinking"] = {"type": "disabled"}
         elif capabilities.thinking == "always":
             warnings.append(f"{model} thinks before it answers; max_tokens_to_sample counts that")
         headers = {"anthropic-version": API_VERSION}
-        manner = Manner(_read, chat.continuation, model, tuple(warnings), plain=not body["stream"])
-        return UpstreamRequest("/messages", body, headers, manner)
+        return UpstreamRequest(
+            "/messages", body, _read, headers, chat.continuation, model, warnings
+        )
 
-    def _capabilities(self, model: str) -> Capabilities:
-        """Return the model's row of the table, with the settings on top of it."""
+    def _capabilities(self, model: str) -> ModelCapabilities:
+        """Return the model's row of the table, overridden by the settings."""
         columns = {
             "prefill": self.takes_prefill,
             "sampling": self.takes_sampling,
@@ -105,63 +105,64 @@ class MessagesUpstream(ServerUpstream):
         return replace(capabilities_of(model), **known)
 
 
-def _sample(body: dict[str, Any], job: Job, capabilities: Capabilities) -> list[str]:
-    """Put the sampling fields into a request. Return what had to be left out."""
-    wanted = sampling_of(job)
-    if wanted["temperature"] == 1.0:
-        del wanted["temperature"]  # The default everywhere.
+def _add_sampling(body: dict[str, Any], job: Job, capabilities: ModelCapabilities) -> list[str]:
+    """Add the sampling fields to a request. Return warnings for those left out."""
+    fields = sampling_fields(job)
+    if fields["temperature"] == 1.0:
+        del fields["temperature"]  # The default.
     if not capabilities.sampling:
-        # As the caller has named them: `top_p` 0 is sent as a temperature.
-        fields = {
+        # By the caller's names: `top_p` 0 is sent as a temperature.
+        requested = {
             "temperature": job.sampling.temperature != 1.0,
-            "top_p": job.sampling.top_p,
-            "top_k": job.sampling.top_k,
+            "top_p": job.sampling.top_p is not None,
+            "top_k": job.sampling.top_k is not None,
         }
-        names = [name for name, value in fields.items() if value not in (None, False)]
-        return [f"{job.model} takes no {name}; it was left out" for name in names if wanted]
-    left_out = []
-    if not capabilities.both and "temperature" in wanted and "top_p" in wanted:
-        del wanted["top_p"]
-        left_out.append(f"{job.model} takes temperature or top_p, not both; top_p was left out")
-    body |= wanted
-    return left_out
+        names = [name for name, is_set in requested.items() if is_set and fields]
+        return [f"{job.model} does not support {name}; it was left out" for name in names]
+    warnings = []
+    if not capabilities.both and "temperature" in fields and fields.pop("top_p", None) is not None:
+        warnings.append(
+            f"{job.model} does not support temperature and top_p together; top_p was left out"
+        )
+    body |= fields
+    return warnings
 
 
-def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
-    """Write down what an event says, or a whole message."""
+def _read(name: str, value: dict[str, Any], reading: Reading) -> None:
+    """Read an event or a plain response."""
     match name:
         case "content_block_delta" | "content_block_start":
-            part = said.get("delta" if name == "content_block_delta" else "content_block")
+            part = value.get("delta" if name == "content_block_delta" else "content_block")
             reading.begun = True
             if text := _text_of(part):
                 reading.texts.append(text)
         case "message_start":
-            message = said.get("message")
+            message = value.get("message")
             message = message if isinstance(message, dict) else {}
             reading.begin(message.get("model"))
-            _count(message, reading)
+            _read_usage(message, reading)
         case "message_delta":
-            _count(said, reading)
-            delta = said.get("delta")
-            if isinstance(delta, dict) and _is_text(reason := delta.get("stop_reason")):
+            _read_usage(value, reading)
+            delta = value.get("delta")
+            if isinstance(delta, dict) and _is_text(delta.get("stop_reason")):
                 reading.begin(None)
-                _end(reason, delta, reading)
+                _read_end(delta, reading)
         case "message_stop":
             reading.done = True
-        case "message" | "" if name or "content" in said:
-            reading.begin(said.get("model"))
-            blocks = said.get("content")
+        case "message" | "" if name or "content" in value:
+            reading.begin(value.get("model"))
+            blocks = value.get("content")
             blocks = blocks if isinstance(blocks, list) else [blocks]
             reading.texts += filter(None, map(_text_of, blocks))
-            _count(said, reading)
-            # Without a reason too a whole message has ended.
-            _end(said.get("stop_reason"), said, reading)
+            _read_usage(value, reading)
+            # A plain response is complete even without a reason.
+            _read_end(value, reading)
         case _:
-            pass  # Pings, the bounds of blocks, and what later versions may add.
+            pass  # Pings, the ends of blocks, and events of later versions.
 
 
 def _text_of(part: object) -> str:
-    """The text of a block, or of a part of one; "" for thoughts and other kinds."""
+    """Return the text of a block or of its delta; "" for thinking and other types."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict) or part.get("type") not in ("text", "text_delta", None, ""):
@@ -170,14 +171,14 @@ def _text_of(part: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _count(said: dict[str, Any], reading: Reading) -> None:
-    """Writes down what it took; the last event says so again, as far as it changed."""
-    usage, before = said.get("usage"), reading.usage or Usage()
+def _read_usage(value: dict[str, Any], reading: Reading) -> None:
+    """Read the usage, of which the last event repeats what has changed."""
+    usage, before = value.get("usage"), reading.usage or Usage()
     cached = count_in(usage, "cache_read_input_tokens")
     fresh = count_in(usage, "input_tokens")
     written = count_in(usage, "output_tokens")
     reading.usage = Usage(
-        # Those of the cache are not among them there.
+        # The API counts cached tokens apart.
         before.input_tokens if fresh is None else fresh + (cached or 0),
         before.cached_tokens if cached is None else cached,
         before.output_tokens if written is None else written,
@@ -188,10 +189,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def _end(reason: object, said: dict[str, Any], reading: Reading) -> None:
-    """Write down how a message ends."""
+def _read_end(value: dict[str, Any], reading: Reading) -> None:
+    """Read the stop reason and the stop sequence."""
+    reason, stop = value.get("stop_reason"), value.get("stop_sequence")
     is_length = _is_text(reason) and reason in _LENGTH_REASONS
     reading.finish = Finish.LENGTH if is_length else Finish.END
-    stop = said.get("stop_sequence")
     if isinstance(stop, str):
         reading.stop = stop

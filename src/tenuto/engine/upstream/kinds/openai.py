@@ -1,7 +1,7 @@
-"""Servers that speak OpenAI's APIs: vLLM, llama.cpp, SGLang, Ollama, LM Studio and the like.
+"""Servers of OpenAI's APIs: vLLM, llama.cpp, SGLang, Ollama, LM Studio and others.
 
-The raw prompt goes to `/v1/completions`. A model that was only taught to chat is asked through
-`/v1/chat/completions`, with the prompt's turns.
+The raw prompt is sent to `/v1/completions`; for models that only chat, the prompt's turns are sent
+to `/v1/chat/completions`.
 """
 
 from __future__ import annotations
@@ -13,31 +13,32 @@ from typing import Any, ClassVar, Final, Literal
 from tenuto.core.job import Finish, Job, Usage
 from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import unsupported
-from tenuto.engine.upstream.chat import Prefill, as_chat, sampling_of
-from tenuto.engine.upstream.failures import broke_off, error_in
+from tenuto.engine.upstream.chat import Prefill, chat_prompt, sampling_fields
+from tenuto.engine.upstream.error_responses import error_in
+from tenuto.engine.upstream.errors import INCOMPLETE, UpstreamError
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Manner, Reading, count_in
+from tenuto.engine.upstream.reading import Reading, count_in
 from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 _LENGTH_REASONS: Final = frozenset(("length", "max_tokens", "max_length", "model_length"))
-# In the middle of a text some servers write no reason as a word.
+# Some servers send these within a text.
 _NO_REASONS: Final = frozenset(("", "null", "none"))
 _FAILURES: Final = frozenset(("error", "abort"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAIUpstream(ServerUpstream):
-    """`kind = "openai"`: a server that speaks OpenAI's APIs.
+    """`kind = "openai"`: a server of OpenAI's APIs.
 
     Attributes:
-        chat: Ask for a chat (`/v1/chat/completions`), not for the continuation of a text.
-        prefill: What to do with the beginning of an answer where a chat takes none: give it as
-            an instruction, refuse the request, or leave it out.
+        chat: Use `/v1/chat/completions` instead of `/v1/completions`.
+        prefill: Treatment of the beginning of an answer if chats do not support it: send it as an
+            instruction, refuse the request, or drop it.
         takes_prefill: Whether a chat may end with the beginning of an answer.
-        takes_top_k: Whether it knows `top_k`, which is not of the API.
-        takes_seed: Whether it knows `seed`.
-        takes_stream_options: Whether it knows `stream_options`, with which it is asked what a
-            stream took. A server that refuses the field is asked again without it.
+        takes_top_k: Whether the server supports `top_k`, which is not part of the API.
+        takes_seed: Whether the server supports `seed`.
+        takes_stream_options: Whether the server supports `stream_options`, which requests the usage
+            of a stream. A request that is refused for the field is sent again without it.
     """
 
     key_header: ClassVar[str] = "authorization"
@@ -54,81 +55,71 @@ class OpenAIUpstream(ServerUpstream):
         """Make the request for a job.
 
         Raises:
-            Refusal: The model does not take such a prompt, or takes no seed.
+            Refusal: The model does not accept the prompt, or the server no seed.
         """
-        warnings: list[str] = []
-        sampling = sampling_of(job)
-        if not self.takes_top_k and sampling.pop("top_k", None) is not None:
-            warnings.append(f"{job.model} takes no top_k; it was left out")
         if job.sampling.seed is not None and not self.takes_seed:
-            raise unsupported("seed", f"{job.model} takes none. Leave it out.")
+            raise unsupported("seed", f"{job.model} does not support it. Leave it out.")
         body: dict[str, Any] = {
             "model": job.model,
             "max_tokens": job.max_tokens,
-            # The temperature is sent always: servers have defaults of their own, some take them
-            # from the model.
-            **sampling,
-            # These servers don't say which stop sequence ended a text. So they are given the one
-            # that any end stands for; the others are matched here, on a stream that is left when
-            # one is found.
+            # Always has the temperature, because the defaults of servers and models differ.
+            **sampling_fields(job),
+            # These servers do not report the stop sequence that ended a text. So they get only the
+            # one that means a natural end. All others are matched here, on a stream that is closed
+            # at a match.
             "stop": [HUMAN],
             "stream": job.stream or bool(job.stop_sequences),
         }
+        request = UpstreamRequest("/completions", body, _read, model=job.model)
         if job.sampling.seed is not None:
             body["seed"] = job.sampling.seed
         if job.user_id is not None:
             body["user"] = job.user_id
-        path, continuation = "/completions", None
         if self.chat:
-            chat = yield from as_chat(job, takes_prefill=self.takes_prefill, prefill=self.prefill)
+            chat = yield from chat_prompt(
+                job, takes_prefill=self.takes_prefill, prefill=self.prefill
+            )
             system = [{"role": "system", "content": chat.system}] if chat.system else []
             body["messages"] = system + chat.messages
-            if chat.prefilled:
-                # vLLM's and SGLang's way of saying so; llama.cpp does it without being told, but
-                # repeats the beginning in an answer that does not stream.
+            if chat.has_prefill:
+                # Required by vLLM and SGLang. llama.cpp continues a prefill without these fields,
+                # but repeats it in a plain response.
                 body |= {"continue_final_message": True, "add_generation_prompt": False}
                 body["stream"] = True
-            path, continuation = "/chat/completions", chat.continuation
-            warnings = [*chat.warnings, *warnings]
+            request.path, request.continuation = "/chat/completions", chat.continuation
+            request.warnings = chat.warnings
         else:
             body["prompt"] = job.prompt.whole()
-        awaits_usage = self.takes_stream_options and body["stream"]
-        if awaits_usage:
+        if not self.takes_top_k and body.pop("top_k", None) is not None:
+            request.warnings.append(f"{job.model} does not support top_k; it was left out")
+        if self.takes_stream_options and body["stream"]:
             body["stream_options"] = {"include_usage": True}
-        manner = Manner(
-            _read,
-            continuation,
-            job.model,
-            tuple(warnings),
-            plain=not body["stream"],
-            awaits_usage=awaits_usage,
-        )
-        return UpstreamRequest(path, body, {}, manner)
+        return request
 
 
-def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
-    """Write down what an event of either API says, or a whole answer."""
-    usage = said.get("usage")
+def _read(name: str, value: dict[str, Any], reading: Reading) -> None:
+    """Read an event or a plain response of either API."""
+    usage = value.get("usage")
     if isinstance(usage, dict) and usage:
         reading.usage = Usage(
             count_in(usage, "prompt_tokens"),
             count_in(usage.get("prompt_tokens_details"), "cached_tokens"),
             count_in(usage, "completion_tokens"),
         )
-    choices = said.get("choices")
+    choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        return  # The last one, with the usage alone, or no answer at all.
+        return  # The last event, with the usage alone, or an invalid response.
     if (failure := error_in("", {"error": choice.get("error")})) is not None:
         reading.failure = failure
         return
-    reading.begin(said.get("model"))
+    reading.begin(value.get("model"))
     if text := _text_of(choice):
         reading.texts.append(text)
     reason = choice.get("finish_reason")
     reason = reason.strip().lower() if isinstance(reason, str) else ""
     if reason in _FAILURES:
-        reading.failure = broke_off()
+        reading.failure = UpstreamError(INCOMPLETE)
     elif reason not in _NO_REASONS:
         reading.finish = Finish.LENGTH if reason in _LENGTH_REASONS else Finish.END
 
@@ -143,15 +134,14 @@ def _text_of(choice: dict[str, Any]) -> str:
 
 
 def _joined(content: object) -> str:
-    """A text, or the texts among its parts: thoughts and other kinds are none."""
+    """Return a text, or the joined text parts of a list; reasoning and other parts are skipped."""
     if isinstance(content, str):
         return content
     parts: Iterable[object] = content if isinstance(content, list) else [content]
     texts = []
     for part in parts:
+        if isinstance(part, dict) and part.get("type") in ("text", "output_text", None, ""):
+            part = part.get("text")
         if isinstance(part, str):
             texts.append(part)
-        elif isinstance(part, dict) and part.get("type") in ("text", "output_text", None, ""):
-            text = part.get("text")
-            texts.append(text if isinstance(text, str) else "")
     return "".join(texts)

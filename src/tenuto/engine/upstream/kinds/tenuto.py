@@ -1,4 +1,4 @@
-"""Another Tenuto, or any server of this API: passed on as it is."""
+"""Another Tenuto, or any server of Text Completions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 
 from tenuto.core.job import Finish, Job
 from tenuto.core.prompt import HUMAN
-from tenuto.engine.upstream.chat import sampling_of
+from tenuto.engine.upstream.chat import sampling_fields
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Manner, Reading
+from tenuto.engine.upstream.reading import Reading
 from tenuto.engine.upstream.request import Steps, UpstreamRequest
 
 API_VERSION: Final = "2023-06-01"
@@ -17,50 +17,51 @@ API_VERSION: Final = "2023-06-01"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenutoUpstream(ServerUpstream):
-    """`kind = "tenuto"`: a server of Text Completions, which gets requests as they are."""
+    """`kind = "tenuto"`: a server of Text Completions; requests are forwarded unchanged."""
 
     kind: Literal["tenuto"] = "tenuto"
 
     def request_for(self, job: Job) -> Steps:
-        """Make the request for a job. One step, because nothing of the prompt is copied."""
+        """Make the request for a job. One step, because the prompt is not copied."""
         yield from ()
         body: dict[str, Any] = {
             "model": job.model,
             "prompt": job.prompt.whole(),
             "max_tokens_to_sample": job.max_tokens,
             "stream": job.stream,
+            **sampling_fields(job),
         }
-        body |= sampling_of(job)
         if job.stop_sequences:
             body["stop_sequences"] = list(job.stop_sequences)
         if job.sampling.seed is not None:
-            body["seed"] = job.sampling.seed  # An extension there too.
+            body["seed"] = job.sampling.seed  # An extension there, too.
         if job.user_id is not None:
             body["metadata"] = {"user_id": job.user_id}
         headers = {"anthropic-version": API_VERSION}
-        manner = Manner(_read, plain=not job.stream)
-        return UpstreamRequest("/complete", body, headers, manner, most="max_tokens_to_sample")
+        return UpstreamRequest(
+            "/complete", body, _read, headers, tokens_field="max_tokens_to_sample"
+        )
 
 
-def _read(name: str, said: dict[str, Any], reading: Reading) -> None:
-    """Write down a completion, or the part of one that an event has.
+def _read(name: str, value: dict[str, Any], reading: Reading) -> None:
+    """Read a completion, or an event with a part of one.
 
-    The first ping says that the job is accepted, but not by which model. So it is passed over;
-    a second one is a sign of a long wait, in which the caller should not be left without any.
+    The first ping means that the job is accepted, but does not name the model, so the first text
+    is awaited. A second ping means a long wait, during which the caller needs pings as well.
     """
     if name == "ping":
         reading.pings += 1
         reading.begun = reading.begun or reading.pings == 2
         return
-    text, reason, stop = (said.get(key) for key in ("completion", "stop_reason", "stop"))
-    if name not in ("completion", "") or not (isinstance(text, str) or "completion" in said):
+    if name not in ("completion", "") or "completion" not in value:
         return
-    reading.begin(said.get("model"))
+    text, reason, stop = (value.get(key) for key in ("completion", "stop_reason", "stop"))
+    reading.begin(value.get("model"))
     if isinstance(text, str) and text:
         reading.texts.append(text)
     if not isinstance(reason, str) or not reason:
         return
     reading.finish = Finish.LENGTH if reason == "max_tokens" else Finish.END
-    # The built-in one also stands for the natural end.
+    # The built-in stop sequence also means the natural end.
     if isinstance(stop, str) and stop != HUMAN:
         reading.stop = stop
