@@ -1,4 +1,4 @@
-"""All settings: their sections, and `loader`, which reads them from a file and the environment."""
+"""Settings: a module for each section, and `loader` for the file and the environment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
     "models_folder",
 ]
 
-# Late, because a client of a server reads `settings.client` alone, and loads no engine's names.
+# Imported late, because a client of a server needs `settings.client` alone.
 _HOMES = {
     "api": "ApiSettings",
     "engine": "EngineSettings LocalSettings",

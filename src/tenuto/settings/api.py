@@ -1,4 +1,4 @@
-"""`[api]`: how strictly the API's rules are taken."""
+"""`[api]`: strictness and extensions of the API."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from annotated_types import Predicate
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """`[api]`: how strictly the API's rules are taken.
+    """`[api]`: strictness and extensions of the API.
 
     Attributes:
-        strict_models: Refuse models that the service never offered for Text Completions, unless
-            it is the one that answers.
-        lenient_prompts: Complete prompts without turns as they are, as base models are used,
-            instead of refusing them.
-        organization_id: Sent as `anthropic-organization-id`, as the service does.
-        extensions: Allow fields that the service never had: `seed`, `logprobs` and `echo`; and
-            tell what each completion took.
+        strict_models: Refuse models that the service never offered for Text Completions, except
+            the loaded model.
+        lenient_prompts: Complete prompts without turns as they are, for base models, instead of
+            refusing them.
+        organization_id: Value of the response header `anthropic-organization-id`.
+        extensions: Allow the fields `seed`, `logprobs` and `echo`, which the service never had,
+            and report the token usage of each completion.
     """
 
     strict_models: bool = False

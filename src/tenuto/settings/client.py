@@ -1,8 +1,8 @@
-"""The variables that a client reads, and the addresses that each credential may be sent to.
+"""The variables of a client, and the addresses that each credential may be sent to.
 
-Credentials belong to an address. What `TENUTO_…` variables hold is sent to the address that the
-caller names, to the one in TENUTO_BASE_URL, and to the default address. What `ANTHROPIC_…`
-variables hold is sent to Anthropic's own address, and to the one in ANTHROPIC_BASE_URL.
+`TENUTO_…` credentials are sent to the address that the caller names, the address in
+TENUTO_BASE_URL, and the default address. `ANTHROPIC_…` credentials are sent to Anthropic's own
+address, and to the address in ANTHROPIC_BASE_URL.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from tenuto.settings.variables import present
 
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
 
+VARIABLES: Final = ("API_KEY", "AUTH_TOKEN", "BASE_URL", "CUSTOM_HEADERS")
+"""The names of all variables, without the prefix."""
+
+_CREDENTIALS = {"api_key": "API_KEY", "auth_token": "AUTH_TOKEN", "headers": "CUSTOM_HEADERS"}
 _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the environment allows to be sent to one address.
+    """The credentials in the environment for one address.
 
     Attributes:
         api_key: For `x-api-key`.
         auth_token: For `Authorization: Bearer`.
-        headers: More headers, which may hold secrets of their own.
-        sources: The variable that each of `api_key`, `auth_token` and `headers` comes from.
+        headers: Further headers, which may hold secrets.
+        sources: The variable of each of `api_key`, `auth_token` and `headers`.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -39,11 +43,11 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class ClientEnvironment:
-    """The variables of a client, as they were when it was made.
+    """The variables of a client at its creation.
 
     Attributes:
         base_url: From TENUTO_BASE_URL, or else ANTHROPIC_BASE_URL.
-        base_url_source: The variable that `base_url` comes from, "" for none.
+        base_url_source: The variable of `base_url`; "" without one.
     """
 
     base_url: str | None
@@ -54,63 +58,45 @@ class ClientEnvironment:
         """Return the credentials for an address.
 
         Args:
-            base_url: The address that the caller names. None: `base_url`, or without that the
+            base_url: The address that the caller names. None: the environment's, or else the
                 default address.
         """
-        families = self._families(base_url)
-        found: dict[str, str] = {}
         sources: dict[str, str] = {}
-        for name in ("API_KEY", "AUTH_TOKEN", "CUSTOM_HEADERS"):
-            for family in families:
-                variable = f"{family}_{name}"
-                if (value := self._variables.get(variable)) is not None:
-                    found[name], sources[name] = value, variable
-                    break
+        for key, variable in _CREDENTIALS.items():
+            for family in self._families(base_url):
+                if (name := f"{family}_{variable}") in self._variables:
+                    sources.setdefault(key, name)
+        values = {key: self._variables[source] for key, source in sources.items()}
         return Credentials(
-            found.get("API_KEY"),
-            found.get("AUTH_TOKEN"),
-            _headers(found.get("CUSTOM_HEADERS", "")),
-            {
-                key: sources[name]
-                for key, name in (
-                    ("api_key", "API_KEY"),
-                    ("auth_token", "AUTH_TOKEN"),
-                    ("headers", "CUSTOM_HEADERS"),
-                )
-                if name in sources
-            },
+            values.get("api_key"),
+            values.get("auth_token"),
+            _headers(values.get("headers", "")),
+            sources,
         )
 
-    def _families(self, base_url: str | None) -> list[str]:
-        """Return whose variables may be sent to an address, the first of them first."""
-        theirs = self._variables.get("ANTHROPIC_BASE_URL")
-        if base_url is None:
-            base_url = self.base_url
-            if self.base_url_source == "ANTHROPIC_BASE_URL":
-                return ["ANTHROPIC"]
-        if base_url is None:
-            return ["TENUTO"]
-        origin = origin_of(base_url)
+    def _families(self, base_url: str | None) -> tuple[str, ...]:
+        """Return the families of variables that may be sent to an address, by precedence."""
+        if base_url is None and self.base_url_source == "ANTHROPIC_BASE_URL":
+            return ("ANTHROPIC",)
+        origin = origin_of((self.base_url if base_url is None else base_url) or "")
+        if origin is None:
+            return ("TENUTO",)
         if origin == origin_of(ANTHROPIC_URL):
-            return ["ANTHROPIC"]
-        if theirs is not None and origin is not None and origin == origin_of(theirs):
-            return ["TENUTO", "ANTHROPIC"]
-        return ["TENUTO"]
+            return ("ANTHROPIC",)
+        named = origin == origin_of(self._variables.get("ANTHROPIC_BASE_URL", ""))
+        return ("TENUTO", "ANTHROPIC") if named else ("TENUTO",)
 
 
 def client_environment(environment: Mapping[str, str] = os.environ) -> ClientEnvironment:
     """Return the variables of a client. An empty variable counts as not set."""
-    variables = {}
-    for family in ("TENUTO", "ANTHROPIC"):
-        for name in ("API_KEY", "AUTH_TOKEN", "BASE_URL", "CUSTOM_HEADERS"):
-            if (value := present(environment, f"{family}_{name}")) is not None:
-                variables[f"{family}_{name}"] = value
-    source = next((f for f in ("TENUTO_BASE_URL", "ANTHROPIC_BASE_URL") if f in variables), "")
-    return ClientEnvironment(variables.get(source), source, variables)
+    names = [f"{family}_{name}" for family in ("TENUTO", "ANTHROPIC") for name in VARIABLES]
+    found = {name: value for name in names if (value := present(environment, name)) is not None}
+    source = next((name for name in ("TENUTO_BASE_URL", "ANTHROPIC_BASE_URL") if name in found), "")
+    return ClientEnvironment(found.get(source), source, found)
 
 
 def origin_of(url: str) -> tuple[str, str, int] | None:
-    """Return the scheme, host and port of an address; None if it has no such thing."""
+    """Return the scheme, host and port of an address; None for an invalid address."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]
@@ -120,6 +106,6 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
 
 
 def _headers(text: str) -> dict[str, str]:
-    """Return the headers in a variable: a line each, `name: value`."""
+    """Parse headers: a line each, `name: value`."""
     pairs = (line.partition(":") for line in text.split("\n") if ":" in line)
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,4 +1,4 @@
-"""`[engine]`: the engine that answers, and the embedded one."""
+"""`[engine]` and `[engine.local]`: the choice of an engine, and the embedded one."""
 
 from __future__ import annotations
 
@@ -26,32 +26,30 @@ class LocalSettings:
     """`[engine.local]`: the embedded engine.
 
     Attributes:
-        model: A GGUF file, the name of a downloaded model, or `hf:org/repo:file`; none for the
-            built-in model. A path in a settings file counts from the file's folder, and is told
-            from a name by what is there, or by its ending.
-        max_running: Most completions written at the same time.
-        max_waiting: Most accepted jobs that wait for a place; more are refused as overloaded.
-        kv_cache_mib: Memory of the KV cache in MiB. None: as much as `max_running` completions
-            of full length need, but at most a quarter of the memory of the machine or container.
-        context: Most tokens of prompt and completion together. None: as many as the model was
-            trained with, if the KV cache holds them.
-        batch_tokens: Most tokens computed in one step. A longer prompt is split, and between its
-            parts the running completions go on.
-        threads: Threads that compute. None: one for each core that the machine, or its container,
-            gives to this process.
+        model: A GGUF file, the name of a downloaded model, or `hf:org/repo:file`. None: the
+            built-in model. A path in a settings file counts from the file's folder. A text is a
+            path if the file exists, or if it ends in `.gguf` without a colon.
+        max_running: Most completions at the same time.
+        max_waiting: Most accepted jobs in the queue; more are refused as overloaded.
+        kv_cache_mib: Memory of the KV cache in MiB. None: enough for `max_running` completions
+            of full length, but at most a quarter of the memory of the machine or container.
+        context: Most tokens of prompt and completion together. None: the context that the model
+            was trained with, if the KV cache holds it.
+        batch_tokens: Most tokens of one step. A longer prompt is split, so that running
+            completions continue between its parts.
+        threads: Number of compute threads. None: one for each core that the machine or container
+            allows this process.
         runtime: The library that runs the model. `auto`: OpenVINO for the models that it reads,
-            where it is installed, and llama.cpp for all others.
-        format: What the model is given: `raw`, the prompt as text; `chat`, its turns in the
-            model's own chat template; `auto`, the template if the model has one and is not
-            called a base model.
-        special_tokens_in_raw: Whether text that spells a control token of the model is that token
-            in prompts that the model is given as text. In a chat template it never is.
-        prefix_cache: Who finds the beginnings of earlier prompts computed already: `shared`, all
-            callers; `per_key`, those with the same API key; `off`, nobody.
-        step_timeout_s: A worker that gives no sign of life for so long while it has work is
-            killed and replaced, in seconds. More than the longest step may take, one of
-            `batch_tokens`.
-        load_wait_s: How long a request waits for a model that is still loading, in seconds.
+            if installed, and llama.cpp for all others.
+        format: The prompt's form: `raw`, plain text; `chat`, turns in the model's chat template;
+            `auto`, the template if the model has one and its name is not that of a base model.
+        special_tokens_in_raw: Whether text in raw prompts that spells a control token becomes
+            that token. In a chat template it never does.
+        prefix_cache: Sharing of computed prompt prefixes: `shared`, among all callers;
+            `per_key`, among requests with the same API key; `off`, none.
+        step_timeout_s: A busy worker without progress for this time is killed and replaced, in
+            seconds. Must exceed the longest step of `batch_tokens`.
+        load_wait_s: Longest wait of a request for a model that is loading, in seconds.
     """
 
     model: Path | str | None = None
@@ -71,15 +69,14 @@ class LocalSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """`[engine]`: which engine answers.
+    """`[engine]`: the choice of an engine.
 
     Attributes:
-        name: `local`; `routes`, for servers behind this one; or `echo`, which repeats the
-            question, for tests.
+        name: `local`; `routes`, for upstream servers; or `echo`, which repeats the question, for
+            tests.
         local: The embedded engine.
-        upstreams: The servers behind this one, by name. Only a file can have them.
-        routes: Which of them answers to which models. None: all of them to all models, in
-            their order.
+        upstreams: The upstream servers by name, from a file only.
+        routes: The upstreams of each model. Empty: all upstreams for all models, in their order.
     """
 
     name: Literal["local", "routes", "echo"] = "local"
@@ -89,10 +86,10 @@ class EngineSettings:
 
 
 def with_upstreams(engine: EngineSettings, environment: Mapping[str, str]) -> EngineSettings:
-    """Return the engine's settings with addresses in one form, and keys from the environment.
+    """Return the engine's settings with completed upstreams. See `completed`.
 
     Raises:
-        SettingsError: An upstream or a route is wrong.
+        SettingsError: An upstream or a route is invalid.
     """
     if engine.name != "routes":
         if engine.upstreams or engine.routes:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 _MOST_BYTES = 1024 * 1024
-# The parser's time grows with the square of a key's parts; no setting's key has more than six.
+# The parser takes quadratic time in the parts of a key. The longest key of a setting has six.
 _MOST_PARTS = 32
-# Each alternative matches wherever its first letter stands, closed or not: so time stays linear.
+# Each alternative matches from its first letter even without an end, which keeps time linear.
 _STRING_OR_COMMENT = re.compile(
     r'''"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5})?|"(?:[^"\\\n]|\\[^\n])*+"?'''
     r"""|'''(?:[^']|'(?!''))*+(?:'{3,5})?|'[^'\n]*+'?|\#[^\n]*+""",
@@ -28,13 +28,10 @@ _BOMS = {
 
 
 class SettingsError(ValueError):
-    """Settings are unknown or wrong.
-
-    Args:
-        mistakes: A line each, which names the setting and where it comes from.
+    """Unknown or invalid settings.
 
     Attributes:
-        mistakes: The same.
+        mistakes: A line each, with the setting and its source.
     """
 
     def __init__(self, *mistakes: str) -> None:
@@ -51,11 +48,11 @@ def read_toml(path: Path, *, check_owner: bool = False) -> dict[str, Any]:
     Args:
         path: The file: regular, at most 1 MiB, in UTF-8, with or without a byte order mark. The
             null device counts as an empty file.
-        check_owner: Refuse a file of another user (root's is accepted), because a settings file
-            decides where variables of the environment are sent.
+        check_owner: Refuse a file of another user except root, because settings decide where
+            variables of the environment are sent.
 
     Raises:
-        SettingsError: The file cannot be read, or is not TOML.
+        SettingsError: The file cannot be read, or is not valid TOML.
     """
     text = _text(path, _bytes(path, check_owner=check_owner))
     if _LONG_KEY.search(_STRING_OR_COMMENT.sub("x", text)):
@@ -70,7 +67,7 @@ def read_toml(path: Path, *, check_owner: bool = False) -> dict[str, Any]:
 
 def _bytes(path: Path, *, check_owner: bool) -> bytes:
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        # Without O_NONBLOCK, opening a pipe without a writer blocks.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
@@ -99,7 +96,7 @@ def _bytes(path: Path, *, check_owner: bool) -> bytes:
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:
-    """Apply the rule of git for the configuration of a repository: only one's own is trusted."""
+    """Accept files of this user and of root only, as git does for a repository's configuration."""
     if not hasattr(os, "geteuid"):
         return
     trusted = {0, os.geteuid()}

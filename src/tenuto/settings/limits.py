@@ -12,23 +12,23 @@ from tenuto.quantities import Count, Positive
 
 @dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """`[limits]`: what one client may ask of the server.
+    """`[limits]`: bounds of requests and connections.
 
     Attributes:
-        max_body_bytes: Largest request body. None: what the longest prompt of the model's context
-            may need, at most 32 MiB, the service's own limit; 8 MiB where no context is known.
-        max_bytes_in_flight: Most bytes of all bodies at a time, from their arrival to the end of
-            their answers. More are refused as overloaded.
-        max_header_bytes: Largest head of a request: its first line and all headers.
-        max_json_depth: Deepest nesting of a body; the API itself needs 3.
+        max_body_bytes: Largest request body. None: enough for the longest prompt of the model's
+            context, at most 32 MiB, the service's own limit; 8 MiB for an unknown context.
+        max_bytes_in_flight: Most bytes of all bodies at a time, from arrival to the end of the
+            response. Further requests are refused as overloaded.
+        max_header_bytes: Largest head of a request: request line and all headers.
+        max_json_depth: Deepest nesting of a body. The API itself needs 3.
         max_turns: Most turns of a prompt.
         max_stop_sequences: Most stop sequences of a request.
         max_stop_sequence_chars: Longest stop sequence, in characters.
         max_stop_sequences_total_chars: Most characters of all stop sequences of a request.
-        head_timeout_s: How long the head of a request may take to arrive.
-        body_timeout_s: How long the body may take after it.
-        max_connections: Most open connections; the next 256 are refused when they ask, and any
-            beyond these are closed.
+        head_timeout_s: Time limit for the head of a request, in seconds.
+        body_timeout_s: Time limit for the body, in seconds.
+        max_connections: Most open connections. The requests of 256 further ones are refused, and
+            connections beyond these are closed.
     """
 
     max_body_bytes: Count | None = None

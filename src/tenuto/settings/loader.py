@@ -1,10 +1,9 @@
-"""The settings, one frozen tree, and where they come from.
+"""Load the settings, a frozen tree of sections, from a file and the environment.
 
     built-in defaults  <  tenuto.toml  <  environment  <  command line
 
-A key of the file is the name of an attribute in the section of its class; the variable in the
-environment is `TENUTO_`, section and key, joined with underscores and in capitals: `port` of
-`[server]` is `TENUTO_SERVER_PORT`. The environment and the file are read here and nowhere else.
+Keys of the file are the attributes of the sections' classes. Variables are `TENUTO_`, section and
+key, in capitals and joined by underscores: `port` of `[server]` is `TENUTO_SERVER_PORT`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tenuto.engine.upstream.route import RouteSettings
-from tenuto.settings import tree, variables
+from tenuto.settings import client, tree, variables
 from tenuto.settings.api import ApiSettings
 from tenuto.settings.engine import EngineSettings, with_upstreams
 from tenuto.settings.file import SettingsError, read_toml
@@ -29,9 +28,7 @@ from tenuto.settings.upstreams import KINDS, settings_class
 
 DEFAULT_FILE = Path("tenuto.toml")
 
-CLIENT_VARIABLES = frozenset(
-    {"TENUTO_API_KEY", "TENUTO_AUTH_TOKEN", "TENUTO_BASE_URL", "TENUTO_CUSTOM_HEADERS"}
-)
+CLIENT_VARIABLES = frozenset(f"TENUTO_{name}" for name in client.VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +45,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and where they come from.
+    """Settings and their origins.
 
     Attributes:
         settings: The effective settings, before the command line.
-        file: The file that was read. None: there is none.
-        origins: The file or the variable of each setting that is not a default.
-        ignored: Variables of Kubernetes or Docker that have the name of a setting, or that are
-            not part of a whole set.
+        file: The settings file; None if no file was read.
+        origins: The file or the variable of each setting without its default.
+        ignored: Variables of Kubernetes or Docker that have the name of a setting, or that lack
+            their companions.
     """
 
     settings: Settings
@@ -68,11 +65,11 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
     """Return the effective settings, before the command line.
 
     Args:
-        file: A TOML file that must exist; None for `tenuto.toml` in this folder, if it is there.
-        environment: Where `TENUTO_…` variables are looked up. An empty one counts as not set.
+        file: A TOML file. None: `tenuto.toml` in the current folder, if it exists.
+        environment: Holds `TENUTO_…` variables. An empty one counts as not set.
 
     Raises:
-        SettingsError: A key or a variable is unknown, or a value is wrong.
+        SettingsError: A key or a variable is unknown, or a value is invalid.
     """
     return load_with_origins(file, environment).settings
 
@@ -80,10 +77,10 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
 def load_with_origins(
     file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> Loaded:
-    """Return the effective settings, and where each comes from. See `load`.
+    """Return the effective settings, and their origins. See `load`.
 
     Raises:
-        SettingsError: See `load`. It lists every mistake.
+        SettingsError: See `load`. The error lists every mistake.
     """
     path = file or (DEFAULT_FILE if os.path.lexists(DEFAULT_FILE) else None)
     values: dict[str, Any] = {}
@@ -126,7 +123,7 @@ def load_with_origins(
 
 
 def _set(values: Mapping[str, Any]) -> list[Keys]:
-    """Return the settings that a file sets."""
+    """Return the settings in a file."""
     found = []
     for keys, _ in tree.settings_of(Settings):
         section: Any = values
@@ -143,7 +140,7 @@ def _add_variables(
     origins: dict[Keys, str],
     mistakes: list[str],
 ) -> tuple[str, ...]:
-    """Let the environment win over a file. Return the variables that are ignored."""
+    """Add the environment to the values of a file. Return the ignored variables."""
     names = {
         "TENUTO_" + "_".join(keys).upper(): (keys, kind)
         for keys, kind in tree.settings_of(Settings)
@@ -162,7 +159,7 @@ def _add_variables(
         if tree.is_list(kind):
             value = [item.strip() for item in text.split(",") if item.strip()]
             if not value:
-                mistakes.append(f"{name}: {named(keys)}: there are only commas in it")
+                mistakes.append(f"{name}: {named(keys)}: must not hold commas only")
                 continue
         section = values
         for key in keys[:-1]:
@@ -173,29 +170,31 @@ def _add_variables(
 
 
 def _count_from(folder: Path, values: Mapping[str, Any], mistakes: list[str]) -> None:
-    """Let the paths of a file count from the file's folder."""
+    """Make the paths in a file relative to the file's folder."""
     local, models = values.get("engine", {}).get("local", {}), values.get("models", {})
     for section, key in ((local, "model"), (models, "folder")):
         text = section.get(key)
-        # Anything else is refused later, and by its name.
+        # Other values are refused later.
         if not isinstance(text, str) or not text.strip() or "\0" in text:
             continue
         try:
             path = folder / Path(text).expanduser()
         except RuntimeError:
-            mistakes.append(f"{folder / DEFAULT_FILE.name}: {key}: {text.split('/')[0]} is unknown")
+            mistakes.append(
+                f"{folder / DEFAULT_FILE.name}: {key}: {text.split('/')[0]} is not a known home"
+            )
             continue
         if key == "folder" or _is_path(path, text):
             section[key] = path
 
 
 def _is_path(path: Path, model: str) -> bool:
-    """Return whether a model in a settings file is a path, and not a name."""
+    """Return whether a model in a settings file is a path, instead of a name."""
     return os.path.exists(path) or (model.endswith(".gguf") and ":" not in model)  # noqa: PTH110
 
 
 def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
-    """Remove what is wrong with the parts of `[engine]` that come in any number."""
+    """Remove invalid upstreams and routes, and return a line for each."""
     engine = values.get("engine", {})
     mistakes = []
     upstreams, routes = engine.get("upstreams", {}), engine.get("routes", [])
@@ -212,7 +211,7 @@ def _take_wrong_upstreams(values: Mapping[str, Any]) -> list[str]:
         where = f"engine.upstreams.{name[:100]}"
         if not isinstance(kind, str) or kind not in KINDS:
             del upstreams[name]
-            mistakes.append(f"[{where}] kind: there are: {', '.join(KINDS)}")
+            mistakes.append(f"[{where}] kind: must be one of: {', '.join(KINDS)}")
         else:
             mistakes += tree.take_unknown(settings_class(kind), upstreams[name], where)
     for route in routes:

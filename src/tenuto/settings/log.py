@@ -8,12 +8,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`[log]`: what the server writes to standard error.
+    """`[log]`: the log on standard error.
 
     Attributes:
-        level: The least level that is written. Each request is a line at `info`, at `warning` if
-            an operator should see it; probes of `/health` and `/ready` are at `debug`.
-        format: `text`, or `json` for one object a line.
+        level: The lowest level to write. Each request is a line at `info`, or at `warning` if an
+            operator should see it; probes of `/health` and `/ready` are logged at `debug`.
+        format: `text`, or `json` with an object on each line.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"

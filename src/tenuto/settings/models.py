@@ -16,7 +16,7 @@ class ModelSettings:
     """`[models]`: the models that `tenuto pull` downloads.
 
     Attributes:
-        folder: Where they are kept. None: `tenuto/models` in the user's cache folder.
+        folder: Their folder. None: `tenuto/models` in the user's cache folder.
     """
 
     folder: Path | None = None
@@ -32,24 +32,23 @@ def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.e
         if settings.folder is not None:
             return settings.folder.expanduser()
         cache = Path(present(environment, "XDG_CACHE_HOME") or "")
-        # The specification of XDG says that a relative path is to be ignored.
-        return (
-            (cache if cache.is_absolute() else _home(environment) / ".cache") / "tenuto" / "models"
-        )
+        # The XDG specification requires relative paths to be ignored.
+        if not cache.is_absolute():
+            cache = _home(environment) / ".cache"
     except RuntimeError:
         raise SettingsError(
             "there is no home folder to keep models in: set TENUTO_MODELS_FOLDER, or XDG_CACHE_HOME"
         ) from None
+    return cache / "tenuto" / "models"
 
 
 def _home(environment: Mapping[str, str]) -> Path:
-    """Return the user's home folder, also where HOME is empty.
+    """Return the user's home folder, even with an empty HOME.
 
     Raises:
-        RuntimeError: There is none.
+        RuntimeError: The user has no home folder.
     """
-    home = present(environment, "HOME")
-    if home is not None:
+    if (home := present(environment, "HOME")) is not None:
         return Path(home)
     import pwd
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,23 +19,23 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`[server]`: who may connect, and how.
+    """`[server]`: address, keys and connections.
 
     Attributes:
         host: Address to listen on.
         port: Port to listen on; 0 for any that is free.
-        api_keys: Who may ask: hashes of keys, from `tenuto keys hash`; in the environment also
-            the keys themselves, separated by commas. Without any, everyone may who can connect.
-        allowed_hosts: Names that the `host` header may have, besides those of this machine,
-            while the server listens on a loopback address.
-        cors_origins: Web pages from these origins may ask; `*` for all.
+        api_keys: Hashes of accepted API keys, from `tenuto keys hash`; in the environment also
+            the keys themselves, separated by commas. Empty: no key is required.
+        allowed_hosts: Further names for the `host` header, besides this machine's, while the server
+            listens on a loopback address.
+        cors_origins: Origins of web pages that may send requests; `*` for all.
         trusted_proxies: Addresses and networks of proxies whose `X-Forwarded-For` or `Forwarded`
             header gives the client's address for the log.
-        keep_alive_s: How long an idle connection stays open for a further request. Above the 60 s
-            after which common proxies and pools close theirs, so that they close first.
-        ping_interval_s: A stream that is quiet for so long sends a ping. Below the 15 s that
-            the strictest common proxies allow.
-        shutdown_grace_s: How long running answers may go on after a signal to stop.
+        keep_alive_s: Time until an idle connection is closed, in seconds. Above the 60 s of common
+            proxies and pools, so that they close first.
+        ping_interval_s: Time without an event until a stream sends a ping, in seconds. Below the
+            15 s of the strictest common proxies.
+        shutdown_grace_s: Time for running requests after a signal to stop, in seconds.
     """
 
     host: str = "127.0.0.1"
@@ -51,23 +50,23 @@ class ServerSettings:
 
 
 def bare_host(text: str) -> str:
-    """Return an address to listen on without the brackets that IPv6 has in a URL.
+    """Return an address to listen on, without the brackets of IPv6 in URLs.
 
     Raises:
-        SettingsError: It is a URL, or has a port.
+        SettingsError: The text is a URL, or has a port.
     """
     host = text.strip()
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     if "/" in host or "[" in host or "]" in host or not host or host.count(":") == 1:
-        raise SettingsError("must be an address or a name alone; the port has a setting of its own")
+        raise SettingsError("must be an address or a name alone; set the port with `port`")
     return host
 
 
 def check_api_keys(
     values: Mapping[str, Any], origins: Mapping[Keys, str], path: Path | None, mistakes: list[str]
 ) -> None:
-    """Check the form of hashes, and that a file holds nothing else."""
+    """Normalise the hashes of keys; report malformed ones, and plain keys in a file."""
     server = values.get("server", {})
     keys = server.get("api_keys")
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
@@ -76,7 +75,7 @@ def check_api_keys(
     in_file = path is not None and source == str(path)
     for number, key in enumerate(keys, 1):
         if _HASH.fullmatch(key.strip()):
-            # A stray blank or capitals would make a hash that no key has.
+            # No key has a hash with blanks or capitals.
             keys[number - 1] = key.strip().lower()
         elif key.strip().lower().startswith("sha256:"):
             mistakes.append(
@@ -85,21 +84,21 @@ def check_api_keys(
             )
         elif in_file:
             mistakes.append(
-                f"{source}: [server] api_keys: a file holds hashes only, and number {number} is "
-                "none; make one with `tenuto keys hash`"
+                f"{source}: [server] api_keys: a file holds hashes only, and number {number} is a "
+                "plain key; hash it with `tenuto keys hash`"
             )
         elif not (key.isascii() and key.isprintable()):
             mistakes.append(
-                f"{source}: [server] api_keys: number {number} has letters that no header can "
-                "carry; keys are printable ASCII"
+                f"{source}: [server] api_keys: number {number} must be printable ASCII, because "
+                "a header carries it"
             )
 
 
 def with_bare_host(server: ServerSettings, origins: Mapping[Keys, str]) -> ServerSettings:
-    """Return the settings with the host in its bare form.
+    """Return the settings with a host without brackets.
 
     Raises:
-        SettingsError: It is a URL, or has a port.
+        SettingsError: See `bare_host`.
     """
     try:
         return replace(server, host=bare_host(server.host))
@@ -112,8 +111,13 @@ def check_proxies(server: ServerSettings, origins: Mapping[Keys, str]) -> None:
     """Check that trusted proxies are addresses or networks.
 
     Raises:
-        SettingsError: One is neither.
+        SettingsError: An entry is neither.
     """
+    if not server.trusted_proxies:
+        return
+    # Imported late because few servers have proxies.
+    import ipaddress
+
     for entry in server.trusted_proxies:
         try:
             ipaddress.ip_network(entry, strict=False)

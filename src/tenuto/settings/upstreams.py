@@ -1,4 +1,4 @@
-"""The settings of servers behind this one, and of the routes to them."""
+"""`[engine.upstreams.NAME]` and `[[engine.routes]]`: upstream servers, and the routes to them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalUpstream:
-    """`kind = "local"`: the embedded engine of this server, as `[engine.local]` has it.
+    """`kind = "local"`: the embedded engine of this server, with the settings of `[engine.local]`.
 
     Attributes:
         breaker_failures: See `ServerUpstream`.
-        breaker_pause_s: See there.
+        breaker_pause_s: See `ServerUpstream`.
     """
 
     kind: Literal["local"] = "local"
@@ -32,7 +32,7 @@ class LocalUpstream:
     breaker_pause_s: Positive = 10.0
 
     model: ClassVar[None] = None
-    """It has one, whatever it is asked for."""
+    """Unset, because the loaded model answers to every name."""
 
 
 Upstream = ServerUpstream | LocalUpstream
@@ -42,32 +42,27 @@ KINDS: Final = (*NAMES, "local")
 
 
 def settings_class(kind: str) -> type[Upstream]:
-    """Return the settings class of a kind. A kind of server is imported only for this."""
+    """Return the settings class of a kind. The module of a kind is imported here."""
     return LocalUpstream if kind == "local" else kind_named(kind)
 
 
 def without_password(url: str) -> str:
-    """Return an address with the name and the password in it, and its query, hidden."""
-    head, mark, rest = url.partition("://")
-    if not mark:
-        return url
-    place, slash, path = rest.partition("/")
-    if "@" in rest:
-        # Also with a slash in the password, which should have been escaped.
-        place, slash, path = f"(hidden)@{place.rpartition('@')[2]}", slash, path
-        if "@" in path:
-            place, slash, path = f"(hidden)@{path.rpartition('@')[2]}", "", ""
-    path, question, _ = path.partition("?")
-    return f"{head}{mark}{place}{slash}{path}{'?(hidden)' if question else ''}"
+    """Return an address with its user name, password and query hidden."""
+    scheme, mark, rest = url.partition("://")
+    # The last `@` counts, because a slash in a password may lack its escape.
+    _, at, place = rest.rpartition("@")
+    place, question, _ = place.partition("?")
+    hidden = "(hidden)@" if at else ""
+    return f"{scheme}://{hidden}{place}{'?(hidden)' if question else ''}" if mark else url
 
 
 def completed(
     upstreams: Mapping[str, Upstream], environment: Mapping[str, str]
 ) -> dict[str, Upstream]:
-    """The upstreams with their addresses in one form, and the keys that the environment holds.
+    """Return the upstreams with normalised addresses, and keys from the environment.
 
     Raises:
-        SettingsError: One is wrong, or a variable is not set.
+        SettingsError: An upstream is invalid, or a variable is not set.
     """
     return {name: _completed(name, one, environment) for name, one in upstreams.items()}
 
@@ -96,10 +91,10 @@ def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) ->
 
 
 def _address(text: str, where: str) -> tuple[str, str | None]:
-    """An address in one form, and the `user:password` that it holds.
+    """Return a normalised address, and the `user:password` in it.
 
     Raises:
-        SettingsError: It is not one. The message does not repeat it, because it may hold a secret.
+        SettingsError: The address is invalid. The message omits it, because it may hold a secret.
     """
     wrong = SettingsError(f"{where} base_url: write it like http://127.0.0.1:8080")
     text = text.strip()
@@ -107,30 +102,28 @@ def _address(text: str, where: str) -> tuple[str, str | None]:
         raise wrong
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
+        port = parts.port
     except ValueError:
         raise wrong from None
-    # A colon in a host without brackets is a part of an IPv6 address without them.
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    # The host of an IPv6 address without brackets is empty: it is cut at the first colon.
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise wrong
-    if parts.path.startswith("//") or port == 0:
+    if parts.query or parts.fragment or parts.path.startswith("//"):
         raise wrong
     user, at, place = parts.netloc.rpartition("@")
     url = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
-    basic_auth: str | None = None
-    if at:
-        name, _, password = user.partition(":")
-        basic_auth = f"{unquote(name)}:{unquote(password)}"
+    name, _, password = user.partition(":")
+    basic_auth = f"{unquote(name)}:{unquote(password)}" if at else None
     root = url.removesuffix("/v1")
     return (url if API_VERSION.search(urlsplit(root).path) else root), basic_auth
 
 
 def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> str | None:
-    """A secret, or what the variable that it names holds, without the newline of its file.
+    """Return a secret or the value of the variable that it names, stripped.
 
     Raises:
-        SettingsError: The variable is not set, or no header can hold the secret. The message does
-            not repeat it.
+        SettingsError: The variable is not set, or no header can hold the secret. The message
+            omits the secret.
     """
     if value is None:
         return None
@@ -144,8 +137,8 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
         return None
     if not (value.isascii() and value.isprintable()):
         raise SettingsError(
-            f"{where}: it holds a character that is not printable ASCII, a line break or a "
-            "typographic quote for example; copy it again"
+            f"{where}: it holds a character outside printable ASCII, such as a line break or a "
+            "typographic quote; copy it again"
         )
     if " " in value and where.endswith("api_key"):
         raise SettingsError(f"{where}: it holds a blank; copy it again")
@@ -153,23 +146,25 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
 
 
 def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:
-    """Checks that every route leads somewhere.
+    """Check that all routes lead to upstreams, with a weight for each.
 
     Raises:
-        SettingsError: One does not.
+        SettingsError: A route is invalid.
     """
     for number, route in enumerate(routes, 1):
         where = f"[[engine.routes]] number {number}"
         for name, _ in route.hops():
             if name not in upstreams:
-                there = f"there are: {', '.join(upstreams)}" if upstreams else "there is none"
-                raise SettingsError(f"{where} to: no [engine.upstreams.{name}]; {there}")
+                known = ", ".join(upstreams)
+                raise SettingsError(
+                    f"{where} to: no [engine.upstreams.{name}]; write one of: {known}"
+                )
         if route.weights is not None and len(route.weights) != len(route.to):
-            raise SettingsError(f"{where} weights: {len(route.to)} of them, one for each in `to`")
+            raise SettingsError(f"{where} weights: must be {len(route.to)}, one for each in `to`")
 
 
 def routes_of(
     upstreams: Mapping[str, Any], routes: Sequence[RouteSettings]
 ) -> Sequence[RouteSettings]:
-    """The routes, or else one for all names to all upstreams, in their order."""
+    """Return the routes, or by default one from all names to all upstreams, in their order."""
     return routes or [RouteSettings(("*",), tuple(upstreams))]

@@ -1,12 +1,11 @@
-"""Variables of the environment: which are settings, which are foreign, which are mistakes. Pure.
+"""Classify variables of the environment: settings, foreign variables, and mistakes. Pure.
 
-Kubernetes and Docker give a container variables for every service or linked container beside it.
-For one that is called `tenuto`, or `tenuto-anything`, they begin with `TENUTO_` too.
+Kubernetes and Docker set variables for every service or linked container. For one named `tenuto`
+or `tenuto-anything`, their names begin with `TENUTO_` too.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 
@@ -33,32 +32,31 @@ _LINK_ENVIRONMENT = re.compile(r"(TENUTO(?:_[A-Z0-9]+)*?)_ENV_.+")
 
 
 def present(environment: Mapping[str, str], name: str) -> str | None:
-    """Return a variable without blanks around it; None if it is not set, or empty."""
+    """Return a variable without surrounding blanks; None if unset or empty."""
     return environment.get(name, "").strip() or None
 
 
 def is_foreign(name: str, environment: Mapping[str, str]) -> bool:
-    """Return whether a variable has the form of one that Kubernetes or Docker sets.
+    """Return whether a variable has a form that Kubernetes or Docker uses.
 
     Args:
         name: Begins with `TENUTO_`.
         environment: All variables.
     """
     value = environment[name].strip()
-    # The service is called `tenuto`, or `tenuto-anything`.
     end = name.removeprefix("TENUTO")
     for form, content in _FORMS:
         if re.fullmatch(rf"(_[A-Z0-9_]+?)?({form.pattern})", end) and content.fullmatch(value):
             return True
     link = _LINK_ENVIRONMENT.fullmatch(name)
-    # Docker passes on all variables of a linked container; the link's name tells them apart.
+    # Docker sets all variables of a linked container, which only the link's name identifies.
     return link is not None and bool(_LINK_NAME.fullmatch(environment.get(f"{link[1]}_NAME", "")))
 
 
 def incomplete(environment: Mapping[str, str]) -> list[str]:
-    """Return the foreign variables that stand alone: perhaps somebody misspelt a setting.
+    """Return every `…_SERVICE_PORT` without its `…_SERVICE_HOST`, perhaps a misspelt setting.
 
-    Kubernetes sets `…_SERVICE_HOST` with each `…_SERVICE_PORT`.
+    Kubernetes sets both.
     """
     return [
         name
@@ -72,11 +70,11 @@ def incomplete(environment: Mapping[str, str]) -> list[str]:
 
 
 def unknown(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """Return a line for each variable that looks like a setting and is not.
+    """Return a line for each variable with the form of a setting and an unknown name.
 
     Args:
         environment: All variables. Empty ones count as not set.
-        known: The names of all settings, and of a client's variables.
+        known: The variables of all settings and of a client.
     """
     mistakes = []
     for name in sorted(environment):
@@ -85,22 +83,25 @@ def unknown(environment: Mapping[str, str], known: Collection[str]) -> list[str]
         if name.upper() in known:
             mistakes.append(f"{_cut(name)}: write it in capitals, {name.upper()}")
         elif name.startswith(PREFIX) and not is_foreign(name, environment):
-            mistakes.append(f"{_cut(name)}: there is no such setting; {_hint(name, known)}")
+            mistakes.append(f"{_cut(name)}: unknown setting; {_hint(name, known)}")
     return mistakes
 
 
 def _hint(name: str, known: Collection[str]) -> str:
+    # Imported late because most environments have no mistakes.
+    from difflib import get_close_matches
+
     rest = name[:100].removeprefix(PREFIX).upper()
     if re.match("ENGINE_(UPSTREAMS|ROUTES)", rest):
         return "upstreams and routes are set in a file only"
-    # `TENUTO_PORT` lacks its section.
+    # For example `TENUTO_PORT`, without its section.
     near = [each for each in sorted(known) if rest and each.endswith(f"_{rest}")]
     if not near:
         names = {each.removeprefix(PREFIX): each for each in known}
-        near = [names[each] for each in difflib.get_close_matches(rest, names, n=1, cutoff=0.5)]
+        near = [names[each] for each in get_close_matches(rest, names, n=1, cutoff=0.5)]
     if near:
         return f"did you mean {' or '.join(near[:3])}?"
-    return "the variable of `port` in [server] is TENUTO_SERVER_PORT, and so on"
+    return "write TENUTO_SECTION_KEY, as in TENUTO_SERVER_PORT for `port` of [server]"
 
 
 def _cut(name: str) -> str:
