@@ -1,6 +1,6 @@
 """Tenuto keeps the Text Completions API alive: POST /v1/complete, with a model in the box.
 
-The names here are those of the Python client, and are loaded when they are first used: the server
+The names below are those of the Python client. Each is imported on first use, because the server
 and the command line need none of them.
 """
 
@@ -90,38 +90,24 @@ __all__ = [
     "omit",
 ]
 
-_HOMES = {
-    "client.base": ("DEFAULT_CONNECTION_LIMITS DEFAULT_MAX_RETRIES DEFAULT_TIMEOUT Timeout"),
-    "client.client": "AsyncClient Client",
-    "client.errors": (
-        "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError "
-        "AnthropicError AuthenticationError BadRequestError ConflictError IncompleteStreamError "
-        "InternalServerError NotFoundError OverloadedError PermissionDeniedError RateLimitError "
-        "RequestTooLargeError UnprocessableEntityError"
-    ),
-    "client.given": "NOT_GIVEN NotGiven Omit not_given omit",
-    "client.responses": "APIResponse AsyncAPIResponse RawResponse",
-    "client.streams": "AsyncStream Stream",
-    "client.types": "BaseModel",
-}
+# Modules of the client, searched in this order.
+_MODULES = ("given", "errors", "types", "base", "streams", "responses", "client")
 _ALIASES = {
-    "AI_PROMPT": ("prompt.turns", "ASSISTANT"),
+    "AI_PROMPT": ("core.prompt", "ASSISTANT"),
     "Anthropic": ("client.client", "Client"),
     "AsyncAnthropic": ("client.client", "AsyncClient"),
-    "HUMAN_PROMPT": ("prompt.turns", "HUMAN"),
-}
-_HOME_OF = _ALIASES | {
-    name: (home, name) for home, names in _HOMES.items() for name in names.split()
+    "HUMAN_PROMPT": ("core.prompt", "HUMAN"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'tenuto' has no attribute {name!r}")
-    home, there = _HOME_OF[name]
-    value = getattr(import_module(f"tenuto.{home}"), there)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        homes = [_ALIASES[name]] if name in _ALIASES else [(f"client.{m}", name) for m in _MODULES]
+        for module, attribute in homes:
+            if attribute in (names := vars(import_module(f"tenuto.{module}"))):
+                globals()[name] = names[attribute]
+                return names[attribute]
+    raise AttributeError(f"module 'tenuto' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

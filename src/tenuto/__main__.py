@@ -1,4 +1,4 @@
-"""`python -m tenuto` is `tenuto`. Ctrl-C ends it silently, also while it still imports."""
+"""Run the command line. Ctrl-C ends it silently, even during imports."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _INTERRUPTED = 130
 
 
 def run() -> None:
-    """Run the command that the arguments name, and exit."""
+    """Run the command in the arguments, and exit."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
-        # An exception in the middle of an import would be printed, or taken for its failure.
+        # An exception in an import would be printed, or reported as a failed import.
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
     from tenuto.core.extras import MissingExtraError, needs
 

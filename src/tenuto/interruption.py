@@ -1,4 +1,4 @@
-"""End the awaits of many tasks at one moment, each with an error."""
+"""Interrupt the awaits of many tasks at once, each with an error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from types import TracebackType
 
 
 class Interruption:
-    """Interrupt all blocks that run when it begins, and refuse all later ones.
+    """Interrupt all running blocks when it begins, and refuse all later ones.
 
-    Its methods share one event loop.
+    Not thread-safe: all methods belong to one event loop.
 
     Args:
-        error: Makes the error that each block ends with.
+        error: Makes the error of each block.
 
     Attributes:
         begun: Whether it has begun.
@@ -22,41 +22,41 @@ class Interruption:
     def __init__(self, error: Callable[[], Exception]) -> None:
         self.begun: bool = False
         self._error = error
-        self._running: set[Interruptible] = set()
+        self._blocks: set[Interruptible] = set()
 
     @property
     def running(self) -> int:
-        """How many blocks are running."""
-        return len(self._running)
+        """Number of running blocks."""
+        return len(self._blocks)
 
     def begin(self) -> None:
-        """Raise the error in every running block, where it waits, and in all later ones."""
+        """Raise the error in every running block, at its `await`, and in all later ones."""
         if not self.begun:
             self.begun = True
-            for block in tuple(self._running):
+            for block in tuple(self._blocks):
                 block.interrupt()
 
     def interruptible(self) -> Interruptible:
-        """Return a `with` block of a task that ends with the error when the interruption begins."""
-        return Interruptible(self, self._running, self._error)
+        """Return a context manager for a block of the current task."""
+        return Interruptible(self, self._blocks, self._error)
 
 
 class Interruptible:
-    """A block that may be interrupted, by the rules of `asyncio.Timeout`, which costs ten times.
+    """A block that can be interrupted, like that of `asyncio.Timeout` at a tenth of the cost.
 
-    It may not contain a `yield`: what its generator's caller awaits would be cancelled.
+    The block must not contain a `yield`, because interruption cancels the generator's caller.
     """
 
-    __slots__ = ("_cancelling", "_error", "_interrupted", "_interruption", "_running", "_task")
+    __slots__ = ("_blocks", "_cancelling", "_error", "_interrupted", "_interruption", "_task")
 
     def __init__(
         self,
         interruption: Interruption,
-        running: set[Interruptible],
+        blocks: set[Interruptible],
         error: Callable[[], Exception],
     ) -> None:
         self._interruption = interruption
-        self._running = running
+        self._blocks = blocks
         self._error = error
         self._interrupted = False
 
@@ -66,7 +66,7 @@ class Interruptible:
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
-        self._running.add(self)
+        self._blocks.add(self)
 
     def __exit__(
         self,
@@ -74,15 +74,15 @@ class Interruptible:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._running.discard(self)
+        self._blocks.discard(self)
         if not self._interrupted:
             return
-        # Cancelled from elsewhere too, the task ends for that reason.
+        # A task with another cancellation ends with that one.
         alone = self._task.uncancel() <= self._cancelling
         if alone and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise self._error() from None
 
     def interrupt(self) -> None:
-        """Cancel what the block waits for."""
+        """Cancel the block's current `await`."""
         self._interrupted = True
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""Numbers with bounds, as settings have them."""
+"""Types of settings: numbers with bounds."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The one way to assemble an engine, and the one way to run a request on it.
+"""Open the engine of the settings, and run requests on it.
 
-The server, the command line and the client with an embedded engine all use it.
+Used by the server, the command line and the client with an embedded engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from tenuto.models.names import Reference
 
 Download: TypeAlias = "Callable[[Reference, ModelFolder], Path]"
-"""Downloads a model into the folder, and returns its file. Raises `ModelUnavailable`."""
+"""Download a model into the folder, and return its file. Raises `ModelUnavailable`."""
 
 
 def open_engine(settings: Settings, download: Download) -> Engine:
     """Return the engine of the settings, not started yet.
 
     Args:
-        settings: All settings. The model may be a path, the name of a downloaded model, or a
+        settings: All settings. The model is a path, the name of a downloaded model, or a
             reference to the hub.
-        download: Called for a reference whose model is not in the folder.
+        download: Called for a reference to a model outside the folder.
 
     Raises:
         ModelUnavailable: The model does not exist, or its download failed.
@@ -54,51 +54,46 @@ def open_engine(settings: Settings, download: Download) -> Engine:
 
 
 def _runs_models(engine: EngineSettings) -> bool:
-    """Return whether the embedded engine answers, to all requests or to some."""
+    """Return whether the settings use the embedded engine, alone or as an upstream."""
     upstreams = engine.upstreams.values()
     return engine.name == "local" or any(one.kind == "local" for one in upstreams)
 
 
 def _model_file(model: str | Path, settings: ModelSettings, download: Download) -> Path:
-    # Imported late because the built-in model needs none of it.
+    # Imported late because the built-in model does not need it.
     from tenuto.models.folder import ModelFolder
     from tenuto.models.resolve import existing, resolve
 
     if (path := existing(model)) is not None:
         return path
-    # After that, because a path works without a home folder.
+    # A path works without a home folder.
     folder = ModelFolder(models_folder(settings))
     return resolve(model, folder, lambda reference: download(reference, folder))
 
 
 class Running:
-    """A completion that is being written. Close it to cancel the rest.
+    """A running completion. Close it to cancel the job.
 
     Attributes:
-        accepted: What is known of it from its beginning.
-        events: The events after that. They raise a `Refusal` where the engine breaks.
+        accepted: The engine's acceptance of the job.
+        events: The text, then `Ended`. Iteration raises a `Refusal` if the engine fails.
     """
 
     def __init__(self, accepted: Accepted, events: AsyncGenerator[Event, None]) -> None:
         self.accepted = accepted
-        self._events = events
-
-    @property
-    def events(self) -> AsyncIterator[Event]:
-        """The text, then `Ended`."""
-        return self._events
+        self.events = events
 
     async def aclose(self) -> None:
         """Cancel the job, unless it has ended."""
-        await self._events.aclose()
+        await self.events.aclose()
 
 
 class Completions:
-    """Runs requests on an engine.
+    """Run requests on an engine.
 
     Args:
-        engine: The engine, started.
-        strict_models: Whether a model's name has to be known.
+        engine: A started engine.
+        strict_models: Whether unknown model names are refused.
     """
 
     def __init__(self, engine: Engine, *, strict_models: bool = False) -> None:
@@ -106,7 +101,7 @@ class Completions:
         self._strict_models = strict_models
 
     def check(self, model: str, sampling: Sampling) -> None:
-        """Refuse what the engine would not honour. Cheap: no prompt is needed for it.
+        """Refuse models and fields that the engine lacks. Called before the prompt is parsed.
 
         Raises:
             Refusal: The model is unknown, or the engine lacks an extension.
@@ -119,10 +114,10 @@ class Completions:
                 raise unsupported(name, "the engine that answers cannot do that. Leave it out.")
 
     async def run(self, request: Request, meter: Meter) -> Running:
-        """Hand a request to the engine, and wait until it is accepted.
+        """Send a request to the engine, and wait until it is accepted.
 
         Raises:
-            Refusal: It is not.
+            Refusal: The engine refused the request.
         """
         events = run(request.job, self._engine, request.stops, meter)
         try:
@@ -139,7 +134,7 @@ class Completions:
 async def _extended(
     events: AsyncGenerator[Event, None], request: Request, meter: Meter
 ) -> AsyncGenerator[Event, None]:
-    """Add to the events what only some requests ask for."""
+    """Prepend the echo to the events, and add the usage to the last one, if requested."""
     echo = request.echo
     async with aclosing(events):
         for piece in echo.pieces() if isinstance(echo, LongText) else filter(None, [echo]):
@@ -152,14 +147,14 @@ async def _extended(
 
 
 def check_model(name: str, served: tuple[str, ...]) -> None:
-    """Check the model of a request, where not every name is valid.
+    """Check the model of a request against the known names.
 
     Args:
         name: The name in the request.
-        served: The names of the models that answer.
+        served: The names of the loaded models.
 
     Raises:
-        Refusal: There is no such model, or it is a model of the Messages API.
+        Refusal: The model is unknown, or a model of the Messages API.
     """
     if name in served or name in TEXT_MODELS:
         return

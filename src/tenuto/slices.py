@@ -1,4 +1,4 @@
-"""Run long work in slices, so that the event loop stays free for all other requests."""
+"""Run long work in slices, so that the event loop serves other requests in between."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Work on fewer bytes takes less time than the rest of a request does, also for 64 in one round.
+# Work on this size costs less than the rest of a request, even for 64 requests in one round.
 _AT_ONCE_BYTES = 1024
 
 
 def finish(steps: Generator[None, None, T]) -> T:
-    """Run a generator to its end at once; return what it returns."""
+    """Run a generator to its end at once, and return its result."""
     while True:
         try:
             next(steps)
@@ -23,31 +23,32 @@ def finish(steps: Generator[None, None, T]) -> T:
 
 
 class Slices:
-    """A turnstile: of all requests of a server, or an engine, one does a slice in each round.
+    """Let one request do one slice of work in each round of the event loop.
 
-    Slices of many requests in one round would add up. Its methods share one event loop.
+    Otherwise the slices of many requests add up in one round. Not thread-safe: all methods belong
+    to one event loop.
     """
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
     async def call(self, work: Callable[[], T], size: int) -> T:
-        """Do work on `size` bytes, in a turn of its own unless they are few."""
+        """Do work on `size` bytes in one slice, or at once for up to 1 KiB."""
         if size <= _AT_ONCE_BYTES:
             return work()
         async with self._turn:
             result = work()
-            # The next waiter goes on in another round of the loop.
+            # The next waiter continues in another round of the loop.
             await asyncio.sleep(0)
         return result
 
     async def run(self, steps: Generator[None, None, T], size: int | None = None) -> T:
-        """Run a generator to its end, a turn for each of its steps; return what it returns.
+        """Run a generator to its end, one slice for each step, and return its result.
 
         Args:
             steps: The work, which yields between two slices.
-            size: The bytes that it works on; None for many. Work on few is done at once, without
-                an `await`.
+            size: Size of the input in bytes; None for a large one. Work on up to 1 KiB is done at
+                once, without an `await`.
         """
         if size is not None and size <= _AT_ONCE_BYTES:
             return finish(steps)

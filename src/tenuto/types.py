@@ -1,4 +1,4 @@
-"""The types of the Python client, in the place where the official package had them."""
+"""The types of the Python client, in the same place as in the official package."""
 
 from tenuto.client.pages import AsyncPage, SyncPage
 from tenuto.client.types import (

@@ -32,23 +32,14 @@ __all__ = [
     "models_folder",
 ]
 
-# Imported late, because a client of a server needs `settings.client` alone.
-_HOMES = {
-    "api": "ApiSettings",
-    "engine": "EngineSettings LocalSettings",
-    "file": "SettingsError",
-    "limits": "LimitSettings",
-    "loader": "Loaded Settings load load_with_origins",
-    "log": "LogSettings",
-    "models": "ModelSettings models_folder",
-    "server": "ServerSettings bare_host",
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+# Imported late, because a client of a server needs `settings.client` alone. In order of weight.
+_MODULES = ("file", "models", "log", "api", "limits", "server", "engine", "loader")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for module in _MODULES:
+            if name in (names := vars(import_module(f"{__name__}.{module}"))):
+                globals()[name] = names[name]
+                return names[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -95,14 +95,7 @@ _TWO_END: Final = date(2025, 7, 21)
 _INSTANT_END: Final = date(2024, 11, 6)
 _MESSAGES_ENDS: Final[dict[date, tuple[MessagesModel, ...]]] = {
     _TWO_END: ("claude-3-sonnet-20240229",),
-    date(2026, 1, 5): (
-        "claude-3-opus-20240229",
-        "claude-3-opus-latest",
-    ),
-    date(2026, 11, 30): (
-        "claude-sonnet-4-5",
-        "claude-sonnet-4-5-20250929",
-    ),
+    date(2026, 1, 5): ("claude-3-opus-20240229", "claude-3-opus-latest"),
     date(2026, 2, 19): (
         "claude-3-5-haiku-20241022",
         "claude-3-5-haiku-latest",
@@ -119,6 +112,7 @@ _MESSAGES_ENDS: Final[dict[date, tuple[MessagesModel, ...]]] = {
         "claude-4-sonnet-20250514",
     ),
     date(2026, 6, 30): ("claude-mythos-preview",),
+    date(2026, 11, 30): ("claude-sonnet-4-5", "claude-sonnet-4-5-20250929"),
 }
 
 TEXT_MODELS: Final[dict[str, date]] = {
