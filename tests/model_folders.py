@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tenuto.engine.local import gguf
+from tenuto.engine.local.gguf import CONTROL, USER_DEFINED
 from tenuto.engine.local.runtimes.openvino import library as openvino_library
-from tenuto.engine.local.vocabulary import CONTROL, USER_DEFINED
 
 # What the converter writes beside the networks, and what it is called in GGUF.
 _CONFIG = {

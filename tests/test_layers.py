@@ -95,6 +95,7 @@ TABLE: Mapping[str, May] = {
     "engine.local.admission": may("engine.local"),
     "engine.local.frames": may("engine.local"),
     "engine.local.gguf": may("engine.local"),
+    "engine.local.tensor_types": may(),
     "engine.local.ir": may("engine.local"),
     "engine.local.model_file": may("engine.local"),
     "engine.local.vocabulary": may("engine.local"),

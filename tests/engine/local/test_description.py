@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenuto.core.refusal import ModelError
-from tenuto.engine.local import model_file
+from tenuto.engine.local import model_file, runtime_kind
 from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine
@@ -17,7 +18,21 @@ from tenuto.settings import LocalSettings
 from tests.split_files import put_together, take_apart
 from tests.vocabularies import with_metadata
 
-BOTH = ["openvino", "llama.cpp"]
+BOTH = {"openvino_genai", "xllamacpp"}
+
+Install = Callable[[set[str]], None]
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Replace the set of installed libraries."""
+
+    def install(libraries: set[str]) -> None:
+        monkeypatch.setattr(
+            runtime_kind, "find_spec", lambda name: name if name in libraries else None
+        )
+
+    return install
 
 
 def model(*types: str, architecture: str = "qwen2", **metadata: Any) -> Gguf:
@@ -40,7 +55,7 @@ def test_the_built_in_model_is_described() -> None:
 
 def test_what_is_wrong_with_a_file_is_its_description(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    assert describe(path) == Description(None, None, None, None, "No such file or directory")
+    assert describe(path) == Description(None, None, None, None, "there is no such file")
     path.write_bytes(built_in_model().read_bytes()[:5000])
     assert "truncated" in describe(path).reason
 
@@ -66,24 +81,28 @@ def test_the_quantisation_is_what_the_file_says_or_mostly_holds(file: Gguf, name
         (model(split_count=3), "models in several files"),
     ],
 )
-def test_what_openvino_cannot_read_is_for_llamacpp(file: Gguf, without_llamacpp: str) -> None:
-    assert runtime_for(file, BOTH) == ("llama.cpp", "")
-    runtime, reason = runtime_for(file, ["openvino"])
+def test_what_openvino_cannot_read_is_for_llamacpp(
+    install: Install, file: Gguf, without_llamacpp: str
+) -> None:
+    install(BOTH)
+    assert runtime_for(file) == ("llama.cpp", "")
+    install({"openvino_genai"})
+    runtime, reason = runtime_for(file)
     assert runtime is None
     assert reason == f"OpenVINO does not read {without_llamacpp}; pip install xllamacpp"
 
 
 @pytest.mark.parametrize("file", [model(), model("F16"), model("Q4_0", split_count=1)])
-def test_what_openvino_reads_it_runs_where_it_is_installed(file: Gguf) -> None:
-    assert runtime_for(file, BOTH) == ("openvino", "")
-    assert runtime_for(file, ["llama.cpp"]) == ("llama.cpp", "")
+def test_what_openvino_reads_it_runs_where_it_is_installed(install: Install, file: Gguf) -> None:
+    install(BOTH)
+    assert runtime_for(file) == ("openvino", "")
+    install({"xllamacpp"})
+    assert runtime_for(file) == ("llama.cpp", "")
 
 
-def test_without_any_runtime_the_remedy_is_named() -> None:
-    assert runtime_for(model(), []) == (
-        None,
-        f"no runtime is installed; {INSTALL}",
-    )
+def test_without_any_runtime_the_remedy_is_named(install: Install) -> None:
+    install(set())
+    assert runtime_for(model()) == (None, f"no runtime is installed; {INSTALL}")
 
 
 TEXT = {"tokenizer.ggml.model": "gpt2"}
@@ -149,8 +168,9 @@ def test_a_description_survives_any_value(tmp_path: Path, changes: dict[str, Any
     assert found.reason or found.runtime
 
 
-def test_a_tokenizer_of_sentencepieces_kind_is_for_llamacpp() -> None:
-    assert runtime_for(model(**{"tokenizer_ggml.model": "llama"}), BOTH) == ("llama.cpp", "")
+def test_a_tokenizer_of_sentencepieces_kind_is_for_llamacpp(install: Install) -> None:
+    install(BOTH)
+    assert runtime_for(model(**{"tokenizer_ggml.model": "llama"})) == ("llama.cpp", "")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.gguf import Gguf, ModelFileError, Tensor
+from tenuto.engine.local.tensor_types import TENSOR_TYPES, TensorType
 
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 
@@ -231,11 +232,11 @@ def test_a_file_that_is_no_gguf_file_is_refused_with_the_reason(
         (tensor("a", [1, 1, 1, 1, 1], 0, 0), "has 5 dimensions"),
         (tensor("a", [4], 4, 0), "has the unknown type 4: Q4_2, which llama.cpp has removed"),
         (tensor("a", [32], 31, 0), "Q4_0_4_4, which llama.cpp has removed; choose Q4_0, which"),
-        (tensor("a", [32], 40, 0), "of type NVFP4 has rows that are no multiple of 64"),
+        (tensor("a", [32], 40, 0), "of type NVFP4 has rows that are not a multiple of 64"),
         (tensor("a", [32], 42, 0), "unknown type 42: the file is damaged, or newer than this"),
         (tensor("a", [4], 2**32 - 1, 0), "has the unknown type 4294967295"),
-        (tensor("a", [33], 8, 0), "rows that are no multiple of 32"),
-        (tensor("a", [32, 3], 12, 0), "rows that are no multiple of 256"),
+        (tensor("a", [33], 8, 0), "rows that are not a multiple of 32"),
+        (tensor("a", [32, 3], 12, 0), "rows that are not a multiple of 256"),
         (tensor("a", [4], 0, 1), "not aligned"),
         (tensor("a", [4], 0, 16), "not aligned"),
         (tensor("a", [4], 0, 32), "truncated"),
@@ -268,7 +269,7 @@ def test_a_tensor_that_just_fits_is_accepted(path: Path, shape: list[int]) -> No
     ],
 )
 def test_an_alignment_that_is_no_power_of_two_is_refused(path: Path, alignment: bytes) -> None:
-    assert "no power of two" in refusal(path, File(pairs=[ARCHITECTURE, alignment]))
+    assert "must be a power of two" in refusal(path, File(pairs=[ARCHITECTURE, alignment]))
 
 
 def test_the_files_own_alignment_counts(path: Path) -> None:
@@ -341,11 +342,11 @@ def test_a_hyperparameter_is_looked_up_by_the_architecture(path: Path) -> None:
     assert file.hyperparameter("block_count") == 2
 
 
-@pytest.mark.parametrize(("kind", "known"), gguf.TENSOR_TYPES.items())
+@pytest.mark.parametrize(("kind", "known"), TENSOR_TYPES.items())
 def test_a_row_of_one_block_of_every_tensor_type_is_measured_exactly(
-    path: Path, kind: int, known: tuple[str, int, int]
+    path: Path, kind: int, known: TensorType
 ) -> None:
-    name, weights, size = known
+    name, weights, size, _ = known
     tensors = [tensor("a", [weights], kind, 0)]
 
     assert read(path, File(tensors=tensors, data=bytes(size))).tensor_types == {name}

@@ -178,8 +178,8 @@ def test_a_damaged_description_is_refused(folder: Path, xml: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("config.json", "{", "is damaged: it is no JSON"),
-        ("config.json", "[]", "is damaged: it is no JSON object"),
+        ("config.json", "{", "is damaged: not valid JSON"),
+        ("config.json", "[]", "is damaged: not a JSON object"),
         ("config.json", "[" * 100_000, "is damaged"),
         ("config.json", "{}", "model_type is missing"),
         ("tokenizer.json", "{}", "its vocabulary cannot be read"),
@@ -197,7 +197,7 @@ def test_damaged_json_is_refused(folder: Path, name: str, content: str, reason: 
 @pytest.mark.parametrize("value", [0, -1, "4096", 1.5, True])
 def test_a_number_that_is_none_is_named(folder: Path, value: object) -> None:
     write(folder, "config.json", CONFIG | {"max_position_embeddings": value})
-    reason = "config.json: max_position_embeddings is no positive integer"
+    reason = "config.json: max_position_embeddings must be a positive integer"
     with pytest.raises(ModelFileError, match=reason):
         ir.read(folder)
 

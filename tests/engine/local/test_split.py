@@ -110,7 +110,7 @@ def fewer_tensors(path: Path) -> None:
         (without_number, "m-00003-of-00003.gguf: metadata"),
         (a_whole_model, "m-00003-of-00003.gguf: metadata split.no is missing, and must be 2"),
         (the_second_again, "is in two of its parts"),
-        (fewer_tensors, "its parts hold 55 tensors, and split.tensors.count says 56"),
+        (fewer_tensors, "its parts hold 55 tensors, and split.tensors.count is 56"),
     ],
 )
 def test_the_part_that_is_missing_or_wrong_is_named(
@@ -140,7 +140,7 @@ def test_renamed_parts_are_refused_with_the_name_that_they_need(tmp_path: Path) 
     ):
         model_file.read(first.rename(tmp_path / "renamed.gguf"))
     with pytest.raises(
-        ModelFileError, match=r"its name says part 1, and its metadata .* part 2 of 3"
+        ModelFileError, match=r"its name is that of part 1, and its metadata .* part 2 of 3"
     ):
         model_file.read(second.rename(first))
 
@@ -155,7 +155,9 @@ def test_a_count_of_the_wrong_type_is_an_error(tmp_path: Path, value: tuple[int,
     odd = struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + data
     path = tmp_path / "m-00001-of-00003.gguf"
     path.write_bytes(put_together((*whole.pairs, odd), whole.tensors))
-    with pytest.raises(ModelFileError, match=r"metadata split\.count is .*must be a number from 0"):
+    with pytest.raises(
+        ModelFileError, match=r"metadata split\.count is .*must be an integer from 0"
+    ):
         model_file.read(path)
 
 

@@ -1,26 +1,26 @@
-"""The runtime that loads a model: the most preferred one that is installed and reads the file."""
+"""Load a model with the preferred runtime that is installed and reads the file."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, not_installed
-from tenuto.engine.local.runtime_kind import Format, format_of, is_installed
+from tenuto.engine.local.runtime_kind import Format, format_of
 from tenuto.engine.local.runtimes import runtimes
 
-AUTO = "auto"
+AUTO: Final = "auto"
 
-# Characters of what a library says.
-_LONGEST_REASON = 200
+_MAX_REASON_CHARACTERS: Final = 200
 
-# A key that no job has, and how long its one token may take.
-_PROBE = 2**62
-_PROBE_S = 60.0
+# The key of the probe, which no job has, and the time limit for its one token.
+_PROBE: Final = 2**62
+_PROBE_S: Final = 60.0
 
-_ANY_TEXT = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
+_ANY_TEXT: Final = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
 
 
 def load_runtime(
@@ -29,20 +29,20 @@ def load_runtime(
     wanted: str = AUTO,
     probe: Callable[[Runtime], object] = lambda _: None,
 ) -> tuple[Runtime, str, str]:
-    """Load a model with the most preferred runtime that is installed and reads it.
+    """Load a model with the preferred runtime that is installed and reads it.
 
     Args:
         options: The model's path, and its limits.
-        file: What the model says of itself.
+        file: The model's metadata.
         wanted: The runtime's name, or `auto`.
-        probe: Is called with the runtime. Where it raises, the runtime cannot compute with the
-            model on this processor, which some libraries notice only then.
+        probe: Called with the runtime. Raises if the runtime cannot compute with the model on
+            this processor, which some libraries detect only then.
 
     Returns:
-        The runtime, its name, and why it is not the first choice, or "".
+        The runtime, its name, and the errors of runtimes before it, or "".
 
     Raises:
-        CannotLoad: None is installed, or all refuse the model.
+        CannotLoad: No runtime is installed, or all refuse the model.
     """
     refusals: list[str] = []
     for name in candidates(wanted, file):
@@ -52,7 +52,7 @@ def load_runtime(
             return runtime, name, "; ".join(refusals)
         except (CannotLoad, ModelFileError) as error:
             refusals.append(str(error))
-    # Joined, because the one who asks may be able to help either.
+    # All of them, because the user may be able to fix any.
     raise CannotLoad("; ".join(refusals))
 
 
@@ -60,7 +60,7 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     """Return the runtimes to try, in order.
 
     Raises:
-        CannotLoad: None is installed, or the one that is wanted does not read this format.
+        CannotLoad: No runtime for this format is installed, or `wanted` does not read it.
     """
     table = runtimes()
     if wanted != AUTO:
@@ -68,29 +68,27 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
             raise CannotLoad(reason)
         return [wanted]
     able = [name for name, kind in table.items() if format_of(file) in kind.formats]
-    installed = [name for name in able if is_installed(table[name])]
+    installed = [name for name in able if table[name].installed]
     if not installed and able[1:]:
         raise not_installed(*(table[name].library for name in able))
-    # The only one that can names its library itself when it does not find it.
+    # A single runtime reports its missing library itself.
     installed = installed or able
-    # What is known of a library may be out of date: if all refuse, all are tried.
+    # The known limits of a library may be out of date: if all refuse, all are tried.
     return [name for name in installed if not table[name].refusal(file)] or installed
 
 
 def last_resort(file_format: Format) -> str | None:
-    """Return the least preferred runtime that is installed and reads a format; None without one."""
-    names = (
-        name
-        for name, kind in reversed(list(runtimes().items()))
-        if file_format in kind.formats and is_installed(kind)
-    )
-    return next(names, None)
+    """Return the least preferred installed runtime that reads a format; None without one."""
+    for name, kind in reversed(list(runtimes().items())):
+        if file_format in kind.formats and kind.installed:
+            return name
+    return None
 
 
 def _load(name: str, options: RuntimeOptions, file: Gguf) -> Runtime:
     runtime = runtimes()[name].load(options, file)
     try:
-        # A library may take a damaged vocabulary, and fail with it only when it is used.
+        # Some libraries accept a damaged vocabulary, and fail when they first use it.
         runtime.encode(_ANY_TEXT)
     except Exception as error:
         raise CannotLoad(
@@ -103,16 +101,16 @@ def _try(name: str, runtime: Runtime, probe: Callable[[Runtime], object]) -> Non
     try:
         probe(runtime)
     except Exception as error:
-        reason = " ".join(str(error).split())[-_LONGEST_REASON:]
+        reason = " ".join(str(error).split())[-_MAX_REASON_CHARACTERS:]
         raise CannotLoad(f"{name} cannot compute with this model here: {reason}") from None
 
 
 def computes_numbers(runtime: Runtime) -> bool:
-    """Return whether a model's probabilities are numbers, from its first token after another.
+    """Return whether the probabilities of a first token are numbers.
 
-    Damaged weights can make all of them NaN. Then a library writes one token for ever, or any.
+    With damaged weights all may be NaN; a library then generates one token forever, or any.
     """
-    # Not one that prompts begin with: nothing of theirs may be in a cache yet.
+    # A token that prompts do not begin with, so that no cache holds a prefix of theirs.
     prompt = runtime.encode("\0")[-1:]
     runtime.begin(_PROBE, prompt, 1, Sampling(0.0, None, None, seed=1, logprobs=0))
     until = time.monotonic() + _PROBE_S

@@ -1,8 +1,8 @@
-"""Checks a GGUF file before anyone loads it. See `split` for models in several files.
+"""Read the header of a GGUF file, and check it. See `split` for models in several files.
 
-A runtime that is given a damaged file may take its whole process down, or read beyond the file's
-end. So the header, all metadata and the place of every tensor are checked here first, in Python,
-against the file's real size. Source: the GGUF specification, versions 2 and 3.
+A library that loads a damaged file may end the whole process, or read beyond the file's end. So
+the header, all metadata and the position of every tensor are checked in Python first, against the
+file's real size. Source: the GGUF specification, versions 2 and 3.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from tenuto.engine.local.tensor_types import REMOVED_TYPES, TENSOR_TYPES
+
 _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _ARCHITECTURE: Final = "general.architecture"
-_TYPE: Final = "general.type"
 _TOKENIZER: Final = "tokenizer.ggml."
 
 # Metadata types, by their number in the file.
@@ -38,72 +39,28 @@ _SCALARS: Final = {
 _STRING: Final = 8
 _ARRAY: Final = 9
 
-# Tensor types, by their number: (name, weights in a block, bytes of a block).
-TENSOR_TYPES: Final = {
-    0: ("F32", 1, 4),
-    1: ("F16", 1, 2),
-    2: ("Q4_0", 32, 18),
-    3: ("Q4_1", 32, 20),
-    6: ("Q5_0", 32, 22),
-    7: ("Q5_1", 32, 24),
-    8: ("Q8_0", 32, 34),
-    9: ("Q8_1", 32, 40),
-    10: ("Q2_K", 256, 84),
-    11: ("Q3_K", 256, 110),
-    12: ("Q4_K", 256, 144),
-    13: ("Q5_K", 256, 176),
-    14: ("Q6_K", 256, 210),
-    15: ("Q8_K", 256, 292),
-    16: ("IQ2_XXS", 256, 66),
-    17: ("IQ2_XS", 256, 74),
-    18: ("IQ3_XXS", 256, 98),
-    19: ("IQ1_S", 256, 50),
-    20: ("IQ4_NL", 32, 18),
-    21: ("IQ3_S", 256, 110),
-    22: ("IQ2_S", 256, 82),
-    23: ("IQ4_XS", 256, 136),
-    24: ("I8", 1, 1),
-    25: ("I16", 1, 2),
-    26: ("I32", 1, 4),
-    27: ("I64", 1, 8),
-    28: ("F64", 1, 8),
-    29: ("IQ1_M", 256, 56),
-    30: ("BF16", 1, 2),
-    34: ("TQ1_0", 256, 54),
-    35: ("TQ2_0", 256, 66),
-    39: ("MXFP4", 32, 17),
-    40: ("NVFP4", 64, 36),
-    41: ("Q1_0", 128, 18),
-}
+# Token types of the specification.
+NORMAL: Final = 1
+UNKNOWN: Final = 2
+CONTROL: Final = 3
+USER_DEFINED: Final = 4
+UNUSED: Final = 5
+BYTE: Final = 6
 
-# Types that the format had once: (name, remedy).
-_AGAIN: Final = "convert the model again, or download another quantisation"
-_REPACKED: Final = "choose {}, which is repacked when it is loaded"
-_REMOVED_TYPES: Final = {
-    4: ("Q4_2", _AGAIN),
-    5: ("Q4_3", _AGAIN),
-    31: ("Q4_0_4_4", _REPACKED.format("Q4_0")),
-    32: ("Q4_0_4_8", _REPACKED.format("Q4_0")),
-    33: ("Q4_0_8_8", _REPACKED.format("Q4_0")),
-    36: ("IQ4_NL_4_4", _REPACKED.format("IQ4_NL")),
-    37: ("IQ4_NL_4_8", _REPACKED.format("IQ4_NL")),
-    38: ("IQ4_NL_8_8", _REPACKED.format("IQ4_NL")),
-}
-
-# No real file comes near these; a damaged one must not make us allocate.
-_MOST_ENTRIES: Final = 1_000_000
-_MOST_DIMENSIONS: Final = 4
-_DEEPEST_ARRAY: Final = 3
-_LONGEST_ARRAY: Final = 4_000_000
+# Far above real files: a damaged header must not cause large allocations.
+_MAX_ENTRIES: Final = 1_000_000
+_MAX_DIMENSIONS: Final = 4
+_MAX_ARRAY_DEPTH: Final = 3
+_MAX_ARRAY_LENGTH: Final = 4_000_000
 
 
 class ModelFileError(ValueError):
-    """A file or folder without a model, or with a damaged one. The message does not name it."""
+    """Invalid model file or folder. The message does not contain its path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Where a tensor lies.
+    """Position of a tensor in its file.
 
     Attributes:
         name: For example `blk.0.attn_q.weight`.
@@ -120,7 +77,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """What a GGUF file says of itself.
+    """Header of a GGUF file.
 
     Attributes:
         metadata: Its key-value pairs.
@@ -132,7 +89,7 @@ class Gguf:
 
     @property
     def tensor_types(self) -> frozenset[str]:
-        """The names of the tensor types in it, for example `{"F32", "Q8_0"}`."""
+        """Names of the tensor types, for example `{"F32", "Q8_0"}`."""
         return frozenset(tensor.type for tensor in self.tensors)
 
     @property
@@ -140,29 +97,56 @@ class Gguf:
         """For example `llama`."""
         return str(self.metadata[_ARCHITECTURE])
 
-    def token_id(self, name: str) -> int | None:
-        """A token that the file names, such as `bos` or `eos`; None if it is not in the vocabulary.
+    @property
+    def tokenizer(self) -> str:
+        """Kind of the tokenizer, for example `gpt2`; empty if missing."""
+        return str(self.metadata.get(f"{_TOKENIZER}model", ""))
 
-        Some files write -1, or the largest number that there is, where they have none.
+    @property
+    def tokens(self) -> Sequence[str]:
+        """Texts of the tokens, by id; empty without a vocabulary."""
+        tokens: Sequence[str] = self.metadata.get(f"{_TOKENIZER}tokens", ())
+        return tokens
+
+    @property
+    def token_types(self) -> Sequence[int]:
+        """Types of the tokens, by id; all normal where the file lists none."""
+        types: Sequence[int] = self.metadata.get(f"{_TOKENIZER}token_type", ())
+        return types or [NORMAL] * len(self.tokens)
+
+    def tokens_of_type(self, wanted: int) -> dict[int, str]:
+        """Return the tokens of a type: id -> text."""
+        pairs = enumerate(zip(self.tokens, self.token_types, strict=False))
+        return {token: text for token, (text, kind) in pairs if kind == wanted}
+
+    def token_id(self, name: str) -> int | None:
+        """Return a special token, such as `bos` or `eos`; None if it is not in the vocabulary.
+
+        Some files have -1, or the largest number of the type, in place of no token.
         """
         value = self.metadata.get(f"{_TOKENIZER}{name}_token_id")
-        return value if is_token(value, self.metadata) else None
+        return value if self._is_token(value) else None
 
     def stray_token_ids(self) -> dict[str, object]:
-        """The entries of the metadata that name a token, and one that is not in the vocabulary."""
+        """Return the metadata entries for special tokens that are not in the vocabulary."""
         return {
             key: value
             for key, value in self.metadata.items()
             if key.startswith(_TOKENIZER)
             and key.endswith("_token_id")
-            and not is_token(value, self.metadata)
+            and not self._is_token(value)
         }
 
+    def _is_token(self, value: object) -> bool:
+        return (
+            isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self.tokens)
+        )
+
     def hyperparameter(self, name: str) -> int:
-        """A positive integer of the architecture, for example `block_count`.
+        """Return a positive integer of the architecture, for example `block_count`.
 
         Raises:
-            ModelFileError: It is missing or no positive integer.
+            ModelFileError: It is missing or not a positive integer.
         """
         key = f"{self.architecture}.{name}"
         value = self.metadata.get(key)
@@ -172,10 +156,10 @@ class Gguf:
 
 
 def read(path: Path) -> Gguf:
-    """Reads and checks everything but the weights themselves.
+    """Read and check everything but the weights.
 
     Raises:
-        ModelFileError: The file is no GGUF file, or what it says does not agree with its size.
+        ModelFileError: The file is not a GGUF file, or its header does not agree with its size.
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
@@ -183,21 +167,9 @@ def read(path: Path) -> Gguf:
         return _Reader(file, size).read()
 
 
-def is_token(value: object, metadata: Mapping[str, Any]) -> bool:
-    """Return whether a value of the metadata is the number of a token of the vocabulary."""
-    count = len(metadata.get(f"{_TOKENIZER}tokens", ()))
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
-
-
-def _is_later_part(metadata: Mapping[str, Any]) -> bool:
-    """Return whether a header is that of a split model's second or later file."""
-    count, number = metadata.get("split.count"), metadata.get("split.no")
-    return isinstance(count, int) and isinstance(number, int) and count > 1 and number > 0
-
-
-def _is_first_of_several(metadata: Mapping[str, Any]) -> bool:
+def _is_split(metadata: Mapping[str, Any]) -> bool:
     count = metadata.get("split.count")
-    return isinstance(count, int) and count > 1 and metadata.get("split.no", 0) == 0
+    return isinstance(count, int) and count > 1
 
 
 class _Reader:
@@ -210,15 +182,18 @@ class _Reader:
             raise ModelFileError("not a GGUF file (it does not begin with GGUF)")
         self._check_version(self._bytes(4))
         tensors, entries = self._number(10), self._number(10)
-        if max(tensors, entries) > _MOST_ENTRIES:
+        if max(tensors, entries) > _MAX_ENTRIES:
             raise ModelFileError("the header is damaged: it counts more entries than any model has")
         metadata: dict[str, Any] = {}
         for _ in range(entries):
             key = self._string()
             metadata[key] = self._value(self._number(4), 0)
-        if not _is_later_part(metadata) and not isinstance(metadata.get(_ARCHITECTURE), str):
-            # An importance matrix, for example, has none.
-            kind = metadata.get(_TYPE)
+        # The later parts of a split model have no architecture.
+        part = metadata.get("split.no", 0) if _is_split(metadata) else 0
+        first = not (isinstance(part, int) and part > 0)
+        if first and not isinstance(metadata.get(_ARCHITECTURE), str):
+            # For example an importance matrix.
+            kind = metadata.get("general.type")
             other = f": not a model that completes text, but of the type {kind}" if kind else ""
             raise ModelFileError(f"metadata {_ARCHITECTURE} is missing{other}")
         relative = [self._tensor() for _ in range(tensors)]
@@ -252,13 +227,13 @@ class _Reader:
         if kind in _SCALARS:
             return self._number(kind)
         if kind == _STRING:
-            # Some real files hold tokens that are not valid UTF-8, and their bytes count. What is
-            # a text by itself, as a name or a template, must be one.
+            # Tokens, the elements of arrays, may be bytes that are not UTF-8. Single strings, such
+            # as names and templates, must be text.
             return self._string("surrogateescape" if depth else "replace")
-        if kind != _ARRAY or depth == _DEEPEST_ARRAY:
+        if kind != _ARRAY or depth == _MAX_ARRAY_DEPTH:
             raise ModelFileError(f"the header is damaged: metadata type {kind}")
         inner, count = self._number(4), self._number(10)
-        if count > _LONGEST_ARRAY:
+        if count > _MAX_ARRAY_LENGTH:
             raise ModelFileError("the header is damaged: an array is longer than any model has")
         if inner in _SCALARS:
             scalar = _SCALARS[inner]
@@ -267,15 +242,20 @@ class _Reader:
         return [self._value(inner, depth + 1) for _ in range(count)]
 
     def _tensor(self) -> Tensor:
-        """The next tensor of the header; `start` counts from where the weights begin."""
+        """Read the next tensor of the header; its `start` is relative to the weights."""
         name = self._string()
         dimensions = self._number(4)
-        if not 1 <= dimensions <= _MOST_DIMENSIONS:
+        if not 1 <= dimensions <= _MAX_DIMENSIONS:
             raise ModelFileError(f"tensor {name!r} has {dimensions} dimensions")
         shape = [self._number(10) for _ in range(dimensions)]
         kind, offset = self._number(4), self._number(10)
-        if kind in _REMOVED_TYPES:
-            removed, remedy = _REMOVED_TYPES[kind]
+        if kind in REMOVED_TYPES:
+            removed, repacked = REMOVED_TYPES[kind]
+            remedy = (
+                f"choose {repacked}, which is repacked when it is loaded"
+                if repacked
+                else "convert the model again, or download another quantisation"
+            )
             raise ModelFileError(
                 f"tensor {name!r} has the unknown type {kind}: {removed}, which llama.cpp has "
                 f"removed; {remedy}"
@@ -285,20 +265,23 @@ class _Reader:
                 f"tensor {name!r} has the unknown type {kind}: the file is damaged, or newer than "
                 "this version; update Tenuto, or choose another quantisation"
             )
-        type_name, block, block_bytes = TENSOR_TYPES[kind]
-        if shape[0] % block:
+        form = TENSOR_TYPES[kind]
+        if shape[0] % form.block:
             raise ModelFileError(
-                f"tensor {name!r} of type {type_name} has rows that are no multiple of {block}"
+                f"tensor {name!r} of type {form.name} has rows that are not a multiple of "
+                f"{form.block}"
             )
-        return Tensor(name, type_name, offset, math.prod(shape) // block * block_bytes)
+        return Tensor(name, form.name, offset, math.prod(shape) // form.block * form.block_bytes)
 
     def _place(self, tensors: list[Tensor], metadata: Mapping[str, Any]) -> tuple[Tensor, ...]:
-        """Check where the tensors lie, and return them with their places in the file."""
+        """Check the positions of the tensors, and return them relative to the file's start."""
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise ModelFileError(f"metadata general.alignment is {alignment}, no power of two")
+            raise ModelFileError(
+                f"metadata general.alignment is {alignment}, and must be a power of two"
+            )
         if not tensors:
-            if _is_first_of_several(metadata):
+            if _is_split(metadata) and metadata.get("split.no", 0) == 0:
                 return ()
             other = ", only a vocabulary" if f"{_TOKENIZER}tokens" in metadata else ""
             raise ModelFileError(

@@ -1,8 +1,8 @@
 """A model in OpenVINO's own format (IR): a folder, as `optimum-cli export openvino` writes it.
 
-What the folder says of its model is told in the terms of GGUF's metadata, so that whatever comes
-after speaks one language. As with a GGUF file, sizes are checked before a library maps the weights:
-reading beyond a file's end takes the whole process down.
+The folder's configuration is translated to GGUF metadata, so that the rest handles one format. As
+with a GGUF file, sizes are checked before a library maps the weights: reading beyond a file's end
+ends the whole process.
 """
 
 from __future__ import annotations
@@ -15,27 +15,32 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from tenuto.engine.local.gguf import Gguf, ModelFileError
-from tenuto.engine.local.vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, is_text
+from tenuto.engine.local.gguf import (
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    UNUSED,
+    USER_DEFINED,
+    Gguf,
+    ModelFileError,
+)
+from tenuto.engine.local.vocabulary import is_text
 
 MODEL: Final = "openvino_model"
 TOKENIZER: Final = "openvino_tokenizer"
-# The library loads it with the other, though what it does is done here.
+# The library loads it with the tokenizer, and nothing uses it.
 _DETOKENIZER: Final = "openvino_detokenizer"
 
-# What networks give, each for another task.
+# Outputs of networks, each for another task.
 _LOGITS: Final = "logits"
 _OUTPUTS: Final = frozenset(
     {_LOGITS, "last_hidden_state", "token_embeddings", "sentence_embedding", "pooler_output"}
 )
 
-# Of GGUF's token types: ids that the model has, and no text.
-_UNUSED: Final = 5
+# Far above real vocabularies: a damaged one must not cause large allocations.
+_MAX_TOKENS: Final = 4_000_000
 
-# No real vocabulary comes near it; a damaged one must not make us allocate.
-_MOST_TOKENS: Final = 4_000_000
-
-# The names that GGUF gives to numbers of config.json: what most models call them, and GPT-2's.
+# GGUF's name -> names in config.json: that of most models, and GPT-2's.
 _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "context_length": ("max_position_embeddings", "n_positions"),
     "block_count": ("num_hidden_layers", "n_layer"),
@@ -50,24 +55,24 @@ _OPTIONAL_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class IrModel(Gguf):
-    """A folder's model, in the terms of GGUF. It has no tensors of its own.
+    """A folder's model as GGUF metadata, without tensors.
 
     Attributes:
-        ends: The tokens that end a text or a turn.
+        ends: Tokens that end a text or a turn.
     """
 
     ends: frozenset[int]
 
 
 def is_ir(folder: Path) -> bool:
-    """Whether a folder is meant to hold a model of OpenVINO's."""
+    """Return whether a folder looks like a model in OpenVINO's format."""
     return (folder / f"{MODEL}.xml").exists()
 
 
 def folder_name(folder: Path) -> str:
-    """Return what a folder's model is called: the folder's name, not that of one it links to.
+    """Return the name of a folder's model: the folder's own name, not that of a link's target.
 
-    In the hub's cache, whose folders are named after commits, it is the repository's.
+    In the hub's cache, whose folders are named after commits, it is the repository's name.
     """
     path = Path(os.path.normpath(folder.absolute()))
     # models--org--repo/snapshots/commit
@@ -78,10 +83,10 @@ def folder_name(folder: Path) -> str:
 
 
 def read(folder: Path) -> IrModel:
-    """Reads and checks everything but the weights themselves.
+    """Read and check everything but the weights.
 
     Raises:
-        ModelFileError: A file is missing or damaged, or the model is of a kind that cannot be run.
+        ModelFileError: A file is missing or damaged, or the kind of model is not supported.
         OSError: A file cannot be read.
     """
     for network in (MODEL, TOKENIZER, _DETOKENIZER):
@@ -109,13 +114,13 @@ def read(folder: Path) -> IrModel:
 
 
 def _check_network(folder: Path, name: str) -> None:
-    """Checks that all constants of a network lie within its file of weights."""
+    """Check that all constants of a network lie within its file of weights."""
     network, weights = folder / f"{name}.xml", folder / f"{name}.bin"
     end = 0
     outputs: set[str] = set()
     try:
         size = weights.stat().st_size
-        # expat keeps entities from growing, and nothing is loaded from elsewhere.
+        # Safe: expat limits the expansion of entities, and loads no external ones.
         for _, element in ElementTree.iterparse(network):  # noqa: S314
             if element.tag == "port":
                 outputs |= {*element.get("names", "").split(",")} & _OUTPUTS
@@ -125,12 +130,10 @@ def _check_network(folder: Path, name: str) -> None:
     except FileNotFoundError as error:
         raise ModelFileError(f"{Path(error.filename).name} is missing") from None
     except (ElementTree.ParseError, KeyError, ValueError):
-        raise ModelFileError(
-            f"{network.name} is damaged: it is no description of a network"
-        ) from None
+        raise ModelFileError(f"{network.name} is damaged: not a description of a network") from None
     if outputs and _LOGITS not in outputs:
         raise ModelFileError(
-            f"not a model that completes text: {network.name} gives {sorted(outputs)[0]} and no "
+            f"not a model that completes text: {network.name} returns {sorted(outputs)[0]} and no "
             "logits, as an embedding model does"
         )
     if end > size:
@@ -138,7 +141,7 @@ def _check_network(folder: Path, name: str) -> None:
 
 
 def _constant_end(layer: ElementTree.Element) -> int:
-    """Where a layer's constant ends in the file of weights; 0 if it has none.
+    """Return the end of a layer's constant in the file of weights; 0 without one.
 
     Raises:
         KeyError, ValueError: The layer is damaged.
@@ -160,9 +163,9 @@ def _object(folder: Path, name: str) -> dict[str, Any]:
             f"{name} is missing; copy it from the repository that the model was converted from"
         ) from None
     except (ValueError, RecursionError):
-        raise ModelFileError(f"{name} is damaged: it is no JSON") from None
+        raise ModelFileError(f"{name} is damaged: not valid JSON") from None
     if not isinstance(value, dict):
-        raise ModelFileError(f"{name} is damaged: it is no JSON object")
+        raise ModelFileError(f"{name} is damaged: not a JSON object")
     return value
 
 
@@ -173,17 +176,17 @@ def _object_if_any(folder: Path, name: str) -> dict[str, Any]:
 def _number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     value = next((config[key] for key in keys if config.get(key) is not None), None)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        problem = "is missing" if value is None else "is no positive integer"
+        problem = "is missing" if value is None else "must be a positive integer"
         raise ModelFileError(f"config.json: {keys[0]} {problem}")
     return value
 
 
 def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], list[int]]:
-    """The texts of all tokens and their types, by id.
+    """Return the texts and types of all tokens, by id.
 
     Args:
-        tokenizer: What tokenizer.json says.
-        size: What config.json says; often more than there are, for the sake of alignment.
+        tokenizer: Content of tokenizer.json.
+        size: `vocab_size` of config.json; often above the number of tokens, for alignment.
     """
     try:
         vocabulary = tokenizer["model"]["vocab"]
@@ -207,14 +210,14 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
     if not sound or not tokens:
         raise ModelFileError("tokenizer.json is damaged: its vocabulary cannot be read")
     count = max(max(tokens) + 1, size if isinstance(size, int) else 0)
-    if count > _MOST_TOKENS:
+    if count > _MAX_TOKENS:
         raise ModelFileError("tokenizer.json is damaged: it counts more tokens than any model has")
-    listed = [tokens.get(index, ("", _UNUSED)) for index in range(count)]
+    listed = [tokens.get(index, ("", UNUSED)) for index in range(count)]
     return [text for text, _ in listed], [kind for _, kind in listed]
 
 
 def _unknown(model: Mapping[str, Any], texts: Mapping[int, str]) -> int:
-    """The token for text that the vocabulary lacks; -1 if there is none."""
+    """Return the token for text that the vocabulary lacks; -1 without one."""
     if isinstance(model.get("unk_id"), int):
         return int(model["unk_id"])
     named = (index for index, text in texts.items() if text == model.get("unk_token"))
@@ -222,7 +225,7 @@ def _unknown(model: Mapping[str, Any], texts: Mapping[int, str]) -> int:
 
 
 def _kind(tokenizer: Mapping[str, Any]) -> str:
-    """What GGUF calls a tokenizer whose tokens are written like these."""
+    """Return GGUF's name for the kind of tokenizer."""
     kinds = set(_types(tokenizer.get("decoder")))
     if "ByteLevel" in kinds:
         return "gpt2"
@@ -235,7 +238,7 @@ def _kind(tokenizer: Mapping[str, Any]) -> str:
 
 
 def _types(decoder: object) -> Iterator[str]:
-    """The type of a decoder, or those of all that it is a sequence of."""
+    """Yield the type of a decoder, or those of all decoders in a sequence."""
     if isinstance(decoder, dict):
         inner = decoder.get("decoders")
         for each in inner if isinstance(inner, list) else [decoder]:
@@ -244,13 +247,12 @@ def _types(decoder: object) -> Iterator[str]:
 
 
 def _chat(folder: Path, texts: list[str]) -> dict[str, Any]:
-    """The chat template, the tokens that it may name, and whether one of them begins a text."""
+    """Return the metadata of the chat template, its BOS and EOS, and whether BOS is added."""
     config = _object_if_any(folder, "tokenizer_config.json")
-    # Where it is left out, the tokenizer itself adds what there is to add.
+    # Without the entry, the tokenizer itself adds BOS.
     found: dict[str, Any] = {"tokenizer.ggml.add_bos_token": config.get("add_bos_token") is True}
     template = config.get("chat_template")
     if isinstance(template, list):
-        # Several, each with a name.
         named = [each for each in template if isinstance(each, dict)]
         defaults = (each.get("template") for each in named if each.get("name") == "default")
         template = next(defaults, None)
@@ -269,7 +271,7 @@ def _chat(folder: Path, texts: list[str]) -> dict[str, Any]:
 def _ends(folder: Path, config: Mapping[str, Any], count: int) -> frozenset[int]:
     generation = _object_if_any(folder, "generation_config.json")
     ends: set[int] = set()
-    for said in (generation.get("eos_token_id"), config.get("eos_token_id")):
-        listed = said if isinstance(said, list) else [said]
+    for value in (generation.get("eos_token_id"), config.get("eos_token_id")):
+        listed = value if isinstance(value, list) else [value]
         ends |= {token for token in listed if isinstance(token, int) and 0 <= token < count}
     return frozenset(ends)

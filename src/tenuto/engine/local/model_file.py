@@ -1,4 +1,4 @@
-"""What a model says of itself, be it a GGUF file or a folder in OpenVINO's own format."""
+"""Metadata of a model: a GGUF file, or a folder in OpenVINO's format."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tenuto.engine.local import gguf, ir, links, split
 from tenuto.engine.local.gguf import Gguf
 
 _NO_PRE: Final = (
-    "the file does not say how its tokenizer splits text (tokenizer.ggml.pre is missing): answers "
-    "may be worse; download the model again, or convert it anew"
+    "metadata tokenizer.ggml.pre is missing, so text is split by a default rule: answers may be "
+    "worse; download the model again, or convert it again"
 )
 
-# What else a GGUF file may hold, by its type and by its architecture.
+# Other contents of GGUF files, by `general.type` and by architecture.
 _KINDS: Final[Mapping[str, str]] = {
     "adapter": "an adapter (LoRA), which changes another model",
     "imatrix": "an importance matrix, which serves to quantise a model",
@@ -38,7 +38,7 @@ _OTHERS: Final[Mapping[str, str]] = {
 
 
 def read(path: Path) -> Gguf:
-    """Read and check everything but the weights themselves; see `split.read` and `ir.read`.
+    """Read and check everything but the weights; see `split.read` and `ir.read`.
 
     Raises:
         ModelFileError: The file or folder holds no model, or a damaged one.
@@ -48,17 +48,17 @@ def read(path: Path) -> Gguf:
 
 
 def name(path: Path) -> str:
-    """Return what a model is called: its folder's name, or its file's without the ending."""
-    called = ir.folder_name(path) if path.is_dir() else split.model_name(path)
-    # A file may have any bytes for a name, and an answer is text.
-    return called.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Return a model's name: that of its folder, or of its file without the ending."""
+    found = ir.folder_name(path) if path.is_dir() else split.model_name(path)
+    # File names may hold any bytes, and responses are text.
+    return found.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def readable(path: Path) -> AbstractContextManager[Path]:
-    """Give a model's path in a form that every runtime can open; see `links.readable`.
+    """Return a model's path in a form that every runtime can open; see `links.readable`.
 
     Raises:
-        ModelFileError: It is no GGUF file, or a part of a split model that is not the first.
+        ModelFileError: The file is not a GGUF file, or a later part of a split model.
         OSError: It cannot be read.
     """
     if path.is_dir():
@@ -68,32 +68,31 @@ def readable(path: Path) -> AbstractContextManager[Path]:
 
 
 def warnings(file: Gguf) -> list[str]:
-    """Return what is odd about a model that runs all the same, a sentence each, for the log."""
-    metadata = file.metadata
-    count = len(metadata.get("tokenizer.ggml.tokens", ()))
+    """Return a sentence for each defect of a model that does not keep it from running."""
+    count = len(file.tokens)
     found = [
         f"metadata {key} is {value!r}, and the vocabulary has {count} tokens: it counts as missing"
         for key, value in file.stray_token_ids().items()
     ]
-    splits = metadata.get("tokenizer.ggml.model") == "gpt2" and not isinstance(file, ir.IrModel)
-    return found + ([_NO_PRE] if splits and not metadata.get("tokenizer.ggml.pre") else [])
+    splits = file.tokenizer == "gpt2" and not isinstance(file, ir.IrModel)
+    return found + ([_NO_PRE] if splits and not file.metadata.get("tokenizer.ggml.pre") else [])
 
 
 def not_text(file: Gguf) -> str:
-    """Return why a model does not complete text, in one line; empty if it may do so."""
+    """Return the reason why a model cannot complete text, in one line; empty if it may do so."""
     metadata, architecture = file.metadata, file.architecture
     kind = metadata.get("general.type", "model")
     pooling = metadata.get(f"{architecture}.pooling_type", 0)
-    both_ways = metadata.get(f"{architecture}.attention.causal") is False
+    bidirectional = metadata.get(f"{architecture}.attention.causal") is False
     if architecture in _PROJECTORS:
         what = _KINDS["mmproj"]
     elif kind != "model":
         what = _KINDS.get(str(kind), f"a file of type {kind!r}")
     elif architecture in _OTHERS:
         what = f"{_OTHERS[architecture]} ({architecture})"
-    elif architecture in _EMBEDDINGS or pooling or both_ways:
+    elif architecture in _EMBEDDINGS or pooling or bidirectional:
         what = f"an embedding model ({architecture})"
-    elif metadata.get("tokenizer.ggml.model", "no_vocab") == "no_vocab":
+    elif file.tokenizer in ("", "no_vocab"):
         what = f"a model without a vocabulary ({architecture})"
     else:
         return ""
@@ -101,7 +100,7 @@ def not_text(file: Gguf) -> str:
 
 
 def problem(path: Path, error: Exception) -> str:
-    """Return why a model cannot be read, in one line, without the path that was asked for."""
+    """Return the reason why a model cannot be read, in one line, without its path."""
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         return f"is a link to {path.readlink()}, and there is no such file there"
     if isinstance(error, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""What the worker needs of a library that runs models."""
+"""Interface between the worker and a library that runs models."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Final, Literal, Protocol, TypeAlias
 from tenuto.core.extras import install
 from tenuto.core.job import Sampling
 
-# Metadata that ends OpenVINO's process if it names no token of the vocabulary.
-UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
-
 INSTALL: Final = install("local")
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
@@ -19,7 +16,7 @@ Ending: TypeAlias = Literal["end", "length", "broke"]
 
 @dataclass(frozen=True, slots=True)
 class RuntimeOptions:
-    """The model that a runtime loads, and the resources that it may use. See `LocalSettings`."""
+    """Path of the model, and the resources that its runtime may use. See `LocalSettings`."""
 
     path: str
     max_running: int
@@ -32,12 +29,12 @@ class RuntimeOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScoredToken:
-    """A token that was written, with its log probability.
+    """A generated token with its log probability.
 
     Attributes:
         data: Its bytes, at least one.
-        logprob: Before temperature, top_p and top_k; None where the library keeps it.
-        top: The likeliest tokens in its place, as many as were asked for and itself.
+        logprob: Before temperature, top_p and top_k; None if the library does not return it.
+        top: The likeliest tokens in its place, as many as requested, and the token itself.
     """
 
     data: bytes
@@ -47,16 +44,16 @@ class ScoredToken:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one step wrote for one completion.
+    """Output of one step for one completion.
 
     Attributes:
         key: The completion.
         data: Its next bytes, which may end inside a character.
-        tokens: How many tokens they are.
-        ending: Why it ended, None while it goes on.
-        scored: If log probabilities were asked for, the tokens whose bytes `data` is. A token
-            without bytes, as the one that ends a turn, is none of them.
-        cached: How many tokens of the prompt were found in a cache; None if that is not known.
+        tokens: Number of tokens in `data`.
+        ending: Reason of its end; None while it continues.
+        scored: The tokens of `data`, if log probabilities are requested. Tokens without bytes,
+            such as the end of a turn, are left out.
+        cached: Tokens of the prompt found in a cache; None if unknown.
     """
 
     key: int
@@ -68,18 +65,17 @@ class Delta:
 
 
 class Runtime(Protocol):
-    """A loaded model that writes many completions at once, a step at a time.
+    """A loaded model that generates a batch of completions, a step at a time.
 
     Attributes:
-        context: Most tokens of prompt and completion together.
-        kv_blocks: Size of the KV cache, in blocks.
+        context: Maximal tokens of prompt and completion together.
+        kv_blocks: Size of the KV cache in blocks.
         kv_bytes: Its size in bytes.
-        threads: How many threads compute.
-        block_tokens: Tokens that a block holds.
+        threads: Number of computing threads.
+        block_tokens: Tokens in a block.
         longest_token: Bytes of the longest token.
-        most_logprobs: How many of the likeliest tokens it can tell besides the one it wrote.
-        shares_prefixes: Whether a job that begins finds in the cache what prompts of running jobs
-            have in common with its own.
+        most_logprobs: Maximal number of likeliest tokens besides the generated one.
+        shares_prefixes: Whether a new job can reuse the cached prefix of running jobs.
     """
 
     context: int
@@ -92,10 +88,9 @@ class Runtime(Protocol):
     shares_prefixes: bool
 
     def encode(self, text: str) -> list[int]:
-        """Text -> token ids, the one that begins a text included if the model wants it.
+        """Tokenise a text, with the model's first token (BOS) if it uses one.
 
-        It may be called in one thread while another calls any of these, `encode` included, and
-        it keeps Python's lock for moments only.
+        Thread-safe, also beside the other methods; holds Python's lock for moments only.
 
         Raises:
             TextRefused: This text would end the process.
@@ -103,10 +98,9 @@ class Runtime(Protocol):
         ...
 
     def encode_plain(self, text: str) -> list[int]:
-        """Text -> token ids, none that begins a text, and none for what spells a control token.
+        """Tokenise a text without BOS, and without control tokens for text that spells them.
 
-        A library may give some of the latter all the same. It may be called as `encode` may, and
-        raises the same.
+        A library may return some control tokens all the same. Threads and errors as in `encode`.
         """
         ...
 
@@ -118,34 +112,33 @@ class Runtime(Protocol):
         sampling: Sampling,
         tenant: str = "",
     ) -> None:
-        """Lets a completion join the batch at the next step.
+        """Add a completion to the batch at the next step.
 
-        With a prefix cache that is kept apart for each key, it finds there what completions of the
-        same tenant left, and of no other.
+        With a prefix cache for each key, it reuses prefixes of the same tenant only.
         """
         ...
 
     def cancel(self, key: int) -> None:
-        """Drops a completion; the next step frees what it holds."""
+        """Cancel a completion; the next step frees its resources."""
         ...
 
     def progress(self) -> dict[str, int]:
-        """What the library has under way: a number for each, which changes when it gets on.
+        """Return a number for each piece of work in flight, which changes with its progress.
 
-        Whatever does not get on for long hangs, so nothing may be listed that has to wait.
+        Work that waits must be left out: an unchanged number is taken for a hang after a while.
         """
         ...
 
     def step(self) -> list[Delta]:
-        """Writes the next tokens of all completions. Those that ended are gone after it."""
+        """Generate the next tokens of all completions, and remove those that ended."""
         ...
 
 
 def context_of(trained: int, wanted: int | None) -> int:
-    """The context that a model gets: what the settings want, or what it was trained with.
+    """Return the context of a model: as in the settings, or as trained.
 
     Raises:
-        CannotLoad: They want more than it was trained with.
+        CannotLoad: The settings exceed the trained context.
     """
     if wanted is not None and wanted > trained:
         raise CannotLoad(f"context is {wanted}, and the model was trained with {trained} tokens")
@@ -153,15 +146,15 @@ def context_of(trained: int, wanted: int | None) -> int:
 
 
 class TextRefused(Exception):
-    """The library would break down on this text. The message is for the caller."""
+    """A text on which the library would fail. The message is for the caller."""
 
 
 class CannotLoad(Exception):
-    """The runtime is missing, or refuses the model. The message is one line."""
+    """A missing runtime, or one that refuses the model. The message is one line."""
 
 
 def not_installed(*libraries: str) -> CannotLoad:
-    """Return the error for libraries that cannot be imported. There must be at least one."""
+    """Return the error for one or more libraries that cannot be imported."""
     verb = "are" if len(libraries) > 1 else "is"
     return CannotLoad(
         f"the embedded engine is not installed ({' and '.join(libraries)} {verb} missing); "

@@ -23,13 +23,13 @@ class RuntimeKind:
 
     Attributes:
         title: Name in sentences.
-        library: Module of the library; the runtime is installed where it can be found.
+        library: Module of the library.
         rank: Order of preference; the lowest installed rank that reads a file runs it.
         formats: Formats of models that the library reads.
         refuses: Returns the first feature of a file in one of these formats that the library
             cannot read, or "".
         load: Loads a model. Imports the library.
-        scores_tokens: Whether log probabilities of tokens that were not written are available.
+        scores_tokens: Whether log probabilities of tokens that were not generated are available.
         separates_tenants: Whether the prefix cache can be kept apart for each API key.
     """
 
@@ -43,9 +43,9 @@ class RuntimeKind:
     separates_tenants: bool = True
 
     @property
-    def label(self) -> str:
-        """Name in tables."""
-        return self.title.lower()
+    def installed(self) -> bool:
+        """Whether the library can be imported."""
+        return find_spec(self.library) is not None
 
     def refusal(self, file: Gguf) -> str:
         """Return the first feature of a file that the library cannot read; "" if it reads all."""
@@ -64,8 +64,3 @@ class RuntimeKind:
 def format_of(file: Gguf) -> Format:
     """Return the format that a model was read from."""
     return "ir" if isinstance(file, IrModel) else "gguf"
-
-
-def is_installed(kind: RuntimeKind) -> bool:
-    """Return whether a runtime's library can be imported."""
-    return find_spec(kind.library) is not None

@@ -22,13 +22,12 @@ _TENSORS: Final = "split.tensors.count"
 
 _NAME: Final = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.gguf)?")
 
-# Five digits have room for these.
-_MOST_FILES: Final = 99_999
+_MAX_FILES: Final = 99_999
 
 
 @dataclass(frozen=True, slots=True)
 class PartName:
-    """The name of one file of a split model, for example `m-00002-of-00003.gguf`."""
+    """Name of one file of a split model, for example `m-00002-of-00003.gguf`."""
 
     stem: str
     number: int
@@ -40,7 +39,7 @@ class PartName:
 
 
 def part_name(name: str) -> PartName | None:
-    """Parse a file's name; None if it is not the name of a part."""
+    """Parse a file's name; return None if it is not that of a part."""
     found = _NAME.fullmatch(name)
     if found is None or not 1 <= int(found["number"]) <= int(found["count"]):
         return None
@@ -48,13 +47,13 @@ def part_name(name: str) -> PartName | None:
 
 
 def model_name(path: Path) -> str:
-    """Return a model's name: its file's without the number of a part and without the ending."""
+    """Return a model's name: its file's without part number and ending."""
     part = part_name(path.name)
     return (part.stem if part else path.stem) or path.name
 
 
 def read(path: Path) -> Gguf:
-    """Read and check a model, with all its files if it is split, but not the weights themselves.
+    """Read and check everything but the weights, in all files of the model.
 
     Args:
         path: The file, or the first file of a split model.
@@ -86,8 +85,8 @@ def read(path: Path) -> Gguf:
 def files(path: Path, first: Gguf) -> list[Path]:
     """Return the paths of all files of a model, the first one first.
 
-    Where the path is a link, the other files are looked for beside it, then beside each file that
-    it leads to: a cache may keep files under other names and link to them.
+    Where the path is a link, the other files are searched beside it, then beside each of its
+    targets: a cache may keep files under other names and link to them.
 
     Args:
         path: The first file.
@@ -101,9 +100,9 @@ def files(path: Path, first: Gguf) -> list[Path]:
         return [path]
     named = [(step, part) for step in links.steps(path) if (part := part_name(step.name))]
     named = [(step, part) for step, part in named if part.count == count]
-    if count > _MOST_FILES or not named:
+    if count > _MAX_FILES or not named:
         raise ModelFileError(
-            f"a part of a model in {count} files, without the name that it must have: "
+            f"a part of a model in {count} files; its name must be "
             f"NAME-00001-of-{count:05}.gguf, with the other files beside it"
         )
     part = named[0][1]
@@ -114,8 +113,8 @@ def files(path: Path, first: Gguf) -> list[Path]:
         )
     if part.number != number:
         raise ModelFileError(
-            f"its name says part {part.number}, and its metadata ({_NUMBER}) part {number} of "
-            f"{count}; give each file the name that it was made with"
+            f"its name is that of part {part.number}, and its metadata ({_NUMBER}) that of part "
+            f"{number} of {count}; give each file its original name"
         )
     choices = [
         [step, *(step.with_name(part.of(other)) for other in range(2, count + 1))]
@@ -127,22 +126,22 @@ def files(path: Path, first: Gguf) -> list[Path]:
 
 
 def is_split(file: Gguf) -> bool:
-    """Return whether a model is in several files."""
+    """Return whether a model consists of several files."""
     return _number(file, _COUNT, 1) > 1
 
 
 def _number(file: Gguf, key: str, default: int) -> int:
     value = file.metadata.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ModelFileError(f"metadata {key} is {value!r}, and must be a number from 0")
+        raise ModelFileError(f"metadata {key} is {value!r}, and must be an integer from 0")
     return value
 
 
 def _check_part(part: Gguf, number: int, first: Gguf) -> None:
-    """Check that a file is the part of a model that its name says.
+    """Check that a file is the part with this number of a model.
 
     Raises:
-        ModelFileError: It is another one.
+        ModelFileError: It is another part, or one of another model.
     """
     for key, expected in (
         (_NUMBER, number - 1),
@@ -153,7 +152,7 @@ def _check_part(part: Gguf, number: int, first: Gguf) -> None:
         if value != expected and not (key == _TENSORS and None in (value, expected)):
             raise ModelFileError(
                 f"metadata {key} is {'missing' if value is None else value}, and must be "
-                f"{expected}: the file belongs elsewhere; download the model again"
+                f"{expected}: the file belongs to another model; download the model again"
             )
 
 
@@ -161,7 +160,7 @@ def _check_whole(tensors: Sequence[gguf.Tensor], first: Gguf) -> None:
     """Check that the parts together are a whole model.
 
     Raises:
-        ModelFileError: Tensors are missing, or in two parts at once.
+        ModelFileError: A tensor is missing, or in two parts at once.
     """
     twice = [name for name, count in Counter(t.name for t in tensors).items() if count > 1]
     if twice:
@@ -171,6 +170,6 @@ def _check_whole(tensors: Sequence[gguf.Tensor], first: Gguf) -> None:
     expected = _number(first, _TENSORS, len(tensors))
     if len(tensors) != expected:
         raise ModelFileError(
-            f"its parts hold {len(tensors)} tensors, and {_TENSORS} says {expected}: one of them "
+            f"its parts hold {len(tensors)} tensors, and {_TENSORS} is {expected}: one of them "
             "belongs to another model; download the model again"
         )

@@ -1,7 +1,6 @@
-"""Token ids -> bytes -> whole characters.
+"""Bytes of tokens, from the vocabulary of a model.
 
-A runtime's own detokeniser costs tens of microseconds a token, more than a small model itself.
-A table made once from the vocabulary costs well under one.
+A library's detokeniser takes tens of microseconds for each token; a table takes less than one.
 """
 
 from __future__ import annotations
@@ -10,88 +9,63 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-# Token types of the GGUF specification that print something; control tokens and the like do not.
-NORMAL: Final = 1
-UNKNOWN: Final = 2
-CONTROL: Final = 3
-USER_DEFINED: Final = 4
-_BYTE: Final = 6
+from tenuto.engine.local.gguf import BYTE, NORMAL, USER_DEFINED, Gguf
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class UnknownVocabulary(ValueError):
-    """The tokenizer is of a kind that cannot be read."""
+    """Unsupported kind of tokenizer, or damaged vocabulary."""
 
 
 def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list[bytes]:
-    """The bytes of every token, by id. Control tokens have none.
+    """Return the bytes of all tokens, by id; none for control tokens.
 
     Args:
-        model: `tokenizer.ggml.model` of the file: `gpt2` (byte-level BPE) or `llama`
-            (SentencePiece).
-        tokens: The vocabulary, in the order of the ids.
-        types: The type of each token; may be empty, then all are normal.
+        model: `gpt2` (byte-level BPE) or `llama` (SentencePiece).
+        tokens: Texts of the tokens, by id.
+        types: Their types; may be empty if all are normal.
 
     Raises:
-        UnknownVocabulary: The model is another, or the types are not as many as the tokens.
+        UnknownVocabulary: The model is another, or there are more or fewer types than tokens.
     """
-    if model == "gpt2":
-        decode = _byte_level
-    elif model == "llama":
-        decode = _sentencepiece
-    else:
+    if model not in _DECODERS:
         raise UnknownVocabulary(f"tokenizer {model!r} is not supported, only gpt2 and llama")
+    decode = _DECODERS[model]
     kinds = types or [NORMAL] * len(tokens)
     if len(kinds) != len(tokens):
         raise UnknownVocabulary(
             f"the vocabulary is damaged: {len(tokens)} tokens, {len(kinds)} types"
         )
     return [
-        decode(token)
-        if kind in (NORMAL, _BYTE)
-        else token.encode("utf-8", "surrogateescape")
-        if kind == USER_DEFINED
-        else b""
+        decode(token) if kind in (NORMAL, BYTE) else _raw(token) if kind == USER_DEFINED else b""
         for token, kind in zip(tokens, kinds, strict=True)
     ]
 
 
 def is_text(token: str) -> bool:
-    """Whether a token's text is one; bytes that are not UTF-8 are kept as halves of characters."""
+    """Return whether a token was valid UTF-8; other bytes are kept as surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in token)
 
 
-def spellings(
-    model: str, tokens: Sequence[str], types: Sequence[int], wanted: Mapping[int, str]
-) -> dict[int, list[int]]:
+def spellings(file: Gguf, wanted: Mapping[int, str]) -> dict[int, list[int]]:
     """Spell the texts of some tokens with ordinary ones, the longest that fit.
 
     Args:
-        model: `tokenizer.ggml.model` of the file.
-        tokens: The vocabulary.
-        types: The type of each token; may be empty, then all are normal.
-        wanted: Id -> text. These tokens are not used themselves.
+        file: The model.
+        wanted: Id -> text. Their spellings use none of these tokens.
     """
     pieces: dict[str, int] = {}
-    single: dict[int, int] = {}
-    for token, (text, kind) in enumerate(
-        zip(tokens, types or [NORMAL] * len(tokens), strict=False)
-    ):
-        if kind == NORMAL and text and token not in wanted:
+    for token, text in file.tokens_of_type(NORMAL).items():
+        if text and token not in wanted:
             pieces.setdefault(text, token)
-        elif kind == _BYTE and (byte := _BYTE_TOKEN.fullmatch(text)):
-            single[int(byte[1], 16)] = token
-    write = _in_alphabet if model == "gpt2" else _with_marks
+    single = {
+        int(byte[1], 16): token
+        for token, text in file.tokens_of_type(BYTE).items()
+        if (byte := _BYTE_TOKEN.fullmatch(text))
+    }
+    write = _to_alphabet if file.tokenizer == "gpt2" else _to_sentencepiece
     return {token: _spell(write(text), pieces, single) for token, text in wanted.items()}
-
-
-def _in_alphabet(text: str) -> str:
-    return "".join(_LETTERS[byte] for byte in text.encode("utf-8", "surrogateescape"))
-
-
-def _with_marks(text: str) -> str:
-    return text.replace(" ", "\u2581")
 
 
 def _spell(text: str, pieces: Mapping[str, int], single: Mapping[int, int]) -> list[int]:
@@ -102,9 +76,8 @@ def _spell(text: str, pieces: Mapping[str, int], single: Mapping[int, int]) -> l
         if text[at:end] in pieces:
             ids.append(pieces[text[at:end]])
         else:
-            # As a tokenizer does with a character that it lacks.
-            data = text[at:end].encode("utf-8", "surrogateescape")
-            ids += [single[byte] for byte in data if byte in single]
+            # A tokenizer, too, spells a character that it lacks as bytes.
+            ids += [single[byte] for byte in _raw(text[at:end]) if byte in single]
         at = end
     return ids
 
@@ -123,15 +96,30 @@ _ALPHABET: Final = _byte_alphabet()
 _LETTERS: Final = {byte: letter for letter, byte in _ALPHABET.items()}
 
 
-def _byte_level(token: str) -> bytes:
+def _raw(token: str) -> bytes:
+    return token.encode("utf-8", "surrogateescape")
+
+
+def _to_alphabet(text: str) -> str:
+    return "".join(_LETTERS[byte] for byte in _raw(text))
+
+
+def _from_alphabet(token: str) -> bytes:
     try:
         return bytes(_ALPHABET[character] for character in token)
     except KeyError:
-        return token.encode("utf-8", "surrogateescape")
+        return _raw(token)
 
 
-def _sentencepiece(token: str) -> bytes:
+def _to_sentencepiece(text: str) -> str:
+    return text.replace(" ", "\u2581")
+
+
+def _from_sentencepiece(token: str) -> bytes:
     byte = _BYTE_TOKEN.fullmatch(token)
     if byte:
         return bytes([int(byte[1], 16)])
     return token.replace("\u2581", " ").encode("utf-8", "surrogateescape")
+
+
+_DECODERS: Final = {"gpt2": _from_alphabet, "llama": _from_sentencepiece}

@@ -1,6 +1,6 @@
-"""The table of runtimes: each module or package in this folder is one, named like its setting.
+"""Table of runtimes: each module or package in this folder is one, named like its setting.
 
-Each has a constant `RUNTIME`, a `RuntimeKind`. It imports its library only when it loads a model.
+Each has a constant `RUNTIME`, a `RuntimeKind`, and imports its library only to load a model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tenuto.engine.local.runtime_kind import RuntimeKind
 
 NAMES: Final = tuple(module.name for module in iter_modules(__path__))
-"""All values of the setting `runtime` but `auto`. The settings read them, and load no runtime."""
+"""Values of the setting `runtime`, except `auto`."""
 
 
 @cache

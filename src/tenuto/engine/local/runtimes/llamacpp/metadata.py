@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.gguf import CONTROL, Gguf
 from tenuto.engine.local.runtime import CannotLoad
-from tenuto.engine.local.vocabulary import CONTROL, UnknownVocabulary, token_bytes
+from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
 
 
 def longest_token(file: Gguf) -> int:
@@ -15,32 +13,24 @@ def longest_token(file: Gguf) -> int:
     Raises:
         CannotLoad: The file has no vocabulary.
     """
-    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
-    if not tokens:
-        raise CannotLoad("the file has no vocabulary")
-    model = file.metadata.get("tokenizer.ggml.model", "")
+    if not file.tokens:
+        raise CannotLoad("the file has no vocabulary: metadata tokenizer.ggml.tokens is missing")
     try:
-        table = token_bytes(model, tokens, file.metadata.get("tokenizer.ggml.token_type", ()))
+        table = token_bytes(file.tokenizer, file.tokens, file.token_types)
     except UnknownVocabulary:
-        # As the file spells them, they are hardly shorter than what they stand for.
-        table = [token.encode("utf-8", "surrogateescape") for token in tokens]
+        # Spellings in the file are hardly shorter than the bytes that they stand for.
+        table = [token.encode("utf-8", "surrogateescape") for token in file.tokens]
     return max(map(len, table))
 
 
 def control_tokens(file: Gguf) -> dict[int, bytes]:
-    """Return the names of the tokens that print nothing."""
-    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
-    types: Sequence[int] = file.metadata.get("tokenizer.ggml.token_type", ())
-    pairs = enumerate(zip(tokens, types, strict=False))
-    return {
-        token: name.encode("utf-8", "surrogateescape")
-        for token, (name, kind) in pairs
-        if kind == CONTROL
-    }
+    """Return the names of the control tokens, by id."""
+    names = file.tokens_of_type(CONTROL)
+    return {token: name.encode("utf-8", "surrogateescape") for token, name in names.items()}
 
 
 def cell_bytes(file: Gguf) -> int:
-    """Return the bytes that a token takes in the cache, whose numbers have 16 bits; at least 1."""
+    """Return the bytes of a token in the 16-bit KV cache; at least 1."""
 
     def most(name: str, default: int) -> int:
         # Some architectures have a number for each layer.

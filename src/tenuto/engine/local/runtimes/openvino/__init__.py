@@ -1,16 +1,16 @@
-"""OpenVINO: the fastest runtime for what it reads, which is its own format and some GGUF files."""
+"""OpenVINO: the fastest runtime, for its own format and some GGUF files."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from tenuto.engine.local import split
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import UNKNOWN_ID, Runtime, RuntimeOptions
+from tenuto.engine.local.runtime import Runtime, RuntimeOptions
 from tenuto.engine.local.runtime_kind import RuntimeKind
+from tenuto.engine.local.runtimes.openvino.metadata import unreadable_feature
 
-# What OpenVINO's reader of GGUF files knows, as measured with release 2026.4.
+# Supported by OpenVINO's reader of GGUF files, as measured with release 2026.4.
 _ARCHITECTURES: Final = frozenset({"llama", "qwen2", "qwen3"})
 _TYPES: Final = frozenset({"F32", "F16", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"})
 _TOKENIZER: Final = "gpt2"
@@ -21,13 +21,10 @@ def _refuses(file: Gguf) -> str:
         return ""
     if file.architecture not in _ARCHITECTURES:
         return f"the architecture {file.architecture}"
-    if split.is_split(file):
-        return "models in several files"
-    tokenizer = file.metadata.get("tokenizer.ggml.model", _TOKENIZER)
-    if tokenizer != _TOKENIZER:
-        return f"the tokenizer {tokenizer}"
-    if UNKNOWN_ID in file.stray_token_ids():
-        return f"a file whose {UNKNOWN_ID} is not in the vocabulary"
+    if feature := unreadable_feature(file):
+        return feature
+    if file.tokenizer not in ("", _TOKENIZER):
+        return f"the tokenizer {file.tokenizer}"
     unknown = sorted(file.tensor_types - _TYPES)
     return f"tensors of type {', '.join(unknown)}" if unknown else ""
 

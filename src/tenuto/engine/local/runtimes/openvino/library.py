@@ -1,4 +1,4 @@
-"""OpenVINO, imported without its telemetry. Import it nowhere else."""
+"""The only import of OpenVINO, without its telemetry."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def load() -> tuple[Any, Any]:
 
 
 def disable_telemetry() -> None:
-    """Keep OpenVINO, imported later in this process, from reporting its use.
+    """Keep a later import of OpenVINO in this process from reporting its use.
 
     `import openvino` sends an event to an analytics service and writes an id into the user's home
-    directory, unless its telemetry package cannot be imported: then it uses a stub of its own.
+    directory, unless its telemetry package cannot be imported.
     """
     # None makes every import of the name fail.
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]

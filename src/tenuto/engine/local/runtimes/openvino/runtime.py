@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local import gguf
+from tenuto.engine.local.gguf import CONTROL, USER_DEFINED, Gguf
 from tenuto.engine.local.machine import kv_budget, physical_cores
 from tenuto.engine.local.runtime import (
     CannotLoad,
@@ -33,22 +33,21 @@ from tenuto.engine.local.runtimes.openvino.metadata import (
 )
 from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
 from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
-from tenuto.engine.local.vocabulary import CONTROL, USER_DEFINED
 
-# How many kernels and plans are kept for later, each made for one size of batch. By default they
-# are thousands, and as the sizes of batches vary, hundreds of MiB; to make one again costs little.
-_KEPT_KERNELS: Final = 64
+# Cached kernels and plans, one for each size of batch. The default, thousands, takes hundreds of
+# MiB when sizes vary; making one again is cheap.
+_CACHED_KERNELS: Final = 64
 _KERNELS_VARIABLE: Final = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
-# What the library's check of the likeliest token's probability says when it fails.
+# In the error of the library's check of the likeliest token's probability.
 _NOT_A_NUMBER: Final = "isnan"
 
 _GREEDY_BELOW: Final = 1e-6
 
-# Blocks that are never promised to a completion, so that the scheduler always has room to move.
+# Blocks that no completion gets, so that the scheduler always has room.
 _SPARE_BLOCKS: Final = 8
 
-# Jobs are numbered from 0 on.
+# Far above the keys of jobs.
 _FIRST_FILLER: Final = 2**63
 
 
@@ -57,10 +56,10 @@ class OpenVinoRuntime:
 
     Args:
         options: The model's path, and its limits.
-        file: What the model says of itself.
+        file: The model's metadata.
 
     Raises:
-        CannotLoad: The library is not installed, or it cannot read this model.
+        CannotLoad: The library is not installed, or cannot read this model.
     """
 
     context: int
@@ -69,13 +68,13 @@ class OpenVinoRuntime:
     threads: int
     block_tokens: int = BLOCK_TOKENS
     longest_token: int
-    # It has those of the tokens that it wrote, and of no others.
+    # The library returns the log probabilities of generated tokens only.
     most_logprobs: int = 0
     shares_prefixes: bool
 
-    def __init__(self, options: RuntimeOptions, file: gguf.Gguf) -> None:
-        # The library's own library reads it when it is first used.
-        os.environ.setdefault(_KERNELS_VARIABLE, str(_KEPT_KERNELS))
+    def __init__(self, options: RuntimeOptions, file: Gguf) -> None:
+        # Read by oneDNN at its first use.
+        os.environ.setdefault(_KERNELS_VARIABLE, str(_CACHED_KERNELS))
         try:
             import numpy as np
 
@@ -94,27 +93,27 @@ class OpenVinoRuntime:
         self.context = min(self.context, self.kv_blocks * BLOCK_TOKENS)
         self._bos = file.token_id("bos")
         self._adds_bos = adds_bos(file)
-        # The library insists on an end token; for a model without one it is a token that is not.
+        # The library requires an end token; without one, use an id outside the vocabulary.
         self._ends = end_tokens(file) or {len(self._table)}
 
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
-        # The library has one cache for all: it cannot keep tenants apart.
+        # The library has a single cache, and cannot keep tenants apart.
         self.shares_prefixes = options.prefix_cache == "shared"
         scheduler.enable_prefix_caching = self.shares_prefixes
         scheduler.max_num_batched_tokens = options.batch_tokens
         # One more for the filler.
         scheduler.max_num_seqs = options.max_running + 1
-        # Its own choice would be the machine's cores, not the container's.
+        # The default would be the machine's cores, not the container's.
         self.threads = options.threads or physical_cores()
-        # Bound to cores, its threads wait for whatever else runs there while other cores are idle:
-        # beside one busy process, a single stream then has half its speed.
+        # Threads bound to cores wait for other processes while other cores are idle: beside one
+        # busy process, a single stream then has half its speed.
         properties = {
             "INFERENCE_NUM_THREADS": self.threads,
             "ENABLE_CPU_PINNING": False,
-            # What it does by itself, but for some folders, which ask for 16 bits.
+            # The default, except for folders that request 16 bits.
             "KV_CACHE_PRECISION": "u8",
-            "CPU_RUNTIME_CACHE_CAPACITY": _KEPT_KERNELS,
+            "CPU_RUNTIME_CACHE_CAPACITY": _CACHED_KERNELS,
         }
         try:
             with writable(Path(options.path)) as path:
@@ -127,14 +126,14 @@ class OpenVinoRuntime:
         except NoFolder as error:
             raise CannotLoad(str(error)) from None
         except Exception as error:
-            # Of any class: for an entry that a file leaves out, it is an IndexError.
+            # Of any class; for example an IndexError for missing metadata.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._handles: dict[int, Any] = {}
         self._steps = 0
         self._filler = None if self.shares_prefixes else Filler(options.batch_tokens)
         self._filler_keys = itertools.count(_FIRST_FILLER)
         self._filling: Any = None
-        # Without being asked for them, the library gives zeros for log probabilities.
+        # Jobs with log probabilities; for others the library returns zeros.
         self._scored: set[int] = set()
 
     def encode(self, text: str) -> list[int]:
@@ -144,7 +143,7 @@ class OpenVinoRuntime:
             if self._adds_bos and ids[:1] != [self._bos]:
                 ids.insert(0, self._bos)
             elif ids[:2] == [self._bos] * 2:
-                # A folder's tokenizer adds it even to a text that spells it out.
+                # A folder's tokenizer adds it even to a text that spells it.
                 del ids[0]
         return ids
 
@@ -165,8 +164,8 @@ class OpenVinoRuntime:
         """See `Runtime.begin`."""
         config = self._config(max_tokens)
         config.rng_seed = sampling.seed or 0
-        # The library refuses 0 for either, and computes in single precision, where less than
-        # this is as good as 0: always the likeliest token.
+        # The library refuses 0 for either, and computes in single precision, where lower values
+        # select the likeliest token as 0 does.
         top_p = 1.0 if sampling.top_p is None else sampling.top_p
         config.do_sample = min(sampling.temperature, top_p) >= _GREEDY_BELOW
         if config.do_sample:
@@ -192,11 +191,11 @@ class OpenVinoRuntime:
         return self._ov.Tensor(self._np.array([ids], dtype=self._np.int64))
 
     def _fill(self) -> None:
-        """Add the filler of the next step, whose one token nobody reads."""
+        """Add the filler of the next step; its one token is dropped."""
         ids = self._filler.next_step(self._handles) if self._filler is not None else []
         if ids:
             key, config = next(self._filler_keys), self._config(1)
-            # Dropping the handle would cancel it.
+            # Without a reference to the handle, the library would cancel it.
             self._filling = self._pipeline.add_request(key, self._tensor(ids), config)
 
     def cancel(self, key: int) -> None:
@@ -205,7 +204,7 @@ class OpenVinoRuntime:
         self._scored.discard(key)
 
     def progress(self) -> dict[str, int]:
-        """See `Runtime.progress`. The library tells no more of a prompt than that it computes."""
+        """See `Runtime.progress`. The library reports steps, and nothing of single prompts."""
         return {"step": self._steps} if self._handles else {}
 
     def step(self) -> list[Delta]:
@@ -218,14 +217,14 @@ class OpenVinoRuntime:
                 if _NOT_A_NUMBER not in str(error):
                     raise
                 return self._break_all()
-            # A step that finds no room for any request computes nothing, and returns.
+            # A step without room for any request returns at once.
             self._steps += self._pipeline.get_metrics().scheduled_requests > 0
         genai, table = self._genai, self._table
         running = genai.GenerationFinishReason.NONE
         deltas = []
         for key, handle in self._handles.items():
             if handle.can_read():
-                # A handle gathers what it wrote since it was last read: ids, and a reason.
+                # Tokens since the last read, and the reason of the end.
                 (output,) = handle.read().values()
                 ids = output.generated_ids
                 reason = output.finish_reason
@@ -234,10 +233,10 @@ class OpenVinoRuntime:
                 if reason != running:
                     ended = reason == genai.GenerationFinishReason.STOP
                     ending = "end" if ended else "length"
-                written = self._written(output) if key in self._scored else ()
-                deltas.append(Delta(key, data, len(ids), ending, written))
+                scored = self._scored_tokens(output) if key in self._scored else ()
+                deltas.append(Delta(key, data, len(ids), ending, scored))
             elif handle.get_status() != genai.GenerationStatus.RUNNING:
-                # Out of cache memory, which the reservation at admission makes impossible.
+                # Out of cache memory; the reservation at admission prevents it.
                 deltas.append(Delta(key, b"", 0, "broke"))
         for delta in deltas:
             if delta.ending is not None:
@@ -246,7 +245,7 @@ class OpenVinoRuntime:
         return deltas
 
     def _break_all(self) -> list[Delta]:
-        """Drops all completions: how far the others came in a step that failed is not known."""
+        """Cancel all completions, because the state after a failed step is unknown."""
         keys = list(self._handles)
         for key in keys:
             self.cancel(key)
@@ -254,7 +253,7 @@ class OpenVinoRuntime:
             self._filling.cancel()
         return [Delta(key, b"", 0, "broke") for key in keys]
 
-    def _written(self, output: Any) -> tuple[ScoredToken, ...]:
+    def _scored_tokens(self, output: Any) -> tuple[ScoredToken, ...]:
         pairs = zip(output.generated_ids, output.generated_log_probs, strict=True)
         return tuple(
             ScoredToken(data, prob) for token, prob in pairs if (data := self._table[token])
@@ -262,7 +261,7 @@ class OpenVinoRuntime:
 
 
 def _kv_blocks(options: RuntimeOptions, context: int, block: int) -> int:
-    """Return how many blocks may be promised; `block` is the bytes of one."""
+    """Return the blocks for completions; `block` is the bytes of one."""
     wanted = options.max_running * -(-context // BLOCK_TOKENS)
     blocks = min(kv_budget(options.kv_cache_mib) // block - _SPARE_BLOCKS, wanted)
     if blocks < 1:

@@ -1,4 +1,4 @@
-"""Temporary files for libraries that take paths alone, also where file systems are read-only."""
+"""Temporary files for libraries that only take paths, also on read-only file systems."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Final
 
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108
 
-# The largest file that is copied because it cannot be written: it may take as much memory.
-_MOST_COPIED: Final = 256 * 1024 * 1024
+# Copies of read-only files may be in memory.
+_MAX_COPIED_BYTES: Final = 256 * 1024 * 1024
 
 
 class NoFolder(OSError):
-    """No folder is writable. The message is one line, with a remedy."""
+    """A missing writable folder. The message is one line, with a remedy."""
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder, and delete it in the end.
+    """Make a temporary folder, and delete it at the end.
 
     Raises:
-        NoFolder: None can be made.
+        NoFolder: No folder is writable.
     """
-    # Where all file systems are read-only, as in hardened containers, memory may still be shared.
+    # Hardened containers have read-only file systems, and often shared memory.
     for parent in (None, _SHARED_MEMORY):
         try:
             folder = tempfile.mkdtemp(prefix="tenuto-", dir=parent)
@@ -39,21 +39,21 @@ def temporary_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         return
     raise NoFolder(
-        "OpenVINO needs a writable folder to read a GGUF file, and there is none; set TMPDIR to one"
+        "OpenVINO needs a writable folder to read a GGUF file, and found none; set TMPDIR to one"
     )
 
 
 @contextlib.contextmanager
 def writable(path: Path) -> Iterator[Path]:
-    """Give a GGUF file a path that can be opened for writing, as OpenVINO does to read it.
+    """Return a path of a GGUF file that OpenVINO can open for writing, as it does to read it.
 
     Raises:
-        NoFolder: It cannot be written, and there is no room for a copy.
+        NoFolder: The file is read-only, and cannot be copied.
     """
     if path.is_dir() or os.access(path, os.W_OK):
         yield path
         return
-    if path.stat().st_size > _MOST_COPIED:
+    if path.stat().st_size > _MAX_COPIED_BYTES:
         raise NoFolder(
             "OpenVINO opens GGUF files for writing, and this one is read-only; make it writable, "
             "or set `runtime` to `llamacpp`"

@@ -1,8 +1,8 @@
-"""The tokenizer of a model for OpenVINO, run as the model that it is.
+"""Tokenizer of OpenVINO, run as a network.
 
-The one that `openvino_genai` gives keeps Python's lock while it works, and keeps only the last
-8,192 tokens of a text, whatever it is asked for: as measured with release 2026.4. This one does
-neither, and gives the same tokens.
+The `Tokenizer` of `openvino_genai` holds Python's lock while it works, and keeps only the last
+8,192 tokens of a text, whatever its arguments: as measured with release 2026.4. This one does
+neither, and returns the same tokens.
 """
 
 from __future__ import annotations
@@ -19,28 +19,26 @@ from tenuto.engine.local.ir import TOKENIZER
 from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tenuto.engine.local.runtimes.openvino.temporary import temporary_folder
 
-# More tokens than any text has.
 _NO_LIMIT: Final = 2**31 - 1
 
-# The input of the operation that splits a text at special tokens which says where, and a pattern
-# for nowhere.
+# Input of the operation that splits a text at special tokens: a pattern.
 _PATTERN_INPUT: Final = 5
-_NOTHING: Final = "(?!)"
+_NEVER_MATCHES: Final = "(?!)"
 
 _EXTENSION: Final = Path("lib") / "libopenvino_tokenizers.so"
 
 
 class OpenVinoTokenizer:
-    """Text -> token ids. Its calls may come from several threads at once, and let others run.
+    """Text -> token ids. Thread-safe; releases Python's lock while it works.
 
     Args:
         path: A GGUF file, or a folder of OpenVINO's.
-        control: The texts of control tokens.
-        pieces: The texts of user-defined tokens: ordinary text, though it is always taken for them.
+        control: Texts of control tokens.
+        pieces: Texts of user-defined tokens, which are always recognised, and ordinary text.
 
     Raises:
-        RuntimeError: It cannot be read.
-        NoFolder: It is a GGUF file, and no folder is writable.
+        RuntimeError: The file cannot be read.
+        NoFolder: A GGUF file needs a writable folder, and none is.
     """
 
     def __init__(
@@ -54,7 +52,7 @@ class OpenVinoTokenizer:
             if path.is_dir():
                 folder, tokenizer = path, genai.Tokenizer(path)
             else:
-                # The library writes the tokenizer beside the file that it reads.
+                # The library writes the tokenizer beside the file.
                 folder = stack.enter_context(temporary_folder())
                 link = folder / "model.gguf"
                 link.symlink_to(path.absolute())
@@ -63,23 +61,23 @@ class OpenVinoTokenizer:
             _lift_limit(ov, self._network)
             texts = [*control, *pieces]
             if not (path.is_dir() or all(map(str.isascii, texts))):
-                # The library escapes each byte of them, and its pattern then matches nothing.
+                # The library escapes each byte, so that its pattern does not match characters.
                 _split_at(ov, self._network, texts)
             self._model = self._compiled(self._network)
         self._pieces = pieces
         self._plain_model: Any = None
         self._making_plain = threading.Lock()
-        # A request takes one text at a time.
+        # A request takes one text at a time, so each thread has its own.
         self._of_thread = threading.local()
-        # Such characters at the end are lost on the way into a tensor of text.
+        # NUL characters at the end of a text are lost in a tensor of text.
         self._nul: list[int] = _ids(tokenizer.encode("\0", add_special_tokens=False).input_ids)
 
     def encode(self, text: str, *, plain: bool = False) -> list[int]:
-        """The tokens of a text; without one that begins it, unless a folder's adds it.
+        """Return the tokens of a text, without BOS unless a folder's tokenizer adds it.
 
         Args:
             text: Any text.
-            plain: Whether text that spells a control token is ordinary text.
+            plain: Treat text that spells a control token as ordinary text.
         """
         body = text.rstrip("\0")
         ids: list[int] = []
@@ -97,7 +95,7 @@ class OpenVinoTokenizer:
         return getattr(self._of_thread, kind)
 
     def _plain(self) -> Any:
-        """The network that finds no control tokens, made when it is first needed."""
+        """Return the network that recognises no control tokens; compiled at first use."""
         with self._making_plain:
             if self._plain_model is None:
                 network = self._network.clone()
@@ -106,7 +104,7 @@ class OpenVinoTokenizer:
             return self._plain_model
 
     def _compiled(self, network: Any) -> Any:
-        properties = {"INFERENCE_NUM_THREADS": 1}  # it computes nothing in parallel
+        properties = {"INFERENCE_NUM_THREADS": 1}  # none of it runs in parallel
         return self._core.compile_model(network, "CPU", properties)
 
 
@@ -116,8 +114,8 @@ def _ids(tensor: Any) -> list[int]:
 
 
 def _extension() -> Path:
-    """The library with the operations that tokenizers are made of."""
-    # Found, not imported: the package imports much more than is needed.
+    """Return the path of the library with the operations of tokenizers."""
+    # Not imported, because the package imports much more.
     found = find_spec("openvino_tokenizers")
     if found is None or found.origin is None:
         raise RuntimeError("openvino_tokenizers is not installed")
@@ -125,7 +123,7 @@ def _extension() -> Path:
 
 
 def _lift_limit(ov: Any, model: Any) -> None:
-    """Replaces the number of tokens that a text is cut down to."""
+    """Lift the limit on the number of tokens of a text."""
     for operation in model.get_ops():
         if operation.get_type_name() == "Minimum":
             limit = operation.input_value(1).get_node()
@@ -134,11 +132,11 @@ def _lift_limit(ov: Any, model: Any) -> None:
 
 
 def _split_at(ov: Any, model: Any, texts: Iterable[str]) -> None:
-    """Replaces the texts that a text is split at before all else, each of which is a token."""
+    """Replace the special tokens at which a text is split first."""
     import numpy as np
 
     longest_first = sorted(texts, key=len, reverse=True)
-    pattern = f"({'|'.join(map(re.escape, longest_first))})" if longest_first else _NOTHING
+    pattern = f"({'|'.join(map(re.escape, longest_first))})" if longest_first else _NEVER_MATCHES
     data = np.frombuffer(pattern.encode(), np.uint8)
     for operation in model.get_ops():
         if operation.get_type_name() == "SpecialTokensSplit":
