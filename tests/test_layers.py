@@ -84,7 +84,7 @@ TABLE: Mapping[str, May] = {
     "engine.upstream.breaker": may("engine.base"),
     "engine.upstream.shutdown": may("engine.base", "interruption"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
-    "engine.local.chat": may("engine.local", libraries="jinja2"),
+    "engine.local.sandbox": may(libraries="jinja2"),
     "engine.local.watchdog": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
     "engine.local.built_in": may(),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, is_chat_model, template_of
+from tenuto.engine.local.chat import ChatTemplate, is_chat_model, template_of
 from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.sandbox import TemplateRefused
 from tenuto.engine.local.special import SpecialTokens
 from tests.model_files import with_template
 
@@ -270,7 +271,7 @@ def test_turns_of_white_space_alone_may_be_left_out() -> None:
 def test_a_template_that_says_nothing_of_the_user_is_known_for_it() -> None:
     template = template_of(file("{{ bos_token }}Hello, {{ messages | length }}"), "chat")
     assert template is not None
-    assert template.warning == "its chat template leaves out what the user writes"
+    assert template.warning == "its chat template leaves out the text of the user"
     talks = template_of(file(CHATML), "chat")
     assert talks is not None
     assert talks.warning == ""

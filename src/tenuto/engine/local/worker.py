@@ -26,7 +26,7 @@ from pathlib import Path
 from tenuto.core.job import Sampling
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.admission import Admission, Waiting
-from tenuto.engine.local.chat import ChatTemplate, TemplateRefused, one_line, template_of
+from tenuto.engine.local.chat import ChatTemplate, template_of
 from tenuto.engine.local.choose import computes_numbers, load_runtime
 from tenuto.engine.local.gguf import ModelFileError
 from tenuto.engine.local.prefixes import Prefixes
@@ -38,6 +38,7 @@ from tenuto.engine.local.runtime import (
     ScoredToken,
     TextRefused,
 )
+from tenuto.engine.local.sandbox import TemplateRefused, one_line
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 from tenuto.engine.local.text_stream import PlacedTextStream, TextStream, token_text
 from tenuto.engine.local.tokenising import Tokenising

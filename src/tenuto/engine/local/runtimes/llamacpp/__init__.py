@@ -1,4 +1,4 @@
-"""llama.cpp, through xllamacpp: reads every GGUF file."""
+"""llama.cpp, through xllamacpp, for all GGUF files."""
 
 from __future__ import annotations
 

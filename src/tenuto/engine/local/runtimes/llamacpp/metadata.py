@@ -27,17 +27,3 @@ def control_tokens(file: Gguf) -> dict[int, bytes]:
     """Return the names of the control tokens, by id."""
     names = file.tokens_of_type(CONTROL)
     return {token: name.encode("utf-8", "surrogateescape") for token, name in names.items()}
-
-
-def cell_bytes(file: Gguf) -> int:
-    """Return the bytes of a token in the 16-bit KV cache; at least 1."""
-
-    def most(name: str, default: int) -> int:
-        # Some architectures have a number for each layer.
-        value = file.metadata.get(f"{file.architecture}.attention.{name}", default)
-        return max(value) if isinstance(value, list) else int(value)
-
-    heads = most("head_count", 0)
-    width = file.hyperparameter("embedding_length") // max(heads, 1)
-    widths = most("key_length", width) + most("value_length", width)
-    return max(1, file.hyperparameter("block_count") * most("head_count_kv", heads) * widths * 2)

@@ -1,9 +1,8 @@
-"""An `xllamacpp.Server`: how it is started, and asked what only its HTTP port answers."""
+"""Start an `xllamacpp.Server`, and call the routes that only its HTTP port has."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import json
 import os
@@ -16,30 +15,27 @@ from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from tenuto.engine.local.runtime import CannotLoad
+from tenuto.engine.local.runtimes.llamacpp.stack import deep_stacks
 
-_ANSWER_S: Final = 60.0
-
-# 512 bytes for each of 524,288 letters. The other: more than a pthread_attr_t has anywhere.
-_STACK_BYTES: Final = 256 * 1024 * 1024
-_ATTRIBUTE_BYTES: Final = 256
+_RESPONSE_TIMEOUT_S: Final = 60.0
 
 _REASON: Final = re.compile(rb"error loading model: (.+)")
-_REASON_S: Final = 0.5
+_REASON_TIMEOUT_S: Final = 0.5
 _REASON_PAUSE_S: Final = 0.05
 
 
 class LlamaServer:
-    """A running server, with its HTTP port behind a lock.
+    """A running server with a private HTTP port.
 
-    The library always listens, and tokenises nowhere else. So it listens on loopback only, on
-    any free port, below a path that nobody guesses, for a key that nobody has.
+    The library always listens, and offers tokenisation only there. So the server listens on
+    loopback, on a free port, below a random path, and requires a random key.
 
     Args:
         xllamacpp: The library.
         params: Its `CommonParams`: the model and its sizes.
 
     Raises:
-        CannotLoad: It cannot read the model.
+        CannotLoad: The library cannot read the model.
     """
 
     def __init__(self, xllamacpp: Any, params: Any) -> None:
@@ -49,27 +45,27 @@ class LlamaServer:
         params.n_threads_http = 2
         params.ui = params.endpoint_slots = False
         params.endpoint_metrics = True
-        with _stderr() as heard, _deep_stacks():
+        with _stderr() as output, deep_stacks():
             try:
                 self._server = xllamacpp.Server(params)
             except RuntimeError:
-                raise CannotLoad(f"llama.cpp cannot load this model: {_reason(heard)}") from None
-        # A server that is dropped before its loop runs never ends; this is answered by the loop.
+                raise CannotLoad(f"llama.cpp cannot load this model: {_reason(output)}") from None
+        # Waits for its loop: a server that is dropped before its loop runs never ends.
         self._server.handle_metrics()
         address = urlsplit(self._server.listening_address)
         self._host, self._port = address.hostname or "", address.port
 
-    def complete(self, body: dict[str, Any], hear: Callable[[dict[str, Any]], bool]) -> None:
-        """Writes one completion; returns when it has ended, or `hear` has returned True."""
-        self._server.handle_completions(body, hear)
+    def complete(self, body: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
+        """Run one completion until it has ended, or `on_chunk` has returned True."""
+        self._server.handle_completions(body, on_chunk)
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """What the server answers to a GET, or to a POST with a body.
+    def request(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the response to a GET, or to a POST with a body.
 
         Raises:
-            RuntimeError: It refuses.
+            RuntimeError: Its status is not 200.
         """
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_ANSWER_S)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_RESPONSE_TIMEOUT_S)
         with contextlib.closing(connection):
             connection.request(
                 "GET" if body is None else "POST",
@@ -77,62 +73,39 @@ class LlamaServer:
                 None if body is None else json.dumps(body),
                 {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
             )
-            answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                raise RuntimeError(f"llama.cpp answers {path} with status {answer.status}")
-            return json.loads(answer.read())
-
-
-@contextlib.contextmanager
-def _deep_stacks() -> Iterator[None]:
-    """Gives threads that are started meanwhile a large stack, where the C library can.
-
-    The regular expressions of some pre-tokenisers take up to 400 bytes of stack for each letter
-    without a break: the usual 8 MiB overflow with 26,000. Memory is taken only where it is used.
-    """
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "pthread_setattr_default_np"):
-        yield
-        return
-    usual = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
-    deep = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
-    library.pthread_getattr_default_np(usual)
-    library.pthread_getattr_default_np(deep)
-    library.pthread_attr_setstacksize(deep, ctypes.c_size_t(_STACK_BYTES))
-    library.pthread_setattr_default_np(deep)
-    try:
-        yield
-    finally:
-        library.pthread_setattr_default_np(usual)
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise RuntimeError(f"llama.cpp answers {path} with status {response.status}")
+            return json.loads(response.read())
 
 
 @contextlib.contextmanager
 def _stderr() -> Iterator[BinaryIO]:
-    """Catches what C code writes to stderr: only there the library says why it fails."""
-    with _unnamed_file() as heard:
+    """Capture the stderr of C code, the only place where the library reports its errors."""
+    with _unnamed_file() as output:
         stderr = os.dup(2)
-        os.dup2(heard.fileno(), 2)
+        os.dup2(output.fileno(), 2)
         try:
-            yield heard
+            yield output
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
 
 
 def _unnamed_file() -> BinaryIO:
-    """Opens a file that has no name; in memory where the system can, so that none is needed."""
+    """Open a file without a name: in memory if possible, so that no folder must be writable."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("stderr"), "w+b")
     return tempfile.TemporaryFile()
 
 
-def _reason(heard: BinaryIO) -> str:
-    # The library's logger has a thread of its own, and may need a moment.
-    until = time.monotonic() + _REASON_S
+def _reason(output: BinaryIO) -> str:
+    # The library's logger has a thread of its own, and may be late.
+    until = time.monotonic() + _REASON_TIMEOUT_S
     while time.monotonic() < until:
-        heard.seek(0)
-        reason = _REASON.search(heard.read())
+        output.seek(0)
+        reason = _REASON.search(output.read())
         if reason:
             return reason[1].decode("utf-8", "replace").strip()
         time.sleep(_REASON_PAUSE_S)
-    return "it does not say why"
+    return "it reports no reason"

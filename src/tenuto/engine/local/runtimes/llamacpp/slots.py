@@ -1,4 +1,4 @@
-"""Which of llama.cpp's slots a job gets, so that no caller reads the cache of another."""
+"""Assign llama.cpp's slots to jobs, so that no tenant reads the cache of another."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-# As in the library's own choice. All prompts begin alike, with the first words of a template.
-_LEAST_LIKENESS: Final = 0.1
+# As in the library. All prompts share a prefix, the first words of a template.
+_MIN_SHARED: Final = 0.1
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A slot, and what is left in it by the job that used it last.
+    """A slot, and the prompt of its last job.
 
     Attributes:
-        number: The library's number of it.
-        tenant: Whose prompt is in it; None if that is not known, or none is.
-        prompt: That job's prompt.
-        used: When it was, as a count of all jobs.
+        number: The library's number for it.
+        tenant: Tenant of the prompt in its cache; None if empty or unknown.
+        prompt: Prompt of the last job.
+        used: Number of the last job, in the order of their starts.
         busy: Whether a job has it now.
     """
 
@@ -30,10 +30,10 @@ class Slot:
 
 
 class Slots:
-    """Hands out slots.
+    """All slots of the library.
 
     Args:
-        count: How many there are.
+        count: Their number.
     """
 
     def __init__(self, count: int) -> None:
@@ -41,17 +41,17 @@ class Slots:
         self._jobs = 0
 
     def take(self, tenant: str, prompt: Sequence[int]) -> tuple[Slot, bool] | None:
-        """Returns a free slot, and whether its cache may be read; None if all are busy.
+        """Return a free slot, and whether its cache may be read; None if all are busy.
 
-        It is the tenant's own slot whose prompt begins most like this one, if the likeness is
-        worth what else is in there, or else the one that was not used for the longest time.
+        Prefer the tenant's slot with the longest common prefix, if that is at least a tenth of the
+        prompt; else take the least recently used slot.
         """
         free = [slot for slot in self._slots if not slot.busy]
         if not free:
             return None
         own = [(_shared(slot.prompt, prompt), slot) for slot in free if slot.tenant == tenant]
         most, slot = max(own, key=lambda pair: pair[0], default=(0, free[0]))
-        if most <= _LEAST_LIKENESS * len(prompt):
+        if most <= _MIN_SHARED * len(prompt):
             slot = min(free, key=lambda slot: slot.used)
         self._jobs += 1
         reads = slot.tenant == tenant
@@ -60,23 +60,21 @@ class Slots:
         slot.prompt, slot.used, slot.busy = prompt, self._jobs, True
         return slot, reads
 
-    def release(self, slot: Slot, wrote: str | None) -> None:
-        """Takes a slot back.
+    def release(self, slot: Slot, owner: str | None) -> None:
+        """Free a slot.
 
         Args:
             slot: The slot.
-            wrote: The tenant whose job has written a token there, so that its prompt has replaced
-                what was in the slot. None: the job ended before, and whose prompt it is stays.
+            owner: Tenant of a job that generated a token, so that its prompt has replaced the
+                content of the slot. None: the job ended before.
         """
         slot.busy = False
-        if wrote is not None:
-            slot.tenant = wrote
+        if owner is not None:
+            slot.tenant = owner
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two prompts have in common at their beginning."""
+    """Return the length of the common prefix of two prompts."""
     end = min(len(one), len(other))
-    for place in range(end):
-        if one[place] != other[place]:
-            return place
-    return end
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), end)

@@ -1,0 +1,95 @@
+"""Compile chat templates: programs in Jinja that come with a model file, run in a sandbox.
+
+They get the environment of the `transformers` library: the functions `raise_exception` and
+`strftime_now`, the filter `tojson` without HTML escapes, `break` and `continue`, and the tag
+`generation`, which changes nothing here.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+
+class TemplateRefused(ValueError):
+    """A template that is invalid, or refuses these messages. The message is one line."""
+
+
+class Clock:
+    """The time in templates: the same in all renderings of a prompt."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now()
+
+    def set(self) -> None:
+        """Set it to the present."""
+        self._now = datetime.now()
+
+    def strftime(self, form: str) -> str:
+        """Format the time."""
+        return self._now.strftime(form)
+
+
+def compile_template(source: str, clock: Clock) -> Any:
+    """Return the Jinja template.
+
+    Raises:
+        TemplateRefused: It is invalid.
+    """
+    # Late, because most models are base models, and the import is slow.
+    import jinja2
+
+    try:
+        return _environment(clock).from_string(source)
+    except (jinja2.TemplateError, RecursionError) as error:
+        raise TemplateRefused(f"not a valid template: {one_line(error)}") from None
+
+
+def _environment(clock: Clock) -> Any:
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}`, which marks the assistant's text for training."""
+
+        tags = {"generation"}  # noqa: RUF012  # as the library declares it
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return nodes.Scope(body, lineno=line)
+
+    def raise_exception(message: object) -> None:
+        raise TemplateError(str(message))
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = clock.strftime
+    return environment
+
+
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def valid_text(text: str) -> str:
+    """Replace surrogates, which files and templates may contain, and responses must not."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error as one line of valid text."""
+    return valid_text(" ".join(str(error).split())) or type(error).__name__
