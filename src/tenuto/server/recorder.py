@@ -7,15 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Observer, RequestRecord
 from tenuto.server.client_address import TrustedProxies
-from tenuto.wire.errors import kind_of_status
+from tenuto.wire.errors import kind_of_status, status_of
+from tenuto.wire.ids import request_id
 
 _log = logging.getLogger("tenuto.server")
 
 
 class Recorder:
-    """One record for each request, passed to all observers when the request has ended.
+    """Creates the record of each request and passes it to all observers at the end.
 
     Args:
         proxies: Proxies that are trusted to report a client's address.
@@ -26,21 +28,29 @@ class Recorder:
         self._proxies = proxies
         self._observers = observers
 
-    def begin(self, scope: Any, request_id: str) -> RequestRecord:
-        """Return the record of a request that begins.
-
-        Args:
-            scope: ASGI scope, as far as it is known.
-            request_id: The request's id.
-        """
+    def begin(self, scope: Any) -> RequestRecord:
+        """Return the record of a new request, with a new id. `scope` may be incomplete."""
         return RequestRecord(
-            request_id,
+            request_id(),
             self._proxies.client_of(scope),
             scope.get("method", "-"),
             scope.get("path", "-"),
             time.time(),
             time.perf_counter(),
         )
+
+    def refused(self, scope: Any, kind: Kind) -> str:
+        """Record a request that is refused before the application; return its id."""
+        record = self.begin(scope)
+        record.status, record.outcome = status_of(kind), kind
+        self.end(record)
+        return record.id
+
+    def dropped(self, scope: Any) -> None:
+        """Record a request without a response."""
+        record = self.begin(scope)
+        record.outcome = Delivery.DISCONNECTED
+        self.end(record)
 
     def end(self, record: RequestRecord) -> None:
         """Complete a record and pass it to the observers."""
@@ -52,5 +62,5 @@ class Recorder:
             try:
                 observer.ended(record)
             except Exception as error:
-                # The request has its response already, and the other observers need the record.
+                # The response is sent already, and the other observers need the record.
                 _log.error("an observer failed on request %s", record.id, exc_info=error)

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenuto.core.refusal import Kind
 from tenuto.operations.records import RequestRecord
 from tenuto.server.recorder import Recorder
-from tenuto.wire.ids import request_id
 
 
 class RecordMiddleware:
@@ -35,7 +34,7 @@ class RecordMiddleware:
             await self._app(scope, receive, send)
             return
         # The protocol has made one already if it has refused the request's body.
-        record: RequestRecord = scope.get("record") or self._recorder.begin(scope, request_id())
+        record: RequestRecord = scope.get("record") or self._recorder.begin(scope)
         scope["record"] = record
         headers = {"request-id": record.id, "anthropic-organization-id": self._organization_id}
 
