@@ -1,4 +1,4 @@
-"""The protocol of limits: whether a request may reach the engine now."""
+"""Limits of requests before the engine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Admission(Protocol):
     def lease(self, caller: Caller, request: Request) -> AbstractAsyncContextManager[object]:
         """Return the lease of one request.
 
-        It is entered before the engine gets the job, and exited once when the response has ended,
-        whatever the outcome. Entering may wait; a disconnect or a shutdown cancels it.
+        The server enters it before the engine gets the job, and exits it once at the end of the
+        response, with any outcome. Entering may wait; a disconnect or a shutdown cancels the wait.
 
         Raises:
-            Refusal: The limit is reached: `Kind.RATE_LIMITED`, with `retry_after` where known.
-                Raised here, or on entering.
+            Refusal: The limit is reached: `Kind.RATE_LIMITED`, with `retry_after` if known. Also
+                raised on entering.
         """
         ...
 
@@ -29,13 +29,7 @@ class Admission(Protocol):
 async def admit(
     admissions: Iterable[Admission], caller: Caller, request: Request, leases: AsyncExitStack
 ) -> None:
-    """Enter the lease of each limit in order.
-
-    Args:
-        admissions: The limits.
-        caller: The sender.
-        request: The request.
-        leases: Holds the leases, and releases them when it is closed.
+    """Enter the lease of each limit into `leases`, in order.
 
     Raises:
         Refusal: A limit is reached.

@@ -12,39 +12,39 @@ from tenuto.core.refusal import Kind
 
 
 class Delivery(StrEnum):
-    """The outcome of a request that neither completed a prompt nor was refused."""
+    """The outcome of a request that is neither a completion nor refused."""
 
     COMPLETE = auto()
-    """A response of another route, sent to its end."""
+    """A complete response of another route."""
     DISCONNECTED = auto()
     """The client disconnected first."""
 
 
 Outcome: TypeAlias = End | Kind | Delivery
-"""`End` for a completion, `Kind` for a refusal or a broken answer."""
+"""`End` for a completion, `Kind` for a refusal or an aborted response."""
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """Everything that is known of a request. Holds no key and no text of a prompt.
+    """Facts about a request, without its key and prompt.
 
     Attributes:
         id: Value of `request-id` in its response.
         address: The client's address, `-` if unknown.
         method: The HTTP method, `-` if the request was refused before its head was parsed.
         path: The path without its query string, which may hold secrets.
-        begun: When its head was complete, in seconds since 1970.
+        begun: Arrival of the complete head, in seconds since 1970.
         clock: The same moment on the clock of `time.perf_counter`.
-        route: The path of the route that answers, with its variable; None for an unknown path.
-        caller: `Caller.id`; "" without a key, or before the key is checked.
-        status: Status of the response; None if none was sent.
+        route: The path of the route, with its variable; None for an unknown path.
+        caller: `Caller.id`; "" without a key, or before its check.
+        status: Status of the response; None without a response.
         requested_model: The model in the request.
         served_model: The model that answers.
         stream: Whether the request is for a stream.
         upstream: The upstream that answers.
-        usage: What the completion took; None for other routes.
-        outcome: Why it ended; None until then.
-        seconds: Its duration, once it has ended.
+        usage: Usage of the completion; None for other routes.
+        outcome: Reason of the end; None before.
+        seconds: Duration; 0 before the end.
     """
 
     id: str
@@ -69,5 +69,5 @@ class Observer(Protocol):
     """Receives the record of each request: a log, a metric, a ledger."""
 
     def ended(self, record: RequestRecord) -> None:
-        """Take a complete record. Runs on the event loop, so it must not block."""
+        """Observe a complete record. Must not block the event loop."""
         ...

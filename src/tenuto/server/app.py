@@ -1,4 +1,4 @@
-"""Wiring only: settings -> the ASGI application."""
+"""Create the ASGI application from the settings."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tenuto.wire.completions.extensions import USAGE_HEADERS
 
 
 def observers_of(settings: Settings) -> list[Observer]:
-    """Return everything that receives the record of each request. A metric is a line here."""
+    """Return the observers of request records. A metric is a line here."""
     return [RequestLog()]
 
 
 def admissions_of(settings: Settings) -> list[Admission]:
-    """Return the limits that a completion has to pass. A limit is a line here."""
+    """Return the limits of completions. A limit is a line here."""
     return []
 
 
@@ -72,13 +72,13 @@ def create_app(
     shutdown: Shutdown | None = None,
     admissions: list[Admission] | None = None,
 ) -> ASGIApp:
-    """Return the application. It starts the engine when it starts, and closes it when it ends.
+    """Return the application. Its lifespan starts and closes the engine.
 
     Args:
         settings: All settings.
-        engine: The engine, not started yet: see `tenuto.service.open_engine`.
+        engine: An engine that is not started: see `tenuto.service.open_engine`.
         recorder: Records requests; None for `recorder_of(settings)`.
-        shutdown: Ends running answers before the engine is closed; None if that ends them.
+        shutdown: Ends running responses before the engine is closed; None for one without effect.
         admissions: The limits; None for `admissions_of(settings)`.
     """
     admissions = admissions_of(settings) if admissions is None else admissions
@@ -90,7 +90,7 @@ def create_app(
             allow_origins=settings.server.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            # Chrome asks for this before a page of the internet may reach this machine.
+            # Chrome requires this before a public page may send requests to this machine.
             allow_private_network=True,
             expose_headers=["request-id", *(USAGE_HEADERS if settings.api.extensions else ())],
         )

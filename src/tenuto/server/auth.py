@@ -1,4 +1,4 @@
-"""Who may ask: API keys."""
+"""API keys."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PREFIX = "sha256:"
 
 
 def hash_key(key: str) -> str:
-    """The hash of a key, as settings hold it.
+    """Return the hash of a key for the settings.
 
-    A plain SHA-256 is enough for keys, which are long and random, unlike passwords.
+    A plain SHA-256 is enough, because keys are long and random, unlike passwords.
     """
     return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -33,21 +33,20 @@ def _only(headers: Headers, name: str) -> str | None:
 
 
 class Keys:
-    """The keys that are allowed.
+    """The accepted keys.
 
     Args:
-        entries: Hashes from `hash_key`, or keys as they are. None at all allows everyone.
+        entries: Hashes from `hash_key`, or plain keys. An empty list accepts every request.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]
 
     def caller(self, headers: Headers) -> Caller:
-        """Return the sender of a request. `x-api-key` counts where both headers are there.
+        """Return the caller of a request. `x-api-key` takes precedence over `authorization`.
 
         Raises:
-            Refusal: It has no key, or a wrong one, where one is needed; or different ones in one
-                header.
+            Refusal: The key is missing or invalid, or a header has two values.
         """
         key = _only(headers, "x-api-key")
         problem = "invalid x-api-key"
@@ -56,10 +55,10 @@ class Keys:
             key = token.strip() if scheme.lower() == "bearer" else None
             problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
         hashed = None if key is None else hash_key(key)
-        if self._hashes and not (hashed and self._knows(hashed)):
+        if self._hashes and not (hashed and self._accepts(hashed)):
             raise Refusal(Kind.UNAUTHENTICATED, problem)
         return Caller(hashed or "", key)
 
-    def _knows(self, hashed: str) -> bool:
-        # All are compared, each in constant time: how long it takes shows nothing.
+    def _accepts(self, hashed: str) -> bool:
+        # Compare all in constant time, so that the duration reveals nothing.
         return sum(hmac.compare_digest(hashed, known) for known in self._hashes) > 0

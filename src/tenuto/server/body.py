@@ -1,4 +1,4 @@
-"""Read a request's body, up to a limit, into its fields."""
+"""Read the body of a request into fields, up to a limit."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ from tenuto.wire.completions.long_body import LongBody
 from tenuto.wire.json_object import read_object
 
 DEFAULT_BODY_BYTES: Final = 8 * 2**20
-"""Largest body where the context of the engine is not known."""
+"""Maximum body size for an engine with an unknown context."""
 
 MOST_BODY_BYTES: Final = 32 * 2**20
-"""Largest body by default, whatever the context is: the service's own limit."""
+"""Maximum body size by default, the limit of the original service."""
 
-# JSON may spell each byte that counts with so many: "\\r\\n", of which one byte stays, as two
+# Maximum of JSON bytes for a byte of the prompt: "\\r\\n", which becomes one byte, written as two
 # escapes of six.
 _ESCAPED_BYTES: Final = 12
 _OTHER_FIELDS_BYTES: Final = 256 * 1024
 
-# A body of more bytes is read piece by piece; up to it, no body takes more than a few
-# milliseconds.
+# Larger bodies are parsed in pieces; this size takes a few milliseconds at most.
 _SMALL_BYTES: Final = 64 * 1024
-# Of a longer body, so many bytes are read at once: five thousand short texts take 10 ms.
+# Size of a piece: five thousand short texts take 10 ms.
 _PIECE_BYTES: Final = 16 * 1024
 
 
 def most_body_bytes(limits: LimitSettings, longest_prompt: int) -> int:
-    """Return the size of the largest body.
+    """Return the maximum body size.
 
     Args:
-        limits: The setting counts, if it is set.
-        longest_prompt: Bytes of the longest prompt that may fit the context; 0 if not known.
+        limits: `max_body_bytes` takes precedence, if set.
+        longest_prompt: Bytes of the longest prompt that may fit the context; 0 if unknown.
     """
     if limits.max_body_bytes is not None:
         return limits.max_body_bytes
@@ -51,24 +50,24 @@ def most_body_bytes(limits: LimitSettings, longest_prompt: int) -> int:
 
 
 def check_announced_size(headers: Headers, most: int) -> None:
-    """Refuse a body that says itself that it is too large, before it comes.
+    """Check `content-length`, before the body is read.
 
     Raises:
-        Refusal: It does.
+        Refusal: It exceeds `most`.
     """
     announced = headers.get("content-length", "")
-    # The digits are counted first: a number may be too long even to read.
+    # Python refuses to parse integers of thousands of digits, so check the length first.
     if announced.isdigit() and (len(announced) > 18 or int(announced) > most):
         raise _too_large(most)
 
 
 class BodyReader:
-    """Reads the bodies of one server.
+    """The reader of request bodies.
 
     Args:
-        limits: Bounds in time, and of the fields.
-        fields: Bounds of the fields.
-        slices: Where long bodies take turns.
+        limits: The time limit.
+        fields: Limits of the fields.
+        slices: Scheduler of the parsing of long bodies.
     """
 
     def __init__(self, limits: LimitSettings, fields: FieldLimits, slices: Slices) -> None:
@@ -77,19 +76,16 @@ class BodyReader:
         self._slices = slices
 
     async def read(self, request: Request, most: int, held: Reservation) -> dict[str, object]:
-        """Return the fields of a body, not checked yet.
+        """Return the fields of a body, not validated yet.
 
         Args:
             request: The request.
-            most: Most bytes of the body.
-            held: Gets its bytes.
+            most: Maximum number of bytes.
+            held: Reservation of the body's bytes.
 
         Raises:
-            Refusal: It is larger than allowed.
-            Refusal: It took too long to arrive.
-            Overloaded: Too many others are in flight.
-            Refusal: It is no JSON object.
-            ClientDisconnect: The client left before it was all here.
+            Refusal: The body is too large, too slow, not a JSON object, or exceeds the budget.
+            ClientDisconnect: The client disconnected before the end of the body.
         """
         small, size = bytearray(), 0
         long: LongBody | None = None
@@ -116,7 +112,7 @@ class BodyReader:
             await self._slices.call(lambda piece=piece: body.feed(piece), len(piece))  # type: ignore[misc]
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Only waiting for it counts as its time, not the reading."""
+        """Yield the chunks of the body. Only the wait for them counts against the timeout."""
         loop = asyncio.get_running_loop()
         left = self._limits.body_timeout_s
         stream = request.stream()

@@ -1,4 +1,4 @@
-"""How many bytes of request bodies the server holds at a time."""
+"""A budget of bytes for all request bodies in flight."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 from tenuto.core.refusal import overloaded
 
 _RETRY_AFTER_S: Final = 1.0
-# A body up to this size may use the whole budget, a larger one only a part of it: large bodies that
-# arrive slowly must not keep ordinary requests out.
+# A body up to this size may use the whole budget, a larger one only a share of it, so that large
+# bodies that arrive slowly do not block ordinary requests.
 _SMALL_BYTES: Final = 64 * 1024
 _SHARE_OF_LARGE: Final = 0.75
 
 
 class BodyBudget:
-    """The bytes of all bodies that are in flight, from their arrival to the end of their answer.
+    """The bytes of all bodies, from their arrival to the end of the response.
 
     Args:
-        most: Most of them.
+        most: Maximum number of bytes.
     """
 
     def __init__(self, most: int) -> None:
@@ -26,26 +26,26 @@ class BodyBudget:
 
     @property
     def held(self) -> int:
-        """How many bytes are held at this moment."""
+        """Number of bytes held now."""
         return self._held
 
     def reservation(self) -> Reservation:
-        """Begin a body, of which nothing has arrived yet."""
+        """Return an empty reservation for a new body."""
         return Reservation(self)
 
     def add(self, size: int, so_far: int) -> None:
-        """Hold more bytes of a body.
+        """Add bytes of a body.
 
         Args:
-            size: How many more.
-            so_far: How many of this body are held already.
+            size: Number of bytes to add.
+            so_far: Number of bytes of this body before.
 
         Raises:
-            Refusal: There is no room for them. None of them are held.
+            Refusal: The budget is exceeded. Nothing is added.
         """
         large = so_far + size > _SMALL_BYTES
         most = int(_SHARE_OF_LARGE * self._most) if large else self._most
-        # One body always has room, however small the budget is: its own limit bounds it.
+        # A single body is always accepted: its own limit bounds it.
         if self._held > so_far and self._held + size > most:
             raise overloaded(
                 "Too many request bodies at once. Try again in a moment.",
@@ -54,12 +54,12 @@ class BodyBudget:
         self._held += size
 
     def release(self, size: int) -> None:
-        """Let bytes go that were held."""
+        """Give bytes back."""
         self._held -= size
 
 
 class Reservation:
-    """The bytes of one body. As a context manager it lets go of them at the end."""
+    """The bytes of one body. The end of its `with` block gives them back."""
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
@@ -73,6 +73,6 @@ class Reservation:
         self._size = 0
 
     def add(self, size: int) -> None:
-        """Hold more bytes. See `BodyBudget.add`."""
+        """Add bytes. See `BodyBudget.add`."""
         self._budget.add(size, self._size)
         self._size += size

@@ -1,4 +1,4 @@
-"""The address of a client, also behind proxies that are trusted to report it."""
+"""Addresses of clients, also behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -12,27 +12,23 @@ _UNKNOWN = "-"
 
 
 class TrustedProxies:
-    """The proxies whose `X-Forwarded-For` or `Forwarded` counts.
+    """Proxies whose `X-Forwarded-For` or `Forwarded` is trusted.
 
-    Each proxy adds the address that it sees at the end, so the list is read backwards, up to the
-    first address that is not a trusted proxy's. Anything before it may be made up by the client.
+    Each proxy appends the address of its peer, so the list is read backwards to the first address
+    that is not a trusted proxy's. The client may have forged the rest.
 
     Args:
         entries: Addresses and networks, as `127.0.0.1` or `10.0.0.0/8`.
 
     Raises:
-        ValueError: An entry is neither.
+        ValueError: An entry is invalid.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._networks = [ipaddress.ip_network(entry, strict=False) for entry in entries]
 
     def client_of(self, scope: Any) -> str:
-        """The address of the client of a request, `-` if it is not known.
-
-        Args:
-            scope: Of ASGI.
-        """
+        """Return the client's address of an ASGI scope, `-` if unknown."""
         client = scope.get("client")
         if client is None:
             return _UNKNOWN
@@ -48,8 +44,8 @@ class TrustedProxies:
             for hops in (_x_forwarded_for(headers), _forwarded(headers))
             if hops
         }
-        # Proxies write one of the two and pass the other on as the client sent it. Where they
-        # differ, it is unknown which one is the client's invention.
+        # A proxy sets one of the two headers and forwards the other. If they differ, one is forged,
+        # so neither is used.
         return str(found.pop()) if len(found) == 1 else str(address)
 
     def _behind(self, peer: Address, hops: Sequence[str]) -> Address:
@@ -74,7 +70,7 @@ def _x_forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """The `for` of each hop, RFC 7239: `for=192.0.2.1;proto=http, for="[2001:db8::1]:80"`."""
+    """Parse the `for` of each hop, RFC 7239: `for=192.0.2.1;proto=http, for="[2001:db8::1]:80"`."""
     hops = []
     for value in _values(headers, b"forwarded"):
         for element in value.split(","):
@@ -89,7 +85,7 @@ def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> Iterator[str
 
 
 def _parse(text: str) -> Address | None:
-    """An address, with or without a port; None for a name or anything else."""
+    """Parse an address, with or without a port; return None for other text."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

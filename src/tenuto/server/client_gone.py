@@ -1,4 +1,4 @@
-"""Stops work that nobody waits for any more."""
+"""Cancel work when the client disconnects."""
 
 from __future__ import annotations
 
@@ -12,46 +12,43 @@ T = TypeVar("T")
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its answer was complete."""
+    """The client disconnected before the end of the response."""
 
 
 async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """Runs `work` as long as the client is there.
+    """Run `work` and return its result; cancel it on a disconnect.
 
     Args:
-        work: What to do. It is cancelled when the client leaves.
-        receive: The request's ASGI channel, its body read to the end.
-
-    Returns:
-        What `work` returns.
+        work: The work.
+        receive: The request's ASGI channel, after the end of the body.
 
     Raises:
-        ClientGone: The client left first.
+        ClientGone: The client disconnected first.
     """
     current = asyncio.current_task()
     assert current is not None
-    left = False
+    disconnected = False
 
-    def leave(watch: asyncio.Task[None]) -> None:
-        nonlocal left
+    def cancel(watch: asyncio.Task[None]) -> None:
+        nonlocal disconnected
         if not watch.cancelled():
-            left = True
+            disconnected = True
             current.cancel()
 
-    watch = asyncio.create_task(_left(receive))
-    watch.add_done_callback(leave)
+    watch = asyncio.create_task(_disconnect(receive))
+    watch.add_done_callback(cancel)
     try:
         return await work
     except asyncio.CancelledError:
-        # Cancelled from elsewhere too, it is not for the client's sake alone.
-        if left and not current.uncancel():
+        # A cancellation from elsewhere takes precedence.
+        if disconnected and not current.uncancel():
             raise ClientGone from None
         raise
     finally:
-        watch.remove_done_callback(leave)
+        watch.remove_done_callback(cancel)
         watch.cancel()
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -46,7 +46,7 @@ from tenuto.wire.ids import completion_id
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One request, as ASGI gives it."""
+    """The ASGI arguments of one request."""
 
     scope: Scope
     receive: Receive
@@ -54,14 +54,14 @@ class Channel:
 
 
 class CompleteEndpoint:
-    """Answers one request, plain or streamed. The steps are those of `docs/journey.md`.
+    """The endpoint of completions, streamed or not. `docs/journey.md` lists its steps.
 
     Args:
         engine: The engine.
         settings: All settings.
-        keys: The keys that are allowed.
-        shutdown: Ends running answers.
-        admissions: The limits that a request has to pass before the engine gets it.
+        keys: The accepted keys.
+        shutdown: Ends running responses.
+        admissions: The limits of requests before the engine.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class CompleteEndpoint:
         self._bodies = BodyReader(limits, self._field_limits, self._slices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as an ASGI application."""
+        """Handle a request, as an ASGI application."""
         request = Request(scope, receive)
         longest = self._engine.capabilities.longest_prompt
         most = most_body_bytes(self._settings.limits, longest)
@@ -142,7 +142,7 @@ class CompleteEndpoint:
         request = request_of(fields, await self._prompt(fields.prompt), sampling, caller)
         record: RequestRecord = channel.scope["record"]
         async with AsyncExitStack() as leases:
-            # A refusal until the job is accepted is raised, and becomes a status.
+            # A refusal before the job is accepted becomes a status.
             with self._shutdown.interruptible():
                 await admit(self._admissions, caller, request, leases)
                 running = await self._completions.run(request, meter)
@@ -171,7 +171,7 @@ class CompleteEndpoint:
             )
 
     def _headers(self, requested: str, model: str, accepted: Accepted) -> dict[str, str]:
-        """The headers that report what was done otherwise than requested."""
+        """Return headers for deviations from the request, and the upstream."""
         retired = self._notices.notice(requested, model)
         warnings = [*([retired] if retired else []), *accepted.warnings]
         headers = {}
@@ -193,6 +193,6 @@ async def _send_whole(
 
 
 def _quotable(text: str) -> str:
-    """A text as it may stand in quotes in a header: no other characters than printable ASCII."""
+    """Return a text in printable ASCII, escaped for a quoted string in a header."""
     kept = "".join(char if " " <= char <= "~" else "?" for char in text)
     return kept.replace("\\", "\\\\").replace('"', '\\"')

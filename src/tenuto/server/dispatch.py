@@ -1,4 +1,4 @@
-"""Method and path to handler, within the one error boundary of the application."""
+"""Dispatch requests to handlers, within the error boundary of the application."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Route:
     """One route.
 
     Attributes:
-        method: The HTTP method. A route for GET answers HEAD too.
-        path: The path. Its last segment may be a variable, `{name}`, which matches the rest of a
-            path, slashes included.
-        handler: Answers as an ASGI application, or raises a `Refusal` before the response begins.
-        in_api: Whether the path belongs to the API. Other methods of a path that does not, such
-            as a page for browsers, get 404 instead of 405.
+        method: The HTTP method. A route for GET also handles HEAD.
+        path: The path. A variable `{name}` as the last segment matches the rest of a path, with
+            slashes.
+        handler: An ASGI application. Before the response starts it may raise a `Refusal`.
+        in_api: Whether the path is part of the API. Elsewhere, as on a page for browsers, other
+            methods get 404 instead of 405.
     """
 
     method: str
@@ -39,12 +39,12 @@ class Route:
     in_api: bool = True
 
     def methods(self) -> tuple[str, ...]:
-        """Return all methods that it answers."""
+        """Return the methods that the route handles."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
 
 def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
-    """Return the handler of an endpoint that makes a whole response from a request."""
+    """Return the handler of an endpoint that returns a response."""
 
     async def handler(scope: Scope, receive: Receive, send: Send) -> None:
         response = await endpoint(Request(scope, receive))
@@ -54,28 +54,25 @@ def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
 
 
 class Dispatch:
-    """Calls the handler of a route, and turns what it raises into an error response.
+    """Calls the handler of a route, and sends the error response of its exception.
 
     Args:
-        routes: All routes. An exact path wins over one with a variable.
+        routes: All routes. An exact path takes precedence over a variable.
         lifespan: Runs the lifespan of the application.
-
-    Attributes:
-        routes: The same.
     """
 
     def __init__(self, routes: Iterable[Route], lifespan: Lifespan) -> None:
-        self.routes = tuple(routes)
+        self._routes = tuple(routes)
         self._lifespan = lifespan
         self._exact = {
             (method, route.path): route
-            for route in self.routes
+            for route in self._routes
             for method in route.methods()
             if not route.path.endswith("}")
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. An error after the response has begun is raised, and cuts it."""
+        """Handle a request. Raise an error again if the response has started, to abort it."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
@@ -104,9 +101,9 @@ class Dispatch:
             await error_response(refusal, record.id)(scope, receive, send)
 
     def _other(self, scope: Scope, record: RequestRecord) -> ASGIApp:
-        """Return the handler of a path with a variable, or the response that there is none."""
+        """Return the handler of a path with a variable, or an error response."""
         path, method = scope["path"], scope["method"]
-        found = [route for route in self.routes if route.in_api and _matches(route, path)]
+        found = [route for route in self._routes if route.in_api and _matches(route, path)]
         for route in found:
             record.route = route.path
             if method in route.methods():

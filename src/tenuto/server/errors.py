@@ -1,4 +1,4 @@
-"""Errors before the first byte: as statuses, in the documented envelope."""
+"""Responses of refusals, and the refusals of unknown routes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engine
 
 
 def error_response(error: Refusal, request_id: str) -> Response:
-    """The response of an error.
+    """Return the response of an error.
 
-    `x-should-retry` tells the official clients what their own rule, by status, would not: a
-    request that timed out would do so again.
+    `x-should-retry` overrides the rule of the official clients, which retry every 408: a request
+    that was too slow would be so again.
     """
     headers = {}
     if error.retry_after is not None:
@@ -37,7 +37,7 @@ def not_found(path: str) -> Refusal:
 
 
 def not_allowed(method: str, path: str, allowed: str) -> Refusal:
-    """Return the refusal of a method that a path does not have.
+    """Return the refusal of a method that a path does not support.
 
     Args:
         method: The method of the request.
@@ -49,7 +49,7 @@ def not_allowed(method: str, path: str, allowed: str) -> Refusal:
 
 
 def remedy(path: str) -> str:
-    """What to do about a path that is not served: one or two sentences."""
+    """Return the remedy for an unknown path."""
     name = path.strip("/").lower()
     if name.startswith("v1/v1/"):
         return "The client adds `/v1` itself: leave it out at the end of `base_url`."

@@ -1,4 +1,4 @@
-"""Sends a completion's events as they come."""
+"""Send the events of a completion as a stream."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tenuto.wire.completions.sse import Encoder
 
 _log = logging.getLogger("tenuto.server")
 
-# The last two keep nginx and other proxies from gathering the stream before they pass it on.
+# The last two keep nginx and other proxies from buffering the stream.
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-# Silence before the first text that is covered by a ping. Not at once: for some clients the first
-# event must be text. Later ones follow at the interval.
+# Delay of the first ping if no text is sent before. Not at once, because some clients require text
+# as the first event. Later pings follow the interval.
 _FIRST_PING_S = 1.0
 
 
@@ -36,14 +36,14 @@ async def send_events(
     ping_interval_s: float,
     shutdown: Shutdown,
 ) -> None:
-    """Send a whole stream, headers first. An error becomes an `error` event, the last one.
+    """Send the headers and all events. An error is sent as a last `error` event.
 
     Args:
-        events: The events after the acceptance of the request. The caller closes them.
-        encoder: Writes them in the dialect of the request's version.
+        events: The events after acceptance. The caller closes them.
+        encoder: The encoder of the request's version.
         send: The request's ASGI channel.
-        record: The request's, whose id goes into error events.
-        ping_interval_s: Seconds of silence after which a ping is sent.
+        record: The record of the request.
+        ping_interval_s: Seconds without an event after which a ping is sent.
         shutdown: Ends the stream with an error event.
     """
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -65,13 +65,13 @@ async def send_events(
         await sender.send(encoder.error(failed("Internal server error"), record.id))
     finally:
         pinger.cancel()
-        # Awaiting it would take a cancellation of this task for the pinger's own.
+        # A plain await would mistake a cancellation of this task for the pinger's.
         await asyncio.wait([pinger])
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Sender:
-    """Two tasks write into one stream: the events, and the pings where it is quiet."""
+    """Serializes the writes of two tasks: events, and pings when the stream is idle."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

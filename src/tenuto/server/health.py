@@ -1,4 +1,4 @@
-"""GET /health and GET /ready, liveness and readiness probes; GET /, for people."""
+"""GET /health and GET /ready, liveness and readiness probes; GET /, for browsers."""
 
 from __future__ import annotations
 
@@ -11,34 +11,29 @@ from tenuto.server.responses import JsonResponse
 _GREETING = """\
 Tenuto is running.
 
-POST /v1/complete writes completions, GET /v1/models lists models, GET /ready tells whether the
+POST /v1/complete completes prompts, GET /v1/models lists models, GET /ready reports whether the
 model is loaded, and GET /openapi.json describes the API.
 """
 
 
 async def greeting(request: Request) -> Response:
-    """Return the page for browsers at the server's address. Needs no key."""
+    """Return the page for browsers. Requires no key."""
     return PlainTextResponse(_GREETING)
 
 
 class HealthEndpoints:
-    """Whether the process lives, and whether the engine behind it can answer.
-
-    Args:
-        engine: The engine.
-        extensions: Whether requests may use extensions.
-    """
+    """Liveness of the process and readiness of the engine."""
 
     def __init__(self, engine: Engine, *, extensions: bool) -> None:
         self._engine = engine
         self._extensions = extensions
 
     async def health(self, request: Request) -> Response:
-        """200 as long as the server runs at all."""
+        """Return 200."""
         return JsonResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """200 when the model is loaded, else 503; the body has the engine's counters."""
+        """Return 200 if the model is loaded, else 503, with the engine's counters."""
         health, capabilities = self._engine.health(), self._engine.capabilities
         body = {
             "ready": health.ready,
@@ -53,7 +48,7 @@ class HealthEndpoints:
             "restarts": health.restarts,
             "models": capabilities.models,
             "upstreams": {name: str(state) for name, state in health.upstreams.items()},
-            # The settings may not allow what the engine can do: then it would be refused.
+            # The server refuses extensions that its settings do not allow.
             "extensions": capabilities.extensions if self._extensions else (),
         }
         return JsonResponse(body, 200 if health.ready else 503)

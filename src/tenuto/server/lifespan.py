@@ -1,4 +1,4 @@
-"""The lifespan of the application: the engine starts and ends with it."""
+"""Start and close the engine in the lifespan of the application."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from tenuto.engine.base import Engine
 
 
 async def run_lifespan(engine: Engine, receive: Receive, send: Send) -> None:
-    """Start an engine, wait for the shutdown, and close the engine. See ASGI's lifespan.
-
-    Args:
-        engine: The engine, not started yet.
-        receive: ASGI channel of the lifespan.
-        send: ASGI channel of the lifespan.
-    """
+    """Start an engine, wait for the shutdown, and close the engine: ASGI's lifespan protocol."""
     await receive()
     phase = "startup"
     try:

@@ -1,7 +1,7 @@
-"""The server's log: one line a record on standard error, as text or as JSON.
+"""The server's log: one line per record on standard error, as text or as JSON.
 
-Lines are written by a thread of their own. Standard error may be a full pipe, a slow terminal, or
-closed; the event loop that serves everyone must never wait for it.
+A thread writes the lines, because standard error may be a full pipe, a slow terminal, or closed,
+and the event loop must not block on it.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ from datetime import UTC, datetime
 from tenuto.server.request_log import RequestLine, printable
 from tenuto.settings import LogSettings
 
-# Some megabytes; at a thousand requests a second, ten seconds that nobody reads.
+# Some megabytes: ten seconds of a thousand requests a second.
 _MOST_LINES = 10_000
-# How long a line may wait for others to be written with it.
+# How long a line may wait, so that several are written at once.
 _GATHER_S = 0.05
-# How long the end of the process waits for the last lines to be taken.
+# How long the end of the process waits for the last lines.
 _FLUSH_S = 1.0
-# Tracebacks and reports of others; a line of a request is shorter.
+# Maximum length of a message or traceback, in characters.
 _LONGEST = 16_384
 
 _announcements = logging.getLogger("tenuto.server")
 
 
 class LineWriter:
-    """Writes lines to a file descriptor without making the caller wait.
+    """A writer of lines to a file descriptor that does not block the caller.
 
-    The thread that writes gathers lines for a moment: it takes the interpreter's lock, and waking
-    it for each line would cost the caller more than the line.
+    The writing thread collects lines for a moment, because waking it, which takes the interpreter's
+    lock, costs the caller more than a line.
 
     Args:
-        descriptor: Where to; None for nowhere.
-        most_lines: Lines that are kept while nobody takes them. More are dropped, and counted in
-            a line of their own.
+        descriptor: The file descriptor; None to discard all lines.
+        most_lines: Maximum number of queued lines. More are dropped; a line reports their number.
     """
 
     def __init__(self, descriptor: int | None, most_lines: int = _MOST_LINES) -> None:
@@ -57,7 +56,7 @@ class LineWriter:
             self._thread.start()
 
     def write(self, line: str) -> None:
-        """Take a line, without its end."""
+        """Queue a line without its line end."""
         if self._descriptor is None:
             return
         if len(self._lines) >= self._most:
@@ -69,7 +68,7 @@ class LineWriter:
             self._wake.set()
 
     def close(self, within_s: float = _FLUSH_S) -> None:
-        """Write what is left, unless it takes too long."""
+        """Write the queued lines, within a time limit."""
         self._ended.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -79,7 +78,7 @@ class LineWriter:
         reported = 0
         while True:
             self._idle = True
-            # A line that came before that did not wake anybody.
+            # A line that was queued before `_idle` was set did not wake this thread.
             if not (self._lines or self._ended.is_set()):
                 self._wake.wait()
             self._idle = False
@@ -105,7 +104,7 @@ class LineWriter:
                 # Another process has made the shared terminal or pipe non-blocking.
                 select.select([], [self._descriptor], [], 1.0)
             except OSError:
-                return  # Nobody reads any more, or the disk is full. There is nowhere to say so.
+                return  # The pipe is closed, or the disk is full.
 
 
 def _dropped_note(count: int) -> str:
@@ -113,10 +112,10 @@ def _dropped_note(count: int) -> str:
 
 
 class Log(logging.Handler):
-    """Takes the records of all loggers of this process.
+    """The handler of all loggers of this process.
 
     Args:
-        settings: The least level, and the form.
+        settings: The level and the format.
         writer: Writes the lines.
     """
 
@@ -126,16 +125,16 @@ class Log(logging.Handler):
         self.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record to the writer. What cannot be formatted is a bug, but stops nobody."""
+        """Queue a record. An error of the formatting is logged, not raised."""
         try:
             self._writer.write(self.format(record))
         except Exception:
             self._writer.write(f"a log record of {record.name!r} could not be formatted")
 
     def announce(self, text: str) -> None:
-        """Write a line about the server itself, whatever the level: scripts wait for it.
+        """Write a line about the server, at any level, because scripts wait for it.
 
-        As text it is only that, as it always was; as JSON it is a record like any other.
+        In the text format the line has no time and level.
         """
         if isinstance(self.formatter, JsonFormatter):
             name = _announcements.name
@@ -146,7 +145,7 @@ class Log(logging.Handler):
 
 @contextlib.contextmanager
 def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
-    """Log to standard error in this block, the loggers of libraries included."""
+    """Log to standard error in this block, also from the loggers of libraries."""
     writer = LineWriter(_standard_error())
     log = Log(settings, writer)
     root, ours = logging.getLogger(), logging.getLogger("tenuto")
@@ -166,7 +165,7 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
 
 
 def _standard_error() -> int | None:
-    # If it was closed when the process began, its number may belong to another file by now.
+    # Closed at the start of the process: its number may belong to another file now.
     if sys.stderr is None:
         return None
     try:
@@ -179,7 +178,7 @@ class TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.000Z INFO tenuto.server: …`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback follows, indented, so that its text cannot look like a record."""
+        """Return one line, then an indented traceback, which cannot look like a record."""
         head = f"{iso_time(record.created)} {record.levelname} {record.name}: "
         if isinstance(record.msg, RequestLine):
             return head + str(record.msg)
@@ -189,10 +188,9 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object a line. A request's fields stand beside those that all records have."""
+    """One JSON object per line. The fields of a request follow the common ones."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         fields: dict[str, object] = {
             "time": iso_time(record.created),
             "level": record.levelname,
@@ -208,12 +206,12 @@ class JsonFormatter(TextFormatter):
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The traceback of a record; its end, which names the error, if it is long."""
+    """Return the traceback of a record; of a long one the end, which names the error."""
     return formatter.formatException(record.exc_info)[-_LONGEST:] if record.exc_info else ""
 
 
 def iso_time(seconds: float) -> str:
-    """A time since 1970 as ISO 8601 in UTC, in milliseconds."""
+    """Format seconds since 1970 as ISO 8601 in UTC, with milliseconds."""
     whole = int(seconds)
     return f"{_to_the_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 

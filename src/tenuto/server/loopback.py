@@ -1,4 +1,4 @@
-"""Addresses that can only be reached from this machine."""
+"""Loopback addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, an address of IPv6 with or without brackets, is only this machine."""
+    """Return whether a host is a loopback address or `localhost`; IPv6 may have brackets."""
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:

@@ -17,12 +17,12 @@ from tenuto.wire.names import TEXT_MODELS
 _MOST = 1000
 _DEFAULT = 20
 
-# What the service gives where a release date is not known.
+# The original service's value for an unknown release date.
 _EPOCH = "1970-01-01T00:00:00Z"
 
 
 class ModelEndpoints:
-    """The models that answer, and the names under which Text Completions clients ask for one."""
+    """The served models, and the model names of Text Completions clients."""
 
     def __init__(self, engine: Engine, keys: Keys, *, strict: bool) -> None:
         self._engine = engine
@@ -30,7 +30,7 @@ class ModelEndpoints:
         self._strict = strict
 
     async def list(self, request: Request) -> Response:
-        """One page: `limit` (1 to 1000, default 20), `after_id` or `before_id`."""
+        """Return one page: `limit` (1 to 1000, default 20), `after_id` or `before_id`."""
         self._identify(request)
         query = request.query_params
         served = self._engine.capabilities.names()
@@ -41,7 +41,7 @@ class ModelEndpoints:
             start = _position(names, after, "after_id") + 1
         if before := query.get("before_id"):
             end = _position(names, before, "before_id")
-        # Backwards, a page is the one that ends just before `before_id`.
+        # With `before_id`, the page ends just before it.
         page = names[start:end][-limit:] if before else names[start:end][:limit]
         more = len(names[start:end]) > len(page)
         return JsonResponse(
@@ -54,10 +54,10 @@ class ModelEndpoints:
         )
 
     async def retrieve(self, request: Request) -> Response:
-        """One model. As with completions, any name is known unless `strict_models` is set.
+        """Return one model. Without `strict_models` every name is valid, as for completions.
 
         Raises:
-            Refusal: There is no such model, or its name is longer than one may be.
+            Refusal: The model is unknown, or its name is too long.
         """
         self._identify(request)
         name = request.path_params["model_id"]
@@ -74,7 +74,7 @@ class ModelEndpoints:
 
 
 def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:
-    # Of several, the settings say which one answers.
+    # With several models, the settings choose the one for an unknown name.
     known = name in served or len(served) != 1
     answered = "" if known else f" (answered by {served[0]})"
     return {
@@ -88,7 +88,7 @@ def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:
 def _limit(text: str | None) -> int:
     if text is None:
         return _DEFAULT
-    # The digits are counted first: a number may be too long even to read.
+    # Python refuses to parse integers of thousands of digits, so check the length first.
     limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MOST)) else 0
     if not 1 <= limit <= _MOST:
         raise invalid(f"limit: Input should be a number from 1 to {_MOST}")

@@ -1,4 +1,4 @@
-"""Looks up a header where one is wanted, and not a view of all of them."""
+"""Look up single headers of an ASGI scope, faster than by Starlette's view of all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of a request with this name, in lower case; None without one."""
+    """Return the first header of a lower-case name, or None."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")
@@ -15,22 +15,18 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def combined(scope: Scope, name: bytes) -> str | None:
-    """All headers with this name as one, joined by commas as RFC 9110, 5.2; None without one."""
+    """Return all headers of a name joined by commas (RFC 9110, 5.2), or None."""
     values = [value for key, value in scope["headers"] if key == name]
     return b", ".join(values).decode("latin-1") if values else None
 
 
 def agreed(values: list[str]) -> str | None:
-    """The value of a header that may be there once, of all that were sent.
+    """Return the value of a header that should be unique, or None.
 
-    A proxy may add a header that is there already, or join two with a comma. The same value twice
-    is that value.
-
-    Returns:
-        The value, None without one.
+    The same value twice is valid, because a proxy may repeat a header, or join two by a comma.
 
     Raises:
-        ValueError: Different values were sent.
+        ValueError: The values differ.
     """
     if not values:
         return None

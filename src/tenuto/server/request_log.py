@@ -1,4 +1,4 @@
-"""One log line for each request, whatever its outcome."""
+"""One log line for each request, with any outcome."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tenuto.wire.errors import type_of
 
 _log = logging.getLogger("tenuto.request")
 
-# Longest texts of clients that the log repeats, in characters.
+# Maximum lengths of clients' texts in the log, in characters.
 _LONGEST_PATH = 128
 _LONGEST_NAME = 64
-# Asked by machines every few seconds.
+# Requested every few seconds.
 _PROBES = ("/health", "/ready")
-# Refusals that an operator should see; other 4xx are the caller's own mistakes.
+# Statuses logged as warnings; other 4xx are mistakes of the caller.
 _NOTABLE = (401, 403)
 _DELIVERIES = {Delivery.COMPLETE: "ok", Delivery.DISCONNECTED: "client_left"}
 _NOTABLE_ENDS = ("api_error", "overloaded_error", "timeout_error")
@@ -38,7 +38,7 @@ class RequestLine:
         self.end = _name_of(record.outcome)
 
     def fields(self) -> dict[str, object]:
-        """Return all fields, in the order and under the names of the log."""
+        """Return all fields, in the order of the log."""
         record = self.record
         fields: dict[str, object] = {
             "request_id": record.id,
@@ -59,7 +59,7 @@ class RequestLine:
         return fields
 
     def __str__(self) -> str:
-        """Return the fields as `name=value`; written out, since every request passes here."""
+        """Return the fields as `name=value`; written out, because this runs for every request."""
         record = self.record
         status = "none" if record.status is None else record.status
         text = (
@@ -96,7 +96,7 @@ class RequestLog:
         line = RequestLine(record)
         level = line.level()
         if _log.isEnabledFor(level):
-            # Not `_log.log`, which would search the stack for the calling line every time.
+            # `_log.log` would search the stack for the caller's line.
             _log.handle(_log.makeRecord(_log.name, level, "", 0, line, (), None))
 
 
@@ -105,7 +105,7 @@ def _ms(record: RequestRecord) -> float:
 
 
 def _name_of(outcome: Outcome | None) -> str | None:
-    """Return the name of an outcome in the log: that of the API where it has one."""
+    """Return the name of an outcome: the API's name, if it has one."""
     if isinstance(outcome, Kind):
         return type_of(outcome)
     if isinstance(outcome, End):
@@ -114,10 +114,9 @@ def _name_of(outcome: Outcome | None) -> str | None:
 
 
 def printable(text: str, most: int) -> str:
-    """A client's text for the log: at most so long, and without anything that moves a cursor.
+    """Shorten a client's text for the log, and escape its unprintable characters.
 
-    Characters that are not printable are escaped as in JSON, so that no text can end a line, look
-    like another one, or write to a terminal.
+    The escapes are those of JSON. No text can end a line, forge one, or control a terminal.
     """
     cut = text if len(text) <= most else text[: most - 1] + "…"
     if cut.isprintable() and "\\" not in cut:
@@ -130,7 +129,7 @@ def _escape(char: str) -> str:
 
 
 def _value(text: str, most: int) -> str:
-    """A client's text in a `name=value` line, which never looks like several values."""
+    """Return a client's text for a `name=value` line, with its delimiters escaped."""
     return printable(text, most).translate(_DELIMITERS)
 
 

@@ -1,4 +1,4 @@
-"""Uvicorn's response, with the rules of HTTP/1.0 and of bodies that were not read."""
+"""Uvicorn's response, with the rules of HTTP/1.0 and of unread bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 class ResponseCycle(RequestResponseCycle):
     """One request and its response."""
 
-    # Uvicorn leaves the first unannotated.
+    # Uvicorn does not annotate the first.
     keep_alive: bool
     expected_content_length: int
     chunked_encoding: bool | None
@@ -20,20 +20,20 @@ class ResponseCycle(RequestResponseCycle):
         """Send a message of the application. See ASGI."""
         if not self.response_started and message["type"] == "http.response.start":
             if self.more_body:
-                # What follows on this connection may be the body, or the next request.
+                # The next bytes may be the rest of the body, or the next request.
                 self.keep_alive = False
             if self.scope["http_version"] < "1.1":
                 message = self._for_http_1_0(message)
         elif self._until_close and message["type"] == "http.response.body":
-            # Uvicorn counts down from what `content-length` announced; nothing was.
+            # Uvicorn counts down from `content-length`, which is absent.
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
 
     def _for_http_1_0(self, message: dict[str, Any]) -> dict[str, Any]:
-        """A start that a client of HTTP/1.0 understands, which does not know of chunks.
+        """Return the start of a response for HTTP/1.0, which has no chunks.
 
-        A response without a length ends with the connection. Any other keeps the connection only
-        if the client asked for that, and then says so.
+        The end of the connection ends a response without a length. Otherwise the connection is kept
+        if the client requested so, with a `connection` header.
         """
         headers = list(message.get("headers", []))
         sized = any(name.lower() == b"content-length" for name, _ in headers)

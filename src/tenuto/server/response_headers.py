@@ -1,4 +1,4 @@
-"""Adds headers to whatever response comes."""
+"""Add headers to a response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.types import Message, Send
 
 
 def with_headers(send: Send, headers: Mapping[str, str]) -> Send:
-    """The same channel, on which every response has these headers too."""
+    """Return a channel that adds headers to the response."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -14,15 +14,15 @@ from tenuto.core.text import encoded
 
 
 class JsonResponse(JSONResponse):
-    """Starlette's, but for text that UTF-8 cannot hold: see `tenuto.core.text`."""
+    """A JSON response that may hold lone surrogates: see `tenuto.core.text`."""
 
     def render(self, content: Any) -> bytes:
-        """The body."""
+        """Return the body."""
         return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 async def send_parts(parts: Iterable[bytes], headers: Mapping[str, str], send: Send) -> None:
-    """Send a JSON body in parts that are made one by one. Other requests go on in between."""
+    """Send a JSON body in parts. The event loop runs other tasks in between."""
     lines = {"content-type": "application/json", **headers}
     encoded_lines = [(name.encode(), value.encode()) for name, value in lines.items()]
     await send({"type": "http.response.start", "status": 200, "headers": encoded_lines})

@@ -1,4 +1,4 @@
-"""Runs the application in uvicorn until a signal says stop."""
+"""Run the application in uvicorn until a signal."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tenuto.server.protocol import bounded_protocol
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ServerSettings, Settings
 
-# What connections get to send their last event, after the grace time.
+# Time for connections to send their last event, after the grace time.
 _LAST_EVENT_S = 3
 _BACKLOG = 2048
-# Objects that may pile up before those in cycles are looked for.
+# Allocations between two garbage collections.
 _GC_THRESHOLD = 20_000
 _UNKNOWN_NAME = {getattr(socket, name, None) for name in ("EAI_NONAME", "EAI_NODATA")}
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -35,33 +35,33 @@ _log = logging.getLogger("tenuto.server")
 
 
 class CannotListen(Exception):
-    """The address cannot or should not be listened on. The message says why."""
+    """The server cannot, or should not, listen on the address. The message gives the reason."""
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """The fastest event loop that there is on this platform: uvicorn's choice."""
-    # Not its own log configuration, which closes all handlers that are there.
+    """Return a new event loop of uvicorn's choice, the fastest on this platform."""
+    # Uvicorn's log configuration would close all present handlers.
     factory = uvicorn.Config("", log_config=None).get_loop_factory()
     return factory() if factory is not None else asyncio.new_event_loop()
 
 
 def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Args:
-        settings: Where: an address, of IPv6 with or without brackets, or a name. `::` is every
-            address of both families.
-        insecure: Allow a public address without keys.
+        settings: Host and port. An IPv6 address may have brackets; `::` is every address of both
+            families.
+        insecure: Whether to allow a public address without keys.
 
     Raises:
-        CannotListen: The port is taken, the address is not this machine's, the name is unknown, or
-            everyone in the network could use the server.
+        CannotListen: The port is in use, the host is unknown or not an address of this machine, or
+            the address is public without keys.
     """
     host = bare(settings.host)
     if not (insecure or settings.api_keys or is_loopback(host)):
         raise CannotListen(
             f"{settings.host} can be reached from other machines, and no API keys are set: add "
-            "`api_keys` to [server] in tenuto.toml (`tenuto keys new` makes one), or say --insecure"
+            "`api_keys` to [server] in tenuto.toml (`tenuto keys new` makes one), or set --insecure"
         )
     where = f"cannot listen on {in_brackets(host)}:{settings.port}"
     try:
@@ -79,23 +79,23 @@ def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket
     except UnicodeError:
         raise CannotListen(f"{where}: this is not a host name") from None
     except OSError as error:
-        # Not error.strerror: the library adds a remark about the address to it.
+        # The library appends the address to error.strerror.
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotListen(f"{where}: {reason}") from None
 
 
 def bare(host: str) -> str:
-    """An address of IPv6 without the brackets that it has in URLs."""
+    """Return a host without the brackets of IPv6 addresses in URLs."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def in_brackets(host: str) -> str:
-    """A host as it stands in URLs."""
+    """Return a host for a URL."""
     return f"[{bare(host)}]" if ":" in host else host
 
 
 def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
-    """The first address of a name; of IPv4 if it has one, as clients try both families."""
+    """Return an address of a name; IPv4 if it has one, because clients try both families."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     families = (socket.AF_INET, socket.AF_INET6)
     known = [(family, address) for family, _, _, _, address in found if family in families]
@@ -111,22 +111,22 @@ def _is_any_ipv6(address: str) -> bool:
 async def serve(
     settings: Settings, engine: Engine, listener: socket.socket, on_ready: Callable[[str], None]
 ) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP; running answers may end within the grace time.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain within the grace time.
 
-    A second signal ends the grace time, a third everything.
+    A second signal ends the grace time, a third aborts everything.
 
     Args:
         settings: All settings.
-        engine: Who answers, not started yet.
+        engine: An engine that is not started.
         listener: From `listen`.
-        on_ready: Called once with the model's name, when it is loaded.
+        on_ready: Called once with the model's name, when the model is loaded.
 
     Raises:
         ModelError: The model cannot be loaded; the server has ended.
     """
     server = build_server(settings, engine)
-    # What is there by now stays. Looking through it again and again for garbage would cost a tenth
-    # of a short request.
+    # The objects so far live as long as the process. Traversing them in every garbage collection
+    # would cost a tenth of a short request.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
@@ -141,7 +141,7 @@ async def serve(
             failure = error
             server.should_exit = True
         except Refusal:
-            pass  # The signal to stop came first.
+            pass  # A signal ended the server before.
     loading.cancel()
     await serving
     if failure is not None:
@@ -149,21 +149,21 @@ async def serve(
 
 
 def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
-    """The server with its application, not started yet."""
+    """Return the server with its application, not started."""
     grace = settings.server.shutdown_grace_s
     recorder, shutdown = recorder_of(settings), Shutdown()
     config = uvicorn.Config(
         create_app(settings, engine, recorder=recorder, shutdown=shutdown),
-        # Its own configuration writes to standard error on the event loop, which would wait there.
+        # Uvicorn's log configuration would block the event loop on standard error.
         log_config=None,
-        # uvicorn warns once per malformed request; each has a line in our own log.
+        # Uvicorn warns of malformed requests, which have a line in the server's own log.
         log_level="error",
         access_log=False,
         server_header=False,
         http=bounded_protocol(settings, recorder),
         ws="none",
         proxy_headers=False,  # `Recorder` finds the client's address.
-        # Connections are closed before that: see `_Server`.
+        # `_Server` closes connections before.
         timeout_graceful_shutdown=int(grace) + 2 * _LAST_EVENT_S,
     )
     return _Server(config, engine, shutdown, grace)
@@ -182,9 +182,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handles signals without raising them again at the end: to be told to stop is no error."""
+        """Handle signals, and do not raise them again at the end, unlike uvicorn."""
         loop = asyncio.get_running_loop()
-        # Under nohup SIGHUP is ignored, and stays so.
+        # Under nohup SIGHUP stays ignored.
         names = [name for name in _STOPPING if signal.getsignal(name) is not signal.SIG_IGN]
         for name in names:
             loop.add_signal_handler(name, self._stop, name)
@@ -200,8 +200,8 @@ class _Server(uvicorn.Server):
             self._grace = asyncio.Event()
             self._ending = asyncio.create_task(self._end(self._grace))
             _log.info(
-                "%s: stopping. %d answers are running, and may take up to %g s; a second signal "
-                "ends them now",
+                "%s: shutting down. %d requests may run for up to %g s; a second signal ends them "
+                "now",
                 *(name.name, self._shutdown.running, self._grace_s),
             )
         elif not self._grace.is_set():
@@ -210,7 +210,7 @@ class _Server(uvicorn.Server):
             self.force_exit = True
 
     async def _end(self, grace_over: asyncio.Event) -> None:
-        """After the grace time answers end with an error, then the engine, then connections."""
+        """End responses, then the engine, then connections, after the grace time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(grace_over.wait(), self._grace_s)
         grace_over.set()
@@ -218,6 +218,6 @@ class _Server(uvicorn.Server):
         closing = asyncio.create_task(self._engine.aclose())
         await asyncio.sleep(_LAST_EVENT_S)
         for connection in list(self.server_state.connections):
-            # A client that has stopped reading.
+            # The client has stopped reading.
             connection.transport.abort()
         await closing

@@ -1,4 +1,4 @@
-"""The end of the grace time: running answers end with an error, whatever they wait for."""
+"""End running responses with an error at the end of the grace time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import asyncio
 from tenuto.core.refusal import Refusal, overloaded
 from tenuto.interruption import Interruption
 
-# How long answers may take to notice, before the engine is closed under them.
+# How long responses may take to end before the engine is closed.
 _NOTICE_S = 1.0
 _RETRY_AFTER_S = 1.0
 
 
 class Shutdown(Interruption):
-    """Interrupts the running answers of one server with an overload refusal.
-
-    Another try reaches the next server.
-    """
+    """Interrupts the running responses with an overload refusal, so that clients retry."""
 
     def __init__(self) -> None:
         super().__init__(_refusal)
 
     async def end_answers(self) -> None:
-        """End all of them, and those that still begin. Returns when they have noticed."""
+        """End all running responses, and refuse later ones. Return when they have ended."""
         self.begin()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _NOTICE_S

@@ -1,1 +1,1 @@
-"""What every request passes, one file each. Pure ASGI: nothing that hides a client's leaving."""
+"""ASGI middleware of every request. Pure ASGI, so that disconnects reach the application."""

@@ -1,4 +1,4 @@
-"""Refuses web pages that reach a local server under a name of their own (DNS rebinding)."""
+"""Refuse requests with a foreign `host` header on a local server (DNS rebinding)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tenuto.server.loopback import is_loopback
 from tenuto.server.request_headers import header
 from tenuto.wire.errors import excerpt
 
-# What clients write; any other loopback address is looked at.
+# The usual names, which need no parsing.
 _USUAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class HostMiddleware:
-    """Passes only requests whose `host` header names this machine, or an allowed name.
+    """Passes requests whose `host` header is a loopback address or an allowed name.
 
-    A loopback address in the header is one of this machine; DNS can only rebind names.
+    Loopback addresses are safe, because DNS can rebind only names.
 
     Args:
-        app: What to pass them to.
+        app: The application.
         allowed: Further names, without a port.
     """
 
@@ -31,7 +31,7 @@ class HostMiddleware:
         self._allowed = _USUAL | {name.lower() for name in allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, or answers 403."""
+        """Pass the request on, or respond with 403."""
         if scope["type"] == "http":
             host = header(scope, b"host") or "localhost"
             name = _without_port(host)

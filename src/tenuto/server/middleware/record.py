@@ -1,7 +1,7 @@
 """Give every request an id and a record.
 
-Every response carries the id in `request-id`, and a constant `anthropic-organization-id`, as the
-original service does.
+Every response has the headers `request-id` and `anthropic-organization-id`, as in the original
+service.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tenuto.server.recorder import Recorder
 
 
 class RecordMiddleware:
-    """Puts a record with a fresh `req_…` into the scope, as `record`.
+    """Middleware that adds `record` to the scope.
 
     Args:
         app: The application.
-        organization_id: The value of the header.
+        organization_id: The value of `anthropic-organization-id`.
         recorder: Begins and completes the records.
     """
 
@@ -29,11 +29,11 @@ class RecordMiddleware:
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, with the headers added."""
+        """Pass the request on, and complete its record at the end."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # The protocol has made one already if it has refused the request's body.
+        # The protocol has already created the record if it refused the body.
         record: RequestRecord = scope.get("record") or self._recorder.begin(scope)
         scope["record"] = record
         headers = {"request-id": record.id, "anthropic-organization-id": self._organization_id}
@@ -47,7 +47,7 @@ class RecordMiddleware:
         try:
             await self._app(scope, receive, send_and_note)
         except BaseException:
-            # A bug in the middle of an answer, which is cut.
+            # A bug after the start of the response, which is aborted.
             record.outcome = record.outcome or Kind.FAILED
             raise
         finally:

@@ -1,7 +1,7 @@
-"""Takes a request's whole body before it is answered, also where the answer needs none of it.
+"""Read the rest of a request's body before the response starts.
 
-A request may be refused by its head alone. But many clients read only when they have sent all, and
-a connection that is closed on unread data is reset: they would never see why.
+A request may be refused by its head alone. But many clients read the response only after the whole
+request is sent, and a connection that is closed with unread data is reset.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from tenuto.server.body import most_body_bytes
 from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 
-# A client that goes on beyond so many times the limit does not deserve an explanation.
+# A connection with more unread bytes than this multiple of the limit is closed.
 _PATIENCE = 2
 
 
 class WholeBodyMiddleware:
-    """Drops what is left of the body when a response begins, within the limits.
+    """Discards the rest of the body when a response starts, within the limits.
 
     Args:
         app: The application.
-        limits: Bounds of the body in size and time.
+        limits: Limits of the body's size and time.
     """
 
     def __init__(self, app: ASGIApp, limits: LimitSettings) -> None:
@@ -32,8 +32,8 @@ class WholeBodyMiddleware:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes everything on, the response only after the body."""
-        # A client that waits for permission to send has not sent anything yet.
+        """Pass the request on, and its response after the body."""
+        # With `expect: 100-continue` the client has not sent the body.
         if scope["type"] != "http" or header(scope, b"expect") is not None:
             await self._app(scope, receive, send)
             return
@@ -50,7 +50,7 @@ class WholeBodyMiddleware:
 
 
 class _Body:
-    """Watches how much of the body has come."""
+    """Receives the body, and notes its end."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive

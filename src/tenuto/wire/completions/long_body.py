@@ -1,8 +1,8 @@
-r"""A JSON body that arrives in pieces: what is small of it as usual, its long texts apart.
+r"""Parse a JSON body in pieces, with its long texts apart.
 
-Python's parser reads a body in one go, holds its lock meanwhile, and makes an object of 60 bytes
-of each `[]`. This push machine takes the long texts out of the body as it arrives, decodes them
-piece by piece, and leaves the parser a skeleton of bounded size, with placeholders:
+Python's parser reads a body in one go, holds the interpreter's lock meanwhile, and makes an object
+of 60 bytes of each `[]`. This push parser decodes the long texts of a body as it arrives. The JSON
+parser gets a skeleton of bounded size, with placeholders:
 
     {"model": "m", "prompt": "64 KiB and more", …}   ->   {"model": "m", "prompt": "<secret>:0", …}
 """
@@ -19,11 +19,11 @@ from tenuto.core.refusal import Refusal, invalid
 from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
 from tenuto.wire.json_object import read_object
 
-# The name of the one field that may hold a long text.
+# The field that may hold a long text.
 _LONG_FIELD: Final = "prompt"
-# A string of more bytes is taken out of the skeleton.
+# Longer strings get a placeholder.
 _LONG_BYTES: Final = 16 * 1024
-# A character may take so many bytes of JSON: two escapes of a surrogate pair.
+# Maximum of JSON bytes for a character: two escapes of a surrogate pair.
 _ESCAPED_BYTES: Final = 12
 _STRUCTURE_BYTES: Final = 64 * 1024
 
@@ -32,10 +32,10 @@ _HIGH_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
 
 
 class LongBody:
-    """Bytes in, the fields of the object out.
+    """A push parser: bytes in, the fields of the object out.
 
     Args:
-        limits: Bounds of the fields; what they may need besides the prompt is what is read.
+        limits: Limits of the fields, which bound the size without the prompt.
     """
 
     def __init__(self, limits: FieldLimits) -> None:
@@ -44,25 +44,25 @@ class LongBody:
         characters = limits.stop_sequences_total_chars + named * MOST_NAME_CHARS
         self._most_short = _ESCAPED_BYTES * characters + _STRUCTURE_BYTES
         self._most_structure = _STRUCTURE_BYTES + 8 * limits.stop_sequences
-        # Nobody can guess it, so no text of the body is taken for a placeholder.
+        # Random, so that no text of the body can be mistaken for a placeholder.
         self._secret = secrets.token_hex(16)
         self._skeleton = bytearray()
         self._structure = 0
         self._short = 0
         self._texts: list[LongText] = []
         self._in_string = False
-        # The next byte belongs to a backslash before it.
+        # A backslash precedes the next byte.
         self._escaped = False
-        # Of the string that is open: what is not decoded yet, and the text before it.
+        # The open string: its bytes that are not decoded yet, and the text before them.
         self._raw = bytearray()
         self._text: bytearray | None = None
         self._is_unicode = True
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes, some `PIECE_BYTES` at most.
+        """Parse the next bytes, a few `PIECE_BYTES` at most.
 
         Raises:
-            Refusal: The body is no JSON, or holds too much besides its long texts.
+            Refusal: The body is not JSON, or too large without its long texts.
         """
         masked = self._without_escapes(data)
         position = 0
@@ -82,10 +82,10 @@ class LongBody:
             position = end + 1
 
     def fields(self) -> dict[str, object]:
-        """Return the object, now that all bytes are here. A prompt may be a `LongText`.
+        """Return the object after the last byte. A prompt may be a `LongText`.
 
         Raises:
-            Refusal: It is no JSON object.
+            Refusal: The body is not a JSON object.
         """
         if self._in_string:
             self._skeleton += b'"'
@@ -96,7 +96,7 @@ class LongBody:
         }
 
     def _without_escapes(self, data: bytes) -> bytes:
-        """Return the bytes with escaped quotes masked; the others begin or end strings."""
+        """Return the bytes with escaped quotes masked."""
         if not self._escaped and b"\\" not in data:
             return data
         start = int(self._escaped)
@@ -112,7 +112,7 @@ class LongBody:
         self._skeleton += data
 
     def _end_string(self) -> None:
-        self._structure += 2  # Its quotes: an empty text costs an object too.
+        self._structure += 2  # The quotes: an empty text also costs an object.
         if self._text is None and len(self._raw) <= _LONG_BYTES:
             self._short += len(self._raw)
             if self._short > self._most_short:
@@ -126,7 +126,7 @@ class LongBody:
         self._raw, self._text, self._is_unicode = bytearray(), None, True
 
     def _decode(self, end: int) -> None:
-        """Add what is open of a string, up to an offset, to its text."""
+        """Decode the open string up to an offset."""
         try:
             text = json.loads('"' + self._raw[:end].decode() + '"')
         except UnicodeDecodeError:
@@ -159,7 +159,7 @@ class LongBody:
         return value
 
     def _short_text(self, text: str) -> str:
-        """Return a text, or the start of a long one: more of it than its field may hold."""
+        """Return a text, cut to more than any field but the prompt may hold."""
         if not text.startswith(self._secret):
             return text
         longest = max(PIECE_BYTES, self._limits.stop_sequence_chars + 1)
@@ -171,7 +171,7 @@ class LongBody:
 
 
 def _safe_cut(raw: bytearray) -> int:
-    """Return how much of an open string can be decoded: up to what the next bytes may complete."""
+    """Return the length of the part of an open string that later bytes cannot change."""
     cut = len(raw)
     while True:
         backslash = raw.rfind(b"\\", max(0, cut - 6), cut)
@@ -182,13 +182,13 @@ def _safe_cut(raw: bytearray) -> int:
             break
         whole = backslash + (6 if raw[backslash + 1 : backslash + 2] == b"u" else 2)
         if whole == cut and _HIGH_SURROGATE.match(raw, backslash, cut):
-            # The other half of the pair may follow.
+            # The low surrogate may follow.
             cut = backslash
             break
         if whole <= cut:
             break
         cut = backslash
-    # An incomplete character at the end: at most three bytes of it are here.
+    # An incomplete character at the end has at most three bytes.
     for length in range(1, min(4, cut) + 1):
         lead = raw[cut - length]
         if lead & 0xC0 != 0x80:
