@@ -17,7 +17,7 @@ TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz resources soak model \
-  compat docs clean
+  compat docs check-dist clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -75,8 +75,13 @@ compat: $(DEV) ## Run old clients against the server (installs them; up to ten m
 docs: docsite/.venv/.done ## Build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 docsite/.venv/bin/python -m mkdocs build --strict
 
+check-dist: $(RUN) release/.venv/.done ## Build wheel and source distribution; run each extra from the wheel
+	$(BIN)/python -m release build
+	release/.venv/bin/python -m twine check --strict dist/*
+	$(BIN)/python -m release check
+
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) docsite/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
+	rm -rf $(VENV) docsite/.venv release/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
@@ -103,4 +108,9 @@ training/.venv/.done: training/requirements.txt
 docsite/.venv/.done: constraints/docs.txt
 	$(PYTHON) -m venv docsite/.venv
 	docsite/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+release/.venv/.done: constraints/release.txt
+	$(PYTHON) -m venv release/.venv
+	release/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -12,6 +12,9 @@ for name in run dev; do
     --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
     --quiet --output-file "constraints/$name.txt"
 done
-# The documentation site's tools have an environment of their own.
-uv pip compile --group docs --universal --python-version 3.11 --generate-hashes --no-header \
-  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file constraints/docs.txt
+# The tools of the documentation site and of releases have environments of their own.
+for group in docs release; do
+  uv pip compile --group "$group" --universal --python-version 3.11 --generate-hashes --no-header \
+    --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
+    --output-file "constraints/$group.txt"
+done

@@ -1,0 +1,1 @@
+"""Check the wheel and the source distribution: `make check-dist`."""
