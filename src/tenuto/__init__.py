@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from tenuto.version import __version__
 
 if TYPE_CHECKING:
-    from tenuto.client.base import (
+    from tenuto.client.client import AsyncClient, Client
+    from tenuto.client.defaults import (
         DEFAULT_CONNECTION_LIMITS,
         DEFAULT_MAX_RETRIES,
         DEFAULT_TIMEOUT,
         Timeout,
     )
-    from tenuto.client.client import AsyncClient, Client
     from tenuto.client.errors import (
         AnthropicError,
         APIConnectionError,
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
         RequestTooLargeError,
         UnprocessableEntityError,
     )
-    from tenuto.client.given import NOT_GIVEN, NotGiven, Omit, not_given, omit
     from tenuto.client.responses import APIResponse, AsyncAPIResponse, RawResponse
+    from tenuto.client.sentinels import NOT_GIVEN, NotGiven, Omit, not_given, omit
     from tenuto.client.streams import AsyncStream, Stream
     from tenuto.client.types import BaseModel
     from tenuto.core.prompt import ASSISTANT as AI_PROMPT
@@ -91,7 +91,7 @@ __all__ = [
 ]
 
 # Modules of the client, searched in this order.
-_MODULES = ("given", "errors", "types", "base", "streams", "responses", "client")
+_MODULES = ("sentinels", "errors", "types", "defaults", "streams", "responses", "client")
 _ALIASES = {
     "AI_PROMPT": ("core.prompt", "ASSISTANT"),
     "Anthropic": ("client.client", "Client"),

@@ -13,12 +13,12 @@ from tenuto.client.errors import (
     OverloadedError,
     RateLimitError,
 )
-from tenuto.client.exchange import Answer, Close, Outcome, Read, Send, Step, Wait, exchange
+from tenuto.client.exchange import Close, Outcome, Read, Send, Step, Success, Wait, exchange
 
 REQUEST = httpx2.Request("POST", "http://api.test/v1/complete", content=b"{}")
 
 
-def begin(retries: int = 2, *, stream: bool = False) -> Generator[Step, Outcome, Answer]:
+def begin(retries: int = 2, *, stream: bool = False) -> Generator[Step, Outcome, Success]:
     return exchange(
         REQUEST, max_retries=retries, stream=stream, clock=lambda: 0.0, chance=lambda: 0.0
     )
@@ -30,10 +30,10 @@ def answer(status: int, **headers: str) -> httpx2.Response:
     return httpx2.Response(status, headers=named, json=body, request=REQUEST)
 
 
-def result(steps: Generator[Step, Outcome, Answer], outcome: Outcome) -> Answer:
+def result(steps: Generator[Step, Outcome, Success], outcome: Outcome) -> Success:
     with pytest.raises(StopIteration) as done:
         steps.send(outcome)
-    ended: Answer = done.value.value
+    ended: Success = done.value.value
     return ended
 
 
@@ -41,13 +41,13 @@ def test_a_success_is_read_whole() -> None:
     steps, good = begin(), answer(200)
     assert next(steps) == Send(REQUEST)
     assert steps.send(good) == Read(good)
-    assert result(steps, None) == Answer(good, 0)
+    assert result(steps, None) == Success(good, 0)
 
 
 def test_a_stream_is_left_to_the_caller() -> None:
     steps, good = begin(stream=True), answer(200)
     next(steps)
-    assert result(steps, good) == Answer(good, 0)
+    assert result(steps, good) == Success(good, 0)
 
 
 def test_every_retry_closes_waits_and_sends_the_same() -> None:
@@ -59,7 +59,7 @@ def test_every_retry_closes_waits_and_sends_the_same() -> None:
         assert steps.send(None) == Send(REQUEST)
     good = answer(200)
     steps.send(good)
-    assert result(steps, None) == Answer(good, 2)
+    assert result(steps, None) == Success(good, 2)
 
 
 def test_the_last_failure_is_read_and_raised() -> None:

@@ -131,7 +131,7 @@ async def test_the_same_origin_gets_the_same_request(
         return httpx2.Response(status, headers={"location": location})
 
     client = dual.client(handle)
-    client._pool.given.follow_redirects = follows
+    client._pool.http_client.follow_redirects = follows
     if not follows:
         with pytest.raises(APIStatusError, match="follow_redirects=False"):
             await dual.create(client)
@@ -153,7 +153,7 @@ async def test_a_post_never_becomes_a_get(dual: Dual, status: int) -> None:
         return httpx2.Response(status, headers={"location": "/v2/complete"})
 
     client = dual.client(handle)
-    client._pool.given.follow_redirects = True
+    client._pool.http_client.follow_redirects = True
     with pytest.raises(APIStatusError, match=r"POST into a GET.*`base_url`"):
         await dual.create(client)
     assert seen == ["POST"]
@@ -167,7 +167,7 @@ async def test_a_get_is_followed_within_the_origin(dual: Dual, status: int) -> N
         return httpx2.Response(200, json={"data": [], "has_more": False})
 
     client = dual.client(handle)
-    client._pool.given.follow_redirects = True
+    client._pool.http_client.follow_redirects = True
     assert await dual.items(client.models.list()) == []
 
 
@@ -176,7 +176,7 @@ async def test_a_loop_of_redirects_ends(dual: Dual) -> None:
         return httpx2.Response(307, headers={"location": "/v1/complete"})
 
     client = dual.client(handle, max_retries=2)
-    client._pool.given.follow_redirects = True
+    client._pool.http_client.follow_redirects = True
     with pytest.raises(APIStatusError, match="20 times"):
         await dual.create(client)
 

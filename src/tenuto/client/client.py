@@ -1,8 +1,10 @@
-"""The two clients, with what they can be asked for."""
+"""The two clients and their resources."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, TypeAlias, TypeVar
 
 from tenuto.client.completions import (
     AsyncCompletions,
@@ -22,13 +24,35 @@ from tenuto.client.models import (
 )
 from tenuto.client.senders import AsyncSender, SyncSender
 
+CompletionsT = TypeVar("CompletionsT")
+ModelsT = TypeVar("ModelsT")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources(Generic[CompletionsT, ModelsT]):
+    """Variants of both resources of a client.
+
+    Attributes:
+        completions: `POST /v1/complete`.
+        models: `GET /v1/models`.
+    """
+
+    completions: CompletionsT
+    models: ModelsT
+
+
+_Raw: TypeAlias = Resources[CompletionsWithRawResponse, ModelsWithRawResponse]
+_Streaming: TypeAlias = Resources[CompletionsWithStreamingResponse, ModelsWithStreamingResponse]
+_AsyncRaw: TypeAlias = Resources[AsyncCompletionsWithRawResponse, AsyncModelsWithRawResponse]
+_AsyncStreaming: TypeAlias = Resources[
+    AsyncCompletionsWithStreamingResponse, AsyncModelsWithStreamingResponse
+]
+
 
 class Client(SyncSender):
-    """A client of the Text Completions API; also called `Anthropic`.
+    """A client of the Text Completions API; also named `Anthropic`.
 
-    Many threads may use it at once. `close()`, or the end of a `with` block, ends its
-    connections, and its engine if it has one.
-
+    Thread-safe. `close()`, or the end of a `with` block, closes its connections and its engine.
     See `__init__` for the arguments.
     """
 
@@ -43,41 +67,23 @@ class Client(SyncSender):
         return Models(self)
 
     @cached_property
-    def with_raw_response(self) -> ClientWithRawResponse:
-        """The same, with calls that return the response."""
-        return ClientWithRawResponse(self)
+    def with_raw_response(self) -> _Raw:
+        """Both resources, with methods that return a `RawResponse`."""
+        return Resources(self.completions.with_raw_response, self.models.with_raw_response)
 
     @cached_property
-    def with_streaming_response(self) -> ClientWithStreamingResponse:
-        """The same, with calls that return the response before its body is read."""
-        return ClientWithStreamingResponse(self)
-
-
-class ClientWithRawResponse:
-    """`client.with_raw_response`."""
-
-    def __init__(self, client: Client) -> None:
-        self.completions: CompletionsWithRawResponse = CompletionsWithRawResponse(client)
-        self.models: ModelsWithRawResponse = ModelsWithRawResponse(client)
-
-
-class ClientWithStreamingResponse:
-    """`client.with_streaming_response`."""
-
-    def __init__(self, client: Client) -> None:
-        self.completions: CompletionsWithStreamingResponse = CompletionsWithStreamingResponse(
-            client
+    def with_streaming_response(self) -> _Streaming:
+        """Both resources, with methods that return a context manager with the unread response."""
+        return Resources(
+            self.completions.with_streaming_response, self.models.with_streaming_response
         )
-        self.models: ModelsWithStreamingResponse = ModelsWithStreamingResponse(client)
 
 
 class AsyncClient(AsyncSender):
-    """As `Client`, for asyncio; also called `AsyncAnthropic`.
+    """`Client` for asyncio; also named `AsyncAnthropic`.
 
-    Several event loops may use it. Cancelling a task that waits for a call closes the
-    connection, and the server stops writing.
-
-    See `__init__` for the arguments.
+    May be used by several event loops. Cancelling a task that awaits a call closes the
+    connection, and the server stops generating. See `__init__` for the arguments.
     """
 
     @cached_property
@@ -91,29 +97,13 @@ class AsyncClient(AsyncSender):
         return AsyncModels(self)
 
     @cached_property
-    def with_raw_response(self) -> AsyncClientWithRawResponse:
-        """The same, with calls that return the response."""
-        return AsyncClientWithRawResponse(self)
+    def with_raw_response(self) -> _AsyncRaw:
+        """Both resources, with methods that return a `RawResponse`."""
+        return Resources(self.completions.with_raw_response, self.models.with_raw_response)
 
     @cached_property
-    def with_streaming_response(self) -> AsyncClientWithStreamingResponse:
-        """The same, with calls that return the response before its body is read."""
-        return AsyncClientWithStreamingResponse(self)
-
-
-class AsyncClientWithRawResponse:
-    """`client.with_raw_response`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.completions: AsyncCompletionsWithRawResponse = AsyncCompletionsWithRawResponse(client)
-        self.models: AsyncModelsWithRawResponse = AsyncModelsWithRawResponse(client)
-
-
-class AsyncClientWithStreamingResponse:
-    """`client.with_streaming_response`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self.completions: AsyncCompletionsWithStreamingResponse = (
-            AsyncCompletionsWithStreamingResponse(client)
+    def with_streaming_response(self) -> _AsyncStreaming:
+        """Both resources, with methods that return a context manager with the unread response."""
+        return Resources(
+            self.completions.with_streaming_response, self.models.with_streaming_response
         )
-        self.models: AsyncModelsWithStreamingResponse = AsyncModelsWithStreamingResponse(client)

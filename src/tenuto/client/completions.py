@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Unpack, overload
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack, overload
 
 import httpx2
 
-from tenuto.client import requests
-from tenuto.client.base import BaseClient
-from tenuto.client.call import Call
-from tenuto.client.given import NotGiven, Omit, not_given, omit
-from tenuto.client.keywords import checked, signature_of
+from tenuto.client.call import Call, fields_of, headers_of
+from tenuto.client.keywords import as_coroutine, checked
+from tenuto.client.parsing import parse_model
 from tenuto.client.responses import (
     AsyncResponseContextManager,
     RawResponse,
     ResponseContextManager,
 )
+from tenuto.client.retirement import warn_if_retired
 from tenuto.client.senders import AsyncSender, SyncSender
+from tenuto.client.sentinels import NotGiven, Omit, not_given, omit
 from tenuto.client.streams import AsyncStream, Stream
 from tenuto.client.types import (
-    AnthropicBeta,
+    Betas,
     Completion,
     CompletionParams,
     MetadataParam,
@@ -28,341 +28,213 @@ from tenuto.client.types import (
     TimeoutSpec,
 )
 
+CompletionT = TypeVar("CompletionT")
+StreamT = TypeVar("StreamT")
+EitherT = TypeVar("EitherT")
+T = TypeVar("T")
+_Coroutine: TypeAlias = Coroutine[Any, Any, T]
 
-class Completions:
+
+class BaseCompletions(Generic[CompletionT, StreamT, EitherT]):
+    """`create`, for all variants of the resource.
+
+    Args:
+        client: The client.
+        send: Sends a call and returns the result of `create`.
+    """
+
+    _stream_type: type[Stream[Any]] | type[AsyncStream[Any]] = Stream
+
+    def __init__(self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any]) -> None:
+        self._client = client
+        self._send = send
+
+    @overload
+    def create(
+        self,
+        *,
+        stream: Literal[False] | Omit | NotGiven = ...,
+        **params: Unpack[CompletionParams],
+    ) -> CompletionT: ...
+
+    @overload
+    def create(self, *, stream: Literal[True], **params: Unpack[CompletionParams]) -> StreamT: ...
+
+    @overload
+    def create(self, *, stream: bool, **params: Unpack[CompletionParams]) -> EitherT: ...
+
+    @checked
+    def create(
+        self,
+        *,
+        model: Model,
+        prompt: str,
+        max_tokens_to_sample: int,
+        stop_sequences: Iterable[str] | Omit | NotGiven = omit,
+        temperature: float | Omit | NotGiven = omit,
+        top_k: int | Omit | NotGiven = omit,
+        top_p: float | Omit | NotGiven = omit,
+        metadata: MetadataParam | Omit | NotGiven = omit,
+        stream: bool | Omit | NotGiven = omit,
+        betas: Betas = omit,
+        extra_headers: Mapping[str, str | Omit] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+    ) -> Any:
+        r"""Complete a prompt.
+
+        The server validates the values; the client sends them as they are.
+
+        Args:
+            model: Name of the model.
+            prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
+            max_tokens_to_sample: Maximum number of tokens to generate, 1 or more.
+            stop_sequences: Texts that end the completion, in addition to `\n\nHuman:`.
+            temperature: 0 (most likely tokens) to 1, the default.
+            top_k: Sample from the `top_k` most likely tokens, 0 or more.
+            top_p: Sample from the most likely tokens up to this total probability, 0 to 1.
+            metadata: Identifies the end user: `{"user_id": ...}`.
+            stream: True for a stream of the text as it is generated.
+            betas: Values of the header `anthropic-beta`.
+            extra_headers: Additional headers; `omit` removes one of the client's.
+            extra_query: Additional URL parameters.
+            extra_body: Additional fields of the JSON body; they override the arguments.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
+
+        Returns:
+            A completion, or with `stream` a stream; with `with_raw_response` or
+            `with_streaming_response` its response. Methods of `AsyncClient` are awaited.
+
+        Raises:
+            TypeError: An argument is missing or unknown.
+            APIStatusError: The server returned an error; `BadRequestError` and so on by status.
+            APIConnectionError: The server returned no response.
+        """
+        # Tuples and sets become lists; a str stays one, which the server's error names.
+        if isinstance(stop_sequences, Iterable) and not isinstance(stop_sequences, str):
+            stop_sequences = list(stop_sequences)
+        arguments = {
+            "model": model,
+            "prompt": prompt,
+            "max_tokens_to_sample": max_tokens_to_sample,
+            "stop_sequences": stop_sequences,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "metadata": metadata,
+            "stream": stream,
+        }
+        call = Call(
+            method="POST",
+            path="/v1/complete",
+            parse=self._stream_of if stream else _completion_of,
+            fields=fields_of(arguments, extra_body),
+            headers=headers_of(betas, extra_headers),
+            query=extra_query,
+            timeout=timeout,
+            stream=bool(stream),
+        )
+        warn_if_retired(model, self._client._warned_models)
+        return self._send(call)
+
+    @classmethod
+    def _stream_of(cls, response: httpx2.Response, strict: bool) -> Any:
+        return cls._stream_type(response, strict=strict)
+
+
+def _completion_of(response: httpx2.Response, strict: bool) -> Completion:
+    return parse_model(Completion, response, strict)
+
+
+class Completions(BaseCompletions[Completion, Stream[Completion], Completion | Stream[Completion]]):
     """Completions of prompts."""
 
     def __init__(self, client: SyncSender) -> None:
-        self._client = client
+        super().__init__(client, client._parsed)
 
     @property
     def with_raw_response(self) -> CompletionsWithRawResponse:
-        """`create` returns the response, with its status and headers."""
-        return CompletionsWithRawResponse(self._client)
+        """The same methods, returning a `RawResponse` with status and headers."""
+        return CompletionsWithRawResponse(self._client, self._client._raw)
 
     @property
     def with_streaming_response(self) -> CompletionsWithStreamingResponse:
-        """`create` returns a context manager, in which the body is read when it is asked for."""
-        return CompletionsWithStreamingResponse(self._client)
-
-    @overload
-    def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> Completion: ...
-
-    @overload
-    def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> Stream[Completion]: ...
-
-    @overload
-    def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> Completion | Stream[Completion]: ...
-
-    @checked
-    def create(
-        self,
-        *,
-        model: Model,
-        prompt: str,
-        max_tokens_to_sample: int,
-        stop_sequences: Iterable[str] | Omit | NotGiven = omit,
-        temperature: float | Omit | NotGiven = omit,
-        top_k: int | Omit | NotGiven = omit,
-        top_p: float | Omit | NotGiven = omit,
-        metadata: MetadataParam | Omit | NotGiven = omit,
-        stream: bool | Omit | NotGiven = omit,
-        betas: list[AnthropicBeta] | Omit | NotGiven = omit,
-        extra_headers: Mapping[str, str | Omit] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        extra_body: Mapping[str, object] | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-    ) -> Completion | Stream[Completion]:
-        r"""Complete a prompt.
-
-        Args:
-            model: Who completes the prompt.
-            prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
-            max_tokens_to_sample: Most tokens to write, 1 or more.
-            stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
-            temperature: 0 (the likeliest tokens) to 1, the default.
-            top_k: Sample from so many tokens only, 0 or more.
-            top_p: Sample from this much probability only, 0 to 1.
-            metadata: Who asks: `{"user_id": ...}`.
-            stream: True for a stream, which gives the text as it is written.
-            betas: Names for the header `anthropic-beta`.
-            extra_headers: Headers on top of the client's; `omit` takes one away.
-            extra_query: Parameters for the URL.
-            extra_body: Fields for the JSON body; they win over the arguments.
-            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
-
-        Raises:
-            TypeError: An argument is missing or unknown.
-            APIStatusError: The server refused; `BadRequestError` and so on by its status.
-            APIConnectionError: It did not answer.
-        """
-        call = requests.create(
-            _stream_of,
-            model=model,
-            prompt=prompt,
-            max_tokens_to_sample=max_tokens_to_sample,
-            stop_sequences=stop_sequences,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            metadata=metadata,
-            stream=stream,
-            betas=betas,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-            timeout=timeout,
-        )
-        self._client._warn_if_retired(model)
-        return self._client._parsed(call)
+        """The same methods, returning a context manager with the unread response."""
+        return CompletionsWithStreamingResponse(self._client, self._client._streamed)
 
 
-class CompletionsWithRawResponse:
-    """`client.completions.with_raw_response`."""
-
-    def __init__(self, client: SyncSender) -> None:
-        self._client = client
-
-    @overload
-    def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> RawResponse[Completion]: ...
-
-    @overload
-    def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> RawResponse[Stream[Completion]]: ...
-
-    @overload
-    def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> RawResponse[Completion] | RawResponse[Stream[Completion]]: ...
-
-    @signature_of(Completions.create)
-    def create(self, **params: Any) -> RawResponse[Any]:
-        """See `Completions.create`; `.parse()` gives what that returns."""
-        return self._client._raw(_create(self._client, params))
+class CompletionsWithRawResponse(
+    BaseCompletions[
+        RawResponse[Completion],
+        RawResponse[Stream[Completion]],
+        RawResponse[Completion] | RawResponse[Stream[Completion]],
+    ]
+):
+    """`Completions` whose `create` returns a `RawResponse`."""
 
 
-class CompletionsWithStreamingResponse:
-    """`client.completions.with_streaming_response`."""
-
-    def __init__(self, client: SyncSender) -> None:
-        self._client = client
-
-    @overload
-    def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> ResponseContextManager[Completion]: ...
-
-    @overload
-    def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> ResponseContextManager[Stream[Completion]]: ...
-
-    @overload
-    def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> ResponseContextManager[Completion] | ResponseContextManager[Stream[Completion]]: ...
-
-    @signature_of(Completions.create)
-    def create(self, **params: Any) -> ResponseContextManager[Any]:
-        """See `Completions.create`; the request is sent when the `with` block begins."""
-        return self._client._streamed(_create(self._client, params))
+class CompletionsWithStreamingResponse(
+    BaseCompletions[
+        ResponseContextManager[Completion],
+        ResponseContextManager[Stream[Completion]],
+        ResponseContextManager[Completion] | ResponseContextManager[Stream[Completion]],
+    ]
+):
+    """`Completions` whose `create` sends its request when the `with` block begins."""
 
 
-class AsyncCompletions:
+class AsyncCompletions(
+    BaseCompletions[
+        _Coroutine[Completion],
+        _Coroutine[AsyncStream[Completion]],
+        _Coroutine[Completion | AsyncStream[Completion]],
+    ]
+):
     """Completions of prompts, to be awaited."""
 
+    _stream_type = AsyncStream
+
     def __init__(self, client: AsyncSender) -> None:
-        self._client = client
+        super().__init__(client, client._parsed)
+
+    if not TYPE_CHECKING:
+        create = as_coroutine(BaseCompletions.create)
 
     @property
     def with_raw_response(self) -> AsyncCompletionsWithRawResponse:
-        """`create` returns the response, with its status and headers."""
-        return AsyncCompletionsWithRawResponse(self._client)
+        """The same methods, returning a `RawResponse` with status and headers."""
+        return AsyncCompletionsWithRawResponse(self._client, self._client._raw)
 
     @property
     def with_streaming_response(self) -> AsyncCompletionsWithStreamingResponse:
-        """`create` returns a context manager, in which the body is read when it is asked for."""
-        return AsyncCompletionsWithStreamingResponse(self._client)
-
-    @overload
-    async def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> Completion: ...
-
-    @overload
-    async def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> AsyncStream[Completion]: ...
-
-    @overload
-    async def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> Completion | AsyncStream[Completion]: ...
-
-    @checked
-    async def create(
-        self,
-        *,
-        model: Model,
-        prompt: str,
-        max_tokens_to_sample: int,
-        stop_sequences: Iterable[str] | Omit | NotGiven = omit,
-        temperature: float | Omit | NotGiven = omit,
-        top_k: int | Omit | NotGiven = omit,
-        top_p: float | Omit | NotGiven = omit,
-        metadata: MetadataParam | Omit | NotGiven = omit,
-        stream: bool | Omit | NotGiven = omit,
-        betas: list[AnthropicBeta] | Omit | NotGiven = omit,
-        extra_headers: Mapping[str, str | Omit] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        extra_body: Mapping[str, object] | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-    ) -> Completion | AsyncStream[Completion]:
-        r"""Complete a prompt.
-
-        Args:
-            model: Who completes the prompt.
-            prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
-            max_tokens_to_sample: Most tokens to write, 1 or more.
-            stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
-            temperature: 0 (the likeliest tokens) to 1, the default.
-            top_k: Sample from so many tokens only, 0 or more.
-            top_p: Sample from this much probability only, 0 to 1.
-            metadata: Who asks: `{"user_id": ...}`.
-            stream: True for a stream, which gives the text as it is written.
-            betas: Names for the header `anthropic-beta`.
-            extra_headers: Headers on top of the client's; `omit` takes one away.
-            extra_query: Parameters for the URL.
-            extra_body: Fields for the JSON body; they win over the arguments.
-            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
-
-        Raises:
-            TypeError: An argument is missing or unknown.
-            APIStatusError: The server refused; `BadRequestError` and so on by its status.
-            APIConnectionError: It did not answer.
-        """
-        call = requests.create(
-            _async_stream_of,
-            model=model,
-            prompt=prompt,
-            max_tokens_to_sample=max_tokens_to_sample,
-            stop_sequences=stop_sequences,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            metadata=metadata,
-            stream=stream,
-            betas=betas,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-            extra_body=extra_body,
-            timeout=timeout,
-        )
-        self._client._warn_if_retired(model)
-        return await self._client._parsed(call)
+        """The same methods, returning a context manager with the unread response."""
+        return AsyncCompletionsWithStreamingResponse(self._client, self._client._streamed)
 
 
-class AsyncCompletionsWithRawResponse:
-    """`client.completions.with_raw_response`."""
+class AsyncCompletionsWithRawResponse(
+    BaseCompletions[
+        _Coroutine[RawResponse[Completion]],
+        _Coroutine[RawResponse[AsyncStream[Completion]]],
+        _Coroutine[RawResponse[Completion] | RawResponse[AsyncStream[Completion]]],
+    ]
+):
+    """`AsyncCompletions` whose `create` returns a `RawResponse`; its `parse` is not awaited."""
 
-    def __init__(self, client: AsyncSender) -> None:
-        self._client = client
+    _stream_type = AsyncStream
 
-    @overload
-    async def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> RawResponse[Completion]: ...
-
-    @overload
-    async def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> RawResponse[AsyncStream[Completion]]: ...
-
-    @overload
-    async def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> RawResponse[Completion] | RawResponse[AsyncStream[Completion]]: ...
-
-    @signature_of(AsyncCompletions.create)
-    async def create(self, **params: Any) -> RawResponse[Any]:
-        """See `Completions.create`; `.parse()`, which is not awaited, gives what that returns."""
-        return await self._client._raw(_create_async(self._client, params))
+    if not TYPE_CHECKING:
+        create = as_coroutine(BaseCompletions.create)
 
 
-class AsyncCompletionsWithStreamingResponse:
-    """`client.completions.with_streaming_response`."""
-
-    def __init__(self, client: AsyncSender) -> None:
-        self._client = client
-
-    @overload
-    def create(
-        self,
-        *,
-        stream: Literal[False] | Omit | NotGiven = ...,
-        **params: Unpack[CompletionParams],
-    ) -> AsyncResponseContextManager[Completion]: ...
-
-    @overload
-    def create(
-        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
-    ) -> AsyncResponseContextManager[AsyncStream[Completion]]: ...
-
-    @overload
-    def create(
-        self, *, stream: bool, **params: Unpack[CompletionParams]
-    ) -> (
+class AsyncCompletionsWithStreamingResponse(
+    BaseCompletions[
+        AsyncResponseContextManager[Completion],
+        AsyncResponseContextManager[AsyncStream[Completion]],
         AsyncResponseContextManager[Completion]
-        | AsyncResponseContextManager[AsyncStream[Completion]]
-    ): ...
+        | AsyncResponseContextManager[AsyncStream[Completion]],
+    ]
+):
+    """`AsyncCompletions` whose `create` sends its request when the `async with` block begins."""
 
-    @signature_of(AsyncCompletions.create)
-    def create(self, **params: Any) -> AsyncResponseContextManager[Any]:
-        """See `Completions.create`; the request is sent when the `async with` block begins."""
-        return self._client._streamed(_create_async(self._client, params))
-
-
-def _create(client: BaseClient, params: dict[str, Any]) -> Call[Completion | Stream[Completion]]:
-    call = requests.create(_stream_of, **params)
-    client._warn_if_retired(params["model"])
-    return call
-
-
-def _create_async(
-    client: BaseClient, params: dict[str, Any]
-) -> Call[Completion | AsyncStream[Completion]]:
-    call = requests.create(_async_stream_of, **params)
-    client._warn_if_retired(params["model"])
-    return call
-
-
-def _stream_of(response: httpx2.Response, strict: bool) -> Stream[Completion]:
-    return Stream(response, strict=strict)
-
-
-def _async_stream_of(response: httpx2.Response, strict: bool) -> AsyncStream[Completion]:
-    return AsyncStream(response, strict=strict)
+    _stream_type = AsyncStream

@@ -1,7 +1,7 @@
-"""Request, answer, and what is done when there is none: the steps, without taking them.
+"""The retry loop without I/O: yields the steps `Send`, `Read`, `Close` and `Wait`.
 
-Both clients take these steps, one by calling, one by awaiting; neither knows why. So what is
-retried, when, and what is raised in the end is written once, and tested without a network.
+`SyncSender` and `AsyncSender` perform the steps, so the rules for retries, redirects and errors
+exist once and are tested without a network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tenuto.client.retries import delay_s, should_retry
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request; the outcome is its response, with the body still to come."""
+    """Send a request. The outcome is its response with the body unread."""
 
     request: httpx2.Request
 
@@ -35,38 +35,38 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a response, whatever is left of it."""
+    """Close a response, discarding the unread body."""
 
     response: httpx2.Response
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for so many seconds."""
+    """Wait for a number of seconds."""
 
     seconds: float
 
 
 Step: TypeAlias = Send | Read | Close | Wait
 Outcome: TypeAlias = httpx2.Response | httpx2.HTTPError | None
-"""What came of a step: a response of `Send`, an error of any but `Wait`, else None."""
+"""Outcome of a step: the response of `Send`, an error of any but `Wait`, else None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an exchange ends in.
+class Success:
+    """Result of an exchange.
 
     Attributes:
-        response: A success, read whole unless it streams.
-        retries_taken: How often it had to be asked for again.
+        response: Response without an error status; its body has been read unless it streams.
+        retries_taken: Number of retries, 0 or more.
     """
 
     response: httpx2.Response
     retries_taken: int
 
 
-# What would go wrong in the same way again.
-_HOPELESS = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+# Errors that a retry would repeat.
+_PERMANENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
 
 
 def exchange(
@@ -77,24 +77,21 @@ def exchange(
     follow_redirects: bool = True,
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
-) -> Generator[Step, Outcome, Answer]:
-    """The steps from a request to its answer.
+) -> Generator[Step, Outcome, Success]:
+    """Yield the steps from a request to its successful response.
 
     Args:
-        request: What to send; the same bytes each time.
-        max_retries: How often to ask again at most, 0 or more.
-        stream: Whether the answer is left unread.
-        follow_redirects: Whether redirects within the same origin are followed.
-        clock: Seconds since 1970.
-        chance: See `delay_s`.
-
-    Returns:
-        The answer, once it is a success.
+        request: Request; every retry sends the same bytes.
+        max_retries: Maximum number of retries, 0 or more.
+        stream: Leave the body unread.
+        follow_redirects: Follow redirects within the same origin.
+        clock: Returns seconds since 1970.
+        chance: Returns a random number, see `delay_s`.
 
     Raises:
-        APIStatusError: The server answered with an error, and for the last time, or with a
-            redirect that is not followed.
-        APIConnectionError: It did not answer, or not to the end.
+        APIStatusError: The last response has an error status, or is a redirect that is not
+            followed.
+        APIConnectionError: The server returned no response, or an incomplete one.
     """
     taken = redirects = 0
     first = request
@@ -112,7 +109,7 @@ def exchange(
             if not response.is_error:
                 broken = None if stream else (yield Read(response))
                 if broken is None:
-                    return Answer(response, taken)
+                    return Success(response, taken)
                 outcome = broken
             else:
                 headers = response.headers
@@ -122,7 +119,7 @@ def exchange(
                         raise error_of_transport(broken, request) from broken
                     raise error_of_response(response)
                 yield Close(response)
-        if isinstance(outcome, httpx2.HTTPError) and (not retry or isinstance(outcome, _HOPELESS)):
+        if isinstance(outcome, httpx2.HTTPError) and (not retry or isinstance(outcome, _PERMANENT)):
             raise error_of_transport(outcome, request) from outcome
         yield Wait(delay_s(taken, headers, now=clock(), chance=chance()))
         taken += 1

@@ -1,12 +1,12 @@
-"""Arguments that functions do not have, reported by the name that the caller wrote."""
+"""Wrong arguments of a method, reported by the name that the caller wrote and with a hint."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,60 +15,37 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Report wrong arguments of a method with a hint, before it is called."""
-    return _wrapped(function, inspect.signature(function))
-
-
-def signature_of(
-    model: Callable[..., object],
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a method that takes `**params` the parameters of another one, for people to see.
-
-    `inspect.signature`, `help` and editors show them, and `checked` holds for them.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        shown = inspect.signature(model).replace(
-            return_annotation=inspect.signature(function).return_annotation
-        )
-        wrapper = _wrapped(function, shown)
-        arguments = (inspect.getdoc(model) or "").partition("Args:\n")[2].partition("\n\n")[0]
-        wrapper.__doc__ = f"{inspect.getdoc(function)}\n\nArgs:\n{arguments}\n"
-        wrapper.__signature__ = shown  # type: ignore[attr-defined]
-        return wrapper
-
-    return decorate
-
-
-def _wrapped(function: Callable[P, R], signature: inspect.Signature) -> Callable[P, R]:
+    """Check the names of a method's arguments before it is called."""
+    signature = inspect.signature(function)
     positional = sum(each.kind in _POSITIONAL for each in signature.parameters.values())
     names = frozenset(list(signature.parameters)[1:])
 
-    def check(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         if len(args) > positional or not names.issuperset(kwargs):
             name = function.__name__
             called = type(args[0]).__name__ if name == "__init__" else name
             raise TypeError(f"{called}() {_mistake(args[positional:], kwargs, signature)}")
-
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-            check(args, kwargs)
-            return await cast("Any", function(*args, **kwargs))
-
-        return cast("Callable[P, R]", awaited)
-
-    @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        check(args, kwargs)
         return function(*args, **kwargs)
 
     return wrapper
 
 
+def as_coroutine(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Make a coroutine function of a method that returns an awaitable.
+
+    `inspect.iscoroutinefunction` is then true, and wrong arguments raise when it is awaited.
+    """
+
+    @wraps(function)
+    async def coroutine(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await function(*args, **kwargs)
+
+    return coroutine
+
+
 def _mistake(
-    surplus: tuple[Any, ...], given: Mapping[str, Any], signature: inspect.Signature
+    surplus: tuple[Any, ...], arguments: Mapping[str, Any], signature: inspect.Signature
 ) -> str:
     keywords = [
         name
@@ -77,7 +54,7 @@ def _mistake(
     ]
     if surplus:
         return f"takes keyword arguments only: write {keywords[0]}=..."
-    unknown = next(name for name in given if name not in signature.parameters)
+    unknown = next(name for name in arguments if name not in signature.parameters)
     near = [name for name in keywords if len(unknown) > 2 and name.startswith(unknown)]
     near += difflib.get_close_matches(unknown, keywords, n=1)
     if near:

@@ -2,227 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
 
-from tenuto.client import requests
-from tenuto.client.call import Call
-from tenuto.client.given import NotGiven, Omit, not_given, omit
-from tenuto.client.keywords import signature_of
+import httpx2
+
+from tenuto.client.call import Call, fields_of, headers_of
+from tenuto.client.keywords import as_coroutine, checked
 from tenuto.client.pages import AsyncPage, AsyncPaginator, SyncPage
+from tenuto.client.parsing import parse_model
 from tenuto.client.responses import (
     AsyncResponseContextManager,
     RawResponse,
     ResponseContextManager,
 )
 from tenuto.client.senders import AsyncSender, SyncSender
-from tenuto.client.types import AnthropicBeta, ModelInfo, RequestOptions, TimeoutSpec
+from tenuto.client.sentinels import NotGiven, Omit, not_given, omit
+from tenuto.client.types import Betas, ModelInfo, TimeoutSpec
+
+PageT = TypeVar("PageT")
+InfoT = TypeVar("InfoT")
 
 
-class ListParams(RequestOptions, total=False):
-    """The arguments of `models.list`.
-
-    Attributes:
-        after_id: Models older than this one.
-        before_id: Models newer than this one.
-        limit: Most models on a page, 1 to 1000; 20 if not given.
-    """
-
-    after_id: str | Omit | NotGiven
-    before_id: str | Omit | NotGiven
-    limit: int | Omit | NotGiven
-
-
-def _list(  # noqa: D417
-    self: object,
-    *,
-    limit: int | Omit | NotGiven = omit,
-    after_id: str | Omit | NotGiven = omit,
-    before_id: str | Omit | NotGiven = omit,
-    betas: list[AnthropicBeta] | Omit | NotGiven = omit,
-    extra_headers: Mapping[str, str | Omit] | None = None,
-    extra_query: Mapping[str, object] | None = None,
-    extra_body: Mapping[str, object] | None = None,
-    timeout: TimeoutSpec | NotGiven = not_given,
-) -> None:
-    """The parameters of `list`, for people to see.
+class BaseModels(Generic[PageT, InfoT]):
+    """`list` and `retrieve`, for all variants of the resource.
 
     Args:
-        limit: Most models on a page, 1 to 1000; 20 if not given.
-        after_id: Models older than this one.
-        before_id: Models newer than this one.
-        betas: Names for the header `anthropic-beta`.
-        extra_headers: Headers on top of the client's; `omit` takes one away.
-        extra_query: Parameters for the URL.
-        extra_body: Fields for a JSON body.
-        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+        client: The client.
+        send: Sends a call and returns the result of the method.
     """
 
+    _page_type: type[SyncPage] | type[AsyncPage] = SyncPage
 
-def _retrieve(  # noqa: D417
-    self: object,
-    model_id: str,
-    *,
-    betas: list[AnthropicBeta] | Omit | NotGiven = omit,
-    extra_headers: Mapping[str, str | Omit] | None = None,
-    extra_query: Mapping[str, object] | None = None,
-    extra_body: Mapping[str, object] | None = None,
-    timeout: TimeoutSpec | NotGiven = not_given,
-) -> None:
-    """The parameters of `retrieve`, for people to see.
+    def __init__(self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any]) -> None:
+        self._client = client
+        self._send = send
 
-    Args:
-        model_id: The name of the model.
-        betas: Names for the header `anthropic-beta`.
-        extra_headers: Headers on top of the client's; `omit` takes one away.
-        extra_query: Parameters for the URL.
-        extra_body: Fields for a JSON body.
-        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
-    """
+    @checked
+    def list(
+        self,
+        *,
+        limit: int | Omit | NotGiven = omit,
+        after_id: str | Omit | NotGiven = omit,
+        before_id: str | Omit | NotGiven = omit,
+        betas: Betas = omit,
+        extra_headers: Mapping[str, str | Omit] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+    ) -> PageT:
+        """List the models, newest first.
+
+        Iterating over the result yields the models of all pages. That of `AsyncClient` may be
+        awaited, for one page, or used in `async for`.
+
+        Args:
+            limit: Maximum number of models per page, 1 to 1000; default 20.
+            after_id: Return models older than this one.
+            before_id: Return models newer than this one.
+            betas: Values of the header `anthropic-beta`.
+            extra_headers: Additional headers; `omit` removes one of the client's.
+            extra_query: Additional URL parameters.
+            extra_body: Fields of a JSON body.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
+        """
+        headers = headers_of(betas, extra_headers)
+
+        def page_call(query: dict[str, Any]) -> Call[Any]:
+            def parse(response: httpx2.Response, strict: bool) -> SyncPage | AsyncPage:
+                page = parse_model(self._page_type, response, strict)
+                page._fetch = lambda change: self._client._parsed(page_call(query | change))
+                page._backwards = bool(query.get("before_id"))
+                return page
+
+            return Call("GET", "/v1/models", parse, extra_body, headers, query, timeout)
+
+        parameters = {"after_id": after_id, "before_id": before_id, "limit": limit}
+        pages: PageT = self._send_list(page_call(fields_of(parameters, extra_query)))
+        return pages
+
+    @checked
+    def retrieve(
+        self,
+        model_id: str,
+        *,
+        betas: Betas = omit,
+        extra_headers: Mapping[str, str | Omit] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        extra_body: Mapping[str, object] | None = None,
+        timeout: TimeoutSpec | NotGiven = not_given,
+    ) -> InfoT:
+        """Return one model.
+
+        Args:
+            model_id: Name of the model.
+            betas: Values of the header `anthropic-beta`.
+            extra_headers: Additional headers; `omit` removes one of the client's.
+            extra_query: Additional URL parameters.
+            extra_body: Fields of a JSON body.
+            timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
+
+        Raises:
+            ValueError: The name is empty, which would be the address of the list.
+            NotFoundError: The server has no model of that name.
+        """
+        if not model_id:
+            raise ValueError(f"Expected a non-empty value for `model_id` but received {model_id!r}")
+        path = f"/v1/models/{quote(model_id, safe='/:')}"
+        headers = headers_of(betas, extra_headers)
+        info: InfoT = self._send(
+            Call("GET", path, _info_of, extra_body, headers, extra_query, timeout)
+        )
+        return info
+
+    def _send_list(self, call: Call[Any]) -> Any:
+        return self._send(call)
 
 
-class Models:
-    """The models that the server has."""
+def _info_of(response: httpx2.Response, strict: bool) -> ModelInfo:
+    return parse_model(ModelInfo, response, strict)
+
+
+class Models(BaseModels[SyncPage, ModelInfo]):
+    """The models of the server."""
 
     def __init__(self, client: SyncSender) -> None:
-        self._client = client
+        super().__init__(client, client._parsed)
 
     @property
     def with_raw_response(self) -> ModelsWithRawResponse:
-        """The calls return the response, with its status and headers."""
-        return ModelsWithRawResponse(self._client)
+        """The same methods, returning a `RawResponse` with status and headers."""
+        return ModelsWithRawResponse(self._client, self._client._raw)
 
     @property
     def with_streaming_response(self) -> ModelsWithStreamingResponse:
-        """The calls return a context manager, in which the body is read when it is asked for."""
-        return ModelsWithStreamingResponse(self._client)
-
-    @signature_of(_list)
-    def list(self, **params: Unpack[ListParams]) -> SyncPage:
-        """The models, newest first: `for model in client.models.list()` goes over all pages."""
-        return self._client._parsed(_pages(self._client, params))
-
-    @signature_of(_retrieve)
-    def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> ModelInfo:
-        """One model.
-
-        Raises:
-            NotFoundError: There is none of that name.
-        """
-        return self._client._parsed(requests.retrieve(model_id, **options))
+        """The same methods, returning a context manager with the unread response."""
+        return ModelsWithStreamingResponse(self._client, self._client._streamed)
 
 
-class ModelsWithRawResponse:
-    """`client.models.with_raw_response`."""
-
-    def __init__(self, client: SyncSender) -> None:
-        self._client = client
-
-    @signature_of(_list)
-    def list(self, **params: Unpack[ListParams]) -> RawResponse[SyncPage]:
-        """See `Models.list`."""
-        return self._client._raw(_pages(self._client, params))
-
-    @signature_of(_retrieve)
-    def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> RawResponse[ModelInfo]:
-        """See `Models.retrieve`."""
-        return self._client._raw(requests.retrieve(model_id, **options))
+class ModelsWithRawResponse(BaseModels[RawResponse[SyncPage], RawResponse[ModelInfo]]):
+    """`Models` whose methods return a `RawResponse`."""
 
 
-class ModelsWithStreamingResponse:
-    """`client.models.with_streaming_response`."""
-
-    def __init__(self, client: SyncSender) -> None:
-        self._client = client
-
-    @signature_of(_list)
-    def list(self, **params: Unpack[ListParams]) -> ResponseContextManager[SyncPage]:
-        """See `Models.list`."""
-        return self._client._streamed(_pages(self._client, params))
-
-    @signature_of(_retrieve)
-    def retrieve(
-        self, model_id: str, **options: Unpack[RequestOptions]
-    ) -> ResponseContextManager[ModelInfo]:
-        """See `Models.retrieve`."""
-        return self._client._streamed(requests.retrieve(model_id, **options))
+class ModelsWithStreamingResponse(
+    BaseModels[ResponseContextManager[SyncPage], ResponseContextManager[ModelInfo]]
+):
+    """`Models` whose methods send their requests when the `with` block begins."""
 
 
-class AsyncModels:
-    """The models that the server has, to be awaited."""
+class AsyncModels(BaseModels[AsyncPaginator, Coroutine[Any, Any, ModelInfo]]):
+    """The models of the server, to be awaited."""
+
+    _page_type = AsyncPage
 
     def __init__(self, client: AsyncSender) -> None:
-        self._client = client
+        super().__init__(client, client._parsed)
+
+    if not TYPE_CHECKING:
+        retrieve = as_coroutine(BaseModels.retrieve)
+
+    def _send_list(self, call: Call[Any]) -> AsyncPaginator:
+        return AsyncPaginator(partial(self._send, call))
 
     @property
     def with_raw_response(self) -> AsyncModelsWithRawResponse:
-        """The calls return the response, with its status and headers."""
-        return AsyncModelsWithRawResponse(self._client)
+        """The same methods, returning a `RawResponse` with status and headers."""
+        return AsyncModelsWithRawResponse(self._client, self._client._raw)
 
     @property
     def with_streaming_response(self) -> AsyncModelsWithStreamingResponse:
-        """The calls return a context manager, in which the body is read when it is asked for."""
-        return AsyncModelsWithStreamingResponse(self._client)
-
-    @signature_of(_list)
-    def list(self, **params: Unpack[ListParams]) -> AsyncPaginator:
-        """The models: await it for one page, or `async for` over the models of all pages."""
-        return AsyncPaginator(partial(self._client._parsed, _async_pages(self._client, params)))
-
-    @signature_of(_retrieve)
-    async def retrieve(self, model_id: str, **options: Unpack[RequestOptions]) -> ModelInfo:
-        """See `Models.retrieve`."""
-        return await self._client._parsed(requests.retrieve(model_id, **options))
+        """The same methods, returning a context manager with the unread response."""
+        return AsyncModelsWithStreamingResponse(self._client, self._client._streamed)
 
 
-class AsyncModelsWithRawResponse:
-    """`client.models.with_raw_response`."""
+class AsyncModelsWithRawResponse(
+    BaseModels[
+        Coroutine[Any, Any, RawResponse[AsyncPage]], Coroutine[Any, Any, RawResponse[ModelInfo]]
+    ]
+):
+    """`AsyncModels` whose methods return a `RawResponse`; its `parse` is not awaited."""
 
-    def __init__(self, client: AsyncSender) -> None:
-        self._client = client
+    _page_type = AsyncPage
 
-    @signature_of(_list)
-    async def list(self, **params: Unpack[ListParams]) -> RawResponse[AsyncPage]:
-        """See `AsyncModels.list`."""
-        return await self._client._raw(_async_pages(self._client, params))
-
-    @signature_of(_retrieve)
-    async def retrieve(
-        self, model_id: str, **options: Unpack[RequestOptions]
-    ) -> RawResponse[ModelInfo]:
-        """See `Models.retrieve`."""
-        return await self._client._raw(requests.retrieve(model_id, **options))
+    if not TYPE_CHECKING:
+        list = as_coroutine(BaseModels.list)
+        retrieve = as_coroutine(BaseModels.retrieve)
 
 
-class AsyncModelsWithStreamingResponse:
-    """`client.models.with_streaming_response`."""
+class AsyncModelsWithStreamingResponse(
+    BaseModels[AsyncResponseContextManager[AsyncPage], AsyncResponseContextManager[ModelInfo]]
+):
+    """`AsyncModels` whose methods send their requests when the `async with` block begins."""
 
-    def __init__(self, client: AsyncSender) -> None:
-        self._client = client
-
-    @signature_of(_list)
-    def list(self, **params: Unpack[ListParams]) -> AsyncResponseContextManager[AsyncPage]:
-        """See `AsyncModels.list`."""
-        return self._client._streamed(_async_pages(self._client, params))
-
-    @signature_of(_retrieve)
-    def retrieve(
-        self, model_id: str, **options: Unpack[RequestOptions]
-    ) -> AsyncResponseContextManager[ModelInfo]:
-        """See `Models.retrieve`."""
-        return self._client._streamed(requests.retrieve(model_id, **options))
-
-
-def _pages(client: SyncSender, params: Any) -> Call[SyncPage]:
-    def following(query: dict[str, Any]) -> SyncPage:
-        return client._parsed(_pages(client, params | query))
-
-    return requests.list_models(SyncPage, following, **params)
-
-
-def _async_pages(client: AsyncSender, params: Any) -> Call[AsyncPage]:
-    async def following(query: dict[str, Any]) -> AsyncPage:
-        return await client._parsed(_async_pages(client, params | query))
-
-    return requests.list_models(AsyncPage, following, **params)
+    _page_type = AsyncPage

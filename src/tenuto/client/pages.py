@@ -1,4 +1,4 @@
-"""The list of models, a page at a time."""
+"""Pages of the list of models."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tenuto.client.types import BaseModel, ModelInfo
 
 
 class BasePage(BaseModel):
-    """What both kinds of page are.
+    """Attributes common to both types of page.
 
     Attributes:
-        data: The models of this page, newest first.
-        has_more: Whether there are more in the direction that was asked for.
-        first_id: Name of the first model, None if there is none.
-        last_id: Name of the last model.
+        data: Models of this page, newest first.
+        has_more: Whether more models follow in the requested direction.
+        first_id: Name of the first model; None on an empty page.
+        last_id: Name of the last model; None on an empty page.
     """
 
     data: list[ModelInfo]
@@ -25,31 +25,32 @@ class BasePage(BaseModel):
     first_id: str | None = None
     last_id: str | None = None
 
-    # How the pages after this one are asked for, and whether this one was asked for backwards.
-    _following: Callable[[dict[str, Any]], Any] = PrivateAttr()
+    # Fetches a page, given a change of this page's query.
+    _fetch: Callable[[dict[str, Any]], Any] = PrivateAttr()
+    # Whether this page was requested with `before_id`.
     _backwards: bool = PrivateAttr(default=False)
 
     def has_next_page(self) -> bool:
-        """Whether `get_next_page` has something to get."""
+        """Return whether `get_next_page` can be called."""
         return bool(self.has_more and self.data)
 
     def _next(self) -> Any:
         if not self.has_next_page():
-            raise RuntimeError("there is no next page; ask `has_next_page()` first")
+            raise RuntimeError("this is the last page; check `has_next_page()` first")
         if self._backwards:
-            return self._following({"before_id": self.first_id})
-        return self._following({"after_id": self.last_id})
+            return self._fetch({"before_id": self.first_id})
+        return self._fetch({"after_id": self.last_id})
 
 
 class SyncPage(BasePage):
-    """A page; iterating over it goes on to the pages that follow."""
+    """A page; iterating over it yields the models of this page and of all that follow."""
 
     def __iter__(self) -> Iterator[ModelInfo]:  # type: ignore[override]
         for page in self.iter_pages():
             yield from page.data
 
     def iter_pages(self) -> Iterator[SyncPage]:
-        """This page and all that follow."""
+        """Yield this page and all that follow."""
         page = self
         yield page
         while page.has_next_page():
@@ -57,13 +58,13 @@ class SyncPage(BasePage):
             yield page
 
     def get_next_page(self) -> SyncPage:
-        """The page after this one. Raises `RuntimeError` if there is none."""
+        """Fetch the next page. Raises `RuntimeError` on the last page."""
         page: SyncPage = self._next()
         return page
 
 
 class AsyncPage(BasePage):
-    """As `SyncPage`, for `async for`."""
+    """`SyncPage` for `async for`."""
 
     async def __aiter__(self) -> AsyncGenerator[ModelInfo, None]:
         async for page in self.iter_pages():
@@ -71,7 +72,7 @@ class AsyncPage(BasePage):
                 yield model
 
     async def iter_pages(self) -> AsyncGenerator[AsyncPage, None]:
-        """This page and all that follow."""
+        """Yield this page and all that follow."""
         page = self
         yield page
         while page.has_next_page():
@@ -79,13 +80,13 @@ class AsyncPage(BasePage):
             yield page
 
     async def get_next_page(self) -> AsyncPage:
-        """The page after this one. Raises `RuntimeError` if there is none."""
+        """Fetch the next page. Raises `RuntimeError` on the last page."""
         page: AsyncPage = await self._next()
         return page
 
 
 class AsyncPaginator:
-    """What `models.list` of the asynchronous client returns: await it, or iterate over it."""
+    """The result of `AsyncModels.list`: await it for one page, or iterate over all models."""
 
     def __init__(self, get: Callable[[], Awaitable[AsyncPage]]) -> None:
         self._get = get

@@ -1,8 +1,8 @@
-"""Answers with all that came with them: status, headers, raw bytes.
+"""Response wrappers with status, headers and raw bytes, named as in the official package.
 
-`with_raw_response` gives a `RawResponse`, read whole unless it streams; `with_streaming_response`
-gives an `APIResponse` or `AsyncAPIResponse` whose body is read when it is asked for, inside a
-`with` block. Their names and attributes are those of the official package.
+`with_raw_response` returns a `RawResponse`, whose body has been read unless it streams.
+`with_streaming_response` yields an `APIResponse` or `AsyncAPIResponse`, whose body is read on
+demand inside the `with` block.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from typing import Any, Generic, TypeVar, overload
 
 import httpx2
 
-from tenuto.client.call import Call, parse_as
+from tenuto.client.call import Call
 from tenuto.client.errors import StreamAlreadyConsumed
-from tenuto.client.exchange import Answer
+from tenuto.client.exchange import Success
+from tenuto.client.parsing import parse_as
 
 T = TypeVar("T")
 OtherT = TypeVar("OtherT")
 
 
 class BaseResponse(Generic[T]):
-    """What all of them have.
+    """Attributes common to all response wrappers.
 
     Attributes:
-        http_response: The response below.
-        retries_taken: How often it had to be asked for again.
+        http_response: The underlying response.
+        retries_taken: Number of retries, 0 or more.
     """
 
     http_response: httpx2.Response
     retries_taken: int
 
-    def __init__(self, answer: Answer, call: Call[T], *, strict: bool) -> None:
-        self.http_response = answer.response
-        self.retries_taken = answer.retries_taken
+    def __init__(self, success: Success, call: Call[T], *, strict: bool) -> None:
+        self.http_response = success.response
+        self.retries_taken = success.retries_taken
         self._call = call
         self._strict = strict
         self._parsed: dict[object, Any] = {}
@@ -50,7 +51,7 @@ class BaseResponse(Generic[T]):
 
     @property
     def request_id(self) -> str | None:
-        """What the server calls this request."""
+        """The server's id of this request, as in its log."""
         name: str | None = self.http_response.headers.get("request-id")
         return name
 
@@ -60,7 +61,7 @@ class BaseResponse(Generic[T]):
 
     @property
     def url(self) -> httpx2.URL:
-        """Where the answer came from."""
+        """The URL of the response, after redirects."""
         return self.http_response.url
 
     @property
@@ -73,12 +74,12 @@ class BaseResponse(Generic[T]):
 
     @property
     def elapsed(self) -> timedelta:
-        """From sending the request to the end of the answer."""
+        """Time from sending the request to closing the response."""
         return self.http_response.elapsed
 
     @property
     def is_closed(self) -> bool:
-        """Whether the body has been read whole, or given up."""
+        """Whether the body has been read to its end or closed."""
         return self.http_response.is_closed
 
     def __repr__(self) -> str:
@@ -95,7 +96,7 @@ class BaseResponse(Generic[T]):
 
 
 class RawResponse(BaseResponse[T]):
-    """An answer of either client, called `LegacyAPIResponse` in the official package."""
+    """A response of either client; `LegacyAPIResponse` in the official package."""
 
     @overload
     def parse(self) -> T: ...
@@ -104,10 +105,10 @@ class RawResponse(BaseResponse[T]):
     def parse(self, *, to: type[OtherT]) -> OtherT: ...
 
     def parse(self, *, to: type[OtherT] | None = None) -> T | OtherT:
-        """What the call would have returned; or the body as another type.
+        """Return the result of the call, or the body as another type.
 
         Raises:
-            APIResponseValidationError: The body is nothing of the kind.
+            APIResponseValidationError: The body is not of that type.
         """
         return self._parse(to)
 
@@ -121,12 +122,12 @@ class RawResponse(BaseResponse[T]):
         return self.http_response.content
 
     def json(self) -> object:
-        """The body, decoded. Raises `ValueError` if it is no JSON."""
+        """Decode the body as JSON. Raises `ValueError` if it is invalid."""
         return self.http_response.json()
 
 
 class APIResponse(BaseResponse[T]):
-    """An answer whose body is still to come."""
+    """A response whose body is unread."""
 
     @overload
     def parse(self) -> T: ...
@@ -135,16 +136,16 @@ class APIResponse(BaseResponse[T]):
     def parse(self, *, to: type[OtherT]) -> OtherT: ...
 
     def parse(self, *, to: type[OtherT] | None = None) -> T | OtherT:
-        """See `RawResponse.parse`. Reads the body, unless the call streams."""
+        """See `RawResponse.parse`. Reads the body unless the call streams."""
         if not self._call.stream or to is not None:
             self.read()
         return self._parse(to)
 
     def read(self) -> bytes:
-        """Reads the body whole.
+        """Read the whole body.
 
         Raises:
-            StreamAlreadyConsumed: It was streamed before.
+            StreamAlreadyConsumed: The body was streamed before.
         """
         try:
             return self.http_response.read()
@@ -152,34 +153,34 @@ class APIResponse(BaseResponse[T]):
             raise StreamAlreadyConsumed from error
 
     def text(self) -> str:
-        """The body as text."""
+        """Return the body as text."""
         self.read()
         return self.http_response.text
 
     def json(self) -> object:
-        """The body, decoded."""
+        """Decode the body as JSON."""
         self.read()
         return self.http_response.json()
 
     def close(self) -> None:
-        """Gives up what is left of the body."""
+        """Close the response, discarding the unread body."""
         self.http_response.close()
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """The body as it comes, decompressed."""
+        """Yield the body as it arrives, decompressed."""
         return self.http_response.iter_bytes(chunk_size)
 
     def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
-        """The body as it comes, as text."""
+        """Yield the body as it arrives, as text."""
         return self.http_response.iter_text(chunk_size)
 
     def iter_lines(self) -> Iterator[str]:
-        """The body as it comes, line by line, without line ends."""
+        """Yield the lines of the body as they arrive, without line ends."""
         return self.http_response.iter_lines()
 
 
 class AsyncAPIResponse(BaseResponse[T]):
-    """As `APIResponse`, to be awaited."""
+    """`APIResponse` with methods to be awaited."""
 
     @overload
     async def parse(self) -> T: ...
@@ -201,34 +202,34 @@ class AsyncAPIResponse(BaseResponse[T]):
             raise StreamAlreadyConsumed from error
 
     async def text(self) -> str:
-        """The body as text."""
+        """Return the body as text."""
         await self.read()
         return self.http_response.text
 
     async def json(self) -> object:
-        """The body, decoded."""
+        """Decode the body as JSON."""
         await self.read()
         return self.http_response.json()
 
     async def close(self) -> None:
-        """Gives up what is left of the body."""
+        """Close the response, discarding the unread body."""
         await self.http_response.aclose()
 
     def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        """The body as it comes, decompressed."""
+        """Yield the body as it arrives, decompressed."""
         return self.http_response.aiter_bytes(chunk_size)
 
     def iter_text(self, chunk_size: int | None = None) -> AsyncIterator[str]:
-        """The body as it comes, as text."""
+        """Yield the body as it arrives, as text."""
         return self.http_response.aiter_text(chunk_size)
 
     def iter_lines(self) -> AsyncIterator[str]:
-        """The body as it comes, line by line, without line ends."""
+        """Yield the lines of the body as they arrive, without line ends."""
         return self.http_response.aiter_lines()
 
 
 class ResponseContextManager(Generic[T]):
-    """What `with_streaming_response` returns: the request is sent by entering it."""
+    """Result of `with_streaming_response`; entering it sends the request."""
 
     def __init__(self, send: Callable[[], APIResponse[T]]) -> None:
         self._send = send
@@ -249,7 +250,7 @@ class ResponseContextManager(Generic[T]):
 
 
 class AsyncResponseContextManager(Generic[T]):
-    """As `ResponseContextManager`, for `async with`."""
+    """`ResponseContextManager` for `async with`."""
 
     def __init__(self, send: Callable[[], Coroutine[Any, Any, AsyncAPIResponse[T]]]) -> None:
         self._send = send

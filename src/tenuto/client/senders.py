@@ -1,4 +1,4 @@
-"""Who takes the steps of an exchange: by calling, or by awaiting. Nothing is decided here."""
+"""Blocking and asyncio drivers of `exchange`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
 
-from tenuto.client.base import (
-    DEFAULT_CONNECTION_LIMITS,
-    DEFAULT_MAX_RETRIES,
-    BaseClient,
-    Pool,
-)
+from tenuto.client.base import BaseClient
 from tenuto.client.call import Call
-from tenuto.client.exchange import Answer, Close, Outcome, Read, Send, Step, exchange
-from tenuto.client.given import NotGiven, not_given
-from tenuto.client.keywords import checked
+from tenuto.client.defaults import DEFAULT_CONNECTION_LIMITS
+from tenuto.client.exchange import Close, Outcome, Read, Send, Step, Success
+from tenuto.client.pool import Pool
 from tenuto.client.responses import (
     APIResponse,
     AsyncAPIResponse,
@@ -30,76 +25,22 @@ from tenuto.client.responses import (
     ResponseContextManager,
 )
 from tenuto.client.transports import AsyncEnvironmentTransport, EnvironmentTransport
-from tenuto.client.types import TimeoutSpec
-from tenuto.settings.client import client_environment
 
 T = TypeVar("T")
 
 
-class SyncSender(BaseClient):
-    """Sends calls and waits for their answers. Many threads may use it at once."""
+class SyncSender(BaseClient[httpx2.Client]):
+    """Sends calls and waits for their responses. Thread-safe."""
 
-    _pool: Pool[httpx2.Client]
+    _http_type = httpx2.Client
 
-    @checked
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        auth_token: str | None = None,
-        base_url: str | httpx2.URL | None = None,
-        engine: str | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        http_client: httpx2.Client | None = None,
-        _strict_response_validation: bool = False,
-    ) -> None:
-        """Make a client. It connects when it is first used.
-
-        Args:
-            api_key: Sent as `x-api-key`. If neither this nor `auth_token` is given, both come from
-                the environment, where the address allows it: see docs/client.md. A server without
-                keys needs none; "" sends none.
-            auth_token: Sent as `Authorization: Bearer`.
-            base_url: The server; else TENUTO_BASE_URL or ANTHROPIC_BASE_URL, else
-                `http://127.0.0.1:8000`.
-            engine: Answer in this process, without a server: `local` with the model of the
-                settings, `local:MODEL` with a file, a downloaded model or `hf:org/repo:file`, or
-                `echo`, which repeats the question.
-            timeout: Seconds to wait for the next byte, an `httpx2.Timeout`, or None for no limit;
-                600, and 5 to connect, if not given.
-            max_retries: How often a request is sent again that failed for a reason that may pass.
-            default_headers: For all requests; they win over the client's own.
-            default_query: Parameters for all URLs.
-            http_client: An `httpx2.Client` with proxies, certificates or hooks of its own.
-
-        Raises:
-            TypeError: An argument is unknown or of a wrong type.
-            ValueError: An argument is wrong, arguments contradict each other, or there is no such
-                engine or model.
-            ImportError: The engine is not installed.
-        """
-        self._configure(
-            client_environment(),
-            api_key=api_key,
-            auth_token=auth_token,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            default_headers=default_headers,
-            default_query=default_query,
-            engine=engine,
-            _strict_response_validation=_strict_response_validation,
-        )
-        _check_http_client(self.engine, http_client, httpx2.Client)
+    def _make_pool(self, http_client: httpx2.Client | None) -> Pool[httpx2.Client]:
         embedded: httpx2.BaseTransport | None = None
         if self.engine is not None:
             from tenuto.client.embedded import EmbeddedTransport
 
             embedded = EmbeddedTransport(self.engine)
-        self._pool = Pool(
+        return Pool(
             lambda: httpx2.Client(
                 transport=embedded or EnvironmentTransport(DEFAULT_CONNECTION_LIMITS)
             ),
@@ -107,58 +48,8 @@ class SyncSender(BaseClient):
             httpx2.Client.close,
         )
 
-    @checked
-    def copy(
-        self,
-        *,
-        api_key: str | None = None,
-        auth_token: str | None = None,
-        base_url: str | httpx2.URL | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-        max_retries: int | NotGiven = not_given,
-        default_headers: Mapping[str, str] | None = None,
-        set_default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        set_default_query: Mapping[str, object] | None = None,
-        http_client: httpx2.Client | None = None,
-    ) -> Self:
-        """Make a client with some options changed; it shares the connections of this one.
-
-        Args:
-            api_key: As in the constructor, and so are all others; None leaves them as they are.
-            auth_token: Sent as `Authorization: Bearer`.
-            base_url: The server.
-            timeout: Seconds, an `httpx2.Timeout`, or None for no limit.
-            max_retries: How often a failed request is sent again.
-            default_headers: On top of those that the client has.
-            set_default_headers: Instead of them.
-            default_query: On top of those that the client has.
-            set_default_query: Instead of them.
-            http_client: An `httpx2.Client` instead of the connections of this client.
-        """
-        _check_http_client(self.engine, http_client, httpx2.Client)
-        new = self._copy(
-            api_key=api_key,
-            auth_token=auth_token,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            default_headers=default_headers,
-            set_default_headers=set_default_headers,
-            default_query=default_query,
-            set_default_query=set_default_query,
-        )
-        new._pool = self._pool if http_client is None else Pool(lambda: http_client, http_client)
-        return new
-
-    with_options = copy
-
-    def is_closed(self) -> bool:
-        """Whether it was closed, or a client that shares its connections."""
-        return self._pool.closed
-
     def close(self) -> None:
-        """Ends all connections, and the engine. The client and its copies are of no use then."""
+        """Close all connections and the engine. This client and its copies are then unusable."""
         http = self._pool.close()
         if http is not None:
             http.close()
@@ -175,39 +66,32 @@ class SyncSender(BaseClient):
         self.close()
 
     def _parsed(self, call: Call[T]) -> T:
-        return call.parse(self._answer(call, stream=call.stream).response, self._strict)
+        return call.parse(self._sent(call, stream=call.stream).response, self._strict)
 
     def _raw(self, call: Call[T]) -> RawResponse[T]:
-        return RawResponse(self._answer(call, stream=call.stream), call, strict=self._strict)
+        return RawResponse(self._sent(call, stream=call.stream), call, strict=self._strict)
 
     def _streamed(self, call: Call[T]) -> ResponseContextManager[T]:
         return ResponseContextManager(
-            lambda: APIResponse(self._answer(call, stream=True), call, strict=self._strict)
+            lambda: APIResponse(self._sent(call, stream=True), call, strict=self._strict)
         )
 
-    def _answer(self, call: Call[Any], *, stream: bool) -> Answer:
+    def _sent(self, call: Call[Any], *, stream: bool) -> Success:
         http = self._pool.get()
-        request = http.build_request(**self._parts(call))
-        steps = exchange(
-            request,
-            max_retries=self.max_retries,
-            stream=stream,
-            follow_redirects=self._pool.follows_redirects(),
-        )
-        answer = self._take(http, steps)
+        success = self._drive(http, self._steps(http, call, stream=stream))
         if stream:
-            _close_when_dropped(answer.response)
-        return answer
+            _close_when_dropped(success.response)
+        return success
 
     @staticmethod
-    def _take(http: httpx2.Client, steps: Generator[Step, Outcome, Answer]) -> Answer:
+    def _drive(http: httpx2.Client, steps: Generator[Step, Outcome, Success]) -> Success:
         outcome: Outcome = None
         while True:
             try:
                 step = steps.send(outcome)
             except StopIteration as done:
-                answer: Answer = done.value
-                return answer
+                success: Success = done.value
+                return success
             outcome = None
             try:
                 match step:
@@ -223,128 +107,26 @@ class SyncSender(BaseClient):
                 outcome = error
 
 
-class AsyncSender(BaseClient):
-    """As `SyncSender`, for one event loop. Cancelling a call closes its connection."""
+class AsyncSender(BaseClient[httpx2.AsyncClient]):
+    """Sends calls and awaits their responses. Cancelling a call closes its connection."""
 
-    _pool: Pool[httpx2.AsyncClient]
+    _http_type = httpx2.AsyncClient
 
-    @checked
-    def __init__(
-        self,
-        *,
-        api_key: str | None = None,
-        auth_token: str | None = None,
-        base_url: str | httpx2.URL | None = None,
-        engine: str | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        http_client: httpx2.AsyncClient | None = None,
-        _strict_response_validation: bool = False,
-    ) -> None:
-        """Make a client. It connects when it is first used.
-
-        Args:
-            api_key: Sent as `x-api-key`. If neither this nor `auth_token` is given, both come from
-                the environment, where the address allows it: see docs/client.md. A server without
-                keys needs none; "" sends none.
-            auth_token: Sent as `Authorization: Bearer`.
-            base_url: The server; else TENUTO_BASE_URL or ANTHROPIC_BASE_URL, else
-                `http://127.0.0.1:8000`.
-            engine: Answer in this process, without a server: `local` with the model of the
-                settings, `local:MODEL` with a file, a downloaded model or `hf:org/repo:file`, or
-                `echo`, which repeats the question.
-            timeout: Seconds to wait for the next byte, an `httpx2.Timeout`, or None for no limit;
-                600, and 5 to connect, if not given.
-            max_retries: How often a request is sent again that failed for a reason that may pass.
-            default_headers: For all requests; they win over the client's own.
-            default_query: Parameters for all URLs.
-            http_client: An `httpx2.AsyncClient` with proxies, certificates or hooks of its own.
-
-        Raises:
-            TypeError: An argument is unknown or of a wrong type.
-            ValueError: An argument is wrong, arguments contradict each other, or there is no such
-                engine or model.
-            ImportError: The engine is not installed.
-        """
-        self._configure(
-            client_environment(),
-            api_key=api_key,
-            auth_token=auth_token,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            default_headers=default_headers,
-            default_query=default_query,
-            engine=engine,
-            _strict_response_validation=_strict_response_validation,
-        )
-        _check_http_client(self.engine, http_client, httpx2.AsyncClient)
+    def _make_pool(self, http_client: httpx2.AsyncClient | None) -> Pool[httpx2.AsyncClient]:
         embedded: httpx2.AsyncBaseTransport | None = None
         if self.engine is not None:
             from tenuto.client.embedded import AsyncEmbeddedTransport
 
             embedded = AsyncEmbeddedTransport(self.engine)
-        self._pool = Pool(
+        return Pool(
             lambda: httpx2.AsyncClient(
                 transport=embedded or AsyncEnvironmentTransport(DEFAULT_CONNECTION_LIMITS)
             ),
             http_client,
         )
 
-    @checked
-    def copy(
-        self,
-        *,
-        api_key: str | None = None,
-        auth_token: str | None = None,
-        base_url: str | httpx2.URL | None = None,
-        timeout: TimeoutSpec | NotGiven = not_given,
-        max_retries: int | NotGiven = not_given,
-        default_headers: Mapping[str, str] | None = None,
-        set_default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        set_default_query: Mapping[str, object] | None = None,
-        http_client: httpx2.AsyncClient | None = None,
-    ) -> Self:
-        """Make a client with some options changed; it shares the connections of this one.
-
-        Args:
-            api_key: As in the constructor, and so are all others; None leaves them as they are.
-            auth_token: Sent as `Authorization: Bearer`.
-            base_url: The server.
-            timeout: Seconds, an `httpx2.Timeout`, or None for no limit.
-            max_retries: How often a failed request is sent again.
-            default_headers: On top of those that the client has.
-            set_default_headers: Instead of them.
-            default_query: On top of those that the client has.
-            set_default_query: Instead of them.
-            http_client: An `httpx2.AsyncClient` instead of the connections of this client.
-        """
-        _check_http_client(self.engine, http_client, httpx2.AsyncClient)
-        new = self._copy(
-            api_key=api_key,
-            auth_token=auth_token,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            default_headers=default_headers,
-            set_default_headers=set_default_headers,
-            default_query=default_query,
-            set_default_query=set_default_query,
-        )
-        new._pool = self._pool if http_client is None else Pool(lambda: http_client, http_client)
-        return new
-
-    with_options = copy
-
-    def is_closed(self) -> bool:
-        """Whether it was closed, or a client that shares its connections."""
-        return self._pool.closed
-
     async def close(self) -> None:
-        """Ends all connections, and the engine. The client and its copies are of no use then."""
+        """Close all connections and the engine. This client and its copies are then unusable."""
         http = self._pool.close()
         if http is not None:
             await http.aclose()
@@ -361,43 +143,34 @@ class AsyncSender(BaseClient):
         await self.close()
 
     async def _parsed(self, call: Call[T]) -> T:
-        answer = await self._answer(call, stream=call.stream)
-        return call.parse(answer.response, self._strict)
+        success = await self._sent(call, stream=call.stream)
+        return call.parse(success.response, self._strict)
 
     async def _raw(self, call: Call[T]) -> RawResponse[T]:
-        return RawResponse(await self._answer(call, stream=call.stream), call, strict=self._strict)
+        return RawResponse(await self._sent(call, stream=call.stream), call, strict=self._strict)
 
     def _streamed(self, call: Call[T]) -> AsyncResponseContextManager[T]:
         async def send() -> AsyncAPIResponse[T]:
-            return AsyncAPIResponse(
-                await self._answer(call, stream=True), call, strict=self._strict
-            )
+            return AsyncAPIResponse(await self._sent(call, stream=True), call, strict=self._strict)
 
         return AsyncResponseContextManager(send)
 
-    async def _answer(self, call: Call[Any], *, stream: bool) -> Answer:
+    async def _sent(self, call: Call[Any], *, stream: bool) -> Success:
         http = self._pool.get()
-        request = http.build_request(**self._parts(call))
-        steps = exchange(
-            request,
-            max_retries=self.max_retries,
-            stream=stream,
-            follow_redirects=self._pool.follows_redirects(),
-        )
-        answer = await self._take(http, steps)
+        success = await self._drive(http, self._steps(http, call, stream=stream))
         if stream:
-            _close_on_the_loop_when_dropped(answer.response)
-        return answer
+            _close_on_the_loop_when_dropped(success.response)
+        return success
 
     @staticmethod
-    async def _take(http: httpx2.AsyncClient, steps: Generator[Step, Outcome, Answer]) -> Answer:
+    async def _drive(http: httpx2.AsyncClient, steps: Generator[Step, Outcome, Success]) -> Success:
         outcome: Outcome = None
         while True:
             try:
                 step = steps.send(outcome)
             except StopIteration as done:
-                answer: Answer = done.value
-                return answer
+                success: Success = done.value
+                return success
             outcome = None
             try:
                 match step:
@@ -413,26 +186,13 @@ class AsyncSender(BaseClient):
                 outcome = error
 
 
-def _check_http_client(engine: str | None, http_client: object, kind: type) -> None:
-    if http_client is None:
-        return
-    if engine is not None:
-        raise ValueError("engine answers without HTTP: leave out engine or http_client")
-    if not isinstance(http_client, kind):
-        found = type(http_client)
-        raise TypeError(
-            f"http_client must be an httpx2.{kind.__name__}, not {found.__module__}."
-            f"{found.__qualname__}; the classes of httpx2 take the same arguments"
-        )
-
-
 def _close_when_dropped(response: httpx2.Response) -> None:
-    """Close the connection of a response whose last reference is gone, whoever held it."""
+    """Close the connection of a response when its last reference is dropped."""
     stream = response.stream
     assert isinstance(stream, httpx2.SyncByteStream)
 
     def close() -> None:
-        # The connection may have ended long ago, and there is nobody to report to.
+        # The connection may already be closed, and a finalizer has no caller to report to.
         with contextlib.suppress(Exception):
             stream.close()
 
@@ -440,7 +200,7 @@ def _close_when_dropped(response: httpx2.Response) -> None:
 
 
 def _close_on_the_loop_when_dropped(response: httpx2.Response) -> None:
-    """As `_close_when_dropped`; the closing runs on the loop that the response belongs to."""
+    """`_close_when_dropped` on the running loop, which owns the connection."""
     stream = response.stream
     assert isinstance(stream, httpx2.AsyncByteStream)
     loop = asyncio.get_running_loop()
@@ -450,13 +210,13 @@ def _close_on_the_loop_when_dropped(response: httpx2.Response) -> None:
             await stream.aclose()
 
     def begin() -> None:
-        # Made here and not before: on a loop that has ended, nobody would await it.
+        # Created here because on a loop that has ended the coroutine would never be awaited.
         task = loop.create_task(close())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
 
     def schedule() -> None:
-        with contextlib.suppress(RuntimeError):  # The loop has ended, and its connections with it.
+        with contextlib.suppress(RuntimeError):  # The loop has ended, and closed its connections.
             loop.call_soon_threadsafe(begin)
 
     weakref.finalize(response, schedule).atexit = False

@@ -15,7 +15,6 @@ from typing import Any, Generic, Self, TypeVar
 
 import httpx2
 
-from tenuto.client.call import parse_object
 from tenuto.client.errors import (
     APIError,
     APIStatusError,
@@ -23,6 +22,7 @@ from tenuto.client.errors import (
     error_of_event,
     error_of_transport,
 )
+from tenuto.client.parsing import parse_object
 from tenuto.client.types import Completion
 from tenuto.wire.event_source import EventSource
 

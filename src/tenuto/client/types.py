@@ -1,4 +1,4 @@
-"""What goes into a call and what comes back, as types."""
+"""Types of arguments and results."""
 
 from __future__ import annotations
 
@@ -10,60 +10,62 @@ import httpx2
 from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict
 
-from tenuto.client.given import NotGiven, Omit
+from tenuto.client.sentinels import NotGiven, Omit
 from tenuto.wire.names import MessagesModel, TextModel
 
 TimeoutSpec: TypeAlias = float | httpx2.Timeout | None
 
 Model: TypeAlias = TextModel | MessagesModel | str
-"""A name that the service published, or any other."""
+"""Any name; those that the service published are listed for completion in editors."""
 
 AnthropicBeta: TypeAlias = str
-"""A name for the header `anthropic-beta`. Every name is accepted, and none changes this API."""
+"""A value of the header `anthropic-beta`. Every name is accepted, and none changes this API."""
+
+Betas: TypeAlias = list[AnthropicBeta] | Omit | NotGiven
+"""The argument `betas`."""
 
 
 class MetadataParam(TypedDict, total=False):
-    """Who asks.
+    """Identifies the end user of a request.
 
     Attributes:
-        user_id: An opaque name of the user, at most 256 characters; no name, address or number
-            of a person.
+        user_id: Opaque identifier of up to 256 characters, without personal data such as names,
+            addresses or phone numbers.
     """
 
     user_id: str | None
 
 
 class RequestOptions(TypedDict, total=False):
-    """What every call takes besides its own fields.
+    """Arguments of every call.
 
     Attributes:
-        betas: Names for the header `anthropic-beta`.
-        extra_headers: Headers on top of the client's; `omit` takes one away.
-        extra_query: Parameters for the URL.
-        extra_body: Fields for the JSON body; they win over the arguments.
-        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; else that of the client.
+        betas: Values of the header `anthropic-beta`.
+        extra_headers: Additional headers; `omit` removes one of the client's.
+        extra_query: Additional URL parameters.
+        extra_body: Additional fields of the JSON body; they override the arguments.
+        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
     """
 
-    betas: list[AnthropicBeta] | Omit | NotGiven
+    betas: Betas
     extra_headers: Mapping[str, str | Omit] | None
     extra_query: Mapping[str, object] | None
     extra_body: Mapping[str, object] | None
     timeout: TimeoutSpec | NotGiven
 
 
-class CompletionParams(TypedDict, total=False):
-    r"""The arguments of `completions.create`, besides `stream`.
+class CompletionParams(RequestOptions, total=False):
+    r"""Arguments of `completions.create` other than `stream`.
 
     Attributes:
-        model: Who completes the prompt.
+        model: Name of the model.
         prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
-        max_tokens_to_sample: Most tokens to write, 1 or more.
-        stop_sequences: Texts before which the completion ends, besides `\n\nHuman:`.
-        temperature: 0 (the likeliest tokens) to 1, the default.
-        top_k: Sample from so many tokens only, 0 or more.
-        top_p: Sample from this much probability only, 0 to 1.
-        metadata: Who asks.
-        betas: See `RequestOptions`, also for those that follow.
+        max_tokens_to_sample: Maximum number of tokens to generate, 1 or more.
+        stop_sequences: Texts that end the completion, in addition to `\n\nHuman:`.
+        temperature: 0 (most likely tokens) to 1, the default.
+        top_k: Sample from the `top_k` most likely tokens, 0 or more.
+        top_p: Sample from the most likely tokens up to this total probability, 0 to 1.
+        metadata: Identifies the end user.
     """
 
     model: Required[Model]
@@ -74,21 +76,16 @@ class CompletionParams(TypedDict, total=False):
     top_k: int | Omit | NotGiven
     top_p: float | Omit | NotGiven
     metadata: MetadataParam | Omit | NotGiven
-    betas: list[AnthropicBeta] | Omit | NotGiven
-    extra_headers: Mapping[str, str | Omit] | None
-    extra_query: Mapping[str, object] | None
-    extra_body: Mapping[str, object] | None
-    timeout: TimeoutSpec | NotGiven
 
 
 class CompletionCreateParamsNonStreaming(CompletionParams, total=False):
-    """All arguments of a call that does not stream."""
+    """All arguments of `completions.create` without streaming."""
 
     stream: Literal[False] | Omit | NotGiven
 
 
 class CompletionCreateParamsStreaming(CompletionParams, total=False):
-    """All arguments of a call that streams."""
+    """All arguments of `completions.create` with streaming."""
 
     stream: Required[Literal[True]]
 
@@ -99,16 +96,13 @@ CompletionCreateParams: TypeAlias = (
 
 
 class BaseModel(PydanticModel):
-    """An object of the API. Fields that are not known here are kept, as attributes too."""
+    """An object of the API. Unknown fields are kept, as attributes too."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow", protected_namespaces=())
 
     @property
     def _request_id(self) -> str | None:
-        """What the server calls the request that this came from, for its log.
-
-        Set on what a call returns; None on the items of a stream.
-        """
+        """The server's id of the request, as in its log; None on the items of a stream."""
         return (self.__pydantic_private__ or {}).get("_request_id")
 
     def to_dict(
@@ -121,7 +115,7 @@ class BaseModel(PydanticModel):
         exclude_none: bool = False,
         warnings: bool = True,
     ) -> dict[str, object]:
-        """The fields that the server sent. The arguments are those of `model_dump`."""
+        """Return the fields that the server sent. Takes the arguments of `model_dump`."""
         return self.model_dump(
             mode=mode,
             by_alias=use_api_names,
@@ -141,7 +135,7 @@ class BaseModel(PydanticModel):
         exclude_none: bool = False,
         warnings: bool = True,
     ) -> str:
-        """The same as JSON text. The arguments are those of `model_dump_json`."""
+        """Return the same as JSON text. Takes the arguments of `model_dump_json`."""
         return self.model_dump_json(
             indent=indent,
             by_alias=use_api_names,
@@ -156,18 +150,18 @@ class BaseModel(PydanticModel):
 
 
 class Completion(BaseModel):
-    r"""A completion, or in a stream a piece of one.
+    r"""A completion, or a piece of one in a stream.
 
     Attributes:
-        id: Of the completion, the same in all its pieces.
-        completion: The text up to the stop sequence, which it does not hold; it usually begins
-            with a space. In a stream, what is new since the piece before.
-        model: Who wrote it.
-        stop_reason: `stop_sequence`, also when the model ended its turn by itself, or
-            `max_tokens`; None in all pieces of a stream but the last.
+        id: Id of the completion, equal in all its pieces.
+        completion: The text before the stop sequence; it usually begins with a space. In a
+            stream, the text since the previous piece.
+        model: Name of the model that generated the text.
+        stop_reason: `max_tokens`, or `stop_sequence`, also at the natural end of a turn; None in
+            all pieces of a stream but the last.
         type: Always `completion`.
         stop: The stop sequence that ended the text, `\n\nHuman:` at the end of a turn.
-        log_id: The same as `id`.
+        log_id: Equal to `id`.
     """
 
     id: str
@@ -180,12 +174,12 @@ class Completion(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """A model that the server has.
+    """A model of the server.
 
     Attributes:
-        id: Its name in requests.
-        display_name: Its name for people.
-        created_at: When it was published.
+        id: Name in requests.
+        display_name: Human-readable name.
+        created_at: Time of publication.
         type: Always `model`.
     """
 
