@@ -7,11 +7,11 @@ import io
 import os
 from collections.abc import Iterator
 
-import typer
 from typer.core import TyperGroup
 
 from docsite.links import ROOT
-from tenuto.cli.main import app, main
+from tenuto.cli.commands import SUMMARIES, load
+from tenuto.cli.main import main
 
 PAGE = ROOT / "docs" / "command-line.md"
 _WIDTH = 92
@@ -29,19 +29,19 @@ environment apply to every command.
 def page() -> str:
     """Return the page as it must be."""
     parts = [_INTRODUCTION]
-    for command in _commands(typer.main.get_group(app)):
+    for command in _commands():
         title = " ".join(["tenuto", *command])
         parts.append(f"## `{title}`\n\n```text\n{_help(command)}\n```\n")
     return "\n".join(parts)
 
 
-def _commands(group: TyperGroup, *before: str) -> Iterator[list[str]]:
-    yield [*before]
-    for name, command in group.commands.items():
+def _commands() -> Iterator[list[str]]:
+    yield []
+    for name in SUMMARIES:
+        yield [name]
+        command = load(name)
         if isinstance(command, TyperGroup):
-            yield from _commands(command, *before, name)
-        else:
-            yield [*before, name]
+            yield from ([name, member] for member in command.commands)
 
 
 def _help(command: list[str]) -> str:

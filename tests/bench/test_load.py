@@ -95,7 +95,7 @@ async def test_failures_are_counted_by_their_reason(server: Script) -> None:
     assert found.failures == {
         "529 overloaded_error": 2,
         "api_error in the stream": 1,
-        "the connection broke, or what came is not HTTP": 1,
+        "the connection broke, or the response is not HTTP": 1,
     }
     assert found.tokens == 2 * 3
 

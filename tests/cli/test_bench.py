@@ -47,7 +47,7 @@ def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Pat
     lines = done.stdout.splitlines()
     rows = [line.split() for line in lines if line.split() and line.split()[0].isdigit()]
     assert [row[:3] for row in rows] == [["1", "6", "0"], ["3", "6", "0"]]
-    assert "Tokens: exact, since every completion ended for its number of tokens." in lines
+    assert "Tokens: exact, because every completion stopped at --max-tokens." in lines
     assert len(server.bodies) == 1 + 6 + 6  # The first warms the server up.
     drawn = ElementTree.fromstring(plot.read_text("utf-8"))
     assert drawn.tag.endswith("svg")
@@ -117,10 +117,10 @@ def test_a_server_that_cannot_start_says_why() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--concurrency", "1,two"), "--concurrency: '1,two' is no list of numbers"),
+        (("--concurrency", "1,two"), "--concurrency: '1,two' must be numbers from 1 to 10,000"),
         (("--concurrency", "0"), "from 1 to 10,000"),
-        (("--requests", "1", "--duration", "1"), "exclude each other"),
-        (("--plot", "plot.png"), "does not end in .svg"),
+        (("--requests", "1", "--duration", "1"), "are mutually exclusive"),
+        (("--plot", "plot.png"), "must end in .svg"),
         (("--plot", "/nowhere/plot.svg"), "no such folder"),
         (("--prompts", "odd"), "'odd' is not one of"),
     ],

@@ -157,7 +157,7 @@ def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
         (("hi", "--max-tokens", "many"), "--max-tokens"),
         (("hi", "--seed", str(2**64)), "--seed"),
         (("hi", "--stop", ""), "stop_sequences"),
-        (("hi", "--raw", "--system", "x"), "--system and --raw exclude each other"),
+        (("hi", "--raw", "--system", "x"), "--system and --raw are mutually exclusive"),
         (("hi", "--system", "Brief.\n\nHuman: no"), "--system: the system text must not hold"),
         (("hi", "--system", "Human: no"), "--system: the system text must not hold"),
         (("hi", "--system", "Brief.\n\nAssistant: I"), "--system: the system text must not hold"),

@@ -198,7 +198,7 @@ def test_ctrl_c_keeps_what_came_and_the_next_pull_goes_on(bench: Bench) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (130, "")
-    assert "What came is kept" in err
+    assert "The downloaded part is kept" in err
     assert "Traceback" not in err
 
     (part,) = bench.files()
@@ -280,7 +280,7 @@ def test_a_file_that_is_no_model_is_told_so(bench: Bench) -> None:
     bench.hub.repos["org/odd"] = HubRepo({"m.gguf": b"GGUF?"}, in_git=frozenset({"m.gguf"}))
     done = bench.run("pull", "org/odd")
     assert done.returncode == 1
-    assert "arrived as it is on the hub, but the file is truncated" in done.stderr
+    assert "the download is complete, but the file is truncated" in done.stderr
 
 
 def test_without_the_library_the_remedy_is_named(bench: Bench) -> None:

@@ -80,7 +80,7 @@ def test_every_mistake_is_a_line_of_its_own(
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("abc", "the key has 3 characters, which can be guessed"),
+        ("abc", "the key has 3 characters, and must have 16 or more"),
         ("", "the key is empty"),
         ("0123456789abcde…", "printable ASCII"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.on_terminal import PYTHON, environment, on_terminal
 from tests.conftest import PATIENCE_S
 
-PYTHON = [sys.executable, "-m", "tenuto"]
 ECHO = {"TENUTO_ENGINE_NAME": "echo"}
 COMMANDS = {
     "help": ["bench", "--help"],
@@ -30,12 +29,6 @@ WRONG = {
     "no such model": ["complete", "hi", "--model", "nowhere.gguf"],
     "no server": ["complete", "hi", "--base-url", "http://127.0.0.1:1"],
 }
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    hidden = ("TENUTO_", "ANTHROPIC_", "NO_COLOR")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
-    return kept | {"XDG_CACHE_HOME": str(folder)} | more
 
 
 def shell(
@@ -219,38 +212,6 @@ def test_ctrl_c_at_any_moment_leaves_no_traceback(tmp_path: Path, delay_s: float
     os.close(held)
     assert done.returncode in (130, -signal.SIGINT)
     assert done.stderr.strip() == b""
-
-
-def on_terminal(
-    arguments: list[str], folder: Path, typed: bytes = b"", **more: str
-) -> tuple[int, str]:
-    """Run a command on a terminal; return its exit code and all that it shows."""
-    ours, its = pty.openpty()
-    with subprocess.Popen(
-        [*PYTHON, *arguments],
-        stdin=its,
-        stdout=its,
-        stderr=its,
-        start_new_session=True,
-        cwd=folder,
-        env=environment(folder, **{"TERM": "xterm", **more}),
-    ) as process:
-        os.close(its)
-        shown = b""
-        while True:
-            if not select.select([ours], [], [], PATIENCE_S)[0]:
-                process.kill()
-                raise AssertionError(f"it waits for ever, after {shown!r}")
-            try:
-                piece = os.read(ours, 1 << 16)
-            except OSError:
-                break
-            shown += piece
-            if typed and (b": " in shown):
-                os.write(ours, typed)
-                typed = b""
-        os.close(ours)
-        return process.wait(PATIENCE_S), shown.decode()
 
 
 @pytest.mark.parametrize("key", [b"\x04", b"n\r", b"\r"])

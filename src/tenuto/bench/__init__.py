@@ -1,1 +1,1 @@
-"""How fast a server answers: prompts, load, figures and a plot."""
+"""Measure how fast a server answers: prompts, load, figures and plot."""

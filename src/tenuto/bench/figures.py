@@ -1,8 +1,7 @@
-"""From what happened to figures. Pure.
+"""Compute figures from the outcomes of requests. Pure.
 
-What counts as a token: a completion that ended for `max_tokens` has exactly as many tokens as were
-asked for. Of any other only its events can be counted; an event with text holds at least one
-token, so that count is a lower bound. `exact` says for how many completions it was the former.
+A completion that stopped at `max_tokens` has exactly that number of tokens. Of any other, only the
+events can be counted: each has at least one token, so the count is a lower bound.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ class Outcome:
     """One request.
 
     Attributes:
-        sent: When it was sent, in seconds of any steady clock.
-        texts: When each event with text came.
-        ended: When the answer was whole, or it was clear that none comes.
-        stop_reason: Why the completion ended; None if it failed.
-        asked: The most tokens that were asked for.
-        failure: Why it failed, in a few words; None if it did not.
+        sent: Time of sending, in seconds of any steady clock.
+        texts: Time of each event with text.
+        ended: Time of the end of the answer, or of the failure.
+        stop_reason: Stop reason of the completion; None after a failure.
+        max_tokens: Most tokens that the request allowed.
+        failure: Short reason of a failure; None after success.
     """
 
     sent: float
     texts: tuple[float, ...]
     ended: float
     stop_reason: str | None
-    asked: int
+    max_tokens: int
     failure: str | None = None
 
     @property
     def tokens(self) -> int:
-        """Its tokens: exact or a lower bound, see the module."""
-        return self.asked if self.exact else len(self.texts)
+        """Number of tokens: exact or a lower bound, see the module."""
+        return self.max_tokens if self.exact else len(self.texts)
 
     @property
     def exact(self) -> bool:
@@ -49,7 +48,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Durations in seconds: their median, 99th percentile and largest; None without any."""
+    """Median, 99th percentile and largest of durations in seconds; None without any."""
 
     median: float | None
     p99: float | None
@@ -58,21 +57,21 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a number of requests at once came to.
+    """The figures of one level of concurrency.
 
     Attributes:
-        concurrency: How many requests were open at any time.
-        requests: How many were answered in whole.
-        failed: How many were not.
-        failures: Why, and how often.
+        concurrency: Number of requests open at any time.
+        requests: Number of completed requests.
+        failed: Number of failed requests.
+        failures: Number of failures by reason.
         seconds: From the first request to the last answer.
-        tokens: Of all whole answers.
-        exact: For how many answers the count of tokens is exact.
-        tokens_per_s: Of all requests together.
+        tokens: Tokens of all completed requests.
+        exact: Number of completions with an exact count of tokens.
+        tokens_per_s: Throughput of all requests together.
         first_token_s: From sending a request to its first text.
         between_tokens_s: From one event with text to the next of the same request.
-        client_cpu: Processor time that the measuring itself took, as a share of one core.
-        complete: Whether nothing interrupted it.
+        client_cpu: Processor time of the client, as a share of one core.
+        complete: Whether the level ran to its end.
     """
 
     concurrency: int
@@ -90,7 +89,7 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of all do not exceed (nearest rank).
+    """Return a percentile by nearest rank: the smallest value not exceeded by a share of all.
 
     Args:
         values: At least one, in any order.
@@ -101,7 +100,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def times(values: Sequence[float]) -> Times:
-    """The durations in short."""
+    """Summarize durations."""
     if not values:
         return Times(None, None, None)
     return Times(percentile(values, 0.5), percentile(values, 0.99), max(values))
@@ -110,13 +109,13 @@ def times(values: Sequence[float]) -> Times:
 def figures(
     concurrency: int, outcomes: Sequence[Outcome], cpu_s: float, *, complete: bool
 ) -> Figures:
-    """Sums up all requests of one concurrency.
+    """Compute the figures of one level.
 
     Args:
-        concurrency: How many were open at a time.
-        outcomes: What came of each; those that an interruption cut off are not among them.
-        cpu_s: Processor time of the measuring process meanwhile, in seconds.
-        complete: Whether nothing interrupted it.
+        concurrency: Number of requests open at a time.
+        outcomes: All requests that ended; interrupted ones are left out.
+        cpu_s: Processor time of the client meanwhile, in seconds.
+        complete: Whether the level ran to its end.
     """
     whole = [outcome for outcome in outcomes if outcome.failure is None]
     start = min((outcome.sent for outcome in outcomes), default=0.0)

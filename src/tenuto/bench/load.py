@@ -1,39 +1,36 @@
-"""Keeps a number of streamed requests open on a server, and notes when their text comes."""
+"""Keep a number of streamed requests open on a server, and record when their text arrives."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import json
-import os
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
+from tenuto.bench.failures import CONNECT_S, error_type, reason, refusal
 from tenuto.bench.figures import Figures, Outcome, figures
 from tenuto.bench.prompts import Conversation, PromptSet, Sizes, conversation
 from tenuto.wire.event_source import EventSource
 
-_CONNECT_S: Final = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked.
+    """The parameters of all requests.
 
     Attributes:
-        kind: The set of prompts.
-        sizes: How long they are.
-        model: The name that is sent.
+        kind: The kind of prompts.
+        sizes: Their lengths.
+        model: The model's name in requests.
         max_tokens: Most tokens of a completion.
         temperature: 0 to 1.
-        timeout_s: How long a server may be silent before the request counts as failed.
-        seed: Of the prompts.
+        timeout_s: Longest silence of the server before a request counts as failed.
+        seed: Seed of the prompts.
     """
 
     kind: PromptSet
@@ -47,15 +44,15 @@ class Load:
 
 @dataclass
 class Level:
-    """One concurrency, while it is measured and after.
+    """One level of concurrency, while it is measured and after.
 
     Attributes:
-        concurrency: How many requests are open at a time.
-        requests: How many are sent; None for as many as the duration allows.
-        duration_s: How long new ones are sent; None for no end but their number. Those that run
-            then are waited for.
-        outcomes: Those that have ended.
-        complete: Whether it ran to its end.
+        concurrency: Number of requests open at a time.
+        requests: Number of requests; None if the duration decides.
+        duration_s: Time in which requests are sent; None if their number decides. Running requests
+            are awaited after it.
+        outcomes: All requests that ended.
+        complete: Whether the level ran to its end.
     """
 
     concurrency: int
@@ -67,28 +64,28 @@ class Level:
     _cpu_ended: float | None = None
 
     def end(self) -> None:
-        """It ran to its end."""
+        """Mark the level as complete."""
         self.complete = True
         self._cpu_ended = time.process_time()
 
     def figures(self) -> Figures:
-        """What it came to, so far or in whole."""
+        """Return the figures so far."""
         ended = time.process_time() if self._cpu_ended is None else self._cpu_ended
         cpu_s = ended - self._cpu_started
         return figures(self.concurrency, self.outcomes, cpu_s, complete=self.complete)
 
 
 class Generator:
-    """Sends the requests of a measurement.
+    """Send the requests of a measurement.
 
     Args:
-        base_url: The server's, without `/v1/complete`.
-        headers: The key, if there is one.
-        load: What is sent.
-        transport: Another way to the server, for tests.
+        base_url: The server's address, without `/v1/complete`.
+        headers: The API key and other headers.
+        load: The parameters of the requests.
+        transport: Transport for HTTP; None for httpx2's own.
 
     Raises:
-        ValueError: The address is not one, or a header has letters that are not ASCII.
+        ValueError: The address is invalid, or a header is not printable ASCII.
     """
 
     def __init__(
@@ -102,29 +99,29 @@ class Generator:
         url = urlsplit(base_url)
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError("the address must be one like http://127.0.0.1:8000")
-        _ = url.port  # A port that is not a number is a ValueError.
+        _ = url.port  # Raises ValueError if it is not a number.
         self._headers = {"anthropic-version": "2023-06-01", **headers}
         for name, value in self._headers.items():
             if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
-                raise ValueError(f"the header {name!a} has letters that are not printable ASCII")
+                raise ValueError(f"the header {name!a} must be printable ASCII")
         self._load = load
         self._transport = transport
         self._numbers = itertools.count()
 
     async def warm_up(self) -> str | None:
-        """Sends one short request that is not measured. Gives the reason if it fails."""
+        """Send one request before the measurement; return the reason of a failure."""
         async with self._client(1) as client:
-            # Its own seed: it must not fill the cache with what is measured.
+            # With another seed, so that the cache gets no prompt of the measurement.
             load = self._load
             prompt = conversation(load.kind, load.sizes, load.seed + 1, 0).prompt([])
-            return (await self._ask(client, prompt))[0].failure
+            return (await self._complete(client, prompt))[0].failure
 
     async def run(self, level: Level, on_progress: Callable[[float], object]) -> None:
-        """Measures one concurrency.
+        """Measure one level.
 
         Args:
-            level: Filled with what comes; it holds what there is when this is cancelled.
-            on_progress: Told the share that is done, 0 to 1, after every request.
+            level: Collects the outcomes; after a cancellation, those so far.
+            on_progress: Called after every request with the share that is done, 0 to 1.
         """
         started = time.perf_counter()
         sent = 0
@@ -133,7 +130,7 @@ class Generator:
             nonlocal sent
             if level.requests is not None and sent >= level.requests:
                 return False
-            # Each of those at once sends one at any rate, or a short time would measure nothing.
+            # Every concurrent client sends one request, however short the duration is.
             if (
                 level.duration_s is not None
                 and sent >= level.concurrency
@@ -161,13 +158,13 @@ class Generator:
         may_send: Callable[[], bool],
         note: Callable[[Outcome], None],
     ) -> None:
-        """Someone who asks, reads, and asks again."""
+        """Send requests one after another, as one of the concurrent clients."""
         for talk in self._conversations():
             answers: list[str] = []
             while len(answers) < len(talk.questions):
                 if not may_send():
                     return
-                outcome, text = await self._ask(client, talk.prompt(answers))
+                outcome, text = await self._complete(client, talk.prompt(answers))
                 note(outcome)
                 if outcome.failure is not None:
                     break
@@ -178,9 +175,9 @@ class Generator:
         for number in self._numbers:
             yield conversation(load.kind, load.sizes, load.seed, number)
 
-    async def _ask(self, client: httpx2.AsyncClient, prompt: str) -> tuple[Outcome, str]:
-        """One request; what came of it, and its text."""
-        answer = _Answer()
+    async def _complete(self, client: httpx2.AsyncClient, prompt: str) -> tuple[Outcome, str]:
+        """Send one request; return its outcome and its text."""
+        answer = _StreamedAnswer()
         body = {
             "model": self._load.model,
             "prompt": prompt,
@@ -197,28 +194,28 @@ class Generator:
                         answer.push(data)
                     failure = answer.failure()
                 else:
-                    failure = _refusal(response.status_code, await response.aread())
+                    failure = refusal(response.status_code, await response.aread())
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            failure = _reason(error)
+            failure = reason(error)
         except (ValueError, KeyError, TypeError):
-            failure = "an answer that is none of this API"
+            failure = "a response that is invalid in this API"
         ended = time.perf_counter()
-        reason = answer.stop_reason if failure is None else None
-        asked = self._load.max_tokens
-        outcome = Outcome(sent, tuple(answer.times), ended, reason, asked, failure)
+        stop_reason = answer.stop_reason if failure is None else None
+        limit = self._load.max_tokens
+        outcome = Outcome(sent, tuple(answer.times), ended, stop_reason, limit, failure)
         return outcome, "".join(answer.texts)
 
     def _client(self, connections: int) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             headers=self._headers,
             limits=httpx2.Limits(max_connections=connections),
-            timeout=httpx2.Timeout(self._load.timeout_s, connect=_CONNECT_S),
+            timeout=httpx2.Timeout(self._load.timeout_s, connect=CONNECT_S),
             transport=self._transport,
         )
 
 
-class _Answer:
-    """A stream that is read."""
+class _StreamedAnswer:
+    """The events of one response, while it arrives."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -237,56 +234,9 @@ class _Answer:
                     self.times.append(now)
                 self.stop_reason = content["stop_reason"] or self.stop_reason
             elif event.name == "error":
-                self._error = _kind(content)
+                self._error = error_type(content)
 
     def failure(self) -> str | None:
         if self._error is not None:
             return f"{self._error} in the stream"
         return None if self.stop_reason else "the stream broke off"
-
-
-# In the order of their tests: the first class that an error has counts.
-_KINDS: Final = (
-    (httpx2.ConnectTimeout, f"cannot connect within {_CONNECT_S:g} s"),
-    (httpx2.TimeoutException, "no answer within --timeout"),
-    (httpx2.ConnectError, "cannot connect"),
-    (httpx2.NetworkError, "the connection broke"),
-    (httpx2.RemoteProtocolError, "the connection broke, or what came is not HTTP"),
-)
-
-
-def _reason(error: BaseException) -> str:
-    """Return the kind of an error, and what the system says of it if that is below."""
-    if isinstance(error, httpx2.ProxyError | httpx2.UnsupportedProtocol):
-        # The transport's own words, which name the variable and the remedy.
-        return " ".join(str(error).split())
-    words = (words for kind, words in _KINDS if isinstance(error, kind))
-    name = next(words, type(error).__name__)
-    below: list[BaseException] = [error]
-    while below:
-        each = below.pop()
-        if isinstance(each, ssl.SSLCertVerificationError):
-            return f"{name}: its certificate is not trusted ({each.verify_message})"
-        if isinstance(each, ssl.SSLError):
-            # Its number is not one of the system's.
-            return f"{name}: TLS failed ({each.reason or 'no reason is given'})"
-        if isinstance(each, OSError) and each.strerror:
-            # The library adds the address to the words of the system.
-            number = each.errno or 0
-            return f"{name}: {os.strerror(number) if number > 0 else each.strerror}"
-        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-        below += [more for more in (*inner, each.__cause__ or each.__context__) if more]
-    return name
-
-
-def _refusal(status: int, body: bytes) -> str:
-    try:
-        return f"{status} {_kind(json.loads(body))}"
-    except ValueError:
-        return str(status)
-
-
-def _kind(body: Any) -> str:
-    """The type of an error in the API's envelope."""
-    error = body.get("error") if isinstance(body, dict) else None
-    return str(error.get("type")) if isinstance(error, dict) else "error"

@@ -1,4 +1,4 @@
-"""A picture of a measurement, as SVG. Pure."""
+"""Draw a measurement as SVG. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from tenuto.bench.figures import Figures
+from tenuto.bench.figures import Figures, Times
 
 _WIDTH: Final = 760
 _PANEL: Final = 220
@@ -27,29 +27,17 @@ class _Line:
 
 
 def svg(levels: Sequence[Figures], title: str, subtitle: str = "") -> str:
-    """Tokens a second, time to first token and time between tokens, each over concurrency.
+    """Return a plot of throughput, time to first token and time between tokens by concurrency.
 
     Args:
         levels: At least one.
-        title: Written above.
-        subtitle: Written below the title, smaller.
+        title: First line above the panels.
+        subtitle: Second line.
     """
     panels = [
         ("tokens/s", [_Line("all requests", [level.tokens_per_s for level in levels])]),
-        (
-            "time to first token, s",
-            [
-                _Line("median", [level.first_token_s.median for level in levels]),
-                _Line("99th percentile", [level.first_token_s.p99 for level in levels]),
-            ],
-        ),
-        (
-            "time between tokens, ms",
-            [
-                _Line("median", [_ms(level.between_tokens_s.median) for level in levels]),
-                _Line("99th percentile", [_ms(level.between_tokens_s.p99) for level in levels]),
-            ],
-        ),
+        ("time to first token, s", _lines([level.first_token_s for level in levels], 1)),
+        ("time between tokens, ms", _lines([level.between_tokens_s for level in levels], 1000)),
     ]
     names = [str(level.concurrency) for level in levels]
     height = _TOP + len(panels) * (_PANEL + _GAP)
@@ -64,8 +52,14 @@ def svg(levels: Sequence[Figures], title: str, subtitle: str = "") -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else 1000 * seconds
+def _lines(levels: Sequence[Times], factor: float) -> list[_Line]:
+    def scaled(seconds: float | None) -> float | None:
+        return None if seconds is None else factor * seconds
+
+    return [
+        _Line("median", [scaled(times.median) for times in levels]),
+        _Line("99th percentile", [scaled(times.p99) for times in levels]),
+    ]
 
 
 def _panel(top: int, name: str, names: Sequence[str], lines: Sequence[_Line]) -> list[str]:
@@ -102,7 +96,7 @@ def _panel(top: int, name: str, names: Sequence[str], lines: Sequence[_Line]) ->
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 6, 8 and 10 times a power of ten: a quarter of it is a round number."""
+    """Round up to 1, 2, 4, 6, 8 or 10 times a power of ten, whose quarters are round numbers."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10, 20) if step * power >= value)
 

@@ -1,8 +1,8 @@
-"""Prompts for a measurement, made by a rule. Pure.
+"""Make the prompts of a measurement from a seed. Pure.
 
-Sizes are in words, since a server's tokenizer is not known here; the usual ones make about 1.3
-tokens of a word. No two conversations begin alike, unless they are meant to: then no server can
-answer from its cache what it should compute.
+Sizes are in words, because the server's tokenizer is unknown; common ones make about 1.3 tokens of
+a word. Conversations differ from the first word on, unless they share a prefix, so that no cache
+answers in place of the model.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _WORDS: Final = tuple(
 
 
 class PromptSet(StrEnum):
-    """What the prompts of a measurement have in common."""
+    """Kinds of prompts, by what they have in common."""
 
     DISTINCT = "distinct"
     """Nothing."""
     SHARED_PREFIX = "shared-prefix"
-    """A long beginning, as of a system prompt or a document."""
+    """A long beginning, such as a system prompt or a document."""
     MULTI_TURN = "multi-turn"
-    """Each with those before it in its conversation: question, answer, next question."""
+    """The turns before it: question, answer, next question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How long prompts are.
+    """Lengths of prompts.
 
     Attributes:
         prompt_words: Words of a question.
@@ -52,18 +52,18 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Questions that are asked one after another.
+    """Questions that follow one another.
 
     Attributes:
-        beginning: What comes before the first turn, as a system prompt does.
-        questions: One a turn.
+        beginning: Text before the first turn, like a system prompt.
+        questions: One for each turn.
     """
 
     beginning: str
     questions: tuple[str, ...]
 
     def prompt(self, answers: Sequence[str]) -> str:
-        """The prompt of the turn that follows some answers; there is none after the last."""
+        """Return the prompt of the turn after some answers, fewer than the questions."""
         text = self.beginning
         for question, answer in zip(self.questions, answers, strict=False):
             text += f"\n\nHuman: {question}\n\nAssistant:{answer}"
@@ -71,13 +71,13 @@ class Conversation:
 
 
 def conversation(kind: PromptSet, sizes: Sizes, seed: int, number: int) -> Conversation:
-    """A conversation of a set.
+    """Return a conversation.
 
     Args:
-        kind: Its set.
-        sizes: How long it is.
-        seed: Of the whole measurement. Another one shares no beginning with this one.
-        number: Of the conversation in the measurement, from 0.
+        kind: Its kind.
+        sizes: Its lengths.
+        seed: Seed of the measurement. Another seed shares no beginning with it.
+        number: Number of the conversation in the measurement, from 0.
     """
     turns = sizes.turns if kind is PromptSet.MULTI_TURN else 1
     questions = [_text(sizes.prompt_words, seed, number, turn) for turn in range(turns)]
@@ -88,7 +88,7 @@ def conversation(kind: PromptSet, sizes: Sizes, seed: int, number: int) -> Conve
 
 
 def _text(words: int, *key: int) -> str:
-    """Words that follow from a key, and that differ at once from those of any other key."""
+    """Return words made from a key; those of another key differ from the first word on."""
     draw = random.Random(repr(key))
     chosen = [f"{draw.getrandbits(64):x}", *draw.choices(_WORDS, k=words - 1)]
     return " ".join(chosen)

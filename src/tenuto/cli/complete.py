@@ -1,4 +1,4 @@
-"""`tenuto complete`: one prompt, its completion on the terminal."""
+"""`tenuto complete`: complete a prompt on the terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption, read_settings, with_model
 from tenuto.cli.failure import Failure
+from tenuto.cli.options import ConfigOption, ModelOption, read_settings, with_model
 from tenuto.cli.ranges import between
 from tenuto.cli.stdin import decoded, read_text
+from tenuto.cli.terminal import hint
 
 _OFFLINE_MODEL = "built-in"
 
@@ -31,12 +32,12 @@ def complete(
             "--system",
             "-s",
             metavar="TEXT",
-            help="Text before the first Human turn: how the model is to answer.",
+            help="System prompt: a text before the first Human turn.",
             show_default=False,
         ),
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Send the text as it is, without a Human turn around it.")
+        bool, typer.Option("--raw", help="Complete the text itself, without a Human turn.")
     ] = False,
     max_tokens: Annotated[
         int, typer.Option(metavar="N", callback=between(1), help="Most tokens to write.")
@@ -46,7 +47,7 @@ def complete(
         typer.Option(
             metavar="X",
             callback=between(0, 1),
-            help="0 to 1; 0: always the likeliest token, 1: as learned.",
+            help="0 to 1; 0 takes the likeliest token, 1 samples by the model's probabilities.",
         ),
     ] = 0.7,
     top_k: Annotated[
@@ -62,7 +63,7 @@ def complete(
         typer.Option(
             callback=between(0, 1),
             metavar="X",
-            help="0 to 1; sample from the likeliest tokens that have this probability together.  "
+            help="0 to 1; sample from the likeliest tokens up to this total probability.  "
             "[default: off]",
         ),
     ] = None,
@@ -79,57 +80,46 @@ def complete(
         typer.Option(
             callback=between(0, 2**64 - 1),
             metavar="N",
-            help="Sample in a repeatable way; with --base-url, if the server allows extensions.  "
+            help="Make sampling repeatable; with --base-url, if the server allows extensions.  "
             "[default: random]",
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Print the whole answer as one JSON object.")
+        bool, typer.Option("--json", help="Print the complete answer as one JSON object.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model file, downloaded model, or hf:org/repo:file; with --base-url, or routes "
-            "in the settings, the model's name.  [default: that of the settings]",
-        ),
-    ] = None,
+    model: ModelOption = None,
     base_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Ask this server instead of the embedded engine, for example "
-            "http://127.0.0.1:8000. The key is taken from TENUTO_API_KEY or ANTHROPIC_API_KEY.  "
-            "[default: $TENUTO_BASE_URL, if it is set]",
+            help="Send the prompt to this server, such as http://127.0.0.1:8000, with the key in "
+            "TENUTO_API_KEY or ANTHROPIC_API_KEY.  [default: $TENUTO_BASE_URL, if it is set]",
         ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Complete a prompt, and print the completion as it comes.
+    """Complete a prompt, and print the answer while it arrives.
 
-    A bare text is wrapped into one Human turn, "\\n\\nHuman: TEXT\\n\\nAssistant:", and the answer
-    to it is printed. With --raw the text is completed just as it stands. Without --base-url,
-    no server is needed: the engine of the settings, which `tenuto config` prints, is started for
-    this prompt. On a terminal, the model that answers is named.
+    A text is wrapped into one Human turn, "\\n\\nHuman: TEXT\\n\\nAssistant:"; --raw leaves it
+    unchanged. Without --base-url no server is needed: the engine of the settings (`tenuto config`
+    prints them) is started for this prompt.
 
     \b
     tenuto complete "What is the capital of France?"
     tenuto complete --system "Answer in one word." < question.txt
     tenuto complete --raw "Once upon a time" --max-tokens 50
     """  # noqa: D301 - `\b` tells typer to keep these lines
-    from tenuto.cli.answer import Answer, ask_engine, ask_server
+    from tenuto.cli.answer import Answer
     from tenuto.prompt.turns import human_turn
 
     if raw and system is not None:
         raise Failure(
-            "--system and --raw exclude each other: write the system text into the raw text", 2
+            "--system and --raw are mutually exclusive; write the system text into the raw text", 2
         )
     before, text = _checked_system(system or ""), _read(prompt)
     if "" in (stop or []):
         raise Failure(
-            "--stop: stop_sequences must not be empty texts; leave --stop out, or give it a text", 2
+            "--stop: stop_sequences must not be empty; leave --stop out, or give it a text", 2
         )
     loaded = read_settings(config)
     base_url = base_url or os.environ.get("TENUTO_BASE_URL", "").strip() or None
@@ -144,20 +134,29 @@ def complete(
         "top_p": top_p,
         "stop_sequences": stop or [],
     }
-    # The space that a completion begins with belongs to the prompt's format, not to the answer.
+    # The first space of a completion belongs to the prompt's format.
     answer = Answer(json=json, trim=not raw)
+    # Imported late because each needs much that the other does not.
     if base_url:
-        ask_server(base_url, fields, answer, seed=seed)
+        from tenuto.cli.server_answer import answer_by_server
+
+        answer_by_server(base_url, fields, answer, seed=seed)
     else:
+        from tenuto.cli.embedded_answer import answer_embedded
+
         settings = settings if by_name else with_model(settings, model)
-        ask_engine(settings, fields, answer, raw=raw, seed=seed)
+        answer_embedded(settings, fields, answer, raw=raw, seed=seed)
+    if answer.cut:
+        hint("Cut off at the limit of tokens: --max-tokens N allows more, within the context.")
+    elif not by_name and settings.engine.local.model is None:
+        hint("This is the small built-in model. For larger ones: tenuto pull --help")
 
 
 def _checked_system(system: str) -> str:
     from tenuto.core.prompt import ASSISTANT, HUMAN
 
     text = decoded(os.fsencode(system), "--system").strip()
-    # A prompt that begins with `Human:` begins with that turn.
+    # `Human:` at the very start of a prompt begins a turn, too.
     if HUMAN in f"\n\n{text}" or ASSISTANT in text:
         raise Failure("--system: the system text must not hold a Human or an Assistant turn", 2)
     return text
@@ -165,7 +164,7 @@ def _checked_system(system: str) -> str:
 
 def _read(prompt: str | None) -> str:
     if prompt is not None and prompt != "-":
-        # A byte of an argument that is not UTF-8 is a surrogate here.
+        # Bytes of an argument that are not UTF-8 are surrogates here.
         text = decoded(os.fsencode(prompt), "the prompt")
     elif prompt is None and sys.stdin.isatty():
         raise Failure('no prompt: tenuto complete "Hello, world!", or pipe a text into it', 2)

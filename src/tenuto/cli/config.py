@@ -4,64 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tenuto.cli import output
-from tenuto.settings import Loaded, Settings, load_with_origins
+from tenuto.cli.options import ConfigOption, read_settings
 from tenuto.settings.tree import Keys, Origins
 from tenuto.settings.upstreams import without_password
 
 _HIDDEN = "(hidden)"
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Settings file.  [default: tenuto.toml in this folder, if it is there]",
-    ),
-]
-
-
-def read_settings(file: Path | None) -> Loaded:
-    """Return the settings of a file and of the environment.
-
-    Raises:
-        SettingsError: See `load`. `main` prints it.
-    """
-    return load_with_origins(file)
-
-
-def with_model(settings: Settings, model: str | None) -> Settings:
-    """Return the settings with the model of an option, if it was given."""
-    if model is None:
-        return settings
-    engine = settings.engine
-    local = dataclasses.replace(engine.local, model=model)
-    return dataclasses.replace(settings, engine=dataclasses.replace(engine, local=local))
-
-
-def warn_of_ignored(loaded: Loaded) -> None:
-    """Log each variable that looks like a setting, and is not taken for one."""
-    for name in loaded.ignored:
-        logging.getLogger("tenuto.settings").warning(
-            "%s is ignored: Kubernetes or Docker sets variables of this form", name
-        )
-
 
 def config(config: ConfigOption = None) -> None:
-    """Print the effective settings as TOML, and where each comes from; with keys hidden.
+    """Print the effective settings as TOML, with their origins and without secrets.
 
-    A value without a remark is a default. To change one, write it into tenuto.toml as it is
+    A value without a remark is a default. To change one, write it into tenuto.toml in the form
     printed here, or set its variable: TENUTO_SERVER_PORT is `port` in [server].
     """
     loaded = read_settings(config)
     file = "no settings file" if loaded.file is None else f"settings file: {loaded.file.absolute()}"
-    ignored = [f"# ignored, as it looks like Kubernetes' or Docker's: {n}" for n in loaded.ignored]
+    ignored = [f"# ignored, because Kubernetes or Docker sets it: {n}" for n in loaded.ignored]
     lines = _section(loaded.settings, (), loaded.origins)
     output.line("\n".join([f"# {file}", *ignored, *lines]))
 
@@ -86,14 +49,14 @@ def _section(section: Any, keys: Keys, origins: Origins, *, title: str = "[{}]")
 
 
 def _has_sections(value: Any) -> bool:
-    """Return whether a value is a section, or any number of them."""
+    """Return whether a value is a section, or a collection of sections."""
     if isinstance(value, tuple):
         return any(dataclasses.is_dataclass(each) for each in value)
     return dataclasses.is_dataclass(value) or isinstance(value, Mapping)
 
 
 def _name(key: str) -> str:
-    """Return a key as TOML writes it."""
+    """Return a key in TOML's form."""
     return key if key.replace("-", "").replace("_", "").isalnum() and key.isascii() else _json(key)
 
 
@@ -112,6 +75,6 @@ def _toml(key: str, value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    # Texts, numbers, booleans and lists of texts are written in TOML as they are in JSON.
+    # Strings, numbers, booleans and lists of strings look the same in TOML and JSON.
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return text.encode("utf-8", "replace").decode()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenuto.cli import output
-from tenuto.cli.failure import Failure
+from tenuto.cli.failure import Failure, Stopped
+from tenuto.cli.progress import progress
+from tenuto.cli.terminal import note
 from tenuto.engine.base import Engine
 from tenuto.models.errors import ModelUnavailable, size_text
 from tenuto.service import open_engine
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def engine_of(settings: Settings) -> Engine:
-    """Return the engine of the settings, not started yet. Download its model if need be.
+    """Return the engine of the settings, not started yet. Download its model if it is missing.
 
     Raises:
         Failure: The model does not exist, or its download failed.
@@ -31,11 +32,11 @@ def engine_of(settings: Settings) -> Engine:
 
 
 def fetch(reference: Reference, folder: ModelFolder) -> Path:
-    """Downloads a model, or what is missing of it.
+    """Download a model, or the missing part of it.
 
     Raises:
         ModelUnavailable: See `download`.
-        KeyboardInterrupt: Ctrl-C; what came is kept.
+        Stopped: Ctrl-C; the downloaded part is kept.
     """
     from tenuto.models.choice import choose
     from tenuto.models.download import download, remaining
@@ -46,19 +47,19 @@ def fetch(reference: Reference, folder: ModelFolder) -> Path:
     name = f"{reference.repo}:{model.path}"
     missing = remaining(model, reference.repo, folder)
     if missing:
-        there = "" if missing == model.size else f", {size_text(model.size - missing)} are here"
-        output.note(f"Downloading {name} ({size_text(model.size)}{there}).")
+        done = "" if missing == model.size else f", {size_text(model.size - missing)} are here"
+        note(f"Downloading {name} ({size_text(model.size)}{done}).")
     try:
-        with _progress(model.size, shown=bool(missing)) as progress:
-            return download(repository, model, reference.repo, folder, progress)
+        with progress("", model.size, in_bytes=True) as show:
+            return download(repository, model, reference.repo, folder, show)
     except KeyboardInterrupt:
-        output.note("\nStopped. What came is kept; run the command again to go on.")
-        raise
+        remark = "Stopped. The downloaded part is kept; run the command again to resume."
+        raise Stopped(remark) from None
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turns what is wrong with a model into the failure of a command."""
+    """Raise the errors of models as failures of the command."""
     try:
         yield
     except ModelUnavailable as error:
@@ -66,24 +67,3 @@ def explained() -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Failure(f"{where}{error.strerror or error}") from None
-
-
-@contextmanager
-def _progress(size: int, *, shown: bool) -> Iterator[Callable[[int], object]]:
-    """A bar on the terminal. Gives what it is told: the bytes that are here."""
-    if not (shown and output.is_terminal()):
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=size)
-        yield lambda here: bar.update(task, completed=here)

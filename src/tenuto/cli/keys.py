@@ -11,37 +11,36 @@ import typer
 from tenuto.cli import output
 from tenuto.cli.failure import Failure
 from tenuto.cli.stdin import read_text
+from tenuto.cli.terminal import hint, note
 
-# A hash without salt is safe only for what cannot be guessed.
+# An unsalted hash is safe only for keys that cannot be guessed.
 _SHORTEST = 16
 
 keys: typer.Typer = typer.Typer(
-    help="Make API keys, and the hashes that the settings hold.",
-    short_help="Make API keys and their hashes.",
-    rich_markup_mode=None,
+    help="Make API keys, and their hashes for the settings.", rich_markup_mode=None
 )
 
 
 @keys.callback(invoke_without_command=True)
 def _help(context: typer.Context) -> None:
-    """Make API keys, and the hashes that the settings hold."""
+    """Make API keys, and their hashes for the settings."""
     if context.invoked_subcommand is None:
         output.line(context.get_help())
 
 
-@keys.command("new", short_help="Print a new key, and its hash.")
+@keys.command("new", short_help="Print a new key and its hash.")
 def new() -> None:
     """Print a new random key, and its hash for `api_keys` in tenuto.toml."""
     from tenuto.server.auth import hash_key
 
     key = "sk-tenuto-" + secrets.token_urlsafe(32)
     if sys.stdout.isatty():
-        output.note("The key, for those who ask; it is shown only once:")
-        output.line(key)
-        output.note("Its hash, for `api_keys` in [server] of tenuto.toml:")
-    else:
-        output.line(key)
+        note("The key, for clients; it is shown only once:")
+    output.line(key)
+    if sys.stdout.isatty():
+        note("Its hash, for the server:")
     output.line(hash_key(key))
+    hint("Next: add the hash to `api_keys` in [server] of tenuto.toml; clients set TENUTO_API_KEY.")
 
 
 @keys.command("hash", short_help="Print the hash of a key.")
@@ -58,18 +57,18 @@ def hash_(
     if not text:
         raise Failure("the key is empty", 2)
     if not (text.isascii() and text.isprintable()):
-        raise Failure("the key has letters that no header can carry; use printable ASCII", 2)
+        raise Failure("the key must be printable ASCII, because a header carries it", 2)
     if len(text) < _SHORTEST:
         raise Failure(
-            f"the key has {len(text)} characters, which can be guessed; it needs {_SHORTEST} or "
-            "more, and `tenuto keys new` makes one",
+            f"the key has {len(text)} characters, and must have {_SHORTEST} or more, or it can be "
+            "guessed; `tenuto keys new` makes one",
             2,
         )
     output.line(hash_key(text))
 
 
 def _typed() -> str:
-    """Read the key from standard input. A terminal does not show what is typed."""
+    """Read the key from standard input; a terminal does not show it."""
     if sys.stdin.isatty():
         import getpass
 

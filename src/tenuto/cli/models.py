@@ -1,28 +1,30 @@
-"""`tenuto models`: what there is to run."""
+"""`tenuto models`: list the models on this machine."""
 
 from __future__ import annotations
 
 import dataclasses
 import json as json_format
-import shutil
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from tenuto.cli import output
-from tenuto.cli.config import ConfigOption, read_settings
+from tenuto.cli.options import ConfigOption, read_settings
+from tenuto.cli.terminal import hint, note
 from tenuto.models.errors import size_text
 from tenuto.models.folder import ModelFolder
 from tenuto.settings import models_folder
 
 _UNKNOWN = "-"
-_TABLE_COLUMNS = 80
+_TITLES = ("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")
+_NUMBERS = ("SIZE", "CONTEXT")
+_INDENT = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A model as it is listed; the keys of `--json` are these names."""
+    """A model in the list. The field names are the keys of `--json`."""
 
     name: str
     size_bytes: int
@@ -33,20 +35,33 @@ class _Row:
     reason: str
     path: str
 
+    def cells(self) -> tuple[str, ...]:
+        """Return the texts of the columns of `_TITLES`."""
+        return (
+            self.name,
+            size_text(self.size_bytes),
+            self.architecture or _UNKNOWN,
+            self.quantisation or _UNKNOWN,
+            f"{self.context_length:,}" if self.context_length else _UNKNOWN,
+            self.runtime or f"none: {self.reason}",
+        )
+
 
 def models(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """List the built-in model and the downloaded ones, and what would run each here."""
+    """List the built-in model and the downloaded models, with the runtime of each."""
     folder = ModelFolder(models_folder(read_settings(config).settings.models))
     rows = _rows(folder)
     if json:
         listed = [dataclasses.asdict(row) for row in rows]
         output.line(json_format.dumps(listed, ensure_ascii=False, indent=2))
         return
-    _print_table(rows)
-    output.note(f"\nDownloaded models are in {folder.root}")
+    _print_table([row.cells() for row in rows])
+    note(f"\n{output.wrapped(f'Downloaded models are in {folder.root}')}")
+    if len(rows) == 1:
+        hint("Next: tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0")
 
 
 def _rows(folder: ModelFolder) -> list[_Row]:
@@ -57,50 +72,32 @@ def _rows(folder: ModelFolder) -> list[_Row]:
     found += [(each.name, each.path, each.size, each.complete) for each in folder.models()]
     rows = []
     for name, path, size, complete in found:
-        if not complete:
+        if complete:
+            model = describe(path)
+            facts = (model.architecture, model.quantisation, model.context, model.runtime)
+            rows.append(_Row(name, size, *facts, model.reason, str(path)))
+        else:
             reason = f"not complete; tenuto pull {name}"
             rows.append(_Row(name, size, None, None, None, None, reason, str(path)))
-            continue
-        told = describe(path)
-        rows.append(
-            _Row(
-                *(name, size, told.architecture, told.quantisation, told.context),
-                *(told.runtime, told.reason, str(path)),
-            )
-        )
     return rows
 
 
-def _print_table(rows: list[_Row]) -> None:
-    table: list[tuple[str, ...]] = [
-        ("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")
-    ]
-    table += [
-        (
-            row.name,
-            size_text(row.size_bytes),
-            row.architecture or _UNKNOWN,
-            row.quantisation or _UNKNOWN,
-            f"{row.context_length:,}" if row.context_length else _UNKNOWN,
-            row.runtime or f"none: {row.reason}",
-        )
-        for row in rows
-    ]
-    if shutil.get_terminal_size((100, 24)).columns < _TABLE_COLUMNS:
-        _print_list(table)
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > output.width():
+        _print_list(rows)
         return
-    widths = [max(len(line[column]) for line in table) for column in range(5)]
-    for line in table:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
-        # Numbers end in one line, below each other.
-        cells[1] = line[1].rjust(widths[1])
-        cells[4] = line[4].rjust(widths[4])
-        output.line("  ".join([*cells, line[5]]))
+    for row in (_TITLES, *rows):
+        cells = [
+            cell.rjust(width) if title in _NUMBERS else cell.ljust(width)
+            for title, cell, width in zip(_TITLES, row, widths, strict=True)
+        ]
+        output.line("  ".join(cells).rstrip())
 
 
-def _print_list(table: list[tuple[str, ...]]) -> None:
-    """Print each model over several short lines, for a narrow terminal."""
-    for row in table[1:]:
-        output.line(row[0])
-        for title, cell in zip(table[0][1:], row[1:], strict=True):
-            output.line(f"  {title.lower():13} {cell}")
+def _print_list(rows: list[tuple[str, ...]]) -> None:
+    """Print each model over several short lines, where the table is wider than the terminal."""
+    for name, *cells in rows:
+        output.line(name)
+        for title, cell in zip(_TITLES[1:], cells, strict=True):
+            output.line(output.wrapped(f"  {title.lower():14}{cell}", " " * _INDENT))

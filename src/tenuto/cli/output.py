@@ -1,39 +1,41 @@
-"""Write to standard output and standard error, which may be closed, full, slow or broken."""
+"""Write to standard output, which may be closed, full, slow or broken."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import io
 import os
 import select
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
-# A pipe that can be written to takes so many bytes at once (POSIX's PIPE_BUF).
+# A writable pipe takes at least this number of bytes at once (POSIX's PIPE_BUF).
 _PIECE = 512
 _PAUSE_S = 0.02
+_UNLIMITED = 10_000
 
 
 class ReaderGoneError(Exception):
-    """The reader has closed the pipe, as in `tenuto complete … | head`. This is not a failure."""
+    """The reader has closed the pipe, as in `tenuto complete … | head`. Not a failure."""
 
 
 class CannotWriteError(Exception):
-    """Standard output cannot be written to. The message says why."""
+    """Standard output cannot be written to. The message is the reason."""
 
 
 class _Closed(io.TextIOBase):
-    """Standard output that the caller has closed."""
+    """A standard output that the caller has closed."""
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def open_streams() -> None:
-    """Make the three streams safe to use. To be called once, before anything else is opened."""
+    """Make the three streams safe to use. Call it once, before anything else is opened."""
     closed = []
     for descriptor in (0, 1, 2):
         try:
@@ -55,7 +57,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> bool:
-    """Flush, so that Python does not find at its end that it cannot. Return whether it worked."""
+    """Flush, because a failure at Python's own end prints a traceback. Return whether it worked."""
     works = True
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -72,11 +74,31 @@ def line(text: object = "") -> None:
     write(f"{text}\n")
 
 
+def width() -> int:
+    """Return the columns of the terminal, or of COLUMNS; without both, lines have no limit."""
+    return shutil.get_terminal_size((_UNLIMITED, 24)).columns
+
+
+def wrapped(text: str, indent: str = "") -> str:
+    """Return a text, broken between words where it is wider than the terminal.
+
+    Args:
+        text: One line.
+        indent: Put before every line but the first.
+    """
+    return textwrap.fill(
+        *(text, width()),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def write(text: str) -> None:
-    """Write to standard output, and wait until it is taken.
+    """Write to standard output, and wait until the reader takes the text.
 
     Raises:
-        ReaderGoneError: Nobody reads on.
+        ReaderGoneError: The reader has closed the pipe.
         CannotWriteError: It is closed, or full.
     """
     with _explained():
@@ -94,7 +116,9 @@ def write(text: str) -> None:
 
 
 async def write_soon(text: str) -> None:
-    """As `write`, but let the event loop run, and be cancelled, while nobody takes the text."""
+    """As `write`, but let the event loop run while a slow reader blocks; can be cancelled."""
+    import asyncio
+
     with _explained():
         descriptor = _descriptor(sys.stdout)
         if descriptor is None:
@@ -106,36 +130,6 @@ async def write_soon(text: str) -> None:
                 await asyncio.sleep(_PAUSE_S)
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(descriptor, data[:_PIECE]) :]
-
-
-def note(text: str = "", *, end: str = "\n") -> None:
-    """Write to standard error, if that works."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(text + end)
-        sys.stderr.flush()
-
-
-def dim(text: str) -> str:
-    """Return a text for standard error, dimmed where colours are wanted."""
-    return _coloured(text, 2)
-
-
-def red(text: str) -> str:
-    """Return a text for standard error, in red where colours are wanted."""
-    return _coloured(text, 31)
-
-
-def _coloured(text: str, code: int) -> str:
-    # https://no-color.org
-    wanted = is_terminal() and not os.environ.get("NO_COLOR")
-    return f"\x1b[{code}m{text}\x1b[0m" if wanted else text
-
-
-def is_terminal() -> bool:
-    """Return whether somebody watches standard error, on a terminal that can move its cursor."""
-    with contextlib.suppress(OSError, ValueError):
-        return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    return False
 
 
 @contextlib.contextmanager

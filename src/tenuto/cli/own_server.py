@@ -1,4 +1,4 @@
-"""`tenuto serve` in a process of its own, for a command that needs a server."""
+"""Run `tenuto serve` in a process, for a command that needs a server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class OwnServer:
-    """A server that answers.
+    """A running server.
 
     Attributes:
         url: Its address.
-        key: The one key that it takes.
+        key: Its only API key.
     """
 
     url: str
@@ -33,10 +33,10 @@ class OwnServer:
 
 @contextmanager
 def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
-    """Starts a server on a free port of this machine, waits for its model, and ends it.
+    """Start a server on a free port of this machine, wait for its model, and end it at exit.
 
     Raises:
-        Failure: It cannot start; its own last words say why.
+        Failure: It cannot start. The message is its last line.
     """
     key = secrets.token_urlsafe(16)
     command = [sys.executable, "-m", "tenuto", "serve", "--host", "127.0.0.1", "--port", "0"]
@@ -50,7 +50,7 @@ def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"TENUTO_SERVER_API_KEYS": key},
-        # Ctrl-C is for us: what was measured so far is still to be printed.
+        # Ctrl-C must not end it before the command has printed its results.
         start_new_session=True,
     )
     try:
@@ -65,7 +65,7 @@ def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
 
 
 def _wait(process: subprocess.Popen[str]) -> str:
-    """Waits until the model is loaded. Gives the server's address."""
+    """Wait until the model is loaded; return the server's address."""
     assert process.stderr is not None
     url, last = "", ""
     for line in process.stderr:
@@ -73,7 +73,7 @@ def _wait(process: subprocess.Popen[str]) -> str:
         if found := re.search(r"Listening on (\S+),", line):
             url = found[1]
         if "Ready: " in line:
-            # Nobody reads on: a full pipe would stop the server.
+            # A full pipe would block the server.
             threading.Thread(target=process.stderr.read, daemon=True).start()
             return url
-    raise Failure(last.removeprefix("tenuto: ") or "the server ended without a word", 2)
+    raise Failure(last.removeprefix("tenuto: ") or "the server ended without a message", 2)

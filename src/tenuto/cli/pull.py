@@ -1,4 +1,4 @@
-"""`tenuto pull`: downloads a model."""
+"""`tenuto pull`: download a model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from tenuto.cli import output
-from tenuto.cli.config import ConfigOption, read_settings
 from tenuto.cli.failure import Failure
+from tenuto.cli.options import ConfigOption, read_settings
+from tenuto.cli.terminal import hint, note
 from tenuto.settings import models_folder
 
 
@@ -18,7 +19,7 @@ def pull(
         str,
         typer.Argument(
             metavar="ORG/REPO[:FILE]",
-            help="Repository on the Hugging Face Hub; after the colon a GGUF file of it, or a "
+            help="Repository on the Hugging Face Hub; after the colon one of its GGUF files, or a "
             "quantisation such as Q4_K_M.",
         ),
     ],
@@ -26,10 +27,9 @@ def pull(
 ) -> None:
     """Download a model from the Hugging Face Hub.
 
-    Of a repository without a colon, its only GGUF file is taken, or else that of a usual
-    quantisation: Q8_0 up to 4 GB, then Q4_K_M. A download that was interrupted goes on where it
-    stopped. The token for private and gated models is taken from HF_TOKEN, another hub's address
-    from HF_ENDPOINT. Prints the path of the file.
+    Without a colon, a repository's only GGUF file is downloaded, or else a usual quantisation: Q8_0
+    up to 4 GB, then Q4_K_M. An interrupted download resumes. HF_TOKEN holds the token for private
+    and gated models, HF_ENDPOINT the address of another hub. Prints the path of the file.
 
     \b
     tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
@@ -46,8 +46,8 @@ def pull(
     output.line(path)
     found = describe(path)
     if found.architecture is None:
-        raise Failure(f"{path}: arrived as it is on the hub, but {found.reason}")
+        raise Failure(f"{path}: the download is complete, but {found.reason}")
     if found.runtime is None:
-        output.note(f"Nothing here can run it: {found.reason}.")
-    elif output.is_terminal():
-        output.note(f"Run it: tenuto serve --model {shlex.quote(model)}")
+        note(f"No runtime of this machine can run it: {found.reason}.")
+    else:
+        hint(f'Next: tenuto complete -m {shlex.quote(model)} "Hello, world!"')

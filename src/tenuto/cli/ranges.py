@@ -1,4 +1,4 @@
-"""Numbers on the command line, and the error that names what is allowed."""
+"""Ranges of numbers on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Number = TypeVar("Number", int, float, int | None, float | None)
 
 
 def between(low: float, high: float | None = None) -> Callable[[Number], Number]:
-    """A check for an option: `low` to `high`, both allowed; None for no upper end."""
+    """Return the callback of an option that allows `low` to `high`; None for no upper end."""
     allowed = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
 
     def check(value: Number) -> Number:

@@ -1,4 +1,4 @@
-"""`tenuto rm`: deletes a downloaded model."""
+"""`tenuto rm`: delete a downloaded model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli import output
-from tenuto.cli.config import ConfigOption, read_settings
-from tenuto.cli.failure import Failure
+from tenuto.cli.failure import Failure, Stopped
+from tenuto.cli.options import ConfigOption, model_names, read_settings
+from tenuto.cli.terminal import note
 from tenuto.models.errors import size_text
 from tenuto.settings import models_folder
 
@@ -18,13 +18,15 @@ def rm(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="As `tenuto models` lists it, or a shorter name that only it has."
+            metavar="NAME",
+            autocompletion=model_names,
+            help="Name from `tenuto models`, or a part of it that no other model has.",
         ),
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without confirmation.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Delete a downloaded model, whether it is complete or not."""
+    """Delete a downloaded model, complete or not."""
     from tenuto.cli.fetch import explained
     from tenuto.models.folder import ModelFolder, only
 
@@ -37,21 +39,19 @@ def rm(
             folder.remove(model)
         except OSError as error:
             raise Failure(f"{error.filename}: {error.strerror}") from None
-    output.note(f"Deleted {model.name} ({size_text(model.size)}).")
+    note(f"Deleted {model.name} ({size_text(model.size)}).")
 
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise Failure(f"{question} There is no terminal to ask on; use --yes", 2)
-    output.note(f"{question} [y/N]: ", end="")
+        raise Failure(f"{question} No terminal to ask on; use --yes", 2)
+    note(f"{question} [y/N]: ", end="")
     try:
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
-        output.note("\nNothing was deleted.")
-        raise
+        answer = ""
     if not answer:
-        # Ctrl-D
-        output.note("\nNothing was deleted.")
-        raise KeyboardInterrupt
+        # Ctrl-C or Ctrl-D
+        raise Stopped("Stopped. Nothing was deleted.")
     if answer.strip().lower() not in ("y", "yes"):
         raise Failure("nothing was deleted")

@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli.config import ConfigOption, read_settings, warn_of_ignored, with_model
 from tenuto.cli.failure import Failure
+from tenuto.cli.options import (
+    ConfigOption,
+    ModelOption,
+    read_settings,
+    warn_of_ignored,
+    with_model,
+)
 from tenuto.cli.ranges import between
+from tenuto.cli.terminal import dim, is_terminal
 from tenuto.core.extras import needs
 from tenuto.settings import Settings, SettingsError, bare_host
 
@@ -27,21 +34,13 @@ def serve(
             help="Port to listen on; 0 takes any free one.  [default: 8000]",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Model file, downloaded model, or hf:org/repo:file.  [default: the built-in one]",
-        ),
-    ] = None,
+    model: ModelOption = None,
     grace: Annotated[
         float | None,
         typer.Option(
             callback=between(0, 3600),
             metavar="SECONDS",
-            help="How long running answers may go on after a signal to stop.  [default: 10]",
+            help="Time for running answers to end after a signal to stop.  [default: 10]",
         ),
     ] = None,
     config: ConfigOption = None,
@@ -51,9 +50,9 @@ def serve(
 ) -> None:
     """Serve POST /v1/complete until Ctrl-C or SIGTERM.
 
-    The server answers at once, and is ready (GET /ready) when the model is loaded. Options win
-    over the environment (TENUTO_SERVER_PORT, ...), which wins over the settings file; `tenuto
-    config` prints what results.
+    The server answers at once, and is ready (GET /ready) when the model is loaded. Options override
+    the environment (TENUTO_SERVER_PORT, ...), which overrides the settings file; `tenuto config`
+    prints the result.
     """
     import asyncio
 
@@ -80,6 +79,10 @@ def serve(
 
             def on_ready(name: str) -> None:
                 log.announce(f"Ready: {address}/v1/complete answers with {name}.")
+                if is_terminal() and settings.log.format == "text":
+                    key = "TENUTO_API_KEY=… " if settings.server.api_keys else ""
+                    ask = f'tenuto complete --base-url {address} "Hello, world!"'
+                    log.announce(dim(f"Next, in another terminal: {key}{ask}"))
 
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(run_server(settings, engine, listener, on_ready))

@@ -9,13 +9,13 @@ from tenuto.cli.failure import Failure
 
 
 def read_text() -> str:
-    """Return all of standard input, with line ends as Python has them.
+    """Return all of standard input, with Unix line ends.
 
     Raises:
         Failure: It is not UTF-8, or cannot be read.
     """
     try:
-        # The bytes, because how Python would decode them depends on the locale.
+        # Bytes, because Python's decoding depends on the locale.
         binary = getattr(sys.stdin, "buffer", None)
         content = sys.stdin.read().encode() if binary is None else binary.read()
     except (OSError, ValueError) as error:

@@ -1,0 +1,60 @@
+"""The commands of `tenuto`, each imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+SUMMARIES: Final = {
+    "complete": "Complete a prompt, and print the answer.",
+    "serve": "Serve POST /v1/complete.",
+    "pull": "Download a model.",
+    "models": "List the models on this machine.",
+    "rm": "Delete a downloaded model.",
+    "bench": "Measure how fast a server answers.",
+    "config": "Print the effective settings.",
+    "keys": "Make API keys and their hashes.",
+}
+"""The names of the commands, which are also those of their modules, and what help lists."""
+
+
+class Commands(TyperGroup):
+    """A group of commands, of which help needs the summaries only."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name of the command in the arguments, the command, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(str(name)), rest
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """Return a command, or a group of commands, with its options."""
+    function = getattr(import_module(f"tenuto.cli.{name}"), name)
+    if isinstance(function, typer.Typer):
+        group = typer.main.get_group(function)
+        for member in group.commands.values():
+            _simplify(member.params)
+        return group
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command(name)(function)
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperCommand)
+    _simplify(command.params)
+    return command
+
+
+def _simplify(params: Any) -> None:
+    """Show arguments as `NAME` or `[NAME]`; typer adds braces, and Python's type, `<str>`."""
+    for param in params:
+        if isinstance(param, TyperArgument):
+            usage = param.metavar if param.required else f"[{param.metavar}]"
+            changed: Any = vars(param)
+            changed["display_type_rich"] = lambda ctx: None
+            changed["get_usage_pieces"] = lambda ctx, usage=usage: [usage]

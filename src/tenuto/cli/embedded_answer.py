@@ -1,0 +1,92 @@
+"""Answer a prompt with the engine of the settings, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from tenuto.cli import output
+from tenuto.cli.answer import Answer
+from tenuto.cli.failure import Failure
+from tenuto.cli.fetch import engine_of
+from tenuto.core.events import End, Ended, Text
+from tenuto.core.refusal import Kind, ModelError, Refusal
+from tenuto.core.request import Request
+from tenuto.engine.base import Engine
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.settings import Settings
+from tenuto.wire.ids import completion_id
+
+
+def answer_embedded(
+    settings: Settings,
+    fields: Mapping[str, object],
+    answer: Answer,
+    *,
+    raw: bool,
+    seed: int | None,
+) -> None:
+    """Start the engine of the settings, complete a prompt, and end the engine.
+
+    Args:
+        settings: All settings.
+        fields: The request's, not checked yet.
+        answer: Prints the answer.
+        raw: Whether the prompt has no turns.
+        seed: See `Job`.
+
+    Raises:
+        Failure: The model is missing or damaged, a field or the prompt is invalid, or the engine
+            failed.
+    """
+    try:
+        engine = engine_of(settings)
+        with answer.spinner:
+            asyncio.run(_answer(engine, fields, answer, raw=raw, seed=seed))
+    except Refusal as error:
+        invalid = isinstance(error, ModelError) or error.kind is Kind.INVALID
+        raise Failure(error.message, 2 if invalid else 1) from None
+
+
+async def _answer(
+    engine: Engine, fields: Mapping[str, object], answer: Answer, *, raw: bool, seed: int | None
+) -> None:
+    await engine.start()
+    try:
+        # In a thread, because its imports are slow: the worker process starts meanwhile.
+        request = await asyncio.to_thread(_request, fields, raw, seed)
+        from tenuto.service import Completions
+        from tenuto.stream.collect import collect
+        from tenuto.stream.meter import Meter
+        from tenuto.wire.completions.response import Completion
+
+        # Without the request's time limit, because a large model loads for minutes.
+        model = await engine.ready()
+        answer.spinner.text = f"Waiting for {model}…"
+        completions = Completions(engine)
+        completions.check(request.job.model, request.job.sampling)
+        async with aclosing(await completions.run(request, Meter())) as running:
+            if answer.json:
+                completed = await collect(running.events)
+                answer.print_json(Completion(completion_id(), model, completed).body())
+                return
+            async for event in running.events:
+                answer.name(model)
+                if isinstance(event, Text):
+                    await output.write_soon(answer.trimmed(event.text))
+                elif isinstance(event, Ended):
+                    await output.write_soon("\n")
+                    answer.cut = event.end is End.LENGTH
+    finally:
+        await engine.aclose()
+
+
+def _request(fields: Mapping[str, object], raw: bool, seed: int | None) -> Request:
+    from tenuto.wire.completions.job import request_of, sampling_of
+    from tenuto.wire.completions.request import check_request
+
+    checked = check_request(fields)
+    text = str(checked.prompt)
+    prompt = raw_prompt(text) if raw else parse_prompt(text)
+    return request_of(checked, prompt, sampling_of(checked, seed))

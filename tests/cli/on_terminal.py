@@ -1,0 +1,73 @@
+"""Run a command on a pseudo-terminal, as a person would."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from tests.conftest import PATIENCE_S
+
+PYTHON = [sys.executable, "-m", "tenuto"]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    hidden = ("TENUTO_", "ANTHROPIC_", "NO_COLOR", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
+    return kept | {"XDG_CACHE_HOME": str(folder)} | more
+
+
+def on_terminal(
+    arguments: list[str],
+    folder: Path,
+    typed: bytes = b"",
+    *,
+    after: bytes = b": ",
+    columns: int = 80,
+    **more: str,
+) -> tuple[int, str]:
+    """Return a command's exit code, and everything that its terminal shows.
+
+    Args:
+        arguments: The command.
+        folder: Its working folder and cache.
+        typed: Sent when the terminal shows `after`.
+        after: See `typed`.
+        columns: Width of the terminal.
+        more: Environment variables.
+    """
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        [*PYTHON, *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+        # Makes it the controlling terminal, so that Ctrl-C is a signal.
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        cwd=folder,
+        env=environment(folder, **{"TERM": "xterm", "PYTHONUTF8": "1", **more}),
+    ) as process:
+        os.close(its)
+        shown = b""
+        while True:
+            if not select.select([ours], [], [], PATIENCE_S)[0]:
+                process.kill()
+                raise AssertionError(f"it waits for ever, after {shown!r}")
+            try:
+                piece = os.read(ours, 1 << 16)
+            except OSError:
+                break
+            shown += piece
+            if typed and after in shown:
+                os.write(ours, typed)
+                typed = b""
+        os.close(ours)
+        return process.wait(PATIENCE_S), shown.decode()
