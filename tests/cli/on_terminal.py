@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.conftest import PATIENCE_S
@@ -30,7 +31,7 @@ def on_terminal(
     *,
     after: bytes = b": ",
     columns: int = 80,
-    **more: str,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Return a command's exit code, and everything that its terminal shows.
 
@@ -40,7 +41,7 @@ def on_terminal(
         typed: Sent when the terminal shows `after`.
         after: See `typed`.
         columns: Width of the terminal.
-        more: Environment variables.
+        variables: Added to the environment.
     """
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -53,7 +54,7 @@ def on_terminal(
         # Makes it the controlling terminal, so that Ctrl-C is a signal.
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         cwd=folder,
-        env=environment(folder, **{"TERM": "xterm", "PYTHONUTF8": "1", **more}),
+        env=environment(folder, **{"TERM": "xterm", "PYTHONUTF8": "1", **(variables or {})}),
     ) as process:
         os.close(its)
         shown = b""

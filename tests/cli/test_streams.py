@@ -240,7 +240,7 @@ def test_keys_new_says_which_line_is_the_secret(tmp_path: Path) -> None:
 
 
 def test_complete_names_the_model_on_a_terminal(tmp_path: Path) -> None:
-    code, shown = on_terminal(["complete", "Hello"], tmp_path, TENUTO_ENGINE_NAME="echo")
+    code, shown = on_terminal(["complete", "Hello"], tmp_path, variables=ECHO)
     assert code == 0
     assert "echo" in shown
     assert "Hello" in shown.replace("\r", "").splitlines()[-1]
@@ -258,7 +258,7 @@ def test_complete_names_the_model_on_a_terminal(tmp_path: Path) -> None:
 def test_an_error_is_coloured_on_a_terminal_that_wants_it(
     tmp_path: Path, variables: dict[str, str], start: str
 ) -> None:
-    code, shown = on_terminal(WRONG["no such model"], tmp_path, b"", **variables)
+    code, shown = on_terminal(WRONG["no such model"], tmp_path, variables=variables)
     assert code == 2
     assert shown.startswith(start)
 

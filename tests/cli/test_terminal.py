@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.local.engine import built_in_model
+from tenuto.engine.local.built_in import built_in_model
 from tests.bench.scripted_server import scripted_server
 from tests.cli.on_terminal import on_terminal
 
@@ -51,7 +51,7 @@ def test_no_spinner_where_none_is_wanted(tmp_path: Path, variables: dict[str, st
     with scripted_server() as script:
         script.first_s = 0.6
         code, shown = on_terminal(
-            ["complete", "Hi", "--base-url", script.url], tmp_path, b"", **variables
+            ["complete", "Hi", "--base-url", script.url], tmp_path, variables=variables
         )
     assert code == 0
     assert "Waiting" not in shown
@@ -79,7 +79,11 @@ def test_ctrl_c_while_the_model_loads(tmp_path: Path) -> None:
 
 def test_serve_names_the_next_step_and_stops_in_words(tmp_path: Path) -> None:
     code, shown = on_terminal(
-        ["serve", "--port", "0"], tmp_path, b"\x03", after=b"Next", TENUTO_ENGINE_NAME="echo"
+        ["serve", "--port", "0"],
+        tmp_path,
+        b"\x03",
+        after=b"Next",
+        variables={"TENUTO_ENGINE_NAME": "echo"},
     )
     assert code == 0
     assert re.search(r"Next, in another terminal: tenuto complete --base-url http://127", shown)
