@@ -9,7 +9,7 @@ import pytest
 
 from tenuto import AsyncClient, InternalServerError
 from tenuto.engine.local.process import WorkerProcess
-from tests.engine.local.test_supervisor import KILLED_BY, failing, running, spawning
+from tests.engine.local.test_faulty_workers import KILLED_BY, failing, running, spawning
 from tests.server.test_complete import BODY, HEADERS, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def test_its_neighbours_may_be_sent_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(WorkerProcess, "spawn", spawning([failing(TOGETHER)]))
     async with running() as engine, client_of(engine) as client:
         neighbour = asyncio.create_task(client.post("/v1/complete", json=asking("wait")))
-        while not [job for job in engine._jobs.values() if job.at_work]:
+        while not [job for job in engine._jobs._jobs.values() if job.stage]:
             await asyncio.sleep(0.01)
         await client.post("/v1/complete", json=asking("a bad step"))
         lost = await neighbour

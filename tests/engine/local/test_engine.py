@@ -19,7 +19,7 @@ from tenuto.core.refusal import Kind, ModelError
 from tenuto.engine.local import gguf
 from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.supervisor import Process, Supervisor
+from tenuto.engine.local.supervisor import Process, Serving, Supervisor
 from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
@@ -199,9 +199,9 @@ async def rest(pieces: AsyncIterator[Piece]) -> list[Piece]:
 
 
 def worker_pid(engine: LocalEngine) -> int:
-    worker = engine._supervisor._worker
-    assert worker is not None
-    return worker.pid
+    state = engine._supervisor.state
+    assert isinstance(state, Serving)
+    return state.worker.pid
 
 
 async def idle(engine: LocalEngine) -> None:

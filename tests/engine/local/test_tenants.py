@@ -14,9 +14,9 @@ from benchmarks.tenants import PrefixCache, Runtime
 from tenuto.core.caller import Caller
 from tenuto.core.job import Finish, Job, Sampling
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.frames import Submit
+from tenuto.engine.local.frames import Submit, ToWorker
+from tenuto.engine.local.process import WorkerProcess
 from tenuto.prompt.turns import parse_prompt
-from tenuto.slices import finish
 from tests.engine.contract import PROMPT, write
 from tests.engine.local.test_engine import BOTH, of_runtime, started
 
@@ -143,20 +143,25 @@ async def test_times_tell_what_others_asked_only_where_the_cache_is_shared(
         assert p > 1e-6
 
 
-async def test_the_worker_is_not_told_the_key() -> None:
+async def test_the_worker_does_not_get_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    send = WorkerProcess.send
+
+    def record(worker: WorkerProcess, frame: ToWorker) -> None:
+        sent.append(frame)
+        send(worker, frame)
+
+    monkeypatch.setattr(WorkerProcess, "send", record)
     engine = await started(of_runtime("llamacpp"))
     try:
-        tenants_of = []
-        for number, key in enumerate(("sk-one", "sk-one", "sk-two", None)):
-            frame = finish(engine._submit(number, Job(PROMPT, 1, caller=Caller(key=key)), False))
-            assert isinstance(frame, Submit)
-            assert "sk-one" not in repr(frame)
-            tenants_of.append(frame.tenant)
-        one, again, two, none = tenants_of
-        assert one == again != two
-        assert none == ""
+        for key in ("sk-one", "sk-one", "sk-two", None):
+            await write(engine, Job(PROMPT, 1, caller=Caller(key=key)))
     finally:
         await engine.aclose()
+    assert "sk-one" not in repr(sent)
+    one, again, two, none = [frame.tenant for frame in sent if isinstance(frame, Submit)]
+    assert one == again != two
+    assert none == ""
 
 
 async def test_the_log_says_who_shares_the_cache(caplog: pytest.LogCaptureFixture) -> None:

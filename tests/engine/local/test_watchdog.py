@@ -22,7 +22,7 @@ async def test_a_worker_that_answers_is_asked_again_until_it_does_not() -> None:
     def ask() -> None:
         asked.append(1)
         if len(asked) < 4:
-            asyncio.get_running_loop().call_soon(watchdog.heard)
+            asyncio.get_running_loop().call_soon(watchdog.answered)
 
     await watchdog.hangs(ask)
     assert len(asked) == 4
@@ -30,6 +30,6 @@ async def test_a_worker_that_answers_is_asked_again_until_it_does_not() -> None:
 
 async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
     watchdog = Watchdog(0.05)
-    watchdog.heard()
+    watchdog.answered()
     async with asyncio.timeout(5):
         await watchdog.hangs(lambda: None)

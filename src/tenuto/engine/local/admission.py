@@ -1,9 +1,8 @@
-"""Who may run: jobs join the batch when the KV cache can hold them to their very end.
+"""Admit a job to the batch when its prompt and `max_tokens` fit the KV cache.
 
-The runtime allots blocks as a completion grows, and drops work when they run out. So a job is
-let in only when the blocks of its whole prompt and all tokens that it may write are free, and
-they stay reserved until it has gone. Nobody overtakes: a job at the head of the queue that needs
-much room is not starved by small ones behind it.
+Runtimes allot blocks as a completion grows, and drop work when they run out. So the blocks of the
+whole prompt and of all tokens that a job may write are reserved until it ends. The queue is first
+in, first out, so that small jobs do not starve a large one.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[T]):
-    """A job in the queue: how many blocks it needs, and whatever its owner needs to run it."""
+    """A job in the queue: the blocks that it needs, and its owner's data."""
 
     blocks: int
     job: T
@@ -27,8 +26,8 @@ class Admission(Generic[T]):
     """The queue and the reservations.
 
     Args:
-        blocks: Blocks of the KV cache that may be reserved.
-        max_running: Most jobs at the same time.
+        blocks: Size of the KV cache.
+        max_running: Most jobs that run at the same time.
         max_waiting: Most jobs in the queue.
     """
 
@@ -41,34 +40,33 @@ class Admission(Generic[T]):
 
     @property
     def running(self) -> int:
-        """How many jobs run."""
+        """Number of jobs that run."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait."""
+        """Number of jobs in the queue."""
         return len(self._queue)
 
     @property
     def reserved(self) -> int:
-        """How many blocks are reserved."""
+        """Number of reserved blocks."""
         return self._blocks - self._free
 
     @property
     def may_run_another(self) -> bool:
-        """Whether one more job runs at once if it is small enough."""
+        """Whether another job would run at once if it is small enough."""
         return not self._queue and len(self._running) < self._max_running
 
     def offer(self, key: int, job: Waiting[T], others: int = 0) -> bool:
-        """Puts a job into the queue; False if it is full.
+        """Queue a job. Return False if the queue is full, unless the job can run at once.
 
-        A job that can run at once is always taken. `admit` is due after every offer: until then
-        the job counts as waiting.
+        Call `admit` after every offer, because the job counts as waiting until then.
 
         Args:
-            key: The job's name.
-            job: It.
-            others: How many wait elsewhere, to come here later: they have a place too.
+            key: The job's key.
+            job: The job.
+            others: Jobs with a place in the queue that are not in it yet.
         """
         runs_at_once = not self._queue and self._has_room(job)
         if len(self._queue) + others >= self._max_waiting and not runs_at_once:
@@ -77,7 +75,7 @@ class Admission(Generic[T]):
         return True
 
     def admit(self) -> list[tuple[int, T]]:
-        """Takes all jobs off the queue that may run now, and reserves their blocks."""
+        """Reserve the blocks of all jobs that can run now, and take them off the queue."""
         admitted = []
         while self._queue:
             key, first = next(iter(self._queue.items()))
@@ -90,11 +88,11 @@ class Admission(Generic[T]):
         return admitted
 
     def withdraw(self, key: int) -> bool:
-        """Takes a job off the queue; False if it was not waiting."""
+        """Take a job off the queue. Return whether it was there."""
         return self._queue.pop(key, None) is not None
 
     def release(self, key: int) -> None:
-        """Gives a running job's blocks back. Unknown keys are ignored."""
+        """Free the blocks of a running job. Unknown keys are ignored."""
         self._free += self._running.pop(key, 0)
 
     def _has_room(self, job: Waiting[T]) -> bool:

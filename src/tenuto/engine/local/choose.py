@@ -28,6 +28,7 @@ def load_runtime(
     file: Gguf,
     wanted: str = AUTO,
     probe: Callable[[Runtime], object] = lambda _: None,
+    attempt: Callable[[str], object] = lambda _: None,
 ) -> tuple[Runtime, str, str]:
     """Load a model with the preferred runtime that is installed and reads it.
 
@@ -37,6 +38,7 @@ def load_runtime(
         wanted: The runtime's name, or `auto`.
         probe: Called with the runtime. Raises if the runtime cannot compute with the model on
             this processor, which some libraries detect only then.
+        attempt: Called with the name of each runtime before it loads the model.
 
     Returns:
         The runtime, its name, and the errors of runtimes before it, or "".
@@ -46,6 +48,7 @@ def load_runtime(
     """
     refusals: list[str] = []
     for name in candidates(wanted, file):
+        attempt(name)
         try:
             runtime = _load(name, options, file)
             _try(name, runtime, probe)

@@ -1,8 +1,8 @@
-"""Paths that lead to a model's files: through links, and for libraries that insist on a name.
+"""Symbolic links to a model's files, also temporary ones for libraries that require a name.
 
-The hub's cache keeps a file under the name of its checksum, without an ending, and links to it by
-its own name. OpenVINO knows a GGUF file by its ending alone, and llama.cpp finds the parts of a
-split model by their names, so links are followed no further than needed.
+The hub's cache stores a file under its checksum, without a suffix, and links to it by its name.
+OpenVINO recognises a GGUF file by its suffix alone, and llama.cpp finds the parts of a split model
+by their names, so links are followed no further than needed.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-# As many as Linux follows.
+# The limit of Linux.
 _MOST_LINKS: Final = 40
 
-_ENDING: Final = ".gguf"
+_SUFFIX: Final = ".gguf"
 
 
 def steps(path: Path) -> Iterator[Path]:
-    """Yield a path, and if it is a link, each path on the way to the file itself."""
+    """Yield a path and, if it is a link, each path on the way to the file."""
     for _ in range(_MOST_LINKS):
         yield path
         if not path.is_symlink():
             return
-        # The folder's own links are left to the system, so that `..` means what it means there.
+        # Links of the folder are left to the system, because `..` depends on them.
         path = path.parent / path.readlink()
 
 
 def named(path: Path) -> Path:
-    """Return the first path on the way to a file that ends like a GGUF file; else the path."""
-    return next((step for step in steps(path) if step.suffix == _ENDING), path)
+    """Return the first path on the way to a file with the suffix of GGUF; else the path."""
+    return next((step for step in steps(path) if step.suffix == _SUFFIX), path)
 
 
 @contextlib.contextmanager
 def readable(files: Sequence[Path]) -> Iterator[Path]:
-    """Give the first of a model's files a path that every runtime can open.
+    """Yield a path of a model's first file that every runtime can open.
 
-    Libraries take paths in UTF-8, and GGUF files that are named like one. Other paths are linked
-    to from a temporary folder, if there is room for one.
+    Libraries require UTF-8, and the suffix of GGUF. Other paths are linked to from a temporary
+    folder, if one can be made.
 
     Args:
         files: All files of a model, or its folder.
@@ -62,7 +62,7 @@ def _is_plain(path: Path) -> bool:
         str(path).encode()
     except UnicodeEncodeError:
         return False
-    return path.suffix == _ENDING or path.is_dir()
+    return path.suffix == _SUFFIX or path.is_dir()
 
 
 def _linked(folder: Path, files: Sequence[Path]) -> Path:

@@ -1,4 +1,4 @@
-"""What the machine offers to a runtime: memory for the KV cache, and cores."""
+"""Memory and cores of the machine, or of its container."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 
 
 def kv_budget(kv_cache_mib: int | None) -> int:
-    """Return the most bytes that the KV cache may take: as set, or a quarter of the memory."""
+    """Return the limit of the KV cache in bytes: as set, or a quarter of the memory."""
     if kv_cache_mib is not None:
         return kv_cache_mib * 1024 * 1024
     return memory_bytes() // 4
 
 
 def memory_bytes() -> int:
-    """The memory that this process may use: the machine's, or its container's share of it."""
+    """Return the memory of the machine, or of its container if that is less, in bytes."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # The second is of version 1 of cgroups.
+    # The second file is that of cgroups version 1.
     for limit in (*_limits("memory.max"), *_limits("memory/memory.limit_in_bytes")):
-        # "max", or a huge number, means none.
+        # "max" or a huge number means no limit.
         with contextlib.suppress(ValueError):
             memory = min(memory, int(limit))
     return memory
 
 
 def physical_cores() -> int:
-    """How many cores this process may keep busy: two threads of one core count once."""
+    """Return the number of cores for this process; threads of one core count once."""
     if sys.platform == "darwin":
-        # The efficiency cores of Apple's chips would only hold up the fast ones.
+        # Without the efficiency cores of Apple's chips, which would slow down the fast ones.
         return _sysctl(b"hw.perflevel0.physicalcpu") or _sysctl(b"hw.physicalcpu") or 1
     cores = os.cpu_count() or 1
     if sys.platform == "linux":
@@ -46,7 +46,7 @@ def physical_cores() -> int:
             cores = len({(_CPUS / f"cpu{cpu}" / topology).read_text() for cpu in mine})
         cores = min(cores, len(mine))
         for limit in _limits("cpu.max"):
-            # A share, in microseconds a period; "max 100000" means no limit.
+            # Quota and period in microseconds; "max 100000" means no limit.
             with contextlib.suppress(ValueError):
                 quota, period = map(int, limit.split())
                 cores = min(cores, max(1, quota // period))
@@ -54,10 +54,10 @@ def physical_cores() -> int:
 
 
 def _limits(name: str) -> Iterator[str]:
-    """What a file says in the cgroup of this process and in all above it."""
+    """Yield the contents of a file in the cgroup of this process and in its ancestors."""
     own = "/"
     with contextlib.suppress(OSError):
-        # Version 2 has one line, `0::/path`; in a container the path is that of its own root.
+        # Version 2 has one line, `0::/path`; in a container, the path starts at its root.
         own = _OWN_CGROUP.read_text().rpartition("::")[2].strip()
     group = _CGROUPS / own.lstrip("/")
     for folder in (group, *group.parents):

@@ -1,4 +1,4 @@
-"""Where the pieces of one job wait for their reader."""
+"""Queue of the pieces of one job, between the worker and the reader."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tenuto.core.refusal import Refusal
 
 
 class Mailbox:
-    """One writer, one reader, one event loop.
+    """Coalesce text until the reader takes it. One writer, one reader, one event loop.
 
-    A reader that is slower than the model finds all that was written since in a single piece:
-    the more load there is, the fewer pieces, and nothing ever piles up but text.
+    A reader that is slower than the model gets all text written since in a single piece: under load
+    there are fewer pieces, and only text accumulates.
     """
 
     def __init__(self) -> None:
@@ -29,39 +29,39 @@ class Mailbox:
         self._reader: asyncio.Future[None] | None = None
 
     def accept(self, input_tokens: int | None = None) -> None:
-        """The engine took the job, whose prompt has so many tokens, if that is known."""
+        """Report that the engine accepted the job, and the tokens of its prompt, if known."""
         self._accepted = True
         self._input_tokens = input_tokens
         self._wake()
 
     def count_cached(self, tokens: int) -> None:
-        """So many tokens of the prompt were found in a cache."""
+        """Set the number of tokens of the prompt that were found in a cache."""
         self._cached_tokens = tokens
 
     def score(self, tokens: Iterable[TokenLogprob]) -> None:
-        """Adds log probabilities, which leave with the next piece."""
+        """Add log probabilities, which leave with the next piece."""
         self._logprobs += tokens
 
     def put(self, text: str, tokens: int, finish: Finish | None) -> None:
-        """Adds what a step wrote."""
+        """Add the text of a step."""
         self._texts.append(text)
         self._tokens += tokens
         self._output_tokens += tokens
         self._finish = finish
-        # Half a character is nothing to wake up for.
+        # Incomplete UTF-8: do not wake the reader.
         if text or finish is not None:
             self._wake()
 
     def fail(self, error: Refusal) -> None:
-        """Ends the job with an error, which the reader sees after the text before it.
+        """End the job with an error, which the reader gets after the text before it.
 
-        The first error counts: later ones are its consequences.
+        Later errors are ignored, because they are consequences of the first.
         """
         self._error = self._error or error
         self._wake()
 
     async def get(self) -> Piece:
-        """The next piece: an empty one first, when the job is accepted.
+        """Wait for the next piece. The first one is empty: the job is accepted.
 
         Raises:
             Refusal: The job failed, and all its text has been read.

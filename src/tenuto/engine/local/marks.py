@@ -1,9 +1,9 @@
-"""Marks around the texts of a conversation, to find them in what a chat template makes of it.
+"""Marks around the texts of a conversation, to find them in the output of a chat template.
 
-A mark is a character for private use that occurs in none of the texts. Marks stand around each
-text, inside of the white space at its ends, because templates trim. The first character of whatever
-spells a special token in a text is replaced by another mark, so that all special tokens that are
-found in the result are the template's own, also where a text and the template together spell one.
+A mark is a private-use character that occurs in none of the texts. Marks enclose each text, inside
+of the white space at its ends, because templates trim. Where a text spells a special token, another
+mark replaces the first character, so that all special tokens in the output are the template's own,
+also where a text and the template together spell one.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Final
 
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 
-# The two planes for private use, each without its last two code points, which are none.
+# The two planes for private use, each without its last two code points, which are invalid.
 _PLANES: Final = ((0xF0000, 0xFFFFE), (0x100000, 0x10FFFE))
 _PRIVATE: Final = re.compile("[\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 
-# Texts with marks of their own; all others share one pair. More turns than fit most contexts.
+# Texts after this number share one pair of marks. Most contexts do not hold so long a chat.
 _MOST_PAIRS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How texts are marked.
+    """A way to mark texts.
 
     Attributes:
-        bounds: Whether marks stand around them. Some templates look at how a text begins.
-        tags: Whether tokens of other types than control stay as they are in what the assistant
-            said. Some templates look for `</think>` there, and leave out what is before it.
+        bounds: Whether marks enclose them. Some templates examine the beginning of a text.
+        tags: Whether tokens of other types than control are left unmarked in texts of the
+            assistant. Some templates search for `</think>`, and leave out the text before it.
     """
 
     bounds: bool
@@ -40,18 +40,18 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a marked rendering says.
+    """A rendering without its marks.
 
     Attributes:
-        prompt: It without the marks, with the places of its control tokens.
-        present: The numbers of the texts of which it holds the beginning or the end.
+        prompt: The text, with the places of its control tokens.
+        present: Numbers of the texts whose beginning or end it contains.
     """
 
     prompt: RenderedPrompt
     present: frozenset[int]
 
     def holds(self, number: int) -> bool:
-        """Return whether a text is there; of texts that share marks, whether any is."""
+        """Return whether a text is present; for texts that share marks, whether any is."""
         return min(number, _MOST_PAIRS) in self.present
 
 
@@ -60,8 +60,8 @@ class Marks:
     """The marks for some texts.
 
     Args:
-        special: The special tokens to look for; None for none.
-        texts: All texts that are marked, or rendered with them.
+        special: The special tokens to search for; None to search for none.
+        texts: All texts that are marked or rendered.
     """
 
     special: SpecialTokens | None
@@ -72,14 +72,14 @@ class Marks:
     _escapes: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        # ASCII is told at once, and most texts are.
+        # Skip ASCII, which is most text and fast to detect.
         texts = (text for text in self.texts if not text.isascii())
         taken = {mark for text in texts for mark in _PRIVATE.findall(text)}
         points = (point for plane in _PLANES for point in range(*plane))
         self._free = (chr(point) for point in points if chr(point) not in taken)
 
     def ways(self, answers: Iterable[str]) -> list[Way]:
-        """Return the ways to mark texts that differ, the most certain first.
+        """Return the distinct ways to mark, the most certain first.
 
         Args:
             answers: The texts of the assistant.
@@ -94,7 +94,7 @@ class Marks:
         return [Way(bounds, tags) for bounds in (True, False) for tags in kinds]
 
     def mark(self, number: int, role: str, text: str, way: Way) -> str:
-        """Mark a text, which is known by its number from now on."""
+        """Return a text with its marks; its number identifies it in `Read.present`."""
         if self.special is not None:
             control_only = way.tags and role == "assistant"
             text = self._escaped(self.special.starts(text, control_only=control_only), text)
@@ -106,7 +106,7 @@ class Marks:
         return f"{text[:start]}{begin}{core}{end}{text[start + len(core) :]}"
 
     def read(self, rendered: str) -> Read:
-        """Take the marks out of what was rendered with them."""
+        """Remove the marks from a rendering."""
         numbers = {mark: number for number, pair in self._bounds.items() for mark in pair}
         found = [match for match in _PRIVATE.finditer(rendered) if match[0] in numbers]
         places = [match.start() for match in found]

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, ir, links, split
-from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 
 _NO_PRE: Final = (
     "metadata tokenizer.ggml.pre is missing, so text is split by a default rule: answers may be "
@@ -52,6 +53,25 @@ def name(path: Path) -> str:
     found = ir.folder_name(path) if path.is_dir() else split.model_name(path)
     # File names may hold any bytes, and responses are text.
     return found.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def checked_name(path: Path) -> str:
+    """Check a model, and return its name.
+
+    Raises:
+        ModelError: The model is missing or invalid, or does not complete text.
+    """
+    try:
+        if path.is_dir() and not ir.is_ir(path):
+            raise ModelError(
+                f"{path}: is a folder without a model; name a GGUF file, or a folder that holds "
+                f"{ir.MODEL}.xml"
+            )
+        if reason := not_text(read(path)):
+            raise ModelError(f"{path}: {reason}")
+    except (ModelFileError, OSError) as error:
+        raise ModelError(f"{path}: {problem(path, error)}") from None
+    return name(path)
 
 
 def readable(path: Path) -> AbstractContextManager[Path]:

@@ -1,8 +1,7 @@
-"""Jobs whose prompts begin alike: the beginning is computed for one, and the others wait for it.
+"""Hold jobs back while another job computes the prefix that their prompts share.
 
-A runtime with a prefix cache looks into it when a job begins. Jobs that begin together find
-nothing there, and each computes the same. So while the prompt of one is being computed, those
-that share enough of it are held, and begin when it is in the cache.
+A runtime with a prefix cache looks into it when a job begins. Jobs that begin together would miss
+it, and each would compute the same prefix.
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-# Fewer tokens than this cost less than the step that is lost by waiting for them.
+# Fewer shared tokens cost less than the step that is lost by waiting for them.
 _LEAST_SHARED = 128
 
 
 @dataclass(slots=True)
 class _Prompt:
-    """A prompt that is being computed, or is held.
-
-    `known` tokens of it are in the cache already, because another job computed them.
-    """
+    """A prompt that is computed or held; its first `known` tokens are in the cache."""
 
     tokens: Sequence[int]
     known: int
@@ -27,7 +23,7 @@ class _Prompt:
 
 
 class Prefixes:
-    """Decides which jobs begin at once.
+    """Decide which jobs begin at once.
 
     Args:
         block_tokens: Tokens in a block of the cache; only whole blocks are shared.
@@ -39,22 +35,22 @@ class Prefixes:
         self._held: dict[int, _Prompt] = {}
 
     def __len__(self) -> int:
-        """How many jobs are held."""
+        """Return the number of jobs that are held."""
         return len(self._held)
 
     def begins(self, key: int, tokens: Sequence[int]) -> bool:
-        """Takes a job in: True if it is to begin now, False if it is held."""
+        """Add a job. Return True to begin it now, False while it is held."""
         return self._begins(key, _Prompt(tokens, 0))
 
     def computed(self, key: int) -> list[int]:
-        """The prompt of a job that had begun is computed: those held for it that begin now.
+        """Return the held jobs to begin after the prompt of a job is computed.
 
-        Unknown keys are ignored, so it may be called with every token of a job.
+        Unknown keys are ignored, so it may be called for every token of a job.
         """
         return self._end(key, in_cache=True)
 
     def drop(self, key: int) -> list[int]:
-        """A job is gone, held or begun, before its prompt was computed: those that begin now."""
+        """Remove a job before its prompt is computed. Return the held jobs to begin."""
         self._held.pop(key, None)
         return self._end(key, in_cache=False)
 
@@ -69,7 +65,7 @@ class Prefixes:
                 continue
             if in_cache:
                 prompt.known = max(prompt.known, self._shared(prompt.tokens, leader.tokens))
-            # They may share more with each other than with the one that is done.
+            # Followers may share more with each other than with the leader.
             if self._begins(follower, prompt):
                 begin.append(follower)
         return begin
@@ -89,7 +85,7 @@ class Prefixes:
         return False
 
     def _shared(self, one: Sequence[int], other: Sequence[int]) -> int:
-        """How many tokens two prompts have in common at their beginning, in whole blocks."""
+        """Return the length of the common prefix of two prompts, in whole blocks."""
         size, end = self._block_tokens, min(len(one), len(other))
         start = 0
         while start + size <= end and one[start : start + size] == other[start : start + size]:

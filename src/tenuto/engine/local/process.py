@@ -1,4 +1,4 @@
-"""The worker as the parent sees it: a process, the socket to it, and its last words."""
+"""The worker's process as the parent sees it: its socket, and the end of its stderr."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local.frames import MOST_BYTES, Encoded, Frame, FrameReader, encode
+from tenuto.engine.local.frame_codec import MOST_BYTES, Encoded, FrameReader, encode
+from tenuto.engine.local.frames import Frame, ToWorker
 
 _log = logging.getLogger("tenuto.engine")
 
 _READ_BYTES: Final = 1 << 18
 
-# What is kept of a worker's stderr: a library may write any number of bytes there.
-_LAST_WORDS: Final = 5
+# Limits of what is kept of a worker's stderr, where a library may write any number of bytes.
+_STDERR_LINES_KEPT: Final = 5
 _LINE_CHARS: Final = 500
 _LINE_BYTES: Final = 4 * _LINE_CHARS
 
-# A killed process is gone at once, unless the system holds it in a call that cannot be broken off.
-# A child of it that lives on may also hold its stderr open.
+# A killed process is gone at once, unless it is in a system call that cannot be interrupted. A
+# child of it that lives on may also hold its stderr open.
 _REAP_S: Final = 5.0
 
 _PROC: Final = Path("/proc")
 
 COMMAND: Final = (
     sys.executable,
-    "-P",  # the folder one stands in must not shadow a library
+    "-P",  # the current folder must not shadow a library
     *("-m", "tenuto.engine.local.worker"),
 )
-"""Starts a worker; the number of its socket's descriptor is to follow."""
+"""Command of a worker, without its last argument: the number of its socket's descriptor."""
 
 
 class WorkerProcess:
-    """A running worker. Made by `spawn`, ended by `kill`."""
+    """A running worker, from `spawn` to `kill`."""
 
     def __init__(
         self,
@@ -49,20 +50,20 @@ class WorkerProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
-        self._words = LastWords()
+        self._stderr = LastLines()
         self._listener = asyncio.create_task(self._listen())
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id."""
         return self._process.pid
 
     @classmethod
     async def spawn(cls, command: Sequence[str] = COMMAND) -> WorkerProcess:
-        """Starts a worker, which waits for its `Load` frame.
+        """Start a worker, which waits for its `Load` frame.
 
         Raises:
-            OSError: The system does not let it start.
+            OSError: The system cannot start it.
         """
         ours, theirs = socket.socketpair()
         process = None
@@ -86,17 +87,17 @@ class WorkerProcess:
             theirs.close()
         return cls(process, reader, writer)
 
-    def send(self, frame: Frame | Encoded) -> None:
-        """Sends a frame; does nothing when the worker is gone, which `frames` will tell."""
+    def send(self, frame: ToWorker | Encoded) -> None:
+        """Send a frame. Does nothing if the worker is gone, because `frames` ends then."""
         for part in frame.parts if isinstance(frame, Encoded) else [encode(frame)]:
             if not self._writer.is_closing():
                 self._writer.write(part)
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """All frames from the worker, until it is gone.
+        """Yield all frames from the worker, until it is gone.
 
         Raises:
-            BadFrame: It sent something else.
+            BadFrame: The worker sent invalid data.
         """
         reader = FrameReader(MOST_BYTES)
         with contextlib.suppress(OSError):
@@ -105,15 +106,15 @@ class WorkerProcess:
                     yield frame
 
     def abort(self) -> None:
-        """Ends a worker that hangs; `frames` ends with it."""
+        """Kill a worker that hangs; `frames` ends with it."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def kill(self) -> str:
-        """Ends the worker, which holds nothing worth saving. Takes a few seconds at most.
+        """Kill the worker, which has no state to flush. Takes a few seconds at most.
 
         Returns:
-            How it ended, for the log: its exit code or signal, and what it printed last.
+            Its exit code or signal, and its last lines on stderr, for the log.
         """
         self._writer.close()
         self.abort()
@@ -126,54 +127,54 @@ class WorkerProcess:
             task.cancel()
         await asyncio.wait([end, self._listener])
         code = self._process.returncode
-        words = self._words.lines()
-        return "; ".join([_ending(code), *([" / ".join(words)] if words else [])])
+        lines = " / ".join(self._stderr.lines())
+        return f"{_ending(code)}; {lines}" if lines else _ending(code)
 
     def activity(self) -> int | None:
-        """A number that changes while the process computes or reads; None where it is not known."""
+        """Return a number that changes while the process computes or reads; None if unknown."""
         folder = _PROC / str(self.pid)
         try:
-            # The name, which ends with the parenthesis, may have spaces.
+            # The name, in parentheses, may have spaces.
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
         read = ""
         with contextlib.suppress(OSError):
             read = (folder / "io").read_text().partition("\n")[0]
-        # Page faults, with and without a disk, and ticks of a processor, for itself and the system.
+        # Page faults, minor and major, and processor ticks in user and system mode.
         return hash((fields[7], fields[9], fields[11], fields[12], read))
 
     async def _listen(self) -> None:
-        """Reads the pipe empty all the time, so that the worker never blocks on it."""
+        """Drain the pipe, so that the worker never blocks on it."""
         stderr = self._process.stderr
         assert stderr is not None
         with contextlib.suppress(OSError):
             while data := await stderr.read(_READ_BYTES):
-                self._words.hear(data)
+                self._stderr.feed(data)
 
 
-class LastWords:
-    """The last lines of some output, however long they are and whatever they hold."""
+class LastLines:
+    """The last lines of some output, of any length and content."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._lines: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self._begun = b""
 
-    def hear(self, data: bytes) -> None:
-        """Takes the next bytes."""
-        *whole, rest = data.rsplit(b"\n", _LAST_WORDS)
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes."""
+        *whole, rest = data.rsplit(b"\n", _STDERR_LINES_KEPT)
         if whole:
             whole[0] = (self._begun + whole[0]).rpartition(b"\n")[2]
             self._begun = b""
         for line in whole:
             self._add(line)
-        # Of a line without an end, its beginning is kept.
+        # Of an unfinished line, the beginning is kept.
         self._begun = (self._begun + rest[:_LINE_BYTES])[:_LINE_BYTES]
 
     def lines(self) -> list[str]:
-        """The lines, the one that is not ended among them, cut where they are long."""
+        """Return the lines, including an unfinished one, with long lines cut."""
         last = _readable(self._begun)
-        return [*self._lines, *([last] if last else [])][-_LAST_WORDS:]
+        return [*self._lines, *([last] if last else [])][-_STDERR_LINES_KEPT:]
 
     def _add(self, line: bytes) -> None:
         text = _readable(line)
@@ -190,5 +191,5 @@ def _ending(code: int | None) -> str:
 
 def _readable(line: bytes) -> str:
     text = line[:_LINE_BYTES].decode("utf-8", "replace").strip()[:_LINE_CHARS]
-    # A log has one line for one message, and no terminal is to be told anything by it.
+    # One line for each message, and no control sequences for the terminal.
     return "".join(char if char.isprintable() else "?" for char in text)

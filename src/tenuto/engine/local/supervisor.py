@@ -1,4 +1,8 @@
-"""Keeps a worker running: starts it, loads the model, replaces it when it dies or hangs."""
+"""The worker's life cycle: start it, load the model, replace it when it dies or hangs.
+
+The supervisor is always in one of three states: `Loading`, `Serving` or `Ended`. Every transition
+is reported to the owner, which then fails the jobs of the state that was left.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +10,24 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
 from tenuto.engine.local.choose import AUTO, last_resort
-from tenuto.engine.local.frames import BadFrame
+from tenuto.engine.local.frame_codec import BadFrame, Encoded
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
 
 _log = logging.getLogger("tenuto.engine")
 
-# A worker that lived for this long has shown that it can: the next restart is immediate again.
+# A worker that lived this long is stable: the next restart is immediate.
 _STABLE_S: Final = 30.0
 _FIRST_DELAY_S: Final = 0.25
 _LONGEST_DELAY_S: Final = 30.0
-# A worker that dies so often in a row before the model is loaded will never load it.
 _MOST_LOAD_DEATHS: Final = 3
-
-_AGAIN: Final = "The engine is starting again."
-_NO_PROCESS: Final = "The engine's process cannot be started; the log says why."
 
 
 class Process(Protocol):
@@ -35,51 +35,64 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int: ...
-    def send(self, frame: frames.Frame | frames.Encoded) -> None: ...
+    def send(self, frame: frames.ToWorker | Encoded) -> None: ...
     def frames(self) -> AsyncIterator[frames.Frame]: ...
     def abort(self) -> None: ...
     async def kill(self) -> str: ...
     def activity(self) -> int | None: ...
 
 
-class Owner(Protocol):
-    """Who has jobs for the worker. Its methods return at once."""
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """No worker takes jobs at the moment; `detail` is a sentence for people."""
 
-    def loaded(self, frame: frames.Loaded) -> None:
-        """A worker has loaded the model; it takes jobs from now on."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Serving:
+    """A worker has loaded the model and takes jobs."""
+
+    worker: Process
+    loaded: frames.Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal state: no worker will start again, because of `why`."""
+
+    why: Refusal
+
+
+State: TypeAlias = Loading | Serving | Ended
+
+
+class Owner(Protocol):
+    """Owner of the jobs. Its methods return at once."""
+
+    def changed(self, state: State) -> None:
+        """Handle a new state. Except in `Serving`, all jobs of the last worker are lost."""
         ...
 
     def received(self, frame: frames.Frame) -> None:
-        """The worker sent a frame about a job, or counters."""
-        ...
-
-    def lost(self, detail: str) -> None:
-        """There is no worker for now, and its jobs are lost.
-
-        Args:
-            detail: A sentence for people.
-        """
-        ...
-
-    def ended(self, why: Refusal) -> None:
-        """There will be no worker any more."""
+        """Handle a frame about a job, or counters."""
         ...
 
 
 class Supervisor:
-    """Has one worker after another.
+    """Run one worker after another.
 
     Args:
-        load: What each of them is to load.
-        name: The model's name, for the log.
-        step_timeout_s: How long the worker may give no sign of life, or get nowhere, in seconds.
-        owner: Who has the jobs.
+        load: Frame that makes a worker load the model.
+        name: Name of the model, for the log.
+        step_timeout_s: Longest time without a step, or without progress of a job, in seconds.
+        owner: Owner of the jobs.
         spawn: Starts a worker.
 
     Attributes:
-        load: What the next worker is to load: the runtime changes where one cannot.
-        restarts: How often a worker was replaced.
-        ended: Why there will be no worker any more, None while there may be one. Set once.
+        load: Frame for the next worker; its runtime changes after failed attempts.
+        restarts: Number of workers that were replaced.
+        state: The current state.
     """
 
     def __init__(
@@ -90,17 +103,17 @@ class Supervisor:
         owner: Owner,
         spawn: Callable[[], Awaitable[Process]] = WorkerProcess.spawn,
     ) -> None:
-        self.restarts: int = 0
-        self.ended: Refusal | None = None
         self.load: frames.Load = load
+        self.restarts: int = 0
+        self.state: State = Loading("The model is loading.")
         self._name = name
         self._step_timeout_s = step_timeout_s
         self._owner = owner
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._worker: Process | None = None
-        # Set while there is a worker that takes jobs, and when there will be none any more.
+        self._runtime: str | None = None
+        # Set in all states but `Loading`.
         self._settled = asyncio.Event()
 
     @property
@@ -109,50 +122,61 @@ class Supervisor:
         return self._task is not None
 
     def start(self) -> None:
-        """Begins; does nothing the second time."""
+        """Start the first worker. Later calls do nothing."""
         if self._task is None:
             self._task = asyncio.create_task(self._supervise(), name="engine supervisor")
 
-    async def worker(self) -> Process:
-        """Waits for a worker that takes jobs, also before `start`. It is there until an `await`.
+    async def serving(self) -> Serving:
+        """Wait for a worker that takes jobs, also before `start`. Valid until the next `await`.
 
         Raises:
-            Refusal: There will be none.
+            Refusal: The supervisor has ended.
         """
         while True:
-            if self.ended is not None:
-                raise self.ended
-            if self._worker is not None:
-                return self._worker
-            # It may be gone again before a task that waited for it gets its turn.
+            match self.state:
+                case Serving():
+                    return self.state
+                case Ended(why):
+                    raise why
+            # The state may change again before a waiting task gets its turn.
             await self._settled.wait()
 
     async def aclose(self, why: Refusal) -> None:
-        """Ends the worker. Returns when it is gone."""
-        self._end(why)
+        """Stop for a reason, and return when the worker is gone."""
+        self._enter(Ended(why))
         if self._task is None:
             return
         if not self._closing:
-            # Once: a second time would break off the end of the worker.
+            # Once, because a second cancellation would interrupt the end of the worker.
             self._closing = True
             self._task.cancel()
         # Not awaited itself: a cancellation of this task must not be taken for that of the other.
         await asyncio.wait([self._task])
 
+    def _enter(self, state: State) -> None:
+        """Change the state, unless it is terminal, and report it to the owner."""
+        if isinstance(self.state, Ended):
+            return
+        self.state = state
+        if isinstance(state, Loading):
+            self._settled.clear()
+        else:
+            self._settled.set()
+        self._owner.changed(state)
+
     async def _supervise(self) -> None:
         try:
             await self._keep_running()
         except Exception as error:
-            # A bug here. Without a worker for ever, callers must hear of it.
+            # A bug in this module. Without a terminal state, requests would wait for ever.
             _log.error("the engine cannot go on (%s)", type(error).__name__, exc_info=error)
-            self._end(failed("The engine failed and cannot go on; restart the server."))
+            self._enter(Ended(failed("The engine failed and cannot go on; restart the server.")))
 
     async def _keep_running(self) -> None:
-        """Runs one worker after another until it is clear that none can."""
         ever_loaded = False
         deaths = 0
         delay = 0.0
-        while self.ended is None:
+        while not isinstance(self.state, Ended):
             await asyncio.sleep(delay)
             started = time.monotonic()
             worker = await self._started()
@@ -163,34 +187,36 @@ class Supervisor:
                     self._judge(deaths)
             stable = time.monotonic() - started >= _STABLE_S
             delay = 0.0 if stable else min(max(_FIRST_DELAY_S, 2 * delay), _LONGEST_DELAY_S)
-            if self.ended is None:
+            if not isinstance(self.state, Ended):
                 self.restarts += 1
 
     def _judge(self, deaths: int) -> None:
-        """Decides what to do after a model was never loaded."""
+        """Change the runtime or stop, if workers died repeatedly before the model was loaded."""
+        path = self.load.options.path
         if deaths == _MOST_LOAD_DEATHS:
-            self._end(ModelError(f"{self.load.path}: the runtime crashes when it loads this model"))
-            return
-        if deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO:
-            another = last_resort("ir" if Path(self.load.path).is_dir() else "gguf")
-            if another is not None:
+            why = ModelError(f"{path}: the runtime crashes when it loads this model")
+            self._enter(Ended(why))
+        elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO:
+            another = last_resort("ir" if Path(path).is_dir() else "gguf")
+            if another is not None and another != self._runtime:
                 _log.warning("%s: the runtime died while it loaded; trying %s", self._name, another)
                 self.load = replace(self.load, runtime=another)
 
     async def _started(self) -> Process | None:
-        """A new worker; None if the system does not let one start, which may pass."""
+        """Start a worker. Return None if the system refuses, which may be temporary."""
         try:
             return await self._spawn()
         except Exception as error:
             # For example out of processes, memory or descriptors, or a Python that was replaced.
-            self._owner.lost(_NO_PROCESS)
+            self._enter(Loading("The engine's process cannot be started; the log says why."))
             reason = getattr(error, "strerror", None) or type(error).__name__
             _log.error("the engine's worker cannot be started (%s); trying again", reason)
             return None
 
     async def _run(self, worker: Process) -> bool:
-        """One worker's life. Returns whether it came to load the model."""
+        """Use one worker until it is gone. Return whether it loaded the model."""
         loaded = False
+        self._runtime = None
         watchdog = Watchdog(self._step_timeout_s)
         watch = asyncio.create_task(self._watch_load(worker, watchdog))
         try:
@@ -198,14 +224,17 @@ class Supervisor:
             async for frame in worker.frames():
                 match frame:
                     case frames.Pong():
-                        watchdog.heard(frame.progress)
+                        watchdog.answered(frame.progress)
+                    case frames.RuntimeChosen():
+                        self._runtime = frame.runtime
                     case frames.Loaded():
                         loaded = True
                         watch.cancel()
                         watch = asyncio.create_task(self._watch(worker, watchdog))
-                        self._take_on(worker, frame)
+                        self._serve(worker, frame)
                     case frames.NotLoaded():
-                        self._end(ModelError(f"{self.load.path}: {frame.reason}"))
+                        reason = ModelError(f"{self.load.options.path}: {frame.reason}")
+                        self._enter(Ended(reason))
                     case _:
                         self._owner.received(frame)
         except BadFrame as error:
@@ -213,28 +242,23 @@ class Supervisor:
         except Exception as error:
             _log.error("a frame of the engine's worker makes no sense", exc_info=error)
         finally:
-            # Before anything that waits: no job may be given to a worker that is going.
-            self._worker = None
             watch.cancel()
-            if self.ended is None:
-                self._settled.clear()
-                self._owner.lost(_AGAIN)
+            # Before any `await`: no job may be sent to a worker that is going.
+            self._enter(Loading("The engine is starting again."))
             how = await _reaped(worker)
-        if self.ended is None:
+        if not isinstance(self.state, Ended):
             _log.error("the engine's worker died (%s); starting it again", how)
         return loaded
 
-    def _take_on(self, worker: Process, frame: frames.Loaded) -> None:
+    def _serve(self, worker: Process, frame: frames.Loaded) -> None:
         if frame.note:
-            # Once: from now on the worker starts with the one that works.
+            # Logged once, because later workers start with this runtime.
             _log.warning("%s; %s runs it instead", frame.note, frame.runtime)
             self.load = replace(self.load, runtime=frame.runtime)
-        self._owner.loaded(frame)
-        self._worker = worker
-        self._settled.set()
+        self._enter(Serving(worker, frame))
 
     async def _watch_load(self, worker: Process, watchdog: Watchdog) -> None:
-        # How long a load takes depends on the disk and the model; one that hangs does nothing.
+        # Loads have no time limit, since disks and models differ: only an idle process hangs.
         await watchdog.stalls(worker.activity)
         _log.error(
             "the engine's worker hangs while it loads: it neither read nor computed anything in "
@@ -247,16 +271,9 @@ class Supervisor:
         _log.error("the engine's worker hangs: %s in step_timeout_s; it is killed", why)
         worker.abort()
 
-    def _end(self, why: Refusal) -> None:
-        """There will be no worker any more: everyone who waits, now or later, is told why."""
-        if self.ended is None:
-            self.ended = why
-            self._owner.ended(why)
-            self._settled.set()
-
 
 async def _reaped(worker: Process) -> str:
-    """End a worker, also when this is cancelled meanwhile: `aclose` returns when it is gone."""
+    """End a worker, also if this task is cancelled meanwhile: `aclose` returns when it is gone."""
     end = asyncio.create_task(worker.kill())
     try:
         return await asyncio.shield(end)

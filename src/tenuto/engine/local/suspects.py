@@ -1,9 +1,9 @@
-"""Which requests may have killed the worker, so that their repetition does not do it again.
+"""Requests that may have killed the worker, so that a retry does not kill it again.
 
-A worker's death does not say which of the jobs that it worked on was the cause. So each of them
-is a suspect, and suspects that come again are tried one at a time, beside the other jobs, until
-they have got further than they were at the death. The one that is on trial when the worker dies
-again was the cause; where none is, those were that ran at both deaths.
+After a worker's death, each job that it worked on is a suspect, because any of them may be the
+cause. Suspects that are sent again run one at a time, beside the other jobs, until they have got
+further than at the death. If the worker dies again, the job on trial was the cause; without a
+trial, the jobs that ran at both deaths.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Final
 from tenuto.core.job import Job
 from tenuto.prompt.turns import raw_prompt
 
-# How many requests are remembered, and for how long: the cause may pass, as memory that was short.
+# Requests remembered, and for how long: the cause may be temporary, such as a lack of memory.
 _MOST: Final = 1024
 _FORGET_S: Final = 3600.0
 
-# A trial ends after so many tokens, however far the job had got: others wait for theirs.
+# A trial ends after this many tokens, however far the job had got, because other suspects wait.
 _MOST_TOKENS: Final = 32
 
 
 class Verdict(Enum):
-    """What becomes of a job that is to begin."""
+    """Decision about a job that is to begin."""
 
     FREE = auto()
     TRIAL = auto()
@@ -40,9 +40,9 @@ class Present:
     """A job that the worker worked on when it died.
 
     Attributes:
-        job: It.
-        tokens: How many it had written.
-        on_trial: Whether it was on trial at that moment.
+        job: The job.
+        tokens: Tokens that it had written.
+        on_trial: Whether it was on trial.
     """
 
     job: Job
@@ -58,10 +58,10 @@ class _Record:
 
 
 class Suspects:
-    """Remembers hashes of requests, salted, and no prompt.
+    """Remember salted hashes of requests, without their prompts.
 
     Args:
-        clock: Seconds, as `time.monotonic` has them.
+        clock: Seconds, as from `time.monotonic`.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -70,38 +70,38 @@ class Suspects:
         self._records: OrderedDict[bytes, _Record] = OrderedDict()
 
     def verdict(self, job: Job) -> Verdict:
-        """What becomes of a job."""
+        """Return the decision about a job."""
         record = self._of(job)
         if record is None:
             return Verdict.FREE
         return Verdict.TRIAL if record.deaths == 1 else Verdict.REFUSED
 
     def trial_tokens(self, job: Job) -> int:
-        """A trial ends when the job has written more tokens than these."""
+        """Return the number of tokens after which a job has passed its trial."""
         record = self._of(job)
         return 0 if record is None else min(record.tokens, _MOST_TOKENS)
 
     def clear(self, job: Job) -> None:
-        """The job has ended as it should, so it was not the cause."""
+        """Acquit a job that has ended normally."""
         if self._records:
             self._records.pop(self._hash(job), None)
 
     def died(self, present: Sequence[Present], *, certain: bool = False) -> None:
-        """The worker died.
+        """Record the death of a worker.
 
         Args:
-            present: What it worked on.
-            certain: Whether nothing else can be the cause.
+            present: The jobs that it worked on.
+            certain: Whether they are certainly the cause.
         """
         tried = any(each.on_trial for each in present)
         records: dict[bytes, _Record] = {}
         for each in present:
             key = self._hash(each.job)
             before = self._find(key)
-            # Others that were here before have passed their trial, unless nobody is on trial.
+            # Earlier suspects have passed their trial, unless this death has no job on trial.
             guilty = certain or each.on_trial or (before is not None and not tried)
             deaths = 2 if guilty else before.deaths if before is not None else 1
-            # The same request may be here twice.
+            # Two jobs may be the same request.
             same = records.get(key, _Record(0, 0, 0))
             records[key] = _Record(
                 max(deaths, same.deaths), max(each.tokens, same.tokens), self._clock()
@@ -118,11 +118,11 @@ class Suspects:
         return record
 
     def _of(self, job: Job) -> _Record | None:
-        # A long prompt takes a while to hash, and nearly always there is nothing to look for.
+        # Hash only if needed, because long prompts take a while.
         return self._find(self._hash(job)) if self._records else None
 
     def _hash(self, job: Job) -> bytes:
-        """A request that is sent again has the same, and another caller's has another."""
+        """Return the hash of a request: the same for a retry, another for another caller."""
         digest = hashlib.blake2b(key=self._salt, digest_size=16)
         for piece in job.prompt.pieces():
             digest.update(piece.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Tokenises long prompts in a thread of its own, so that running completions go on meanwhile."""
+"""Tokenise long prompts in a thread, so that running completions continue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tokenised(Generic[T]):
-    """A prompt that is done: its tokens, or why there are none."""
+    """The tokens of a prompt, or the error of tokenising it."""
 
     key: int
     job: T
@@ -23,14 +23,14 @@ class Tokenised(Generic[T]):
 
 
 class Tokenising(Generic[T]):
-    """The prompts that are being tokenised, one after another, in the order they came.
+    """Queue of prompts that are tokenised in order, one at a time.
 
     Args:
-        encode: Prompt -> tokens. It is called in another thread than the one that steps.
-        begins: Is called there with the key of each prompt, before it is encoded.
+        encode: Prompt -> tokens. Called in the thread.
+        begins: Called in the thread with the key of each prompt, before it is encoded.
 
     Attributes:
-        done: How many prompts have been tokenised so far.
+        done: Number of prompts tokenised so far.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Tokenising(Generic[T]):
         self.done: int = 0
         self._encode = encode
         self._begins = begins
-        self._wanted: set[int] = set()
+        self._keys: set[int] = set()
         # None ends the thread.
         self._todo: SimpleQueue[tuple[int, T, Any] | None] = SimpleQueue()
         self._done: SimpleQueue[Tokenised[T]] = SimpleQueue()
@@ -50,44 +50,44 @@ class Tokenising(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def __len__(self) -> int:
-        """How many are not done yet, or done and not taken."""
-        return len(self._wanted)
+        """Return the number of prompts that were not taken yet."""
+        return len(self._keys)
 
     def fileno(self) -> int:
-        """Readable, as `select` says it, when there is something to take."""
+        """Return a descriptor that is readable when there is something to take."""
         return self._bell.fileno()
 
     def add(self, key: int, job: T, prompt: Any) -> None:
-        """Queues a prompt; `job` comes back with its tokens."""
+        """Queue a prompt; `job` returns with its tokens."""
         if self._thread is None:
-            # Most workers never see a long prompt.
+            # Started late, because most workers never get a long prompt.
             self._thread = threading.Thread(target=self._run, name="tokenising", daemon=True)
             self._thread.start()
-        self._wanted.add(key)
+        self._keys.add(key)
         self._todo.put((key, job, prompt))
 
     def cancel(self, key: int) -> bool:
-        """Forgets a prompt; False if it is not here."""
-        if key not in self._wanted:
+        """Remove a prompt. Return whether it was here."""
+        if key not in self._keys:
             return False
-        self._wanted.remove(key)
+        self._keys.remove(key)
         return True
 
     def take(self) -> list[Tokenised[T]]:
-        """Those that are done since the last time, without the cancelled ones."""
+        """Return the prompts that are done, without cancelled ones."""
         with contextlib.suppress(BlockingIOError):
             while self._bell.recv(4096):
                 pass
         done = []
         while not self._done.empty():
             each = self._done.get()
-            if each.key in self._wanted:
-                self._wanted.remove(each.key)
+            if each.key in self._keys:
+                self._keys.remove(each.key)
                 done.append(each)
         return done
 
     def close(self) -> None:
-        """Ends the thread, after the prompt that it is at."""
+        """End the thread, after the current prompt."""
         self._todo.put(None)
         self._bell.close()
         self._ringer.close()
@@ -95,8 +95,8 @@ class Tokenising(Generic[T]):
     def _run(self) -> None:
         while (todo := self._todo.get()) is not None:
             key, job, prompt = todo
-            # Nobody may want it any more.
-            if key in self._wanted:
+            # It may have been cancelled.
+            if key in self._keys:
                 tokens: list[int] | Exception
                 try:
                     self._begins(key)
@@ -105,5 +105,5 @@ class Tokenising(Generic[T]):
                     tokens = error
                 self.done += 1
                 self._done.put(Tokenised(key, job, tokens))
-                with contextlib.suppress(OSError):  # closed meanwhile
+                with contextlib.suppress(OSError):  # closed by now
                     self._ringer.send(b"\0")

@@ -1,4 +1,4 @@
-"""Notices a worker that hangs: stopped, without any share of a processor, or getting nowhere."""
+"""Detect a worker that hangs: stopped, starved of the processor, or without progress."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-# How often it asks, as a share of the time that an answer may take.
-_ASK_EVERY: Final = 0.25
-# After the time is over: if this process stood still too, the answer lies in the socket.
+# Interval of pings, as a share of the timeout.
+_PING_EVERY: Final = 0.25
+# Grace after the timeout: if this process was suspended too, the reply is in the socket.
 _SECOND_CHANCE: Final = 0.1
-# So many answers without progress since the first one take the whole time.
+# Replies in a row without progress after the first one; together they take the whole timeout.
 _MOST_STALLS: Final = 4
 
 
 class Stalls:
-    """Counts how often in a row each activity was seen without progress.
+    """Count how often in a row each activity was seen without progress.
 
-    Answers are counted, not time: while the machine sleeps, or both processes are stopped, none
-    comes.
+    Replies are counted instead of time: none comes while the machine sleeps, or while both
+    processes are stopped.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def count(self, progress: Mapping[str, int]) -> bool:
-        """Takes what is under way: a number for each activity, which changes when it gets on.
+        """Count one reply. Return whether an activity hangs.
 
-        Returns:
-            Whether one of them gets nowhere.
+        Args:
+            progress: A number for each activity, which changes as the activity proceeds.
         """
         seen = {}
         for name, number in progress.items():
@@ -39,10 +39,10 @@ class Stalls:
 
 
 class Watchdog:
-    """Asks a worker for a sign of life, which it gives between two steps, and for its progress.
+    """Ping a worker, which replies between two steps with its progress.
 
     Args:
-        timeout_s: How long an answer, and each progress, may take, in seconds.
+        timeout_s: Longest time until a reply, and without progress, in seconds.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -51,22 +51,18 @@ class Watchdog:
         self._stalls = Stalls()
         self._stalled = False
 
-    def heard(self, progress: Mapping[str, int] | None = None) -> None:
-        """The worker answered.
-
-        Args:
-            progress: See `Stalls.count`.
-        """
+    def answered(self, progress: Mapping[str, int] | None = None) -> None:
+        """Handle a reply; see `Stalls.count`."""
         self._stalled = self._stalls.count(progress or {})
         self._answered.set()
 
-    async def hangs(self, ask: Callable[[], None]) -> str:
-        """Returns when an answer, or progress, has not come in time: which of them."""
+    async def hangs(self, ping: Callable[[], None]) -> str:
+        """Ping until the worker hangs, and return how."""
         while True:
-            await asyncio.sleep(_ASK_EVERY * self._timeout_s)
+            await asyncio.sleep(_PING_EVERY * self._timeout_s)
             self._answered.clear()
-            ask()
-            if not await self._comes(self._timeout_s) and not await self._comes(
+            ping()
+            if not await self._answer(self._timeout_s) and not await self._answer(
                 _SECOND_CHANCE * self._timeout_s
             ):
                 return "no step ended"
@@ -74,15 +70,15 @@ class Watchdog:
                 return "no job got on"
 
     async def stalls(self, activity: Callable[[], int | None]) -> None:
-        """Returns when a number did not change in time. While it is None, nothing is known."""
+        """Return when a number has not changed in time. None counts as progress."""
         stalls = Stalls()
         while True:
             number = activity()
             if stalls.count({} if number is None else {"": number}):
                 return
-            await asyncio.sleep(_ASK_EVERY * self._timeout_s)
+            await asyncio.sleep(_PING_EVERY * self._timeout_s)
 
-    async def _comes(self, within_s: float) -> bool:
+    async def _answer(self, within_s: float) -> bool:
         try:
             async with asyncio.timeout(within_s):
                 await self._answered.wait()

@@ -9,8 +9,9 @@ import pytest
 from tenuto.core.job import Finish, Job, Sampling
 from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.frames import Encoded, FrameReader, Submit
-from tenuto.engine.local.long_frames import with_texts
+from tenuto.engine.local.frame_codec import Encoded, FrameReader
+from tenuto.engine.local.frames import Submit
+from tenuto.engine.local.submission import with_texts
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.turns import raw_prompt
 from tenuto.settings import LocalSettings

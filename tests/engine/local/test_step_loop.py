@@ -12,10 +12,14 @@ from typing import TypeVar
 import pytest
 
 from tenuto.core.job import Sampling
+from tenuto.core.refusal import Refusal, invalid, overloaded, too_long
 from tenuto.engine.local import frames
 from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.frame_codec import FrameReader, encode
+from tenuto.engine.local.model_loading import LoadedModel
+from tenuto.engine.local.parent_link import ParentGone, ParentLink
 from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions, TextRefused
-from tenuto.engine.local.worker import ParentGone, Worker
+from tenuto.engine.local.step_loop import StepLoop
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtimes.contract import made
 
@@ -89,11 +93,11 @@ class Parent:
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
-        self._reader = frames.FrameReader()
+        self._reader = FrameReader()
         self._frames: deque[frames.Frame] = deque()
 
     def send(self, *sent: frames.Frame) -> None:
-        self._link.sendall(b"".join(map(frames.encode, sent)))
+        self._link.sendall(b"".join(map(encode, sent)))
 
     def submit(self, key: int, prompt: str, max_tokens: int) -> None:
         self.send(submit(key, prompt, max_tokens))
@@ -120,16 +124,20 @@ def submit(key: int, prompt: str, max_tokens: int) -> frames.Submit:
     return frames.Submit(key, prompt, max_tokens, Sampling(seed=1))
 
 
+def refusal(key: int, error: Refusal) -> frames.Refused:
+    return frames.Refused(key, error.kind.value, error.message, error.retry_after)
+
+
 @contextmanager
 def worker(runtime: Runtime, max_running: int = 8, max_waiting: int = 8) -> Iterator[Parent]:
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE_S)
-    load = frames.Load("", max_running, max_waiting, None, None)
-    served = Worker(theirs, frames.FrameReader(), load, runtime)
+    load = frames.Load(RuntimeOptions("", max_running), max_waiting)
+    loop = StepLoop(ParentLink(theirs), load, LoadedModel(runtime))
 
     def run() -> None:
         with theirs, pytest.raises(ParentGone):
-            served.serve()
+            loop.run()
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -161,7 +169,7 @@ def test_running_jobs_write_on_while_a_long_prompt_is_tokenised(runtime: Scripte
         assert parent.until(frames.Accepted).key == 3
         runtime.may_tokenise.set()
         # Only now it is known that they are too many.
-        assert parent.until(frames.TooLong) == frames.TooLong(2, len(LONG), CONTEXT - 1)
+        assert parent.until(frames.Refused) == refusal(2, too_long(len(LONG), CONTEXT - 1))
 
 
 @pytest.mark.parametrize("prompt", ["short", LONG])
@@ -178,7 +186,7 @@ def test_a_text_that_would_end_the_process_is_refused_alone(runtime: Scripted, p
         parent.submit(1, "hello", 1_000_000)
         assert parent.until(frames.Accepted).key == 1
         parent.submit(2, prompt, 5)
-        assert parent.until(frames.Refused) == frames.Refused(2, "prompt: it has no break")
+        assert parent.until(frames.Refused) == refusal(2, invalid("prompt: it has no break"))
         assert [key for key, *_ in parent.until(frames.Wrote).pieces] == [1]
 
 
@@ -208,14 +216,14 @@ def test_a_prompt_that_is_being_tokenised_counts_as_waiting(runtime: Scripted) -
         assert parent.until(frames.Counters) == frames.Counters(0, 0, 0)
         runtime.may_tokenise.set()
         parent.submit(2, LONG, 5)
-        assert parent.until(frames.TooLong).key == 2
+        assert parent.until(frames.Refused) == refusal(2, too_long(len(LONG), CONTEXT - 1))
 
 
 def test_there_are_as_few_places_to_tokenise_in_as_to_wait_in(runtime: Scripted) -> None:
     with worker(runtime, max_waiting=1) as parent:
         for key in (1, 2, 3):
             parent.submit(key, LONG, 5)
-        assert parent.until(frames.Full).key == 3
+        assert parent.until(frames.Refused) == refusal(3, overloaded())
 
 
 def test_long_prompts_and_waiting_jobs_share_the_places_to_wait_in(runtime: Scripted) -> None:
@@ -227,17 +235,17 @@ def test_long_prompts_and_waiting_jobs_share_the_places_to_wait_in(runtime: Scri
         # Whatever its length, the next one has no place.
         for key, prompt in ((4, LONG), (5, "short")):
             parent.submit(key, prompt, 5)
-            assert parent.until(frames.Full).key == key
+            assert parent.until(frames.Refused) == refusal(key, overloaded())
         # One that gives up leaves its place to any other.
         parent.send(frames.Cancel(3))
         parent.submit(6, "short", 5)
         assert parent.until(frames.Accepted).key == 6
         parent.submit(7, LONG, 5)
-        assert parent.until(frames.Full).key == 7
+        assert parent.until(frames.Refused) == refusal(7, overloaded())
         parent.send(frames.Cancel(2))
         parent.submit(8, LONG, 5)
         runtime.may_tokenise.set()
-        assert parent.until(frames.TooLong).key == 8
+        assert parent.until(frames.Refused) == refusal(8, too_long(len(LONG), CONTEXT - 1))
 
 
 def test_a_parent_that_leaves_something_unread_is_gone_like_any_other(runtime: Scripted) -> None:

@@ -1,0 +1,128 @@
+"""Accept or refuse jobs in the worker: render and tokenise their prompts, then queue them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tenuto.core.job import Sampling
+from tenuto.core.refusal import Refusal, invalid, overloaded, too_long
+from tenuto.engine.local import frames
+from tenuto.engine.local.admission import Admission, Waiting
+from tenuto.engine.local.model_loading import LoadedModel
+from tenuto.engine.local.parent_link import ParentLink
+from tenuto.engine.local.runtime import TextRefused
+from tenuto.engine.local.sandbox import TemplateRefused
+from tenuto.engine.local.special import RenderedPrompt
+from tenuto.engine.local.text_stream import PlacedTextStream, TextStream
+from tenuto.engine.local.tokenising import Tokenising
+
+# Longer prompts are tokenised in a thread, because that takes longer than a step of a small model.
+_LONG_BYTES: Final = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that is tokenised and fits the context."""
+
+    tokens: list[int]
+    max_tokens: int
+    sampling: Sampling
+    text: TextStream
+    tenant: str = ""
+
+
+class Intake:
+    """Put jobs into the queue of an `Admission`.
+
+    Args:
+        link: Receives a frame about each decision.
+        admission: The queue.
+        load: The limits.
+        model: The loaded model.
+
+    Attributes:
+        tokenising: The long prompts that are being tokenised.
+    """
+
+    def __init__(
+        self,
+        link: ParentLink,
+        admission: Admission[Prepared],
+        load: frames.Load,
+        model: LoadedModel,
+    ) -> None:
+        self._link = link
+        self._admission = admission
+        self._load = load
+        self._model = model
+        self.tokenising: Tokenising[frames.Submit] = Tokenising(
+            model.encode, lambda key: link.send(frames.Reading(key))
+        )
+
+    def submit(self, frame: frames.Submit) -> None:
+        """Queue a job, now or after its prompt is tokenised, or refuse it."""
+        if self._model.damage:
+            self._link.send(frames.Broke(frame.key, self._model.damage))
+            return
+        # Sent first, so that the parent can blame this prompt if the process dies of it.
+        self._link.send(frames.Reading(frame.key))
+        try:
+            prompt = self._model.render(frame, control_in_text=self._load.special_tokens_in_raw)
+        except TemplateRefused as error:
+            reason = f"the model's chat template refuses the prompt: {error}"
+            self._refuse(frame.key, invalid(reason))
+            return
+        size = len(prompt.text.encode())
+        runtime = self._model.runtime
+        least, limit = size // runtime.longest_token, runtime.context - 1
+        if least > limit:
+            # Too long, however it is tokenised.
+            self._refuse(frame.key, too_long(least, limit))
+        elif size <= _LONG_BYTES:
+            self.queue(frame, self._encoded(prompt))
+        elif self._has_place():
+            self._link.send(frames.Reading(frame.key, begins=False))
+            self.tokenising.add(frame.key, frame, prompt)
+        else:
+            self._refuse(frame.key, overloaded())
+
+    def queue(self, frame: frames.Submit, tokens: list[int] | Exception) -> None:
+        """Queue a job whose prompt is tokenised, or refuse it."""
+        runtime = self._model.runtime
+        # The last place of the context is for the first token of the completion.
+        limit = runtime.context - 1
+        if isinstance(tokens, TextRefused):
+            self._refuse(frame.key, invalid(str(tokens)))
+            return
+        if isinstance(tokens, Exception):
+            reason = f"{type(tokens).__name__}: cannot tokenise"
+            self._link.send(frames.Broke(frame.key, reason))
+            return
+        if len(tokens) > limit:
+            self._refuse(frame.key, too_long(len(tokens), limit))
+            return
+        max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
+        blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
+        kind = TextStream if frame.sampling.logprobs is None else PlacedTextStream
+        stream = kind(spaced=frame.messages is not None and not frame.prompt)
+        job = Waiting(blocks, Prepared(tokens, max_tokens, frame.sampling, stream, frame.tenant))
+        if self._admission.offer(frame.key, job, len(self.tokenising)):
+            self._link.send(frames.Accepted(frame.key, len(tokens)))
+        else:
+            self._refuse(frame.key, overloaded())
+
+    def _encoded(self, prompt: RenderedPrompt) -> list[int] | Exception:
+        try:
+            return self._model.encode(prompt)
+        except Exception as error:
+            return error
+
+    def _has_place(self) -> bool:
+        """Return whether another long prompt may wait; the first one may, if it might run."""
+        places = self._load.max_waiting + self._admission.may_run_another
+        return self._admission.waiting + len(self.tokenising) < places
+
+    def _refuse(self, key: int, refusal: Refusal) -> None:
+        kind, message = refusal.kind.value, refusal.message
+        self._link.send(frames.Refused(key, kind, message, refusal.retry_after))

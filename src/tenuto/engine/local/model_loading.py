@@ -1,0 +1,117 @@
+"""Load a model in the worker, as its first frame demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tenuto.engine.local import frames, model_file
+from tenuto.engine.local.chat import ChatTemplate, template_of
+from tenuto.engine.local.choose import computes_numbers, load_runtime
+from tenuto.engine.local.gguf import ModelFileError
+from tenuto.engine.local.runtime import CannotLoad, Runtime
+from tenuto.engine.local.sandbox import TemplateRefused, one_line
+from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
+
+_DAMAGED = (
+    "the model's probabilities are not numbers (NaN), because its weights are damaged; download it "
+    "again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that completes prompts.
+
+    Attributes:
+        runtime: The library with the weights.
+        template: The chat template; None if prompts are text.
+        special: The special tokens; None in tests.
+        damage: Why every job fails, or "".
+    """
+
+    runtime: Runtime
+    template: ChatTemplate | None = None
+    special: SpecialTokens | None = None
+    damage: str = ""
+
+    def render(self, frame: frames.Submit, *, control_in_text: bool) -> RenderedPrompt:
+        """Return the text that the model continues.
+
+        Args:
+            frame: The job.
+            control_in_text: Whether all text without turns may spell control tokens, or none.
+
+        Raises:
+            TemplateRefused: The chat template does not accept these messages.
+        """
+        if frame.messages is None or self.template is None or self.special is None:
+            return RenderedPrompt(frame.prompt, None if control_in_text else ())
+        return self.template.prompt(frame.messages, frame.prompt, self.special)
+
+    def encode(self, prompt: RenderedPrompt) -> list[int]:
+        """Return the tokens of a prompt."""
+        if self.special is None or prompt.control is None:
+            return self.runtime.encode(prompt.text)
+        return self.special.encode(prompt)
+
+
+def load_model(
+    load: frames.Load, attempt: Callable[[str], object]
+) -> tuple[LoadedModel, frames.Loaded]:
+    """Load a model with the first runtime that can run it.
+
+    Args:
+        load: The model, and the resources that it may use.
+        attempt: Called with the name of each runtime before it loads the model.
+
+    Raises:
+        CannotLoad: The model is invalid, or no runtime can run it.
+    """
+    path = Path(load.options.path)
+    try:
+        return _loaded(path, load, attempt)
+    except TemplateRefused as error:
+        raise CannotLoad(
+            f'its chat template does not work: {error}; `format = "raw"` does without it'
+        ) from None
+    except CannotLoad:
+        raise
+    except (ModelFileError, OSError) as error:
+        raise CannotLoad(model_file.problem(path, error)) from None
+    except Exception as error:
+        # Metadata may hold any value in any place; another attempt would end like this one.
+        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
+        raise CannotLoad(f"the model cannot be loaded ({reason})") from error
+
+
+def _loaded(
+    path: Path, load: frames.Load, attempt: Callable[[str], object]
+) -> tuple[LoadedModel, frames.Loaded]:
+    file = model_file.read(path)
+    template = template_of(file, load.format)
+    computes: list[bool] = []
+    with model_file.readable(path) as readable:
+        runtime, name, note = load_runtime(
+            replace(load.options, path=str(readable)),
+            file,
+            load.runtime,
+            lambda runtime: computes.append(computes_numbers(runtime)),
+            attempt,
+        )
+    special = SpecialTokens(file, runtime, template.source if template else "")
+    damage = "" if computes[-1] else _DAMAGED
+    warnings = filter(None, (template.warning if template else "", damage))
+    return LoadedModel(runtime, template, special, damage), frames.Loaded(
+        runtime.context,
+        runtime.longest_token,
+        runtime.kv_blocks,
+        runtime.kv_bytes,
+        runtime.threads,
+        name,
+        template is not None,
+        note,
+        runtime.most_logprobs,
+        [*model_file.warnings(file), *warnings],
+    )

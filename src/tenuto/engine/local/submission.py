@@ -1,0 +1,103 @@
+"""A job as the frame that submits it, checked first."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from tenuto.core.job import Job
+from tenuto.core.long_text import Rope, Text
+from tenuto.core.refusal import too_long, unsupported
+from tenuto.engine.local import frames
+from tenuto.engine.local.frame_codec import Encoded, named_values
+from tenuto.engine.local.runtimes import runtimes
+from tenuto.prompt.long_render import chat_steps
+from tenuto.prompt.render import Chat
+from tenuto.wire.long_json import json_steps
+
+# A chat this many times longer than the context is refused unrendered: a template may leave text
+# out, such as thoughts of earlier turns and white space around a turn.
+_MOST_LEFT_OUT: Final = 8
+
+
+def uses_template(job: Job, loaded: frames.Loaded) -> bool:
+    """Return whether a job's prompt is rendered: one without turns is continued as text."""
+    return loaded.chat and job.prompt.has_turns
+
+
+def check(job: Job, loaded: frames.Loaded) -> None:
+    """Check a job against the loaded model, without tokenising its prompt.
+
+    Raises:
+        Refusal: The runtime does not report these log probabilities, or the prompt is longer than
+            the context however it is tokenised.
+    """
+    if (job.sampling.logprobs or 0) > loaded.most_logprobs:
+        scoring = " or ".join(
+            f"`{name}`" for name, kind in runtimes().items() if kind.scores_tokens
+        )
+        raise unsupported(
+            "logprobs",
+            f"Input should be less than or equal to {loaded.most_logprobs} with this model. "
+            "Its runtime knows the log probabilities of the tokens that it writes, and not of "
+            f"others; {scoring} does.",
+        )
+    prompt = job.prompt
+    chats = uses_template(job, loaded)
+    size = prompt.spoken_size() // _MOST_LEFT_OUT if chats else prompt.size
+    least, limit = size // loaded.longest_token, loaded.context - 1
+    if least > limit:
+        raise too_long(least, limit)
+
+
+def submit_steps(
+    key: int, job: Job, tenant: str, *, chats: bool
+) -> Generator[None, None, frames.Submit | Encoded]:
+    """Make the frame of a job. Yields between two pieces of work on a long prompt.
+
+    Args:
+        key: See `frames.Submit`.
+        job: The job. Without a seed it gets a random one, because the runtimes' default is fixed.
+        tenant: See `frames.Submit`.
+        chats: See `uses_template`.
+    """
+    seed = secrets.randbits(64) if job.sampling.seed is None else job.sampling.seed
+    messages: list[tuple[str, Text]] | None = None
+    text = job.prompt.whole()
+    if chats:
+        messages, text = _messages((yield from chat_steps(job.prompt)))
+    sampling = replace(job.sampling, seed=seed)
+    frame = frames.Submit(key, "", job.max_tokens, sampling, None, tenant)
+    return (yield from with_texts(frame, text, messages))
+
+
+def with_texts(
+    frame: frames.Submit, prompt: Text, messages: Sequence[tuple[str, Text]] | None
+) -> Generator[None, None, frames.Submit | Encoded]:
+    """Return a frame with its texts, encoded if one of them is long. Yields as `submit_steps`.
+
+    Args:
+        frame: All other fields.
+        prompt: See `frames.Submit`.
+        messages: See `frames.Submit`.
+    """
+    texts = [prompt, *(text for _, text in messages or ())]
+    if not any(isinstance(text, Rope) for text in texts):
+        return replace(
+            frame,
+            prompt=str(prompt),
+            messages=None if messages is None else [(role, str(text)) for role, text in messages],
+        )
+    values = named_values(frame) | {"prompt": prompt, "messages": messages}
+    parts = yield from json_steps([frames.Submit.__name__, *values.values()])
+    return Encoded.of(parts)
+
+
+def _messages(chat: Chat) -> tuple[list[tuple[str, Text]], Text]:
+    """Return the roles and texts for a chat template, the user's first, and the prefill."""
+    system: list[tuple[str, Text]] = [("system", chat.system)] if chat.system else []
+    begins = bool(chat.turns) and chat.turns[0][0] == "user"
+    opening: list[tuple[str, Text]] = [] if begins else [("user", "")]
+    return [*system, *opening, *chat.turns], Rope.joined(chat.prefill, chat.gap)
