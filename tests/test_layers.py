@@ -61,11 +61,11 @@ TABLE: Mapping[str, May] = {
     "engine.base": may(),
     "engine.registry": may("engine", "settings"),
     "engine.upstream": may(
-        *("engine.base", "engine.upstream", "prompt", "slices"),
+        *("engine.base", "engine.upstream", "interruption", "prompt", "slices"),
         *("wire.backoff", "wire.event_source", "wire.long_json"),
     ),
     "engine.upstream.connection": may(
-        *("engine.upstream", "wire.backoff", "wire.errors"), libraries="aiohttp"
+        *("engine.upstream", "interruption", "wire.backoff", "wire.errors"), libraries="aiohttp"
     ),
     "engine.upstream.pool": may("engine.upstream", "version", libraries="aiohttp yarl"),
     "engine.upstream.kind": may("engine.upstream", "quantities"),
@@ -82,7 +82,6 @@ TABLE: Mapping[str, May] = {
     "engine.upstream.room": may(),
     "engine.upstream.words": may("engine.upstream.json_text"),
     "engine.upstream.breaker": may("engine.base"),
-    "engine.upstream.shutdown": may("engine.base", "interruption"),
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.sandbox": may(libraries="jinja2"),
     "engine.local.watchdog": may(),

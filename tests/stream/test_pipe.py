@@ -246,7 +246,7 @@ async def test_a_token_of_held_back_text_is_no_event() -> None:
         (
             ModelError("/home/someone/models/secret.gguf: truncated"),
             Kind.FAILED,
-            "The model could not be loaded; the server's log says why.",
+            "The model could not be loaded; see the server's log.",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Refusal) else None,
@@ -298,7 +298,7 @@ async def test_a_bug_in_an_engine_is_not_dressed_up_as_an_error_of_the_api() -> 
 
 
 async def test_an_engine_that_ends_without_a_reason_is_an_error() -> None:
-    with refused(Kind.FAILED, match="without saying why"):
+    with refused(Kind.FAILED, match="without a reason"):
         await events_of(Script(" One", finish=None))
 
 

@@ -1,1 +1,1 @@
-"""The vocabulary that all rooms share: pure data, without I/O and without a library."""
+"""The vocabulary of all rooms: pure data, without I/O and libraries."""

@@ -1,4 +1,4 @@
-"""Who sent a request."""
+"""The sender of a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Caller:
     """The sender of a request.
 
     Attributes:
-        id: Stands for the key without giving it away; "" for callers without a key.
+        id: Identifies the key without revealing it; "" for callers without a key.
         key: The key itself, for upstreams that get the caller's own. Never logged.
     """
 

@@ -11,12 +11,12 @@ from tenuto.core.long_text import LongText
 
 
 class End(StrEnum):
-    """Why a completion ended."""
+    """Reason why a completion ended."""
 
     TURN = "turn"
     """The model ended its turn."""
     LENGTH = "length"
-    """All tokens are written that the request or the context allows."""
+    """The limit of the request or of the context."""
     STOP = "stop"
     """A stop sequence matched."""
 
@@ -27,7 +27,7 @@ class Text:
 
     Attributes:
         text: Never empty.
-        logprobs: Of the tokens that end in this text; None if the request asks for none.
+        logprobs: Of the tokens that end in this text; None if the request has none.
     """
 
     text: str
@@ -39,10 +39,10 @@ class Ended:
     """The last event.
 
     Attributes:
-        end: Why there is no more.
+        end: Reason of the end.
         stop: The stop sequence that matched, with `End.STOP`; else None.
-        logprobs: Of tokens without text at the end; None if the request asks for none.
-        usage: What the completion took, where the caller may see it. Excluded from equality.
+        logprobs: Of tokens without text at the end; None if the request has none.
+        usage: Of the completion, if the caller may see it. Excluded from equality.
     """
 
     end: End
@@ -58,7 +58,7 @@ class Completed:
     Attributes:
         text: The whole text; a `LongText` if it is very long.
         ended: The last event.
-        logprobs: Of all tokens; None if the request asks for none.
+        logprobs: Of all tokens; None if the request has none.
     """
 
     text: str | LongText

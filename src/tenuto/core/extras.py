@@ -12,7 +12,7 @@ _INSTALL: Final = "install its libraries from Tenuto's source folder: pip instal
 
 
 class MissingExtraError(ImportError):
-    """A feature whose libraries are not installed. The message names the extra to install."""
+    """The libraries of a feature are not installed. The message names the extra to install."""
 
 
 def install(extra: str) -> str:
@@ -28,7 +28,7 @@ def check(library: str, extra: str, feature: str) -> None:
 
 @contextmanager
 def needs(extra: str, feature: str) -> Iterator[None]:
-    """Report a library that an import in this block does not find.
+    """Report a missing library that the block imports.
 
     Args:
         extra: The extra in `pyproject.toml` that installs the library.

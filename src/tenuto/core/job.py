@@ -1,4 +1,4 @@
-"""What an engine gets, and what it returns."""
+"""Jobs for engines, and the pieces that engines return."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from tenuto.core.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are chosen, and what is reported of them. It reaches the runtimes unchanged.
+    """How to choose tokens, and what to report of them. Reaches the runtimes unchanged.
 
     Attributes:
         temperature: 0 (always the likeliest token) or more.
         top_p: Above 0 and below 1, or None for off.
         top_k: 1 or more, or None for off.
         seed: 0 to 2**64 - 1 for a repeatable choice of tokens, None for a random one.
-        logprobs: How many of the likeliest tokens to report for each token, besides that token's
-            own log probability; 0 for that alone, None for none. Only engines whose
-            `Capabilities.extensions` has it look at it.
+        logprobs: Number of likeliest tokens to report for each token, besides that token's own log
+            probability; None for no report. Only engines with this extension read it.
     """
 
     temperature: float = 1.0
@@ -37,12 +36,12 @@ class Job:
 
     Attributes:
         prompt: The text to continue.
-        max_tokens: Most tokens to write, 1 or more. An engine caps it at what its context holds.
-        sampling: How tokens are chosen.
-        model: The name in the request. An engine with one model answers to any.
-        stop_sequences: What ends the text besides `\n\nHuman:`. It is matched above the engine;
-            an engine may end there too, or later, but not earlier.
-        stream: Whether the text is sent as it comes.
+        max_tokens: Most tokens to write, 1 or more. An engine caps it to fit its context.
+        sampling: How to choose tokens.
+        model: The name in the request. An engine with one model accepts any.
+        stop_sequences: Texts that end the completion besides `\n\nHuman:`. Matched above the
+            engine, which may end there itself, or later, but not earlier.
+        stream: Whether the client gets text as it is written.
         user_id: The caller's opaque name for its user.
         caller: The sender.
     """
@@ -58,22 +57,22 @@ class Job:
 
 
 class Finish(StrEnum):
-    """Why a model stopped writing."""
+    """Reason why a model stopped writing."""
 
     END = "end"
-    """It ended its text by itself."""
+    """The natural end of its text."""
     LENGTH = "length"
-    """It wrote as many tokens as it was allowed, or as its context holds."""
+    """The limit of the job or of the context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What is known of a job once an engine has accepted it.
+    """First event: an engine has accepted the job.
 
     Attributes:
         model: The model that answers, None for the engine's only one.
-        upstream: The name of the upstream that answers, None without.
-        warnings: What was changed or left out on the way there, a sentence each, for the caller.
+        upstream: The name of the upstream that answers, or None.
+        warnings: What was changed or left out on the way, a sentence each, for the caller.
     """
 
     model: str | None = None
@@ -88,10 +87,10 @@ class TokenLogprob:
     Attributes:
         token: Its text; `bytes:` and `\xNN` for each byte if that is not valid UTF-8.
         start: Offset of its first character in the job's whole text.
-        end: Offset behind its last character. Tokens that share a character overlap.
-        logprob: The natural logarithm of its probability as the model has it, before
-            temperature, top_p and top_k. None if the engine does not know it.
-        top: The likeliest tokens in its place with theirs, as many as the job asks for.
+        end: Offset after its last character. Tokens that share a character overlap.
+        logprob: Natural logarithm of its probability before temperature, top_p and top_k. None if
+            unknown.
+        top: The likeliest tokens in its place with theirs, as many as the job requests.
     """
 
     token: str
@@ -103,14 +102,14 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a completion took. None: unknown.
+    """Tokens and time of a completion. None: unknown.
 
     Attributes:
-        input_tokens: The prompt's length in tokens, with those that a template adds.
-        cached_tokens: How many of them came from a cache instead of being computed.
+        input_tokens: Tokens of the prompt, those of a template included.
+        cached_tokens: How many of them were cache hits.
         output_tokens: Written tokens, those of a stop sequence and those cut off with it included.
-        time_to_first_token_ms: From the hand-over to the engine until its first token, waiting
-            included. Measured above the engines, which leave it None.
+        time_to_first_token_ms: From the start of the job to its first token, the queue included.
+            Measured above the engines, which leave it None.
     """
 
     input_tokens: int | None = None
@@ -121,16 +120,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text, whole characters only.
+    """Part of a job's text, whole characters only.
 
     Attributes:
         text: The text since the piece before. The first piece has none: the job is accepted.
-        tokens: How many tokens were written for this piece, those of held-back bytes included.
-        finish: Why the text ends here; None in all pieces but the last.
-        accepted: In the first piece, what is known by then; None if that is nothing.
-        logprobs: Of tokens that were not reported before, if the job asks for them; some may come
-            before or after the piece with their text.
-        usage: All that the job took so far; None if unknown. Excluded from equality.
+        tokens: Tokens written for this piece, those of incomplete characters included.
+        finish: Reason of the end; None in all pieces but the last.
+        accepted: In the first piece: what is known by then; None for nothing.
+        logprobs: Log probabilities that were not reported before. May precede or follow the piece
+            with their text.
+        usage: Totals of the job so far; None if unknown. Excluded from equality.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""A text that is too long to be handled in one go."""
+"""Texts that are too long for one step of the event loop."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 PIECE_BYTES: Final = 64 * 1024
-"""Most bytes that are handled without letting other requests go on: less than a millisecond."""
+"""Most bytes of one step, so that it takes less than a millisecond."""
 
 STAYS_LONG_BYTES: Final = 128 * 1024
 """A text of fewer bytes is a `str`."""
 
 
 class LongText:
-    """A text as UTF-8, which takes no more memory than it took in its request.
+    """A text as UTF-8, of the size that it had in its request.
 
     As a `str`, one emoji among 32 MB of letters would make it 128 MB.
 
     Args:
         data: The text. The caller must not change it afterwards.
-        is_unicode: False if the text held a lone surrogate, which has no UTF-8.
+        is_unicode: False if the text held a lone surrogate, which UTF-8 cannot express.
     """
 
     __slots__ = ("data", "is_unicode")
@@ -29,11 +29,10 @@ class LongText:
         self.is_unicode: Final = is_unicode
 
     def __str__(self) -> str:
-        """Return the whole text at once."""
         return self.data.decode()
 
     def __repr__(self) -> str:
-        """Return its size: a text may be a prompt, which stays out of logs."""
+        """Return the size: a text may be a prompt, which must not be logged."""
         return f"<LongText of {len(self.data)} bytes>"
 
     def __eq__(self, other: object) -> bool:
@@ -43,32 +42,31 @@ class LongText:
         return hash(bytes(self.data))
 
     def start(self, characters: int) -> str:
-        """Return its first characters."""
+        """Return the first characters."""
         return self.data[: 4 * characters].decode("utf-8", "ignore")[:characters]
 
     def pieces(self, start: int = 0, end: int | None = None) -> Iterator[str]:
-        """Yield the text, or the part between two byte offsets, in pieces of whole characters."""
+        """Yield the text between two byte offsets, in pieces of whole characters."""
         end = len(self.data) if end is None else end
         while start < end:
             cut = character_start(self.data, min(start + PIECE_BYTES, end))
-            # Both offsets are between characters, so that a piece is never empty.
+            # Never empty, because both offsets are between characters.
             yield self.data[start:cut].decode()
             start = cut
 
 
 def character_start(data: bytes | bytearray, at: int) -> int:
-    """Return the offset where the character begins that an offset in UTF-8 lies in."""
+    """Return the start of the character that an offset in UTF-8 lies in."""
     while 0 < at < len(data) and data[at] & 0xC0 == 0x80:
         at -= 1
     return at
 
 
 class Rope:
-    """A text put together of other texts, of which nothing is copied.
+    """A text made of parts without copying them.
 
     Args:
-        parts: Texts, and spans of long ones: the text, and the byte offsets where the span starts
-            and ends. One of them at least is not empty.
+        parts: Texts, and spans of long ones with their byte offsets. At least one is not empty.
     """
 
     __slots__ = ("_parts",)
@@ -77,11 +75,10 @@ class Rope:
         self._parts = parts
 
     def __str__(self) -> str:
-        """Return the whole text at once."""
         return "".join(self.pieces())
 
     def __repr__(self) -> str:
-        """Return its size: a text may be a prompt, which stays out of logs."""
+        """Return the size: a text may be a prompt, which must not be logged."""
         return f"<Rope of {self.size} bytes>"
 
     def __eq__(self, other: object) -> bool:
@@ -109,13 +106,13 @@ class Rope:
 
     @staticmethod
     def joined(*texts: Text) -> Text:
-        """Join texts; the result is long if one of them is."""
+        """Join texts; the result is a `Rope` if one of them is."""
+        if not any(isinstance(text, Rope) for text in texts):
+            return "".join(map(str, texts))
         parts: list[str | tuple[LongText, int, int]] = []
         for text in texts:
             parts += text._parts if isinstance(text, Rope) else [text]
-        if any(isinstance(text, Rope) for text in texts):
-            return Rope(*parts)
-        return "".join(part for part in parts if isinstance(part, str))
+        return Rope(*parts)
 
 
 Text: TypeAlias = str | Rope

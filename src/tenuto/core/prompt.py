@@ -1,4 +1,4 @@
-"""A prompt that keeps the rules, taken apart."""
+"""A valid prompt and its parts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ASSISTANT: Final = "\n\nAssistant:"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The words of one side.
+    """The text of one side.
 
     Attributes:
-        human: Whether it is the Human's.
+        human: Whether the side is Human.
         text: As written after the colon, with its leading space.
     """
 
@@ -27,12 +27,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    r"""A valid prompt, and its parts.
+    r"""A valid prompt.
 
     Attributes:
         text: The whole prompt, sanitised: the input of a model that completes text.
         system: The text before the first Human turn, or "".
-        turns: The turns in order, without the last Assistant turn, which is being written.
+        turns: The turns in order, except the last Assistant turn, which is being written.
         prefill: The beginning of the answer, after the last `\n\nAssistant:`, or "".
     """
 
@@ -48,20 +48,20 @@ class Prompt:
 
     @property
     def has_turns(self) -> bool:
-        """Whether it is a conversation rather than a raw prompt."""
+        """Whether the prompt is a conversation; False for a raw prompt."""
         return bool(self.turns)
 
     def spoken_size(self) -> int:
-        """Return the bytes of all turns, without marks and without white space around them."""
+        """Return the bytes of all turns, without marks and surrounding white space."""
         texts = (self.system, *(turn.text for turn in self.turns), self.prefill)
         return sum(len(text.strip().encode()) for text in texts) if self.turns else self.size
 
     def whole(self) -> Text:
-        """Return the text as one, without copying a long one."""
+        """Return the text; a long one is not copied."""
         return self.text
 
     def pieces(self) -> Iterator[str]:
-        """Yield the text in pieces, each short enough to be handled in one go."""
+        """Yield the text in pieces, each short enough for one step of the event loop."""
         yield self.text
 
     def question(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The one error that travels inside: why a request is not served, or not to its end.
+"""The error of all rooms: why a request is refused, or its response broken off.
 
 `wire.errors` holds the status and the type that each kind has in the API.
 """
@@ -9,52 +9,51 @@ from enum import StrEnum, auto
 
 
 class Kind(StrEnum):
-    """What is wrong, and whose fault it is."""
+    """Kind of an error."""
 
     INVALID = auto()
-    """The request itself."""
+    """The request itself is invalid."""
     TOO_LONG = auto()
     """The prompt does not fit the model's context."""
     UNSUPPORTED = auto()
-    """A field that the engine cannot honour."""
+    """The engine does not support a field."""
     UNAUTHENTICATED = auto()
-    """No key, or a wrong one."""
+    """The key is missing or wrong."""
     BILLING = auto()
     """The account cannot pay."""
     FORBIDDEN = auto()
-    """The caller may not do this."""
+    """The caller lacks permission."""
     NOT_FOUND = auto()
-    """A route or a model that does not exist."""
+    """The route or the model does not exist."""
     METHOD_NOT_ALLOWED = auto()
     """The route exists for other methods."""
     TOO_SLOW = auto()
     """The request arrived too slowly."""
     CONFLICT = auto()
-    """Another request is in the way."""
+    """The request conflicts with another one."""
     TOO_LARGE = auto()
     """The body is larger than the limit."""
     RATE_LIMITED = auto()
-    """The caller asks too often."""
+    """The caller exceeds its rate limit."""
     HEAD_TOO_LARGE = auto()
-    """Too many headers, or too long ones."""
+    """The headers are too many or too long."""
     FAILED = auto()
-    """A fault on our side."""
+    """The server failed."""
     TIMEOUT = auto()
-    """An upstream took too long."""
+    """An upstream did not respond in time."""
     OVERLOADED = auto()
-    """No room at the moment."""
+    """The server lacks room at the moment."""
 
 
 class Refusal(Exception):
-    """A request that is not served, or whose answer broke.
+    """A request that is refused, or whose response broke off.
 
     Args:
-        kind: What is wrong.
-        message: One or two sentences for the caller: what is wrong, then the remedy. Never holds a
-            secret.
+        kind: The kind of error.
+        message: For the caller: the problem, then the remedy. Never holds a secret.
         retry_after: Seconds after which the same request may succeed, if known.
-        retryable: Whether a client should send the request again by itself; None for the client's
-            own rule, which goes by the status.
+        retryable: Whether a client should retry by itself; None for the client's own rule, which
+            depends on the status.
     """
 
     def __init__(
@@ -72,22 +71,18 @@ class Refusal(Exception):
         self.retryable = retryable
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle all fields, not the message alone."""
-        return _restored, (type(self), self.args, self.__dict__)
+        """Pickle all fields without a call of `__init__`, whose arguments differ by class."""
+        return _new, (type(self), self.args), self.__dict__
 
 
-def _restored(
-    cls: type[Refusal], arguments: tuple[object, ...], fields: dict[str, object]
-) -> Refusal:
-    refusal = cls.__new__(cls, *arguments)
-    refusal.__dict__.update(fields)
-    return refusal
+def _new(cls: type[Refusal], arguments: tuple[object, ...]) -> Refusal:
+    return cls.__new__(cls, *arguments)
 
 
 class ModelError(Refusal):
-    """The model is missing, damaged or not supported, and another try will not help.
+    """The model is missing, damaged or not supported. A retry cannot help.
 
-    The message names paths of this machine: it is for the operator. Callers get another one.
+    The message is for the operator, because it names paths of this machine.
     """
 
     def __init__(self, message: str) -> None:
@@ -95,35 +90,30 @@ class ModelError(Refusal):
 
 
 def invalid(message: str) -> Refusal:
-    """Return the refusal of a request that is wrong by itself."""
+    """Return the refusal of an invalid request."""
     return Refusal(Kind.INVALID, message)
 
 
 def unsupported(field: str, reason: str) -> Refusal:
-    """Return the refusal of a field that the engine cannot honour.
+    """Return the refusal of a field that the engine does not support.
 
     Args:
         field: Its name in the API.
-        reason: Why not, and the remedy: a sentence.
+        reason: The reason and the remedy, as sentences.
     """
     return Refusal(Kind.UNSUPPORTED, f"{field}: {reason}")
 
 
 def too_long(tokens: int, limit: int) -> Refusal:
-    """Return the refusal of a prompt that does not fit the context.
-
-    Args:
-        tokens: Length of the prompt in tokens.
-        limit: Most tokens that a prompt may have.
-    """
+    """Return the refusal of a prompt of more than `limit` tokens."""
     return Refusal(Kind.TOO_LONG, f"prompt is too long: {tokens} tokens > {limit} maximum")
 
 
 def overloaded(message: str = "Overloaded", retry_after: float | None = 1.0) -> Refusal:
-    """Return the refusal for lack of room, which another try in a moment may find."""
+    """Return the refusal for lack of room, after which a retry may succeed."""
     return Refusal(Kind.OVERLOADED, message, retry_after=retry_after)
 
 
 def failed(message: str, *, retryable: bool | None = None) -> Refusal:
-    """Return the refusal for a fault on our side."""
+    """Return the refusal for a failure of the server."""
     return Refusal(Kind.FAILED, message, retryable=retryable)

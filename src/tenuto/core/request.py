@@ -1,4 +1,4 @@
-"""One request for a completion, whatever the dialect it came in."""
+"""A request for a completion, the same for every dialect."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Request:
     """A valid request.
 
     Attributes:
-        job: What to write.
-        stops: All stop sequences, those that the dialect adds included.
-        echo: Text that the completion begins with, as sent; "" for none. No stop sequence ends it.
-        reports_usage: Whether the caller sees what the completion took.
+        job: The job for the engine.
+        stops: All stop sequences, those of the dialect included.
+        echo: Text that the completion begins with, exempt from stop matching; "" for none.
+        reports_usage: Whether the caller sees the usage.
     """
 
     job: Job

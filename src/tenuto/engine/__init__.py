@@ -1,1 +1,1 @@
-"""Who writes: the engines, each behind the protocol in `base`."""
+"""The engines: each a source of completions with the protocol in `base`."""

@@ -1,7 +1,7 @@
-"""An engine without a model: it writes the last Human turn back, a word a token.
+"""An engine without a model: it repeats the last Human turn, a word a token.
 
-Deterministic, instant and dependency-free, it stands in for a model where a test wants to know
-the answer beforehand. Sampling settings have no effect, since there is nothing to choose.
+Deterministic, instant and without dependencies, for tests that need a known answer. Sampling
+settings have no effect.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ _COUNTED_AT_ONCE = 4096
 
 
 class EchoEngine:
-    """Writes ` ` and the last Human turn, or a raw prompt as it is."""
+    """Repeat the last Human turn, or a raw prompt, with its white space."""
 
     def __init__(self) -> None:
         self._running = 0
         self._closed = False
 
     async def start(self) -> None:
-        """Nothing to load."""
+        """Return at once: nothing is loaded."""
 
     async def ready(self) -> str:
-        """Ready from the first moment."""
+        """Return the model's name."""
         return "echo"
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """Yields one word after another, white space included."""
+        """See `Engine.generate`."""
         if self._closed:
             raise failed("The engine is closed.")
         self._running += 1
         try:
-            asked = await _count_words(job.prompt.pieces())
-            yield Piece("", usage=Usage(asked, 0, 0))
-            number = 0
-            length = False
-            for text, ends in _words(job.prompt.question()):
+            input_tokens = await _count_words(job.prompt.pieces())
+            yield Piece("", usage=Usage(input_tokens, 0, 0))
+            tokens = 0
+            finish = Finish.END
+            for text, is_whole in _words(job.prompt.question()):
                 await asyncio.sleep(0)
                 if self._closed:
                     raise failed("The engine is closed.")
-                number += ends
-                yield Piece(text, tokens=int(ends), usage=Usage(asked, 0, number))
-                length = number >= job.max_tokens
-                if length:
+                tokens += is_whole
+                yield Piece(text, tokens=int(is_whole), usage=Usage(input_tokens, 0, tokens))
+                if tokens >= job.max_tokens:
+                    finish = Finish.LENGTH
                     break
-            yield Piece("", finish=Finish.LENGTH if length else Finish.END)
+            yield Piece("", finish=finish)
         finally:
             self._running -= 1
 
     @property
     def capabilities(self) -> Capabilities:
-        """See `Engine.capabilities`. All seeds give one text, since there is nothing to choose."""
+        """See `Engine.capabilities`. Every seed gives the same text."""
         return Capabilities(model="echo", extensions=("seed",))
 
     def health(self) -> Health:
@@ -72,13 +72,12 @@ class EchoEngine:
 
 
 async def _count_words(pieces: Iterable[str]) -> int:
-    """Count the words of a text. Other jobs go on between two pieces."""
+    """Count the words of a text. Other jobs proceed between two pieces."""
     count = 0
     in_word = False
     for piece in filter(None, pieces):
         count += len(piece.split()) - (in_word and not piece[0].isspace())
         in_word = not piece[-1].isspace()
-        # A piece of `LongText` has a quarter of its characters where each takes four bytes.
         if len(piece) > _COUNTED_AT_ONCE:
             await asyncio.sleep(0)
     return count
@@ -87,7 +86,7 @@ async def _count_words(pieces: Iterable[str]) -> int:
 def _words(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield each word with the white space before it, and whether it ends there.
 
-    A word that is longer than a piece comes in parts. White space at the end is left out.
+    A very long word comes in parts. White space at the end is left out.
     """
     held = ""
     for piece in pieces:
@@ -95,7 +94,7 @@ def _words(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
         start = 0
         for word in _WORD.finditer(text):
             if word.end() == len(text):
-                break  # It may go on.
+                break  # The next piece may continue it.
             yield text[start : word.end()], True
             start = word.end()
         held = text[start:]

@@ -1,1 +1,1 @@
-r"""What the prompt says: the rules of `\n\nHuman:` and `\n\nAssistant:`. Pure."""
+r"""The rules of prompts: `\n\nHuman:` and `\n\nAssistant:` turns. Pure."""

@@ -1,10 +1,9 @@
-r"""`LongText` -> `Prompt`: the rules of `prompt.turns` for a text that is read piece by piece.
+r"""`LongText` -> `Prompt`: the rules of `prompt.turns` for a text that is read in slices.
 
-Each step is a generator that yields between two pieces, so that its caller can let other requests
-go on. The turns stay offsets into the text until an engine takes them.
+Generators yield between two slices, so that other requests proceed. Turns are kept as offsets.
 
-The rules are written twice, because those of `prompt.turns` over bytes take 1.4 times as long for
-a usual prompt and six times for 100 KB of Cyrillic. Tests hold both to the same results.
+The rules are written twice, because over bytes those of `prompt.turns` take 1.4 times as long for
+a usual prompt, and six times for 100 KB of Cyrillic. Tests compare both.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _LONGEST_MATCH: Final = 16
 
 
 class LongPrompt(Prompt):
-    r"""A prompt whose parts are made when they are asked for, and not kept.
+    r"""A prompt whose parts are made on demand.
 
     Args:
         source: The sanitised text.
-        marks: Where each `\n\nHuman:` and `\n\nAssistant:` begins; none for a raw prompt.
+        marks: Offsets of each `\n\nHuman:` and `\n\nAssistant:`; empty for a raw prompt.
     """
 
     __slots__ = ("_marks", "_source")
@@ -105,20 +104,20 @@ class LongPrompt(Prompt):
 
     @property
     def source(self) -> LongText:
-        """The sanitised text, which the offsets of the spans are in."""
+        """The sanitised text, to which the offsets of spans refer."""
         return self._source
 
     def system_span(self) -> tuple[int, int]:
-        """Return where the system text begins and ends."""
+        """Return the offsets of the system text."""
         return 0, self._marks[0] if self._marks else 0
 
     def prefill_span(self) -> tuple[int, int]:
-        """Return where the beginning of the answer begins and ends."""
+        """Return the offsets of the prefill."""
         end = len(self._source.data)
         return (self._end_of_mark(-1) if self._marks else end), end
 
     def spans(self) -> Iterator[tuple[bool, int, int]]:
-        """Yield of each turn whether it is Human's, where its text begins, and where it ends."""
+        """Yield for each turn whether it is Human's, and the offsets of its text."""
         for index in range(len(self._marks) - 1):
             human = self._source.data.startswith(_HUMAN, self._marks[index])
             yield human, self._end_of_mark(index), self._marks[index + 1]
@@ -143,7 +142,7 @@ def _stripped_size(data: bytes | bytearray, start: int, end: int) -> int:
 
 
 def parse_long_prompt(source: LongText, most_turns: int) -> Generator[None, None, Prompt]:
-    """Do the same as `parse_prompt`. Yields between two pieces of work, returns the prompt.
+    """Parse a long text like `parse_prompt`. Yields between two slices of work.
 
     Raises:
         Refusal: See `parse_prompt`.
@@ -173,7 +172,7 @@ def _sanitise(data: bytes | bytearray) -> Generator[None, None, bytes | bytearra
         start = 0
         while start < len(data):
             end = start + PIECE_BYTES
-            # Not between the two characters of a line end.
+            # Keep the two characters of a line end together.
             end += data[end - 1 : end + 1] == b"\r\n"
             replaced += data[start:end].replace(b"\r\n", b"\n")
             start = end

@@ -1,4 +1,4 @@
-"""`Prompt` -> `Chat`, piece by piece for a `LongPrompt`: the rules are those of `prompt.render`."""
+"""`Prompt` -> `Chat` by the rules of `prompt.render`, in slices for a `LongPrompt`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tenuto.core.prompt import Prompt
 from tenuto.prompt.long_prompt import LongPrompt
 from tenuto.prompt.render import Chat, to_chat
 
-# This many turns take less than a millisecond.
+# They take less than a millisecond.
 _TURNS_AT_ONCE: Final = 128
-# A text of at most this many bytes is a `str`: even those of the most turns are small together.
+# A shorter text is a `str`: even those of the most turns are small together.
 _SHORT_BYTES: Final = 256
 
 _Span: TypeAlias = tuple[int, int]
 
 
 def chat_steps(prompt: Prompt) -> Generator[None, None, Chat]:
-    """Do the same as `to_chat`. Yields between two pieces of work, returns the chat.
+    """Convert like `to_chat`. Yields between two slices of work.
 
-    Texts of a long prompt that are not short themselves are `Rope`s.
+    Texts of a `LongPrompt` are `Rope`s unless they are short.
     """
     if not isinstance(prompt, LongPrompt):
         return to_chat(prompt)
@@ -61,13 +61,13 @@ def chat_steps(prompt: Prompt) -> Generator[None, None, Chat]:
 
 
 def _all_spans(prompt: LongPrompt) -> Generator[tuple[bool, int, int], None, None]:
-    """Yield the turns, and last the prefill, as if it were one of the Assistant's."""
+    """Yield the turns, and the prefill as the last one, of the Assistant."""
     yield from prompt.spans()
     yield (False, *prompt.prefill_span())
 
 
 def _text(source: LongText, spans: list[_Span]) -> Text:
-    """Return spans as one text, with a blank line between two of them."""
+    """Join spans with blank lines."""
     if sum(end - start for start, end in spans) <= _SHORT_BYTES:
         return "\n\n".join(source.data[start:end].decode() for start, end in spans)
     parts: list[str | tuple[LongText, int, int]] = []
@@ -80,7 +80,7 @@ def _content_start(source: LongText, span: _Span) -> Generator[None, None, int]:
     """Return the offset of a span's first character that is not white space, or its end."""
     start, end = span
     if source.data[start : start + 1].isalnum():
-        return start  # As nearly every text begins.
+        return start  # The usual text.
     for piece in source.pieces(start, end):
         if stripped := piece.lstrip():
             return start + len(piece[: len(piece) - len(stripped)].encode())

@@ -1,9 +1,9 @@
 r"""`Prompt` -> the turns of a chat: the other half of `prompt.turns`.
 
 Source of the rules: the service's page *Migrating from Text Completions*. The text before the
-first Human turn is the system text, a turn loses the one space after its colon, turns of the same
-side in a row become one, and what stands after the last `\n\nAssistant:` is the beginning of the
-answer, which may not end in white space.
+first Human turn is the system text, a turn loses the one space after its colon, consecutive turns
+of one side are joined, and the text after the last `\n\nAssistant:` is a prefill, which must not
+end in white space.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Chat:
 
     Attributes:
         system: The system text, or "".
-        turns: `("user" or "assistant", text)`, the sides in turn, the last one the user's. No
-            text is empty or white space alone.
+        turns: `("user" or "assistant", text)`, alternating; the last one is the user's. Texts are
+            not blank.
         prefill: The beginning of the answer, without white space at its end, or "".
-        gap: The white space that was taken from the end of the prefill. Whoever continues it
-            begins with white space of its own, which the caller has already.
+        gap: The white space removed from the end of the prefill. A continuation begins with white
+            space of its own instead.
     """
 
     system: Text
@@ -35,26 +35,26 @@ class Chat:
 
 
 def to_chat(prompt: Prompt) -> Chat:
-    """A prompt as a chat. A raw prompt, which has no turns, is one turn of the user.
+    """Return a prompt as a chat. A raw prompt becomes one turn of the user.
 
-    An Assistant turn before the last colon is the beginning of the answer too. Turns without
-    text are left out, so there may be none at all.
+    Consecutive Assistant turns at the end are the prefill. Blank turns are left out, so that the
+    chat may be empty.
     """
     if not prompt.turns:
         return Chat("", (("user", prompt.text),) if prompt.text.strip() else ())
-    # Joined at the end: to add each text to those before would copy these again and again.
+    # Joined once at the end, because repeated concatenation takes quadratic time.
     merged: list[tuple[str, list[str]]] = []
     for turn in prompt.turns:
-        _say(merged, "user" if turn.human else "assistant", turn.text)
-    _say(merged, "assistant", prompt.prefill)
+        _add(merged, "user" if turn.human else "assistant", turn.text)
+    _add(merged, "assistant", prompt.prefill)
     turns = [(side, "\n\n".join(texts)) for side, texts in merged]
     begun = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     prefill = begun.rstrip()
     return Chat(prompt.system.strip(), tuple(turns), prefill, begun[len(prefill) :])
 
 
-def _say(merged: list[tuple[str, list[str]]], side: str, text: str) -> None:
-    """Add a turn, to the one before if that is of the same side."""
+def _add(merged: list[tuple[str, list[str]]], side: str, text: str) -> None:
+    """Add a turn, to the previous one if that is of the same side."""
     text = text.removeprefix(" ")
     if not text.strip():
         return
@@ -64,26 +64,24 @@ def _say(merged: list[tuple[str, list[str]]], side: str, text: str) -> None:
 
 
 class Continuation:
-    """Makes a completion of a chat's answer: what follows the prompt, and not more.
+    """Turn the answer to a chat into a completion: the text that follows the prompt.
 
-    A completion begins with the space that the prompt's last colon lacks. One that continues a
-    prefill does not: it goes on where that ends. Where the prefill was given as an instruction,
-    the answer should begin with it, and it is taken away again.
+    A completion begins with a space, because the prompt ends with a colon; one that continues a
+    prefill does not. The repetition of a prefill that was sent as an instruction is removed.
 
     Args:
-        chat: What was asked.
-        repeated: Whether the answer should begin with the prefill.
+        chat: The chat.
+        repeated: Whether the answer should repeat the prefill.
     """
 
     def __init__(self, chat: Chat, *, repeated: bool) -> None:
         self._prefill = _Prefill(chat.prefill) if repeated else None
-        # Written before the completion's first character that is not white space; None if white
-        # space at its beginning is part of it.
+        # Replaces the white space at the beginning of the completion; None to keep that.
         self._opening: str | None = "" if chat.gap else None if chat.prefill else " "
         self._begun = False
 
     def push(self, text: str) -> str:
-        """Takes some of the answer; returns what of the completion it decides."""
+        """Take the next text of the answer; return the completion's text that is certain."""
         if self._begun:
             return text
         if self._prefill is not None:
@@ -91,17 +89,16 @@ class Continuation:
         return self._begin(text)
 
     def end(self) -> str:
-        """The answer has ended; returns what was held back."""
+        """End the answer; return the held text."""
         if self._begun or self._prefill is None:
             return ""
         self._opening = " "
         return self._begin(self._prefill.repeated())
 
     def _past_prefill(self, prefill: _Prefill, text: str) -> str:
-        """Return the text behind the prefill, or all of an answer that differs from it."""
+        """Return the text after the prefill, or the whole answer if it differs."""
         rest = prefill.without(text)
         if rest is None:
-            # It answered otherwise: then that is the answer.
             self._opening = " "
             text = prefill.repeated() + text
         else:
@@ -112,8 +109,6 @@ class Continuation:
 
     def _begin(self, text: str) -> str:
         if self._opening is not None:
-            # The one space is the format's, and the gap is the caller's; other white space at the
-            # very beginning is the model's.
             text = text.lstrip()
             text = text and self._opening + text
         self._begun = bool(text)
@@ -121,10 +116,10 @@ class Continuation:
 
 
 class _Prefill:
-    """Compares a prefill with the beginning of an answer, as far as that has come.
+    """Compare a prefill with the beginning of an answer that arrives in pieces.
 
     Args:
-        text: The prefill, not blank. White space at its beginning does not count.
+        text: The prefill, not blank. White space at its beginning is ignored.
     """
 
     def __init__(self, text: Text) -> None:
@@ -136,7 +131,7 @@ class _Prefill:
         self.is_repeated = False
 
     def without(self, text: str) -> str | None:
-        """Return the part of the next text behind the prefill; None if the two differ."""
+        """Return the part of the next text after the prefill; None if they differ."""
         if self._length == 0:
             text = text.lstrip()
         position = 0
@@ -154,7 +149,7 @@ class _Prefill:
         return text[position:]
 
     def repeated(self) -> str:
-        """Return as much of it as the answer has repeated before the text that differs."""
+        """Return the part of the prefill that the answer has repeated so far."""
         texts, left = list[str](), self._length
         for piece in self._stripped_pieces():
             if not left:

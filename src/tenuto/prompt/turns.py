@@ -1,8 +1,7 @@
 r"""Text -> `Prompt`: the rules of the `\n\nHuman:` and `\n\nAssistant:` turns.
 
-Source: the service's page *Prompt validation*. In its order: light sanitising, the first turn
-must be Human's, the last one Assistant's. Where that page is silent, `docs/prompts.md` says what
-was chosen.
+Source: the service's page *Prompt validation*, in its order: light sanitising, the first turn must
+be Human's, the last one Assistant's. `docs/prompts.md` has the choices where that page is silent.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tenuto.core.prompt import ASSISTANT, HUMAN, Prompt, Turn
 from tenuto.core.refusal import Refusal, invalid
 
 MOST_TURNS: Final = 10_000
-"""A turn is an object: a prompt of nothing but turns would take thirty times its size."""
+"""Limit because turns are objects: a prompt of empty turns would take thirty times its size."""
 
 _MARK = re.compile(r"\n\n(Human|Assistant):")
 MUST_START: Final = f'prompt must start with "{HUMAN}" turn after an optional system prompt'
@@ -23,15 +22,14 @@ MUST_END: Final = f'prompt must end with "{ASSISTANT}" turn'
 
 
 def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
-    """Sanitises a prompt, checks its turns and takes it apart.
+    """Sanitise a prompt, check its turns and split it into them.
 
     Args:
         text: The prompt.
-        most_turns: Most turns that it may have.
+        most_turns: Most turns of the prompt.
 
     Raises:
-        Refusal: A turn is missing or in the wrong place, in the documented words; or there
-            are too many.
+        Refusal: A turn is missing or misplaced, in the documented words; or there are too many.
     """
     text = _sanitise(text)
     marks = list(islice(_MARK.finditer(text), most_turns + 1))
@@ -50,17 +48,17 @@ def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
 
 
 def raw_prompt(text: str) -> Prompt:
-    """A prompt that is completed as it is, without turns: for base models."""
+    """Return a prompt without turns, for base models."""
     return Prompt(text)
 
 
 def human_turn(text: str) -> str:
-    """Wraps a bare text into one Human turn, to be answered."""
+    """Wrap a text into one Human turn."""
     return f"{HUMAN} {text}{ASSISTANT}"
 
 
 def _sanitise(text: str) -> str:
-    # Programs on Windows write their line ends; no prompt of the format needs a carriage return.
+    # Line ends of Windows. The format needs no carriage return.
     text = text.replace("\r\n", "\n")
     opening = re.match(r"\n{0,2}(?=Human:)", text)
     if opening:
@@ -70,25 +68,23 @@ def _sanitise(text: str) -> str:
 
 
 def too_many_turns(most: int) -> Refusal:
-    """Return the error of a prompt with more turns than it may have."""
-    return invalid(
-        f"prompt: it should have at most {most} turns. `max_turns` in [limits] sets this."
-    )
+    """Return the refusal of a prompt with too many turns."""
+    return invalid(f"prompt: must have at most {most} turns. `max_turns` in [limits] sets this.")
 
 
 def _explained(message: str, text: str) -> str:
-    any_name = re.search(r"(Human|Assistant):", text) is not None
-    on_a_line = re.search(r"(?<!\n)\n(Human|Assistant):", text) is not None
+    any_name = bool(re.search(r"(Human|Assistant):", text))
+    on_a_line = bool(re.search(r"(?<!\n)\n(Human|Assistant):", text))
     return with_remedy(message, any_name=any_name, on_a_line=on_a_line)
 
 
 def with_remedy(message: str, *, any_name: bool, on_a_line: bool) -> str:
-    """Return a documented message, with a second sentence on what the prompt has instead.
+    """Return a documented message with the remedy as a second sentence.
 
     Args:
-        message: The service's.
-        any_name: Whether `Human:` or `Assistant:` is anywhere in the prompt.
-        on_a_line: Whether one of them stands after a single newline.
+        message: The documented message.
+        any_name: Whether the prompt contains `Human:` or `Assistant:`.
+        on_a_line: Whether one of them follows a single newline.
     """
     if not any_name:
         return rf'{message}. Wrap the text: "\n\nHuman: " + text + "\n\nAssistant:".'

@@ -1,1 +1,1 @@
-"""When to stop: stop matching, and the pipe from a job to its events."""
+"""Stop matching, and the pipe from a job to its events."""

@@ -1,4 +1,4 @@
-"""Events -> one completion: a plain answer is a stream, folded."""
+"""Events -> one completion, for responses that are not streamed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tenuto.core.text import encoded
 
 
 async def collect(events: AsyncIterable[Event]) -> Completed:
-    """Fold a stream into one completion.
+    """Fold the events of a completion.
 
     Raises:
-        Refusal: The stream broke.
+        Refusal: The completion failed.
     """
     text = _Gathered()
     logprobs: list[TokenLogprob] | None = None
@@ -36,7 +36,7 @@ async def collect(events: AsyncIterable[Event]) -> Completed:
 
 
 class _Gathered:
-    """A text that comes in pieces, of which a million must not take more than one of their size."""
+    """A growing text. A million pieces take no more memory than one of their size."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []

@@ -1,8 +1,7 @@
-"""Log probabilities leave with the text of their tokens, and are cut off with it.
+"""Deliver log probabilities with the text of their tokens.
 
-Stop matching holds text back, and drops what comes after a match. A token leaves in the event that
-has its last character. So the tokens of a completion are those that lie in it whole; a token that
-overlaps a stop sequence is omitted.
+Stop matching holds text back, and drops the text after a match. A token is reported in the event
+with its last character. So a token that overlaps a stop sequence is omitted.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from tenuto.core.job import TokenLogprob
 
 
 class LogprobQueue:
-    """Tokens in, as the engine reports them; out, as their text leaves."""
+    """Tokens that the engine has reported and whose text is held back."""
 
     def __init__(self) -> None:
         self._waiting: deque[TokenLogprob] = deque()
-        self._left = 0
+        self._delivered = 0
 
     def push(self, tokens: Iterable[TokenLogprob]) -> None:
         """Take the next tokens, in the order of the text."""
         self._waiting += tokens
 
     def release(self, characters: int = 0) -> tuple[TokenLogprob, ...]:
-        """Let that many more characters leave; return the tokens that they complete."""
-        self._left += characters
+        """Record that more characters are delivered; return the tokens that they complete."""
+        self._delivered += characters
         released: list[TokenLogprob] = []
-        while self._waiting and self._waiting[0].end <= self._left:
+        while self._waiting and self._waiting[0].end <= self._delivered:
             released.append(self._waiting.popleft())
         return tuple(released)

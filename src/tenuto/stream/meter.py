@@ -1,4 +1,4 @@
-"""Count what a completion takes, while its pieces pass."""
+"""Measure the usage of a completion."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from tenuto.core.refusal import Kind
 
 
 class Meter:
-    """The counts of one completion.
+    """The usage and the outcome of one completion.
 
     Args:
-        clock: Seconds that never run backwards.
+        clock: Monotonic seconds.
 
     Attributes:
-        outcome: Why it ended, or the kind of its error; None while it goes on, and where its
-            client left.
+        outcome: Reason of the end, or kind of the error; None while running and after a disconnect.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -30,22 +29,22 @@ class Meter:
         self.outcome: End | Kind | None = None
 
     def begin(self) -> None:
-        """Note that the engine gets the job."""
+        """Record that the engine gets the job."""
         self._began = self._clock()
 
     def count(self, piece: Piece) -> None:
-        """Take the next piece."""
+        """Record the next piece."""
         if self._first is None and (piece.tokens or piece.text):
             self._first = self._clock()
         if piece.usage is not None:
             self._counted = piece.usage
 
     def end(self, outcome: End | Kind) -> None:
-        """Note why there is no more."""
+        """Record the outcome."""
         self.outcome = outcome
 
     def usage(self) -> Usage:
-        """Return all that it took so far."""
+        """Return the usage so far."""
         if self._first is None or self._began is None:
             return self._counted
         first_ms = round(1000 * (self._first - self._began), 3)

@@ -1,8 +1,8 @@
 """Job -> events.
 
-Stop matching stands here, above every engine, so that engines cannot disagree on where a text
-ends. Closing the events closes the engine's pieces, which cancels the job: a match, or a client
-that disconnects, needs no other signal.
+Stop sequences are matched here, above all engines, so that they end texts at the same place.
+Closing the events closes the engine's generator, which cancels the job after a match or a
+disconnect.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tenuto.stream.logprobs import LogprobQueue
 from tenuto.stream.meter import Meter
 from tenuto.stream.stops import StopMatcher
 
-# Matching takes up to 5 µs a character, with stop sequences made for it.
+# Matching takes up to 5 µs a character, with adversarial stop sequences.
 _MATCHED_AT_ONCE = 4096
 
 
@@ -29,17 +29,16 @@ async def run(
     """Write a completion.
 
     Args:
-        job: What to write.
+        job: The job.
         engine: The engine that writes it.
         stops: All stop sequences, those of the dialect included.
-        meter: Counts what the completion takes.
+        meter: Measures the usage.
 
     Yields:
-        First `Accepted`, once the engine has accepted the job: an error from then on comes in the
-        middle of an answer. Then the text, and last `Ended`.
+        `Accepted`, once the engine has accepted the job; then text, and last `Ended`.
 
     Raises:
-        Refusal: The engine refused the job, or broke.
+        Refusal: The engine refused the job (before the first event), or failed.
     """
     matcher = StopMatcher(stops)
     tokens = None if job.sampling.logprobs is None else LogprobQueue()
@@ -68,16 +67,16 @@ async def run(
                     break
                 if event is not None:
                     yield event
-        # Not before the engine's generator is closed: a client that does not read would keep the
-        # job running behind its stop sequence.
+        # After the engine's generator is closed, because a client that does not read would keep
+        # the job running after its stop sequence.
         if ended is None:
-            raise failed("The engine ended without saying why.")
+            raise failed("The engine ended without a reason.")
         meter.end(ended.end)
         if last_text is not None:
             yield last_text
         yield ended
     except ModelError as error:
-        refusal = failed("The model could not be loaded; the server's log says why.")
+        refusal = failed("The model could not be loaded; see the server's log.")
         meter.end(refusal.kind)
         raise refusal from error
     except Refusal as refusal:
@@ -89,14 +88,14 @@ async def run(
 
 
 async def _matched(matcher: StopMatcher, text: str) -> str:
-    """Push a piece through the matcher. Other requests go on in between where it is long."""
+    """Push a piece through the matcher, in slices if it is long."""
     if len(text) <= _MATCHED_AT_ONCE:
         return matcher.push(text)
-    left = []
+    free = []
     for start in range(0, len(text), _MATCHED_AT_ONCE):
-        left.append(matcher.push(text[start : start + _MATCHED_AT_ONCE]))
+        free.append(matcher.push(text[start : start + _MATCHED_AT_ONCE]))
         await asyncio.sleep(0)
-    return "".join(left)
+    return "".join(free)
 
 
 def _ended(stop: str | None, finish: Finish | None, tokens: LogprobQueue | None) -> Ended:

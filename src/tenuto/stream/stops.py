@@ -1,22 +1,19 @@
-"""Finds the first stop sequence in text that arrives in pieces.
+"""Find the first stop sequence in text that arrives in pieces.
 
-A push machine: text in, text out, no I/O and no clock. However the text is cut into pieces, the
-outcome is that of
+A push machine: text in, text out, no I/O and no clock. However the text is cut, the outcome is
 
     at, _, stop = min((text.find(s), -len(s), s) for s in stops if s in text)
     text[:at], stop
 
-that is, the match that begins earliest wins, whatever the order of the list, and the longest of
-those that begin at the same place. Every character leaves as soon as it can no longer be part of
-a match, and no character of the match leaves at all.
+that is, the earliest match, and the longest of those at the same place, whatever the order of the
+list. Each character is released as soon as it cannot be part of a match.
 
-It is an Aho-Corasick automaton (Aho and Corasick, "Efficient string matching", 1975): a trie of
-the stop sequences, in which each node knows its failure node, the longest proper suffix of its
-text that is in the trie too. A character costs a constant number of steps on average, however
-many stop sequences there are.
+The matcher is an Aho-Corasick automaton ("Efficient string matching", 1975): a trie of the stop
+sequences, in which each node links to its failure node, the longest proper suffix of its text in
+the trie. A character takes a constant number of steps on average for any number of stop sequences.
 
-The trie grows while the text walks through it. Built at once, 64 KiB of stop sequences would take
-0.1 s, in which no other stream goes on, and 20 MB; a text reaches only a few of their nodes.
+The trie grows on demand. Built at once, 64 KiB of stop sequences would block the event loop for
+0.1 s and take 20 MB, while a text reaches only a few of its nodes.
 """
 
 from __future__ import annotations
@@ -27,15 +24,15 @@ from collections.abc import Iterable
 
 
 class _Node:
-    """A text that some stop sequences begin with: those of a range of their sorted list.
+    """A common prefix of a range of the sorted stop sequences.
 
     Attributes:
-        low: Where the range begins.
-        high: Where it ends.
-        depth: The length of the text.
+        low: Start of the range.
+        high: End of the range.
+        depth: Length of the prefix.
         failure: The node of its longest proper suffix in the trie; the root's is itself.
-        found: The longest stop sequence that the text ends in, or None.
-        children: Those that were reached, by character; None before the first.
+        found: The longest stop sequence that the prefix ends in, or None.
+        children: Those reached so far, by character; the only child of a range of one; or None.
     """
 
     __slots__ = ("children", "depth", "failure", "found", "high", "low")
@@ -50,11 +47,11 @@ class _Node:
 
 
 class _Automaton:
-    """The trie of a set of stop sequences, with its failure links.
+    """The trie of a set of stop sequences, with failure links.
 
     Attributes:
         root: The node of the empty text.
-        opening: Matches a character that begins a stop sequence.
+        opening: Matches the first characters of all stop sequences.
     """
 
     def __init__(self, stops: frozenset[str]) -> None:
@@ -64,7 +61,7 @@ class _Automaton:
         self.opening = re.compile(f"[{first}]") if first else re.compile(r"(?!)")
 
     def step(self, node: _Node, character: str) -> _Node:
-        """Return the node of the longest suffix of node's text + character that is in the trie."""
+        """Return the node of the longest suffix of the node's text and a character."""
         while True:
             children = node.children
             if isinstance(children, _Node):
@@ -80,15 +77,15 @@ class _Automaton:
             node = node.failure
 
     def is_leaf(self, node: _Node) -> bool:
-        """Whether no stop sequence goes on after a node's text."""
+        """Return whether no stop sequence continues a node's text."""
         return node.high - node.low == 1 and node.depth == len(self._stops[node.low])
 
     def _child(self, node: _Node, character: str) -> _Node | None:
-        """Return the child of a node, with all nodes that its failure links lead to."""
+        """Return the child of a node, and add all nodes on its chain of failure links."""
         child, new = self._find(node, character)
         if child is None or not new:
             return child
-        # Not by recursion: there may be as many as a stop sequence has characters.
+        # Without recursion, because the chain may be as long as a stop sequence.
         grown = [child]
         while node is not self.root:
             node = node.failure
@@ -101,13 +98,13 @@ class _Automaton:
         else:
             grown[-1].failure = self.root
         for each in reversed(grown):
-            # A node's own stop sequence is longer than any that its suffixes end in.
+            # A node's own stop sequence is longer than those of its suffixes.
             stop = self._stops[each.low]
             each.found = stop if len(stop) == each.depth else each.failure.found
         return child
 
     def _find(self, node: _Node, character: str) -> tuple[_Node | None, bool]:
-        """Return a child of a node if there is one, and whether it was reached just now."""
+        """Return the child of a node, if any, and whether it is new."""
         stops, depth, children = self._stops, node.depth, node.children
         if node.high - node.low == 1:
             stop = stops[node.low]
@@ -115,7 +112,7 @@ class _Automaton:
                 return None, False
             if isinstance(children, _Node):
                 return children, False
-            # Most nodes are of this kind, and have one child: a dictionary would be most of them.
+            # Most nodes are like this one. A dictionary each would take most of the memory.
             only = node.children = _Node(node.low, node.high, depth + 1)
             return only, True
         assert not isinstance(children, _Node)
@@ -136,7 +133,7 @@ class _Automaton:
 
 
 class StopMatcher:
-    """Watches one text for its stop sequences.
+    """Matcher of the stop sequences of one text.
 
     Args:
         stops: The stop sequences, none of them empty, in any order.
@@ -152,22 +149,19 @@ class StopMatcher:
         self._automaton = _Automaton(unique)
         self._node = self._automaton.root
         self._held = ""
-        # The best match so far, and where in `_held` it begins: it is only final when no
-        # earlier, nor a longer one from the same place, can come any more.
+        # The best match so far and its offset in `_held`. Final when neither an earlier match nor
+        # a longer one at the same place is possible.
         self._match: str | None = None
         self._match_start = 0
         self._stop: str | None = None
 
     @property
     def stop(self) -> str | None:
-        """The stop sequence that ended the text, or None while there is none."""
+        """The stop sequence that ended the text, or None before a match."""
         return self._stop
 
     def push(self, piece: str) -> str:
-        """Takes the next piece of the text, gives the text that is now free to leave.
-
-        After a match all further text is dropped.
-        """
+        """Take the next piece; return the released text. After a match all text is dropped."""
         if self._stop is not None:
             return ""
         automaton, root = self._automaton, self._automaton.root
@@ -175,7 +169,7 @@ class StopMatcher:
         node, position = self._node, len(self._held)
         while position < len(text):
             if node is root:
-                # Nothing is held: skip, at the speed of C, to where a match may begin.
+                # Nothing is held: skip to the next possible start of a match.
                 opening = automaton.opening.search(text, position)
                 if opening is None:
                     break
@@ -192,7 +186,7 @@ class StopMatcher:
         return self._hold(text, node)
 
     def flush(self) -> str:
-        """Says that the text has ended; gives what was held back, up to a match if there is one."""
+        """End the text; return the held text, up to a match."""
         text, self._held, self._node = self._held, "", self._automaton.root
         return text if self._match is None else self._end(text)
 
@@ -207,7 +201,7 @@ class StopMatcher:
         return text[: self._match_start]
 
     def _hold(self, text: str, node: _Node) -> str:
-        # A match that is not final begins no earlier than what is held: see `_is_final`.
+        # A match that is not final starts within the held text: see `_is_final`.
         free = len(text) - node.depth
         self._match_start -= free
         self._held, self._node = text[free:], node

@@ -11,7 +11,7 @@ from tenuto.core.job import Job
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
-from tenuto.engine.upstream.request import Steps
+from tenuto.engine.upstream.reading import Steps
 from tenuto.settings.upstreams import Upstream
 from tenuto.slices import finish
 from tenuto.wire.long_json import json_steps

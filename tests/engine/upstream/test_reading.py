@@ -22,7 +22,7 @@ from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.pieces import pieces_of
-from tenuto.engine.upstream.request import UpstreamRequest
+from tenuto.engine.upstream.reading import UpstreamRequest
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.slices import finish
 from tenuto.wire.errors import status_of

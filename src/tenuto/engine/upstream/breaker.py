@@ -41,7 +41,7 @@ class Attempt:
 
 
 class Breaker:
-    """Counts consecutive failures, and decides when to send requests.
+    """Decide when to send requests, by counting consecutive failures.
 
     After `failures` of them no request is sent for `pause_s`. Then one request is a probe: its
     success ends the pause, its failure doubles the next one.

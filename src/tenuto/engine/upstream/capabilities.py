@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from tenuto.engine.upstream.patterns import Pattern
+from tenuto.engine.upstream.patterns import compile_pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,12 @@ def capabilities_of(model: str) -> ModelCapabilities:
     """
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
-    return next(row for patterns, row in _table() if any(one.matches(name) for one in patterns))
+    return next(row for patterns, row in _table() if any(each.fullmatch(name) for each in patterns))
 
 
 @cache
-def _table() -> tuple[tuple[tuple[Pattern, ...], ModelCapabilities], ...]:
+def _table() -> list[tuple[list[re.Pattern[str]], ModelCapabilities]]:
     file = resources.files("tenuto.engine.upstream").joinpath("capabilities.toml")
     rows: list[dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))["family"]
-    return tuple((tuple(map(Pattern, row.pop("models"))), ModelCapabilities(**row)) for row in rows)
+    patterns = [list(map(compile_pattern, row.pop("models"))) for row in rows]
+    return [(each, ModelCapabilities(**row)) for each, row in zip(patterns, rows, strict=True)]

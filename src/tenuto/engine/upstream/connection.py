@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tenuto.core.refusal import failed
 from tenuto.engine.upstream.decoding import Inflater, NotReadable, decoder_for
 from tenuto.engine.upstream.error_responses import error_of_response
 from tenuto.engine.upstream.errors import (
@@ -24,11 +23,13 @@ from tenuto.engine.upstream.errors import (
     ErrorPolicy,
     Fault,
     UpstreamError,
+    shutting_down,
 )
 from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.pool import Pool
 from tenuto.engine.upstream.proxies import proxy_for
-from tenuto.engine.upstream.shutdown import SHUTTING_DOWN, Shutdown
+from tenuto.engine.upstream.reading import UpstreamRequest
+from tenuto.interruption import Interruption
 from tenuto.wire.backoff import retry_after_s
 from tenuto.wire.errors import status_of
 
@@ -65,7 +66,7 @@ class Connection:
         parts = urlsplit(root)
         hidden = (upstream.api_key, upstream.basic_auth, parts.netloc, parts.hostname)
         self.policy = ErrorPolicy(upstream.forward_key, tuple(filter(None, hidden)))
-        self.shutdown = Shutdown()
+        self.shutdown = Interruption(shutting_down)
         self.reading: set[aiohttp.StreamReader] = set()
         # Once, because aiohttp's `trust_env` reads the environment and .netrc for each request.
         self._proxy = proxy_for(root)
@@ -78,22 +79,10 @@ class Connection:
         for content in self.reading:
             # Cheaper than an interruptible block for each read. The library does not wake readers
             # when their connection is closed.
-            content.set_exception(failed(SHUTTING_DOWN))
+            content.set_exception(shutting_down())
         for task in self._draining:
             task.cancel()
         await self._pool.aclose()
-
-    def post(
-        self, path: str, data: Sequence[bytes], headers: Mapping[str, str]
-    ) -> UpstreamResponse:
-        """Return an `async with` block that sends a request and holds its response.
-
-        Args:
-            path: Below the API's root.
-            data: The body, in parts.
-            headers: Headers on top of those of every request.
-        """
-        return UpstreamResponse(self, path, data, headers)
 
     async def send(
         self, path: str, data: Sequence[bytes], headers: Mapping[str, str]
@@ -148,6 +137,11 @@ class Connection:
 class UpstreamResponse:
     """A response, as an `async with` block. Closes its connection unless it was read to its end.
 
+    Args:
+        connection: The connection to the upstream.
+        request: The request, which is sent when the block begins.
+        data: Its body as JSON, in parts.
+
     Attributes:
         complete: Set by the reader when it needs no more of the body.
         policy: Conditions under which its errors are judged.
@@ -157,10 +151,10 @@ class UpstreamResponse:
     """
 
     def __init__(
-        self, connection: Connection, path: str, data: Sequence[bytes], headers: Mapping[str, str]
+        self, connection: Connection, request: UpstreamRequest, data: Sequence[bytes]
     ) -> None:
         self._connection = connection
-        self._request = path, data, headers
+        self._request = request.path, data, request.headers
         self._response: aiohttp.ClientResponse | None = None
         self._decoder: Inflater | None = None
         self._decoded: Iterator[bytes] = iter(())

@@ -10,11 +10,11 @@ from typing import Final
 from tenuto.core.job import Job, Piece
 from tenuto.core.refusal import Kind, Refusal, unsupported
 from tenuto.engine.base import Capabilities, Health
-from tenuto.engine.upstream.connection import Connection
+from tenuto.engine.upstream.connection import Connection, UpstreamResponse
 from tenuto.engine.upstream.errors import UpstreamError
 from tenuto.engine.upstream.kind import ServerUpstream
 from tenuto.engine.upstream.pieces import pieces_of
-from tenuto.engine.upstream.request import UpstreamRequest
+from tenuto.engine.upstream.reading import UpstreamRequest
 from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.slices import Slices
 from tenuto.wire.long_json import json_steps
@@ -56,7 +56,7 @@ class UpstreamEngine:
                 data = await self._slices.run(json_steps(request.body), job.prompt.size)
                 try:
                     async with (
-                        self._connection.post(request.path, data, request.headers) as response,
+                        UpstreamResponse(self._connection, request, data) as response,
                         aclosing(pieces_of(response, request)) as pieces,
                     ):
                         async for piece in pieces:

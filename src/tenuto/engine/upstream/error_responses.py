@@ -12,17 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tenuto.engine.upstream.errors import (
-    ACCOUNT_REJECTED,
-    KEY_REJECTED,
-    MODEL_MISSING,
-    RATE_LIMITED,
-    SLOW,
-    ErrorPolicy,
-    Fault,
-    ModelMissing,
-    UpstreamError,
-)
+from tenuto.engine.upstream.errors import SLOW, ErrorPolicy, Fault, ModelMissing, UpstreamError
 from tenuto.engine.upstream.json_text import json_value
 from tenuto.engine.upstream.words import about_money, presentable, words_in
 from tenuto.wire.errors import types_by_status
@@ -51,7 +41,7 @@ _PRECISE: Final = {
     "invalid_api_key": 401,
     "model_not_found": 404,
 }
-_REJECTED: Final = {401: KEY_REJECTED, 402: ACCOUNT_REJECTED, 403: KEY_REJECTED, 407: KEY_REJECTED}
+_REJECTED: Final = {401: "API key", 402: "account", 403: "API key", 407: "API key"}
 _OWN_KEY: Final = (401, 402, 403)
 _DEFAULT_POLICY: Final = ErrorPolicy()
 
@@ -148,10 +138,10 @@ def _name(value: object, key: str) -> str:
 def _error(
     status: int, words: str | None, retry_after: float | None, policy: ErrorPolicy
 ) -> UpstreamError:
-    own_key = policy.forwards_key and status in _OWN_KEY
-    if 400 <= status < 500 and not own_key and about_money(words):
+    own_key = _OWN_KEY if policy.forwards_key else ()
+    if 400 <= status < 500 and status not in own_key and about_money(words):
         status = 402
-    if status in (400, 409, 413, 422) or (policy.forwards_key and status in _OWN_KEY):
+    if status in (400, 409, 413, 422, *own_key):
         shown = presentable(words, policy.hidden) if words else ""
         return UpstreamError(
             shown or f"The upstream responded with status {status}.",
@@ -160,15 +150,18 @@ def _error(
             words=words or "",
         )
     if status in _REJECTED:
-        return UpstreamError(_REJECTED[status], fault=Fault.SETTINGS)
+        message = f"The upstream rejects this server's {_REJECTED[status]}."
+        return UpstreamError(message, fault=Fault.SETTINGS)
     if status == 404 and words and "model" in words.lower():
-        return ModelMissing(MODEL_MISSING, fault=Fault.SETTINGS)
+        message = "The upstream does not have the model in this server's settings."
+        return ModelMissing(message, fault=Fault.SETTINGS)
     if status in (408, 504):
         return UpstreamError(SLOW, 504)
     if status in (503, 529):
         return UpstreamError("Overloaded", 529, retry_after=retry_after)
     if status == 429:
-        return UpstreamError(RATE_LIMITED, 429, Fault.LIMIT, retry_after=retry_after)
+        message = "The upstream's rate limit is exceeded."
+        return UpstreamError(message, 429, Fault.LIMIT, retry_after=retry_after)
     if status >= 500 or status == 425:
         return UpstreamError(f"The upstream failed with status {status}.")
     what = f"{status}, a redirect" if status < 400 else f"{status}"

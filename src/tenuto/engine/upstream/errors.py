@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from tenuto.core.refusal import Kind, ModelError, Refusal
+from tenuto.core.refusal import Kind, ModelError, Refusal, failed
 from tenuto.wire.errors import kind_of_status
 
 UNREACHABLE: Final = "The upstream cannot be reached."
@@ -24,10 +24,6 @@ SLOW: Final = "The upstream did not respond in time."
 INCOMPLETE: Final = "The upstream's response is incomplete."
 INVALID_RESPONSE: Final = "The upstream returned an invalid response."
 TOO_LARGE: Final = "The upstream's response is too large."
-RATE_LIMITED: Final = "The upstream's rate limit is exceeded."
-KEY_REJECTED: Final = "The upstream rejects this server's API key."
-ACCOUNT_REJECTED: Final = "The upstream rejects this server's account."
-MODEL_MISSING: Final = "The upstream does not have the model in this server's settings."
 
 
 class Fault(Enum):
@@ -106,3 +102,8 @@ def fault_of(error: BaseException) -> Fault:
     if error.kind is Kind.FAILED:
         return Fault.JOB if error.retryable is False else Fault.UPSTREAM
     return Fault.UNKNOWN
+
+
+def shutting_down() -> Refusal:
+    """Return the error of jobs that run when their engine is closed."""
+    return failed("The engine is shutting down.")

@@ -12,7 +12,7 @@ from tenuto.quantities import Count, Positive
 if TYPE_CHECKING:
     # Not at run time, because the settings load this module.
     from tenuto.core.job import Job
-    from tenuto.engine.upstream.request import Steps
+    from tenuto.engine.upstream.reading import Steps
 
 API_VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta|preview)\d*)?(?:/openai)?$")
 """A version at the end of a path, and the suffix of Google's OpenAI-compatible addresses."""

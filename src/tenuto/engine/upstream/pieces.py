@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable
-from typing import Any, Final
+from typing import Final
 
 from tenuto.core.job import Accepted, Finish, Piece
 from tenuto.core.text import well_formed
@@ -13,8 +13,7 @@ from tenuto.engine.upstream.connection import UpstreamResponse
 from tenuto.engine.upstream.errors import INCOMPLETE, INVALID_RESPONSE, TOO_LARGE, UpstreamError
 from tenuto.engine.upstream.json_text import Halves
 from tenuto.engine.upstream.objects import MAX_BYTES, Item, Objects
-from tenuto.engine.upstream.reading import Read, Reading
-from tenuto.engine.upstream.request import UpstreamRequest
+from tenuto.engine.upstream.reading import Reading, UpstreamRequest
 
 _USAGE_S: Final = 0.25
 """Longest wait for the usage after the end of the text; it usually follows at once."""
@@ -40,7 +39,7 @@ async def pieces_of(
         while not (ended or reading.done or reading.finish is not None):
             data = await response.read()
             ended = not data
-            _take(objects.end() if ended else objects.push(data), reading, request.read)
+            _take(objects.end() if ended else objects.push(data), reading, request)
             if reading.begun and not accepted and not is_plain:
                 accepted = True
                 yield Piece("", accepted=_accepted(reading, request))
@@ -68,7 +67,7 @@ async def pieces_of(
             # Complete, although without a reason.
             reading.finish = Finish.END
         if request.awaits_usage and not (ended or reading.done or reading.usage is not None):
-            await _await_usage(response, objects, reading, request.read)
+            await _await_usage(response, objects, reading, request)
     response.complete = True
     rest = halves.end()
     if continuation is not None:
@@ -83,7 +82,7 @@ def _accepted(reading: Reading, request: UpstreamRequest) -> Accepted:
     return Accepted(reading.model or request.model, warnings=tuple(request.warnings))
 
 
-def _take(batch: Iterable[Item], reading: Reading, read: Read) -> None:
+def _take(batch: Iterable[Item], reading: Reading, request: UpstreamRequest) -> None:
     """Read items that arrived together, up to an error: the text before that is delivered."""
     for name, value in batch:
         if value is None:
@@ -93,25 +92,21 @@ def _take(batch: Iterable[Item], reading: Reading, read: Read) -> None:
             if reading.finish is None:
                 reading.failure = value
         elif reading.finish is None:
-            read(name, value, reading)
+            request.read(name, value, reading)
         else:
-            _read_usage(name, value, reading, read)
+            # After the end of the text, only its usage matters.
+            after = Reading(begun=True, usage=reading.usage)
+            request.read(name, value, after)
+            reading.usage, reading.done = after.usage, after.done
         if reading.done or reading.failure is not None:
             return
 
 
-def _read_usage(name: str, value: dict[str, Any], reading: Reading, read: Read) -> None:
-    """Read only the usage of an event after the end of the text."""
-    after = Reading(begun=True, usage=reading.usage)
-    read(name, value, after)
-    reading.usage, reading.done = after.usage, after.done
-
-
 async def _await_usage(
-    response: UpstreamResponse, objects: Objects, reading: Reading, read: Read
+    response: UpstreamResponse, objects: Objects, reading: Reading, request: UpstreamRequest
 ) -> None:
     """Wait for the usage for a short time. A response without it is complete, too."""
     with contextlib.suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(_USAGE_S):
             while reading.usage is None and not reading.done and (data := await response.read()):
-                _take(objects.push(data), reading, read)
+                _take(objects.push(data), reading, request)

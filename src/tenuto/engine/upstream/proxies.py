@@ -16,8 +16,8 @@ class Proxy:
     """A proxy.
 
     Attributes:
-        url: Where it is. It may hold a password.
-        variable: The variable of the environment that names it.
+        url: Its address, which may contain a password.
+        variable: The environment variable that names it.
     """
 
     url: str = field(repr=False)
@@ -25,10 +25,10 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy for an address; None to connect directly, as always on this machine.
+    """Return the proxy for an address; None for a direct connection, as always on this machine.
 
     Raises:
-        ModelError: The environment names one that cannot be used; the message has the remedy.
+        ModelError: The environment names a proxy that cannot be used.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -41,20 +41,18 @@ def proxy_for(url: str) -> Proxy | None:
         return None
     if "://" not in proxy:
         proxy = "http://" + proxy
-    variable = _variable(scheme)
+    names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
+    variable = next((name for name in names if os.environ.get(name)), names[0])
     try:
-        kind = urlsplit(proxy)
-        usable = kind.scheme in ("http", "https") and bool(kind.hostname)
-        _ = kind.port
+        address = urlsplit(proxy)
+        if address.scheme in ("http", "https") and address.hostname and address.port != 0:
+            return Proxy(proxy, variable)
     except ValueError:
-        usable = False
-        kind = urlsplit("")
-    if usable:
-        return Proxy(proxy, variable)
-    what = "a SOCKS proxy" if kind.scheme.startswith("socks") else "not the address of a proxy"
+        pass
+    problem = "a SOCKS proxy" if proxy.lower().startswith("socks") else "an invalid address"
     raise ModelError(
-        f"{variable} names {what}; upstreams are asked directly or through an HTTP proxy "
-        f"(http://HOST:PORT). Change it, or add {host} to NO_PROXY."
+        f"{variable} names {problem}; upstreams need an HTTP proxy (http://HOST:PORT) or none. "
+        f"Change it, or add {host} to NO_PROXY."
     )
 
 
@@ -69,13 +67,5 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _is_exempt(host: str, port: int | None) -> bool:
-    if proxy_bypass(host):
-        return True
-    if ":" in host:
-        host = f"[{host}]"
-    return bool(proxy_bypass(f"{host}:{port}" if port else host))
-
-
-def _variable(scheme: str) -> str:
-    names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
-    return next((name for name in names if os.environ.get(name)), names[0])
+    bracketed = f"[{host}]" if ":" in host else host
+    return bool(proxy_bypass(host) or proxy_bypass(f"{bracketed}:{port}" if port else bracketed))

@@ -1,17 +1,19 @@
-"""State of a response while it is read, and how a kind of upstream reads it."""
+"""Requests to upstreams, and the state of a response while it is read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tenuto.core.job import Finish, Usage
 from tenuto.core.text import well_formed
 from tenuto.engine.upstream.errors import UpstreamError
+from tenuto.prompt.render import Continuation
 
 _MAX_NAME: Final = 256
+_TEXT_TYPES: Final = (None, "", "text", "text_delta", "output_text")
 
 
 @dataclass(slots=True)
@@ -48,8 +50,40 @@ class Reading:
             self.model = well_formed(model[:_MAX_NAME])
 
 
-Read = Callable[[str, dict[str, Any], Reading], None]
-"""Reads an event's name and object; a plain response is one event without a name."""
+@dataclass(slots=True)
+class UpstreamRequest:
+    """A job in the form that an upstream accepts.
+
+    Attributes:
+        path: Path of the endpoint, below the root of the API.
+        body: The request's JSON; always has a field `stream`.
+        read: Reads an event's name and object; a plain response is one event without a name.
+        headers: Headers on top of those of every request; the key is added to them.
+        continuation: Turns the text of a chat response into a completion; None if it is one.
+        model: Name of the model if the response does not have it.
+        warnings: What was changed or left out of the job, a sentence each.
+        tokens_field: Name of the field that limits the tokens of the response.
+        is_capped: Whether that field was lowered to the room that the upstream reported.
+    """
+
+    path: str
+    body: dict[str, Any]
+    read: Callable[[str, dict[str, Any], Reading], None]
+    headers: dict[str, str] = field(default_factory=dict)
+    continuation: Continuation | None = None
+    model: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    tokens_field: str = "max_tokens"
+    is_capped: bool = False
+
+    @property
+    def awaits_usage(self) -> bool:
+        """Whether the usage may come after the end of the text."""
+        return "stream_options" in self.body
+
+
+Steps: TypeAlias = Generator[None, None, UpstreamRequest]
+"""Generator that returns a request. Yields between two slices of work for other requests."""
 
 
 def count_in(usage: object, name: str) -> int | None:
@@ -60,3 +94,12 @@ def count_in(usage: object, name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 2**53 else None
+
+
+def text_in(content: object) -> str:
+    """Return the text of content in any API: a text, a part, or parts; "" for reasoning."""
+    if isinstance(content, list):
+        return "".join(map(text_in, content))
+    if isinstance(content, dict):
+        content = content.get("text") if content.get("type") in _TEXT_TYPES else None
+    return content if isinstance(content, str) else ""

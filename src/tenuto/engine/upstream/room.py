@@ -1,4 +1,4 @@
-"""How many tokens an upstream has room for, from the words of its refusal."""
+"""Read the room for tokens from the words of an upstream's refusal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def _wordings(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(p.replace("<n>", _NUMBER), re.IGNORECASE) for p in patterns)
 
 
-# The most tokens that may be asked for, whatever the prompt.
+# The most tokens of any response.
 _MOST: Final = _wordings(
     r"supports at most <n> (?:completion|output) tokens",  # OpenAI
     r"max_tokens: [\d,]+ > <n>, which is the maximum",  # Anthropic
-    # Groq, Mistral, pydantic's words in Tenuto and others
+    # Groq, Mistral, Tenuto and others
     r"max_(?:completion_|new_|output_)?tokens(?:_to_sample)?\W{0,3}(?: input)?(?: value)? "
     r"(?:must|should|has to|cannot|may not) be (?:less than or equal to|at most|<=|greater than"
     r"|more than|above|over) <n>",
@@ -43,23 +43,22 @@ _SUM: Final = re.compile(r"context limit: (\d{1,9}) \+ \d{1,9} > (\d{1,9})")
 _MAX_READ: Final = 4096
 
 
-def tokens_that_fit(words: str, asked: int) -> int | None:
-    """The most tokens to ask for after a refusal; None if it does not say, or none would help.
+def tokens_that_fit(words: str, requested: int) -> int | None:
+    """Return the most tokens that fit; None if the refusal has no such number below `requested`.
 
     Args:
-        words: Of the refusal, as the upstream wrote them.
-        asked: The tokens that were asked for.
+        words: Message of the refusal, as the upstream wrote it.
+        requested: The tokens in the refused request.
     """
     words = words[:_MAX_READ]
+    context, prompt = _first(_CONTEXT, words), _first(_PROMPT, words)
     if sums := _SUM.search(words):
-        room: int | None = int(sums[2]) - int(sums[1])
+        context, prompt = int(sums[2]), int(sums[1])
+    if context is not None and prompt is not None:
+        room: int | None = context - prompt
     else:
-        context, prompt = _first(_CONTEXT, words), _first(_PROMPT, words)
-        if context is not None and prompt is not None:
-            room = context - prompt
-        else:
-            room = _first(_MOST, words)
-    return room if room is not None and 0 < room < asked else None
+        room = _first(_MOST, words)
+    return room if room is not None and 0 < room < requested else None
 
 
 def _first(patterns: Sequence[re.Pattern[str]], words: str) -> int | None:

@@ -14,10 +14,17 @@ from tenuto.core.job import Accepted, Job, Piece
 from tenuto.core.refusal import Refusal
 from tenuto.engine.base import Capabilities, Engine, Health, UpstreamHealth
 from tenuto.engine.upstream.breaker import Attempt, Breaker
-from tenuto.engine.upstream.errors import SLOW, Fault, ModelMissing, UpstreamError, fault_of
-from tenuto.engine.upstream.patterns import Pattern
+from tenuto.engine.upstream.errors import (
+    SLOW,
+    Fault,
+    ModelMissing,
+    UpstreamError,
+    fault_of,
+    shutting_down,
+)
+from tenuto.engine.upstream.patterns import compile_pattern
 from tenuto.engine.upstream.route import RouteSettings
-from tenuto.engine.upstream.shutdown import Shutdown
+from tenuto.interruption import Interruption
 from tenuto.wire.backoff import delay_s
 
 _log = logging.getLogger("tenuto.upstream")
@@ -87,11 +94,11 @@ class RoutingEngine:
         self, upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings], chance: Random
     ) -> None:
         self._upstreams = upstreams
-        self._routes = [([Pattern(name) for name in route.models], route) for route in routes]
+        self._routes = [(list(map(compile_pattern, route.models)), route) for route in routes]
         self._chance = chance
-        self._shutdown = Shutdown()
-        patterns = [pattern for patterns, _ in self._routes for pattern in patterns]
-        self._names = tuple(dict.fromkeys(one.text for one in patterns if one.is_name))
+        self._shutdown = Interruption(shutting_down)
+        names = (name for route in routes for name in route.models if "*" not in name)
+        self._names = tuple(dict.fromkeys(names))
 
     async def start(self) -> None:
         """Start all upstreams."""
@@ -225,7 +232,7 @@ class RoutingEngine:
 
     def _route_of(self, name: str) -> RouteSettings | None:
         for patterns, route in self._routes:
-            if any(pattern.matches(name) for pattern in patterns):
+            if any(pattern.fullmatch(name) for pattern in patterns):
                 return route
         return None
 

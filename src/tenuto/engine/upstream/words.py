@@ -1,4 +1,4 @@
-"""The words in an upstream's error: where they stand, and what of them a caller may see."""
+"""The message in an upstream's error: find it, and make it presentable to callers."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _ABOUT_MONEY: Final = re.compile(
 
 
 def words_in(body: object, depth: int = 0) -> str | None:
-    """Find the words of an error in its JSON, however deep they stand; None if it has none.
+    """Find the message of an error in its JSON; None without one.
 
     Args:
-        body: As parsed, in the envelope of any API.
-        depth: How deep it stands itself.
+        body: Parsed JSON, in the envelope of any API.
+        depth: Levels above it.
     """
     if depth > _MAX_DEPTH:
         return None
@@ -64,30 +64,28 @@ def words_in(body: object, depth: int = 0) -> str | None:
         return None
     for key in _KEYS:
         if words := words_in(body.get(key), depth + 1):
-            where = body.get("loc")
-            if key == "msg" and isinstance(where, list):
-                names = [str(part) for part in where[:8] if part != "body"]
-                return f"{'.'.join(names)}: {words}" if names else words
-            return words
+            place = body.get("loc") if key == "msg" else None
+            names = place[:8] if isinstance(place, list) else []
+            field = ".".join(str(name) for name in names if name != "body")
+            return f"{field}: {words}" if field else words
     return None
 
 
 def about_money(words: str | None) -> bool:
-    """Whether an error is about the account that pays, and not about the request."""
+    """Return whether an error is about credit, quota or the account instead of the request."""
     return bool(words and _ABOUT_MONEY.search(words[:_MAX_READ]))
 
 
 def presentable(words: str, hidden: Iterable[str] = ()) -> str:
-    """The words of an upstream as a caller may see them: one line, without the operator's data.
+    """Return a message as one line, without keys, accounts, addresses and file names.
 
     Args:
-        words: As the upstream wrote them.
-        hidden: What they must not hold, besides what looks like a key, an account or an address.
+        words: The message, as the upstream wrote it.
+        hidden: More texts to remove.
     """
-    # Cut before the search, so that its cost is bounded, and again after it.
-    text = "".join(
-        char if char.isprintable() else " " for char in well_formed(words[: 2 * _MAX_SHOWN])
-    )
+    # Cut before the search, too, which bounds its cost.
+    chars = well_formed(words[: 2 * _MAX_SHOWN])
+    text = "".join(char if char.isprintable() else " " for char in chars)
     for secret in hidden:
         if secret:
             text = text.replace(secret, "…")

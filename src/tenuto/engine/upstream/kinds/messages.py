@@ -15,8 +15,7 @@ from tenuto.core.refusal import unsupported
 from tenuto.engine.upstream.capabilities import ModelCapabilities, capabilities_of
 from tenuto.engine.upstream.chat import Prefill, chat_prompt, may_begin_in, sampling_fields
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Reading, count_in
-from tenuto.engine.upstream.request import Steps, UpstreamRequest
+from tenuto.engine.upstream.reading import Reading, Steps, UpstreamRequest, count_in, text_in
 
 API_VERSION: Final = "2023-06-01"
 
@@ -134,7 +133,7 @@ def _read(name: str, value: dict[str, Any], reading: Reading) -> None:
         case "content_block_delta" | "content_block_start":
             part = value.get("delta" if name == "content_block_delta" else "content_block")
             reading.begun = True
-            if text := _text_of(part):
+            if text := text_in(part):
                 reading.texts.append(text)
         case "message_start":
             message = value.get("message")
@@ -153,22 +152,12 @@ def _read(name: str, value: dict[str, Any], reading: Reading) -> None:
             reading.begin(value.get("model"))
             blocks = value.get("content")
             blocks = blocks if isinstance(blocks, list) else [blocks]
-            reading.texts += filter(None, map(_text_of, blocks))
+            reading.texts += filter(None, map(text_in, blocks))
             _read_usage(value, reading)
             # A plain response is complete even without a reason.
             _read_end(value, reading)
         case _:
             pass  # Pings, the ends of blocks, and events of later versions.
-
-
-def _text_of(part: object) -> str:
-    """Return the text of a block or of its delta; "" for thinking and other types."""
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict) or part.get("type") not in ("text", "text_delta", None, ""):
-        return ""
-    text = part.get("text")
-    return text if isinstance(text, str) else ""
 
 
 def _read_usage(value: dict[str, Any], reading: Reading) -> None:

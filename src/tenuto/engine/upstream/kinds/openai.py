@@ -6,7 +6,6 @@ to `/v1/chat/completions`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
@@ -17,8 +16,7 @@ from tenuto.engine.upstream.chat import Prefill, chat_prompt, sampling_fields
 from tenuto.engine.upstream.error_responses import error_in
 from tenuto.engine.upstream.errors import INCOMPLETE, UpstreamError
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Reading, count_in
-from tenuto.engine.upstream.request import Steps, UpstreamRequest
+from tenuto.engine.upstream.reading import Reading, Steps, UpstreamRequest, count_in, text_in
 
 _LENGTH_REASONS: Final = frozenset(("length", "max_tokens", "max_length", "model_length"))
 # Some servers send these within a text.
@@ -128,20 +126,5 @@ def _text_of(choice: dict[str, Any]) -> str:
     for key in ("delta", "message"):
         message = choice.get(key)
         if isinstance(message, dict) and message:
-            content = message.get("content")
-            return _joined(content) or _joined(message.get("refusal"))
-    return _joined(choice.get("text"))
-
-
-def _joined(content: object) -> str:
-    """Return a text, or the joined text parts of a list; reasoning and other parts are skipped."""
-    if isinstance(content, str):
-        return content
-    parts: Iterable[object] = content if isinstance(content, list) else [content]
-    texts = []
-    for part in parts:
-        if isinstance(part, dict) and part.get("type") in ("text", "output_text", None, ""):
-            part = part.get("text")
-        if isinstance(part, str):
-            texts.append(part)
-    return "".join(texts)
+            return text_in(message.get("content")) or text_in(message.get("refusal"))
+    return text_in(choice.get("text"))

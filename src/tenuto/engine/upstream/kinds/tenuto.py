@@ -9,8 +9,7 @@ from tenuto.core.job import Finish, Job
 from tenuto.core.prompt import HUMAN
 from tenuto.engine.upstream.chat import sampling_fields
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.reading import Reading
-from tenuto.engine.upstream.request import Steps, UpstreamRequest
+from tenuto.engine.upstream.reading import Reading, Steps, UpstreamRequest
 
 API_VERSION: Final = "2023-06-01"
 
