@@ -41,7 +41,10 @@ _PRECISE: Final = {
     "invalid_api_key": 401,
     "model_not_found": 404,
 }
-_REJECTED: Final = {401: "API key", 402: "account", 403: "API key", 407: "API key"}
+_REJECTED: Final = {
+    **dict.fromkeys((401, 403, 407), "The upstream rejects this server's API key."),
+    402: "The upstream rejects this server's account.",
+}
 _OWN_KEY: Final = (401, 402, 403)
 _DEFAULT_POLICY: Final = ErrorPolicy()
 
@@ -150,8 +153,7 @@ def _error(
             words=words or "",
         )
     if status in _REJECTED:
-        message = f"The upstream rejects this server's {_REJECTED[status]}."
-        return UpstreamError(message, fault=Fault.SETTINGS)
+        return UpstreamError(_REJECTED[status], fault=Fault.SETTINGS)
     if status == 404 and words and "model" in words.lower():
         message = "The upstream does not have the model in this server's settings."
         return ModelMissing(message, fault=Fault.SETTINGS)
