@@ -114,6 +114,7 @@ async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
             events(),
             encoder_of(Version.V2023_06_01, "compl_01", "m"),
             send,
+            headers={},
             record=Recorder(TrustedProxies(()), ()).begin({"headers": []}),
             ping_interval_s=0.01,
             shutdown=Shutdown(),

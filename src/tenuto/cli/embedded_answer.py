@@ -84,9 +84,9 @@ async def _answer(
 
 def _request(fields: Mapping[str, object], raw: bool, seed: int | None) -> Request:
     from tenuto.wire.completions.job import request_of, sampling_of
-    from tenuto.wire.completions.request import check_request
+    from tenuto.wire.completions.request import check_fields
 
-    checked = check_request(fields)
+    checked = check_fields(fields)
     text = str(checked.prompt)
     prompt = raw_prompt(text) if raw else parse_prompt(text)
     return request_of(checked, prompt, sampling_of(checked, seed))

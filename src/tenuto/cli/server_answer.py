@@ -13,7 +13,7 @@ from tenuto.client.client import Client
 from tenuto.client.errors import APIError, APIStatusError
 from tenuto.core.refusal import Refusal
 from tenuto.settings.upstreams import without_password
-from tenuto.wire.completions.request import check_request
+from tenuto.wire.completions.request import check_fields
 from tenuto.wire.errors import refusal_of, status_of
 
 
@@ -35,7 +35,7 @@ def answer_by_server(
     answer.spinner.text = f"Waiting for {shown}…"
     try:
         # Checked before the request, for a faster error.
-        params: Any = check_request(fields).model_dump(exclude_unset=True)
+        params: Any = check_fields(fields).model_dump(exclude_unset=True)
         if seed is not None:
             params["extra_body"] = {"seed": seed}
         with warnings.catch_warnings(), answer.spinner:

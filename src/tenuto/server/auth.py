@@ -10,7 +10,6 @@ from starlette.datastructures import Headers
 
 from tenuto.core.caller import Caller
 from tenuto.core.refusal import Kind, Refusal
-from tenuto.server.request_headers import agreed
 
 PREFIX = "sha256:"
 
@@ -21,15 +20,6 @@ def hash_key(key: str) -> str:
     A plain SHA-256 is enough, because keys are long and random, unlike passwords.
     """
     return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _only(headers: Headers, name: str) -> str | None:
-    try:
-        return agreed(headers.getlist(name))
-    except ValueError:
-        raise Refusal(
-            Kind.UNAUTHENTICATED, f"{name}: different values were sent. Send one."
-        ) from None
 
 
 class Keys:
@@ -48,10 +38,10 @@ class Keys:
         Raises:
             Refusal: The key is missing or invalid, or a header has two values.
         """
-        key = _only(headers, "x-api-key")
+        key = _only_value(headers, "x-api-key")
         problem = "invalid x-api-key"
         if key is None:
-            scheme, _, token = (_only(headers, "authorization") or "").partition(" ")
+            scheme, _, token = (_only_value(headers, "authorization") or "").partition(" ")
             key = token.strip() if scheme.lower() == "bearer" else None
             problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
         hashed = None if key is None else hash_key(key)
@@ -62,3 +52,18 @@ class Keys:
     def _accepts(self, hashed: str) -> bool:
         # Compare all in constant time, so that the duration reveals nothing.
         return sum(hmac.compare_digest(hashed, known) for known in self._hashes) > 0
+
+
+def _only_value(headers: Headers, name: str) -> str | None:
+    """Return the value of a header that should be unique, or None.
+
+    The same value twice is valid, because a proxy may repeat a header, or join two by a comma.
+    """
+    values = headers.getlist(name)
+    parts = {part.strip() for value in values for part in value.split(",")}
+    if len(parts) == 1:
+        return parts.pop()
+    if len(values) > 1:
+        message = f"{name}: different values were sent. Send one."
+        raise Refusal(Kind.UNAUTHENTICATED, message)
+    return values[0] if values else None

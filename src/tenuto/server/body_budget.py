@@ -16,46 +16,18 @@ _SHARE_OF_LARGE: Final = 0.75
 class BodyBudget:
     """The bytes of all bodies, from their arrival to the end of the response.
 
-    Args:
+    Attributes:
         most: Maximum number of bytes.
+        held: Number of bytes held now.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-
-    @property
-    def held(self) -> int:
-        """Number of bytes held now."""
-        return self._held
+        self.most = most
+        self.held = 0
 
     def reservation(self) -> Reservation:
         """Return an empty reservation for a new body."""
         return Reservation(self)
-
-    def add(self, size: int, so_far: int) -> None:
-        """Add bytes of a body.
-
-        Args:
-            size: Number of bytes to add.
-            so_far: Number of bytes of this body before.
-
-        Raises:
-            Refusal: The budget is exceeded. Nothing is added.
-        """
-        large = so_far + size > _SMALL_BYTES
-        most = int(_SHARE_OF_LARGE * self._most) if large else self._most
-        # A single body is always accepted: its own limit bounds it.
-        if self._held > so_far and self._held + size > most:
-            raise overloaded(
-                "Too many request bodies at once. Try again in a moment.",
-                retry_after=_RETRY_AFTER_S,
-            )
-        self._held += size
-
-    def release(self, size: int) -> None:
-        """Give bytes back."""
-        self._held -= size
 
 
 class Reservation:
@@ -69,10 +41,23 @@ class Reservation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._budget.release(self._size)
+        self._budget.held -= self._size
         self._size = 0
 
     def add(self, size: int) -> None:
-        """Add bytes. See `BodyBudget.add`."""
-        self._budget.add(size, self._size)
+        """Add bytes of the body.
+
+        Raises:
+            Refusal: The budget is exceeded. Nothing is added.
+        """
+        budget = self._budget
+        large = self._size + size > _SMALL_BYTES
+        most = int(_SHARE_OF_LARGE * budget.most) if large else budget.most
+        # A single body is always accepted: its own limit bounds it.
+        if budget.held > self._size and budget.held + size > most:
+            raise overloaded(
+                "Too many request bodies at once. Try again in a moment.",
+                retry_after=_RETRY_AFTER_S,
+            )
+        budget.held += size
         self._size += size

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
@@ -25,7 +24,6 @@ from tenuto.server.body_budget import BodyBudget
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
-from tenuto.server.response_headers import with_headers
 from tenuto.server.responses import JsonResponse, send_parts
 from tenuto.server.retirement import RetirementNotices
 from tenuto.server.shutdown import Shutdown
@@ -42,15 +40,6 @@ from tenuto.wire.completions.response import Completion
 from tenuto.wire.completions.sse import encoder_of
 from tenuto.wire.completions.versions import Version, parse_version
 from tenuto.wire.ids import completion_id
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """The ASGI arguments of one request."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
 
 
 class CompleteEndpoint:
@@ -101,7 +90,6 @@ class CompleteEndpoint:
         record: RequestRecord = scope["record"]
         record.caller = caller.id
         version = parse_version(combined(scope, b"anthropic-version"))
-        channel = Channel(scope, receive, send)
         meter = Meter()
         with self._budget.reservation() as held:
             try:
@@ -109,9 +97,8 @@ class CompleteEndpoint:
                     body = await self._bodies.read(request, most, held)
                 fields = check_fields(body, version, self._field_limits, self._kind)
                 record.requested_model, record.stream = fields.model, fields.stream
-                await while_connected(
-                    self._answer(fields, caller, version, channel, meter), receive
-                )
+                answer = self._answer(request, send, fields, caller, version, meter)
+                await while_connected(answer, receive)
             except (ClientDisconnect, ClientGone):
                 record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
             finally:
@@ -131,16 +118,17 @@ class CompleteEndpoint:
 
     async def _answer(
         self,
+        http: Request,
+        send: Send,
         fields: CompletionRequest,
         caller: Caller,
         version: Version,
-        channel: Channel,
         meter: Meter,
     ) -> None:
         sampling = sampling_of(fields)
         self._completions.check(fields.model, sampling)
         request = request_of(fields, await self._prompt(fields.prompt), sampling, caller)
-        record: RequestRecord = channel.scope["record"]
+        record: RequestRecord = http.scope["record"]
         async with AsyncExitStack() as leases:
             # A refusal before the job is accepted becomes a status.
             with self._shutdown.interruptible():
@@ -151,20 +139,25 @@ class CompleteEndpoint:
             record.upstream = accepted.upstream
             model = accepted.model or self._engine.capabilities.model or fields.model
             record.served_model = model
-            send = with_headers(channel.send, self._headers(fields.model, model, accepted))
+            headers = self._headers(fields.model, model, accepted)
             name, top = completion_id(), bool(sampling.logprobs)
             if not fields.stream:
                 with self._shutdown.interruptible():
                     completed = await collect(running.events)
-                completion = Completion(name, model, completed, top)
                 usage = completed.ended.usage
-                headers = usage_headers(usage) if usage is not None else {}
-                await _send_whole(completion, version, headers, replace(channel, send=send))
+                headers |= usage_headers(usage) if usage is not None else {}
+                completion = Completion(name, model, completed, top)
+                if isinstance(completed.text, LongText):
+                    await send_parts(completion.parts(version), headers, send)
+                else:
+                    response = JsonResponse(completion.body(version), headers=headers)
+                    await response(http.scope, http.receive, send)
                 return
             await send_events(
                 running.events,
                 encoder_of(version, name, model, top=top),
                 send,
+                headers=headers,
                 record=record,
                 ping_interval_s=self._settings.server.ping_interval_s,
                 shutdown=self._shutdown,
@@ -180,16 +173,6 @@ class CompleteEndpoint:
         if accepted.upstream is not None:
             headers["tenuto-upstream"] = _quotable(accepted.upstream)
         return headers
-
-
-async def _send_whole(
-    completion: Completion, version: Version, headers: dict[str, str], channel: Channel
-) -> None:
-    if isinstance(completion.completed.text, LongText):
-        await send_parts(completion.parts(version), headers, channel.send)
-        return
-    response = JsonResponse(completion.body(version), headers=headers)
-    await response(channel.scope, channel.receive, channel.send)
 
 
 def _quotable(text: str) -> str:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.types import Send
 
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.operations.records import RequestRecord
+from tenuto.server.responses import start_response
 from tenuto.server.shutdown import Shutdown
 from tenuto.wire.completions.sse import Encoder
 
 _log = logging.getLogger("tenuto.server")
 
 # The last two keep nginx and other proxies from buffering the stream.
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+}
 # Delay of the first ping if no text is sent before. Not at once, because some clients require text
 # as the first event. Later pings follow the interval.
 _FIRST_PING_S = 1.0
@@ -32,6 +33,7 @@ async def send_events(
     encoder: Encoder,
     send: Send,
     *,
+    headers: Mapping[str, str],
     record: RequestRecord,
     ping_interval_s: float,
     shutdown: Shutdown,
@@ -42,11 +44,12 @@ async def send_events(
         events: The events after acceptance. The caller closes them.
         encoder: The encoder of the request's version.
         send: The request's ASGI channel.
+        headers: Headers besides those of a stream.
         record: The record of the request.
         ping_interval_s: Seconds without an event after which a ping is sent.
         shutdown: Ends the stream with an error event.
     """
-    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await start_response({**_HEADERS, **headers}, send)
     sender = _Sender(send)
     pinger = asyncio.create_task(sender.keep_alive(encoder.ping(), ping_interval_s))
     try:

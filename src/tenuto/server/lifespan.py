@@ -10,7 +10,7 @@ from tenuto.engine.base import Engine
 
 
 async def run_lifespan(engine: Engine, receive: Receive, send: Send) -> None:
-    """Start an engine, wait for the shutdown, and close the engine: ASGI's lifespan protocol."""
+    """Start an engine, wait for the shutdown, and close the engine: ASGI's lifespan."""
     await receive()
     phase = "startup"
     try:

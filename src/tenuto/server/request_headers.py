@@ -18,21 +18,3 @@ def combined(scope: Scope, name: bytes) -> str | None:
     """Return all headers of a name joined by commas (RFC 9110, 5.2), or None."""
     values = [value for key, value in scope["headers"] if key == name]
     return b", ".join(values).decode("latin-1") if values else None
-
-
-def agreed(values: list[str]) -> str | None:
-    """Return the value of a header that should be unique, or None.
-
-    The same value twice is valid, because a proxy may repeat a header, or join two by a comma.
-
-    Raises:
-        ValueError: The values differ.
-    """
-    if not values:
-        return None
-    parts = {part.strip() for value in values for part in value.split(",")}
-    if len(parts) == 1:
-        return parts.pop()
-    if len(values) == 1:
-        return values[0]
-    raise ValueError("different values")

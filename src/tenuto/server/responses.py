@@ -21,11 +21,15 @@ class JsonResponse(JSONResponse):
         return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
+async def start_response(headers: Mapping[str, str], send: Send) -> None:
+    """Send the start of a response with status 200."""
+    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": lines})
+
+
 async def send_parts(parts: Iterable[bytes], headers: Mapping[str, str], send: Send) -> None:
     """Send a JSON body in parts. The event loop runs other tasks in between."""
-    lines = {"content-type": "application/json", **headers}
-    encoded_lines = [(name.encode(), value.encode()) for name, value in lines.items()]
-    await send({"type": "http.response.start", "status": 200, "headers": encoded_lines})
+    await start_response({"content-type": "application/json", **headers}, send)
     for part in parts:
         await send({"type": "http.response.body", "body": part, "more_body": True})
         await asyncio.sleep(0)

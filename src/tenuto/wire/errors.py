@@ -86,9 +86,8 @@ def refusal_of(status: int | None, body: object) -> Refusal:
     inner = body.get("error") if isinstance(body, dict) else None
     fields = inner if isinstance(inner, dict) else {}
     message = fields.get("message")
-    if status is not None:
-        text = message if isinstance(message, str) else f"the server answered {status}"
-        return Refusal(kind_of_status(status), text)
-    name = fields.get("type")
-    kind = _KIND_OF_TYPE.get(name, Kind.FAILED) if isinstance(name, str) else Kind.FAILED
-    return Refusal(kind, message if isinstance(message, str) else "unknown error")
+    if status is None:
+        kind, default = _KIND_OF_TYPE.get(str(fields.get("type")), Kind.FAILED), "unknown error"
+    else:
+        kind, default = kind_of_status(status), f"the server answered {status}"
+    return Refusal(kind, message if isinstance(message, str) else default)

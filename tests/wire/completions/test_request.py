@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.core.refusal import Kind, Refusal
-from tenuto.wire.completions.request import CompletionRequest, check_request, parse_request
+from tenuto.wire.completions.request import CompletionRequest, check_fields, parse_request
 from tenuto.wire.completions.versions import Version
 from tests.refusals import refused
 
@@ -254,7 +254,7 @@ def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
     fields: dict[str, object],
 ) -> None:
     try:
-        request = check_request(SMALLEST | fields)
+        request = check_fields(SMALLEST | fields)
     except Refusal as error:
         sound = error.message.startswith(tuple(name[:64] for name in SMALLEST | fields))
     else:

@@ -50,7 +50,7 @@ def logprobs_body(tokens: Sequence[TokenLogprob], *, top: bool) -> dict[str, obj
     """Return the JSON object of tokens: lists of one length.
 
     Args:
-        tokens: The tokens.
+        tokens: Tokens of the completion.
         top: Whether the request is for the likeliest tokens of each place. If not, `top_logprobs`
             is null. An item is null where the engine did not report them.
     """

@@ -125,23 +125,15 @@ def parse_request(
 
 
 def check_fields(
-    fields: dict[str, object],
-    version: Version,
-    limits: FieldLimits,
-    kind: type[CompletionRequest],
+    fields: Mapping[str, object],
+    version: Version = Version.V2023_06_01,
+    limits: FieldLimits = _DEFAULT_LIMITS,
+    kind: type[CompletionRequest] = CompletionRequest,
 ) -> CompletionRequest:
     """Check a body that is parsed already. See `parse_request`."""
     if version is Version.V2023_01_01:
-        check_tags(fields.pop("tags", None))
-    return check_request(fields, kind, limits)
-
-
-def check_request(
-    fields: Mapping[str, object],
-    kind: type[CompletionRequest] = CompletionRequest,
-    limits: FieldLimits = _DEFAULT_LIMITS,
-) -> CompletionRequest:
-    """Check the fields of a request. See `parse_request`."""
+        check_tags(fields.get("tags"))
+        fields = {name: value for name, value in fields.items() if name != "tags"}
     known = kind.model_fields
     stops = fields.get("stop_sequences")
     if isinstance(stops, list):
