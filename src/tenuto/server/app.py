@@ -77,9 +77,9 @@ def create_app(
     Args:
         settings: All settings.
         engine: An engine that is not started: see `tenuto.service.open_engine`.
-        recorder: Records requests; None for `recorder_of(settings)`.
-        shutdown: Ends running responses before the engine is closed; None for one without effect.
-        admissions: The limits; None for `admissions_of(settings)`.
+        recorder: None for `recorder_of(settings)`.
+        shutdown: Ends running responses before the engine is closed.
+        admissions: None for `admissions_of(settings)`.
     """
     admissions = admissions_of(settings) if admissions is None else admissions
     routes = routes_of(settings, engine, shutdown or Shutdown(), admissions)

@@ -62,13 +62,7 @@ def check_announced_size(headers: Headers, most: int) -> None:
 
 
 class BodyReader:
-    """The reader of request bodies.
-
-    Args:
-        limits: The time limit.
-        fields: Limits of the fields.
-        slices: Scheduler of the parsing of long bodies.
-    """
+    """The reader of request bodies. `slices` schedules the parsing of long ones."""
 
     def __init__(self, limits: LimitSettings, fields: FieldLimits, slices: Slices) -> None:
         self._limits = limits

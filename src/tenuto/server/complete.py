@@ -43,15 +43,7 @@ from tenuto.wire.ids import completion_id
 
 
 class CompleteEndpoint:
-    """The endpoint of completions, streamed or not. `docs/journey.md` lists its steps.
-
-    Args:
-        engine: The engine.
-        settings: All settings.
-        keys: The accepted keys.
-        shutdown: Ends running responses.
-        admissions: The limits of requests before the engine.
-    """
+    """The endpoint of completions, streamed or not. `docs/journey.md` lists its steps."""
 
     def __init__(
         self,

@@ -56,9 +56,7 @@ def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
 class Dispatch:
     """Calls the handler of a route, and sends the error response of its exception.
 
-    Args:
-        routes: All routes. An exact path takes precedence over a variable.
-        lifespan: Runs the lifespan of the application.
+    A route with an exact path takes precedence over one with a variable.
     """
 
     def __init__(self, routes: Iterable[Route], lifespan: Lifespan) -> None:

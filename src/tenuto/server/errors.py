@@ -37,13 +37,7 @@ def not_found(path: str) -> Refusal:
 
 
 def not_allowed(method: str, path: str, allowed: str) -> Refusal:
-    """Return the refusal of a method that a path does not support.
-
-    Args:
-        method: The method of the request.
-        path: Its path.
-        allowed: The methods of the path, separated by commas.
-    """
+    """Return the refusal of a method that a path does not support."""
     message = f"Method Not Allowed: {excerpt(method)} {excerpt(path)}. Send {allowed}."
     return Refusal(Kind.METHOD_NOT_ALLOWED, message)
 

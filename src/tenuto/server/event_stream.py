@@ -46,7 +46,7 @@ async def send_events(
         send: The request's ASGI channel.
         headers: Headers besides those of a stream.
         record: The record of the request.
-        ping_interval_s: Seconds without an event after which a ping is sent.
+        ping_interval_s: Seconds without an event before a ping.
         shutdown: Ends the stream with an error event.
     """
     await start_response({**_HEADERS, **headers}, send)

@@ -112,12 +112,7 @@ def _dropped_note(count: int) -> str:
 
 
 class Log(logging.Handler):
-    """The handler of all loggers of this process.
-
-    Args:
-        settings: The level and the format.
-        writer: Writes the lines.
-    """
+    """The handler of all loggers of this process."""
 
     def __init__(self, settings: LogSettings, writer: LineWriter) -> None:
         super().__init__()

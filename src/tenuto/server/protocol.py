@@ -141,12 +141,7 @@ class BoundedProtocol(Http1Protocol):
             self._deferred = refusal
 
     def _write_refusal(self, refusal: Refusal, recorded: str | None = None) -> None:
-        """Write a refusal and close.
-
-        Args:
-            refusal: The refusal.
-            recorded: The id of the request's record; None to make one.
-        """
+        """Write a refusal and close. Without the id of a record, make one."""
         name = recorded or self.recorder.refused(self._partial_scope(), refusal.kind)
         self.transport.write(refusal_bytes(refusal, name))
         if not self.transport.can_write_eof():
@@ -167,11 +162,6 @@ class BoundedProtocol(Http1Protocol):
 
 
 def bounded_protocol(settings: Settings, recorder: Recorder) -> type[BoundedProtocol]:
-    """Return the protocol class of one server.
-
-    Args:
-        settings: All settings.
-        recorder: Records the requests that do not reach the application.
-    """
+    """Return the protocol class of one server."""
     fields = {"settings": settings, "recorder": recorder}
     return type("ConfiguredProtocol", (BoundedProtocol,), fields)

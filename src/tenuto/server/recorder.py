@@ -17,12 +17,7 @@ _log = logging.getLogger("tenuto.server")
 
 
 class Recorder:
-    """Creates the record of each request and passes it to all observers at the end.
-
-    Args:
-        proxies: Proxies that are trusted to report a client's address.
-        observers: Receive each complete record.
-    """
+    """Creates the record of each request and passes it to all observers at the end."""
 
     def __init__(self, proxies: TrustedProxies, observers: Sequence[Observer]) -> None:
         self._proxies = proxies

@@ -25,11 +25,7 @@ _NOTABLE_ENDS = ("api_error", "overloaded_error", "timeout_error")
 
 
 class RequestLine:
-    """The line of one request in the log.
-
-    Args:
-        record: The complete record.
-    """
+    """The line of a complete record in the log."""
 
     __slots__ = ("end", "record")
 

@@ -17,12 +17,7 @@ class RetirementNotices:
         self._logged: dict[str, date] = {}
 
     def notice(self, requested: str, served: str) -> str | None:
-        """Return the notice for the `warning` header and log it; None for a current model.
-
-        Args:
-            requested: The model in the request.
-            served: The model that answers.
-        """
+        """Return the notice for the `warning` header and log it; None for a current model."""
         today = datetime.now(UTC).date()
         end = retired_on(resolve(requested))
         if end is None or end > today:

@@ -115,11 +115,8 @@ async def serve(
 
     A second signal ends the grace time, a third aborts everything.
 
-    Args:
-        settings: All settings.
-        engine: An engine that is not started.
-        listener: From `listen`.
-        on_ready: Called once with the model's name, when the model is loaded.
+    The engine is not started; the listener is from `listen`. `on_ready` is called once with the
+    model's name when the model is loaded.
 
     Raises:
         ModelError: The model cannot be loaded; the server has ended.

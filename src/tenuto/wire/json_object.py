@@ -28,8 +28,6 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
         raise _not_json("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise _not_json(str(error) if with_position else error.msg) from None
-    except _NotANumber as error:
-        raise _not_json(str(error)) from None
     except ValueError:
         # Python refuses integers of thousands of digits, which take quadratic time.
         raise _not_json("a number has too many digits") from None
@@ -40,12 +38,9 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
     return value
 
 
-class _NotANumber(ValueError):
-    """`NaN` or `Infinity`, which Python's parser accepts and JSON excludes."""
-
-
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NotANumber(f"{name} is not a JSON number")
+    """Refuse `NaN` and `Infinity`, which Python's parser accepts and JSON excludes."""
+    raise _not_json(f"{name} is not a JSON number")
 
 
 # Shared, because `json.loads` would create a decoder for every body.

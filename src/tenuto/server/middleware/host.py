@@ -19,11 +19,7 @@ _USUAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 class HostMiddleware:
     """Passes requests whose `host` header is a loopback address or an allowed name.
 
-    Loopback addresses are safe, because DNS can rebind only names.
-
-    Args:
-        app: The application.
-        allowed: Further names, without a port.
+    Loopback addresses are safe, because DNS can rebind only names. Allowed names have no port.
     """
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str]) -> None:

@@ -15,13 +15,7 @@ from tenuto.server.recorder import Recorder
 
 
 class RecordMiddleware:
-    """Middleware that adds `record` to the scope.
-
-    Args:
-        app: The application.
-        organization_id: The value of `anthropic-organization-id`.
-        recorder: Begins and completes the records.
-    """
+    """Middleware that adds `record` to the scope."""
 
     def __init__(self, app: ASGIApp, organization_id: str, recorder: Recorder) -> None:
         self._app = app

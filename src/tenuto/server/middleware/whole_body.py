@@ -20,12 +20,7 @@ _PATIENCE = 2
 
 
 class WholeBodyMiddleware:
-    """Discards the rest of the body when a response starts, within the limits.
-
-    Args:
-        app: The application.
-        limits: Limits of the body's size and time.
-    """
+    """Discards the rest of the body when a response starts, within the limits."""
 
     def __init__(self, app: ASGIApp, limits: LimitSettings) -> None:
         self._app = app

@@ -31,11 +31,7 @@ class FieldLimits:
     stop_sequences_total_chars: int = 64 * 1024
 
     def check_count(self, stops: Sequence[object]) -> None:
-        """Check the number of stop sequences, before their validation.
-
-        Raises:
-            Refusal: The list is too long.
-        """
+        """Check the number of stop sequences, before their validation; raise `Refusal`."""
         if len(stops) > self.stop_sequences:
             raise invalid(
                 f"stop_sequences: List should have at most {self.stop_sequences} items, "
@@ -43,11 +39,7 @@ class FieldLimits:
             )
 
     def check_stop_sequences(self, stops: Sequence[str]) -> None:
-        """Check the lengths of valid stop sequences.
-
-        Raises:
-            Refusal: A stop sequence, or the sum, is too long.
-        """
+        """Check the lengths of valid stop sequences, each and in sum; raise `Refusal`."""
         for index, stop in enumerate(stops):
             if len(stop) > self.stop_sequence_chars:
                 raise invalid(
@@ -72,12 +64,9 @@ def check_tags(tags: object) -> None:
     """
     if tags is None:
         return
-    if not isinstance(tags, dict):
+    if not isinstance(tags, dict) or not all(isinstance(text, str) for text in tags.values()):
         raise invalid("tags: Input should be an object of texts")
     if len(tags) > MOST_TAGS:
         raise invalid(f"tags: Object should have at most {MOST_TAGS} entries")
-    for name, text in tags.items():
-        if not isinstance(text, str):
-            raise invalid("tags: Input should be an object of texts")
-        if len(name) > MOST_NAME_CHARS or len(text) > MOST_NAME_CHARS:
-            raise invalid(f"tags: Names and texts should have at most {MOST_NAME_CHARS} characters")
+    if any(len(text) > MOST_NAME_CHARS for pair in tags.items() for text in pair):
+        raise invalid(f"tags: Names and texts should have at most {MOST_NAME_CHARS} characters")

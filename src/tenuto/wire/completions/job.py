@@ -11,11 +11,7 @@ from tenuto.wire.completions.request import CompletionRequest
 
 
 def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
-    """Return the sampling parameters of a body.
-
-    Args:
-        fields: The body.
-        seed: Default of the seed.
+    """Return the sampling parameters of a body; `seed` is the default of its seed.
 
     Raises:
         Refusal: Two fields exclude each other.
@@ -38,14 +34,7 @@ def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
 def request_of(
     fields: CompletionRequest, prompt: Prompt, sampling: Sampling, caller: Caller = ANONYMOUS
 ) -> Request:
-    """Return the request of a body.
-
-    Args:
-        fields: The body.
-        prompt: Its prompt, parsed.
-        sampling: From `sampling_of`.
-        caller: The sender.
-    """
+    """Return the request of a body, with its parsed prompt and the result of `sampling_of`."""
     job = Job(
         prompt=prompt,
         max_tokens=fields.max_tokens_to_sample,

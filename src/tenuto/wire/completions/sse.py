@@ -163,17 +163,9 @@ class CumulativeEncoder(Encoder):
 
 
 def encoder_of(version: Version, completion_id: str, model: str, *, top: bool = False) -> Encoder:
-    """Return the encoder of a version.
-
-    Args:
-        version: The version of the request.
-        completion_id: The `compl_…` of the completion.
-        model: The model that answers.
-        top: Whether the request is for the likeliest tokens of each place.
-    """
-    if version is Version.V2023_01_01:
-        return CumulativeEncoder(completion_id, model, top=top)
-    return EventEncoder(completion_id, model, top=top)
+    """Return the encoder of a completion in a version. For the arguments see `Completion`."""
+    kind = CumulativeEncoder if version is Version.V2023_01_01 else EventEncoder
+    return kind(completion_id, model, top=top)
 
 
 def _data(body: Mapping[str, object]) -> bytes:
