@@ -131,7 +131,7 @@ TABLE: Mapping[str, May] = {
         *("client", "engine.base", "models.errors", "server.app", "service", "settings", "wire"),
         libraries="httpx2",
     ),
-    "client.engines": may("engine.registry", "models", "settings"),
+    "client.embedded.settings": may("engine.registry", "models", "settings"),
     "cli": may(
         *(
             "version",
@@ -275,7 +275,7 @@ def test_imports_form_a_tree_without_cycles() -> None:
         ("server.app", "from tenuto.engine.echo import EchoEngine", "tenuto.engine.echo"),
         ("server.app", "from tenuto.cli import main", "tenuto.cli.main"),
         ("client.base", "from tenuto.server.app import create_app", "tenuto.server.app"),
-        ("client.embedded", "from tenuto.server import auth", "tenuto.server.auth"),
+        ("client.embedded.server", "from tenuto.server import auth", "tenuto.server.auth"),
         ("cli.main", "from tenuto.engine.local.engine import x", "tenuto.engine.local.engine"),
         ("cli.main", "import uvicorn", "uvicorn"),
         ("", "from tenuto.wire.errors import excerpt", "tenuto.wire.errors"),

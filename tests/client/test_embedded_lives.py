@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import tenuto
 from tenuto import Client
 from tenuto.engine import echo
 from tenuto.engine.base import Engine
+from tenuto.engine.registry import runtime_libraries
 from tests.client.libraries import ASK
 
 HELLO: dict[str, Any] = ASK | {"prompt": "\n\nHuman: one two three\n\nAssistant:"}
@@ -146,7 +148,7 @@ def test_closing_does_not_wait_for_a_load(monkeypatch: pytest.MonkeyPatch) -> No
     def make(*_: object) -> Engine:
         return SlowEngine(loading)
 
-    monkeypatch.setattr("tenuto.client.embedded.open_engine", make)
+    monkeypatch.setattr("tenuto.client.embedded.server.open_engine", make)
     client = Client(engine="echo")
     errors: list[BaseException] = []
 
@@ -203,7 +205,10 @@ def test_what_the_application_raises_is_the_cause(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_library_is_an_error_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tenuto.client.engines.find_spec", lambda _: None)
+    runtimes = runtime_libraries().values()
+    monkeypatch.setattr(
+        "tenuto.core.extras.find_spec", lambda name: None if name in runtimes else find_spec(name)
+    )
     with pytest.raises(ImportError, match=r"not installed .* pip install"):
         Client(engine="local")
     with Client(engine="echo") as client:

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 import tenuto
-from tenuto.client import errors
+from tenuto.client import error_mapping, errors
 
 SHARED = [
     name
@@ -75,7 +75,7 @@ def every_error() -> list[tenuto.APIError]:
         tenuto.IncompleteStreamError(request, text="half", why="it broke."),
         tenuto.APIResponseValidationError(response, body),
     ]
-    kinds: list[Any] = [tenuto.APIStatusError, *errors._CLASSES.values()]
+    kinds: list[Any] = [tenuto.APIStatusError, *error_mapping._CLASSES.values()]
     kinds.append(tenuto.InternalServerError)
     return made + [kind("message", response=response, body=body) for kind in kinds]
 

@@ -96,7 +96,7 @@ def test_a_module_of_ours_that_is_missing_is_a_defect() -> None:
     assert not isinstance(caught.value, MissingExtraError)
 
 
-def test_a_check_names_the_library() -> None:
-    check("json", "local", "this")
+def test_a_check_needs_one_library_and_names_them() -> None:
+    check("this", "local", "nonsense", "json")
     with pytest.raises(MissingExtraError, match=r"^this is not installed \(nonsense is missing\)"):
-        check("nonsense", "local", "this")
+        check("this", "local", "nonsense")

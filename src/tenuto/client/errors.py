@@ -1,11 +1,11 @@
-"""What the client raises: names, attributes and inheritance of the official package, 0.125.0.
+"""Exceptions of the client: names, attributes and inheritance of the official package, 0.125.0.
 
     AnthropicError
     ├── APIError                        .message .request .body
-    │   ├── APIConnectionError          no answer, or only a part of one
+    │   ├── APIConnectionError          no response, or an incomplete one
     │   │   ├── APITimeoutError
-    │   │   └── IncompleteStreamError   a stream that ended without its final event
-    │   ├── APIResponseValidationError  an answer that is none: .response .status_code
+    │   │   └── IncompleteStreamError   a stream without its final event
+    │   ├── APIResponseValidationError  an invalid response: .response .status_code
     │   └── APIStatusError              .response .status_code .request_id .type
     │       ├── BadRequestError           400
     │       ├── AuthenticationError       401
@@ -19,20 +19,19 @@
     │       └── InternalServerError       any other from 500 on
     └── StreamAlreadyConsumed
 
-`IncompleteStreamError` alone is new: the official client ends such a stream as if it were whole.
-An `error` event in the middle of a stream raises an `APIStatusError` whose status is that of the
-response, 200; its `.type` says what happened.
+`IncompleteStreamError` is new: the official client ends such a stream as if it were complete. An
+`error` event in a stream raises an `APIStatusError` with the status of the response, 200, and the
+`.type` of the event.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any, Final, Literal
 
 import httpx2
 
-from tenuto.client.addresses import origin, shown
+from tenuto.client.addresses import shown
 
 ErrorType = Literal[
     "invalid_request_error",
@@ -50,25 +49,24 @@ ErrorType = Literal[
 
 
 class AnthropicError(Exception):
-    """Anything that goes wrong between a client and its server.
+    """Base class of all errors of the client.
 
-    Errors can be pickled and copied. Of a request that leaves its method and its URL without a
-    query, of a response also the status, the headers and what was read of the body: no key and
-    no prompt.
+    Errors can be pickled and copied, without key and prompt: a request keeps its method and its
+    URL without the query, a response its status, its headers and the body read so far.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: _reduced(value) for name, value in vars(self).items()}
-        return _restored, (type(self), self.args, state)
+        state = {name: _picklable(value) for name, value in vars(self).items()}
+        return _restore, (type(self), self.args, state)
 
 
 class APIError(AnthropicError):
-    """A request that failed.
+    """A failed request.
 
     Attributes:
-        message: What went wrong, for people.
-        request: What was sent.
-        body: The answer's JSON, or its text where it is no JSON; None without an answer.
+        message: Human-readable description.
+        request: The request.
+        body: The JSON body of the response, or its text if it is not JSON; None without a response.
     """
 
     message: str
@@ -83,7 +81,7 @@ class APIError(AnthropicError):
 
 
 class APIConnectionError(APIError):
-    """The server could not be reached, or the connection broke."""
+    """The connection failed or broke."""
 
     def __init__(self, *, message: str = "Connection error.", request: httpx2.Request) -> None:
         super().__init__(message, request, body=None)
@@ -94,17 +92,17 @@ class APITimeoutError(APIConnectionError):
 
     def __init__(self, request: httpx2.Request) -> None:
         super().__init__(
-            message="Request timed out. Give it longer with `timeout`, in seconds, or see the "
-            "answer come with `stream=True`.",
+            message="Request timed out. Increase `timeout`, in seconds, or use `stream=True` to "
+            "receive the text as it is generated.",
             request=request,
         )
 
 
 class IncompleteStreamError(APIConnectionError):
-    """A stream ended without its final event, so its text may lack an end.
+    """A stream ended without its final event, so its text may be cut off.
 
     Attributes:
-        text: What had come until then.
+        text: The text received.
     """
 
     text: str
@@ -118,11 +116,11 @@ class IncompleteStreamError(APIConnectionError):
 
 
 class APIResponseValidationError(APIError):
-    """The server answered with something that is no completion.
+    """The server returned an invalid response.
 
     Attributes:
-        response: The answer.
-        status_code: Its status.
+        response: The response.
+        status_code: Status of the response.
     """
 
     response: httpx2.Response
@@ -141,14 +139,14 @@ class APIResponseValidationError(APIError):
 
 
 class APIStatusError(APIError):
-    """The server answered with an error.
+    """The server returned an error.
 
     Attributes:
-        response: The answer.
-        status_code: Its status: 400 or more, or 200 for an error in the middle of a stream.
-        request_id: What the server calls this request, for its log; None if it did not say.
-        workspace_id: The workspace that the key belongs to, if the server said so.
-        type: What kind of error it is, for example `overloaded_error`.
+        response: The response.
+        status_code: Status of the response: 400 or more, or 200 for an error within a stream.
+        request_id: The server's id of the request, as in its log; None if not sent.
+        workspace_id: The workspace of the key; None if not sent.
+        type: Type of the error, for example `overloaded_error`.
     """
 
     response: httpx2.Response
@@ -169,163 +167,83 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the request is wrong; the message names the field."""
+    """400: the request is invalid; the message names the field."""
 
 
 class AuthenticationError(APIStatusError):
-    """401: no key, or a wrong one."""
+    """401: the key is missing or invalid."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this."""
+    """403: the key lacks the permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: no such model, or no such address."""
+    """404: the model or the path does not exist."""
 
 
 class ConflictError(APIStatusError):
-    """409: something else is going on with the same thing."""
+    """409: the request conflicts with another one."""
 
 
 class RequestTooLargeError(APIStatusError):
-    """413: the body is over the limit."""
+    """413: the body exceeds the size limit."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: some proxies' word for 400."""
+    """422: the request is invalid, as some proxies report it."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too much in too short a time."""
+    """429: the rate limit is exceeded."""
 
 
 class OverloadedError(APIStatusError):
-    """529: too much for the server at this moment."""
+    """529: the server is overloaded."""
 
 
 class InternalServerError(APIStatusError):
-    """500 and above: the server's fault."""
+    """500 and above: the server failed."""
 
 
 class StreamAlreadyConsumed(AnthropicError):
-    """A response's body was asked for again after it had been streamed."""
+    """The body of a response was read after it had been streamed."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The response has been streamed already and was not kept; call `.read()` first to "
+            "The body has been streamed and was not kept; call `.read()` before streaming to "
             "keep it."
         )
 
 
-_CLASSES: Final[dict[int, type[APIStatusError]]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: RequestTooLargeError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-    529: OverloadedError,
-}
+# Secrets, and headers about the encoding of the body, which is stored decoded.
+_DROPPED_HEADERS: Final = ("set-cookie", "content-encoding", "content-length", "transfer-encoding")
 
 
-# Secrets, and what describes the body on its way and no longer holds for it.
-_NOT_KEPT: Final = ("set-cookie", "content-encoding", "content-length", "transfer-encoding")
-
-
-def _restored(kind: type[AnthropicError], args: Any, state: dict[str, Any]) -> AnthropicError:
-    """Make an error that was pickled or copied, without its constructor."""
+def _restore(kind: type[AnthropicError], args: Any, state: dict[str, Any]) -> AnthropicError:
+    """Recreate a pickled or copied error without calling its constructor."""
     error = kind.__new__(kind, *args)
     vars(error).update(state)
     return error
 
 
-def _reduced(value: object) -> object:
-    """What is kept of an attribute of an error when it is pickled or copied."""
+def _picklable(value: object) -> object:
+    """Return the part of an error's attribute that is pickled or copied."""
     if isinstance(value, httpx2.Request):
         return httpx2.Request(value.method, shown(value.url))
     if isinstance(value, httpx2.Response):
         content = b""
-        with contextlib.suppress(httpx2.StreamError):  # In a stream, none of it was kept.
+        with contextlib.suppress(httpx2.StreamError):  # A streamed body is not kept.
             content = value.content
-        headers = [each for each in value.headers.multi_items() if each[0] not in _NOT_KEPT]
+        headers = [each for each in value.headers.multi_items() if each[0] not in _DROPPED_HEADERS]
         kept = httpx2.Response(value.status_code, headers=headers, content=content)
-        with contextlib.suppress(RuntimeError):  # It was made without a request, in a test.
+        with contextlib.suppress(RuntimeError):  # A test created it without a request.
             kept.request = httpx2.Request(value.request.method, shown(value.request.url))
         return kept
     return value
 
 
-def error_of_response(response: httpx2.Response) -> APIStatusError:
-    """The error that a response stands for, whose body has been read."""
-    status = response.status_code
-    text = response.text.strip()
-    body: object = text
-    message = text or f"Error code: {status}"
-    try:
-        body = json.loads(text)
-        message = f"Error code: {status} - {body}"
-    except ValueError:
-        pass
-    kind = _CLASSES.get(status, InternalServerError if status >= 500 else APIStatusError)
-    return kind(message, response=response, body=body)
-
-
-def error_of_event(response: httpx2.Response, data: str) -> APIStatusError:
-    """The error that an `error` event stands for, in the middle of a response."""
-    try:
-        body: object = json.loads(data)
-    except ValueError:
-        body = data
-    message = str(body) if data else f"Error code: {response.status_code}"
-    return APIStatusError(message, response=response, body=body)
-
-
-def error_of_transport(
-    error: httpx2.HTTPError | httpx2.StreamError, request: httpx2.Request
-) -> APIConnectionError:
-    """The error for a request that got no answer, or not all of it."""
-    if isinstance(error, httpx2.TimeoutException):
-        return APITimeoutError(request)
-    reason = (str(error) or type(error).__name__).rstrip(". ")
-    where = f"{request.method} {shown(request.url)}"
-    return APIConnectionError(
-        message=f"Connection error. {where}: {reason}.{_remedy(error, request, reason)}",
-        request=request,
-    )
-
-
-def _remedy(
-    error: httpx2.HTTPError | httpx2.StreamError, request: httpx2.Request, reason: str
-) -> str:
-    """What the caller can do about a connection error, with a blank in front; "" for nothing."""
-    here = origin(request.url)
-    if isinstance(error, httpx2.ConnectError):
-        if any(words in reason for words in _NOT_TLS):
-            plain = here.replace("https://", "http://", 1)
-            return f" The server there does not speak TLS: try {plain} as `base_url`."
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            return (
-                " Its certificate is not trusted here: SSL_CERT_FILE names a file of certificates "
-                "to trust."
-            )
-        return (
-            " Is a server running there? `tenuto serve` starts one; `base_url` or "
-            "TENUTO_BASE_URL names another."
-        )
-    if isinstance(error, httpx2.RemoteProtocolError) and "\\x15\\x03" in reason:
-        secure = here.replace("http://", "https://", 1)
-        return f" The server there speaks TLS: try {secure} as `base_url`."
-    return ""
-
-
-# How OpenSSL, in its older and newer versions, calls an answer that is not TLS.
-_NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure")
-
-
-# Users know them by these names; `pickle` and `help` go by them, too.
+# The public names, which `pickle` and `help` use.
 for _kind in list(vars().values()):
     if isinstance(_kind, type) and issubclass(_kind, AnthropicError):
         _kind.__module__ = "tenuto" if _kind is not StreamAlreadyConsumed else __name__

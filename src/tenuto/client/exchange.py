@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import httpx2
 
-from tenuto.client.errors import error_of_response, error_of_transport
+from tenuto.client.error_mapping import error_of_response, error_of_transport
 from tenuto.client.redirects import follow
 from tenuto.client.retries import delay_s, should_retry
 

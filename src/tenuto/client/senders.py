@@ -37,7 +37,7 @@ class SyncSender(BaseClient[httpx2.Client]):
     def _make_pool(self, http_client: httpx2.Client | None) -> Pool[httpx2.Client]:
         embedded: httpx2.BaseTransport | None = None
         if self.engine is not None:
-            from tenuto.client.embedded import EmbeddedTransport
+            from tenuto.client.embedded.transports import EmbeddedTransport
 
             embedded = EmbeddedTransport(self.engine)
         return Pool(
@@ -115,7 +115,7 @@ class AsyncSender(BaseClient[httpx2.AsyncClient]):
     def _make_pool(self, http_client: httpx2.AsyncClient | None) -> Pool[httpx2.AsyncClient]:
         embedded: httpx2.AsyncBaseTransport | None = None
         if self.engine is not None:
-            from tenuto.client.embedded import AsyncEmbeddedTransport
+            from tenuto.client.embedded.transports import AsyncEmbeddedTransport
 
             embedded = AsyncEmbeddedTransport(self.engine)
         return Pool(

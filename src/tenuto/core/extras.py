@@ -20,10 +20,10 @@ def install(extra: str) -> str:
     return _INSTALL.format(extra)
 
 
-def check(library: str, extra: str, feature: str) -> None:
-    """Check that a library is installed, without importing it. See `needs`."""
-    if find_spec(library) is None:
-        raise _missing(library, extra, feature)
+def check(feature: str, extra: str, *libraries: str) -> None:
+    """Check that one of some libraries is installed, without importing it. See `needs`."""
+    if not any(find_spec(library) for library in libraries):
+        raise _missing(" or ".join(libraries), extra, feature)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""`Client(engine=...)`: the server's application in this process, without a socket."""
