@@ -15,6 +15,7 @@ DATA: Final = (
     "tenuto/builtin/MODEL_CARD.md",
     "tenuto/builtin/tenuto-mini.gguf",
     "tenuto/engine/upstream/capabilities.toml",
+    "tenuto/server/openapi.json",
 )
 _WHEEL_RECORDS: Final = (
     "METADATA",
