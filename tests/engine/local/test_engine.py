@@ -408,7 +408,7 @@ async def test_a_worker_that_starves_is_slow_and_loses_nothing(endless_model: Pa
     starving = await started(replace(SETTINGS, model=endless_model))
     try:
         pid = worker_pid(starving)
-        writing = asyncio.create_task(write(starving, job(300)))
+        writing = asyncio.create_task(write(starving, job(100)))
         # It runs for a moment at a time, as on a machine where others have all processors.
         while not writing.done():
             os.kill(pid, signal.SIGSTOP)
@@ -416,7 +416,7 @@ async def test_a_worker_that_starves_is_slow_and_loses_nothing(endless_model: Pa
             os.kill(pid, signal.SIGCONT)
             await asyncio.sleep(0.005)
         pieces = writing.result()
-        assert sum(piece.tokens for piece in pieces) == 300
+        assert sum(piece.tokens for piece in pieces) == 100
         assert pieces[-1].finish is Finish.LENGTH
         assert starving.health().restarts == 0
     finally:
