@@ -1,4 +1,4 @@
-"""What every engine must do. A test module subclasses `EngineContract` and gives an engine."""
+"""Tests for every engine. A test module subclasses `EngineContract` and provides an engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt that is read piece by piece says the same as one that is read at once."""
+"""Parsing in slices gives the same prompt as parsing at once."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def scored(*texts: str) -> list[TokenLogprob]:
 
 
 class ScoringEngine(EchoEngine):
-    """Writes texts, a token each, and says how likely they were; `batch` tokens a piece."""
+    """Engine that writes texts, a token each, with log probabilities; `batch` tokens a piece."""
 
     def __init__(self, *texts: str, batch: int = 1) -> None:
         super().__init__()

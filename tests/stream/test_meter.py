@@ -1,4 +1,4 @@
-"""What a completion took."""
+"""The usage of a completion."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ JOB = Job(parse_prompt("\n\nHuman: Name one prime.\n\nAssistant:"), max_tokens=6
 
 
 class Script:
-    """An engine that writes what it was told to, and remembers how far it came.
+    """An engine that writes scripted pieces, and records its progress.
 
     Args:
         steps: What to write, a token each; an exception is raised in its place.

@@ -33,7 +33,7 @@ def cut(text: str, stops: Iterable[str]) -> tuple[str, str | None]:
 
 
 def futures(text: str, stops: Sequence[str]) -> list[tuple[str, str | None]]:
-    """What may become of a text that goes on, as far as stop sequences are concerned.
+    """Possible matches of stop sequences in a text that continues.
 
     A continuation matters only if it completes a stop sequence that the text has begun: one
     outcome for each rest of each stop sequence, and one for a text that ends here.

@@ -38,9 +38,6 @@ class LongText:
     def __eq__(self, other: object) -> bool:
         return self.data == other.data if isinstance(other, LongText) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(bytes(self.data))
-
     def start(self, characters: int) -> str:
         """Return the first characters."""
         return self.data[: 4 * characters].decode("utf-8", "ignore")[:characters]
@@ -83,9 +80,6 @@ class Rope:
 
     def __eq__(self, other: object) -> bool:
         return str(self) == str(other) if isinstance(other, str | Rope) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(str(self))
 
     @property
     def size(self) -> int:

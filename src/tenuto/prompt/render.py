@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from tenuto.core.long_text import Rope, Text
 from tenuto.core.prompt import Prompt
@@ -42,25 +44,16 @@ def to_chat(prompt: Prompt) -> Chat:
     """
     if not prompt.turns:
         return Chat("", (("user", prompt.text),) if prompt.text.strip() else ())
-    # Joined once at the end, because repeated concatenation takes quadratic time.
-    merged: list[tuple[str, list[str]]] = []
-    for turn in prompt.turns:
-        _add(merged, "user" if turn.human else "assistant", turn.text)
-    _add(merged, "assistant", prompt.prefill)
-    turns = [(side, "\n\n".join(texts)) for side, texts in merged]
+    texts = [("user" if turn.human else "assistant", turn.text) for turn in prompt.turns]
+    texts.append(("assistant", prompt.prefill))
+    spoken = [(side, text.removeprefix(" ")) for side, text in texts if text.strip()]
+    turns = [
+        (side, "\n\n".join(text for _, text in group))
+        for side, group in groupby(spoken, itemgetter(0))
+    ]
     begun = turns.pop()[1] if turns and turns[-1][0] == "assistant" else ""
     prefill = begun.rstrip()
     return Chat(prompt.system.strip(), tuple(turns), prefill, begun[len(prefill) :])
-
-
-def _add(merged: list[tuple[str, list[str]]], side: str, text: str) -> None:
-    """Add a turn, to the previous one if that is of the same side."""
-    text = text.removeprefix(" ")
-    if not text.strip():
-        return
-    if not merged or merged[-1][0] != side:
-        merged.append((side, []))
-    merged[-1][1].append(text)
 
 
 class Continuation:

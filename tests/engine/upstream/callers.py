@@ -1,4 +1,4 @@
-"""Whoever calls Tenuto, with servers behind it that a test scripts."""
+"""A client of a Tenuto whose upstreams are scripted servers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ HI = "\n\nHuman: Hi\n\nAssistant:"
 
 @dataclass
 class Seen:
-    """What a caller sees of an answer, plain or streamed."""
+    """A response as the caller gets it, plain or streamed."""
 
     status: int
     headers: Mapping[str, str]
     text: str
     final: dict[str, Any]
-    """The body, or the last event's data: of a stream, what says how it ended."""
+    """The body, or the data of a stream's last event."""
 
 
 def seen(response: httpx2.Response) -> Seen:
-    """What an answer says, plain or streamed."""
+    """Read a response, plain or streamed."""
     if response.headers["content-type"].startswith("application/json"):
         whole = response.json()
         text = whole.get("completion", "")
@@ -49,7 +49,7 @@ def seen(response: httpx2.Response) -> Seen:
 
 @dataclass
 class Caller:
-    """Asks Tenuto."""
+    """A client and the engine of its server."""
 
     client: httpx2.AsyncClient
     engine: Engine
@@ -65,7 +65,7 @@ class Caller:
 async def caller_of(
     upstreams: Mapping[str, Upstream], *routes: RouteSettings
 ) -> AsyncGenerator[Caller, None]:
-    """Tenuto with these servers behind it, and somebody who calls it. Nothing may be left over."""
+    """Run Tenuto with these upstreams, and a client. No task may be left over."""
     before = asyncio.all_tasks()
     settings = Settings(engine=EngineSettings("routes", upstreams=upstreams, routes=routes))
     engine = registry.create(settings.engine)

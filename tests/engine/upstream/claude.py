@@ -1,4 +1,4 @@
-"""Answers of the Messages API, in the documented shapes."""
+"""Responses of the Messages API, in the documented shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that answers as a test tells it, byte for byte, and notices who leaves."""
+"""A server that sends a test's bytes, and records disconnects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RESET = "reset"
-"""Closes the connection at once, with what was written unread."""
+"""Step that resets the connection."""
 HANG = "hang"
-"""Says nothing more until the other side leaves."""
+"""Step that waits for a disconnect."""
 
 Step = bytes | str
 Script = Sequence[Step]
@@ -29,7 +29,7 @@ class Received:
 
 @dataclass
 class ScriptedServer:
-    """Answers each request with the next script, and with the last one from then on.
+    """Server that sends the next script for each request, and the last one from then on.
 
     A script may also be a function of the request.
     """
@@ -43,7 +43,7 @@ class ScriptedServer:
     """Set when a client leaves a request that hangs."""
 
     def answers(self, *scripts: Script | Callable[[Received], Script]) -> ScriptedServer:
-        """Says how the requests from now on are answered."""
+        """Set the scripts for the next requests."""
         self.scripts = list(scripts)
         return self
 

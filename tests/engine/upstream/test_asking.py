@@ -1,4 +1,4 @@
-"""What upstreams are asked, and asked again where they refuse a part of it."""
+"""Requests to upstreams, and their retries without a refused part."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 def answer(request: Received) -> Script:
-    """An answer in the API and the form that is asked for."""
+    """Return a response in the requested API and form."""
     as_stream = request.body["stream"]
     if request.path.endswith("/messages"):
         return claude.answer("Hello", as_stream=as_stream)

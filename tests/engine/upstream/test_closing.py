@@ -1,4 +1,4 @@
-"""What an engine of routes does with running jobs when it is closed."""
+"""Running jobs of a routing engine that is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of this API behind this one: what it gets and says is what the caller said and gets."""
+"""An upstream of this API: requests and responses are forwarded unchanged."""
 
 from __future__ import annotations
 

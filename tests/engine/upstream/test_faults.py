@@ -1,4 +1,4 @@
-"""Each way in which a server can fail, plain and streamed, alone and with another behind it."""
+"""Each failure of an upstream, plain and streamed, alone and with a second upstream."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAILED = "The upstream failed with status 500."
 
 @dataclass(frozen=True)
 class Failure:
-    """What a server does, and what the caller is told.
+    """A failure of an upstream, and the error for the caller.
 
     Attributes:
         plain: What it does to a plain request, with `begun` bytes of an answer at hand.
@@ -164,7 +164,7 @@ def assert_error(seen: Seen, fault: Failure, *, streamed: bool) -> None:
 
 
 async def assert_idle(caller: Caller, *servers: ScriptedServer) -> None:
-    """No job runs, and no connection is open that nobody can use again."""
+    """Return whether no job runs, and all open connections can be reused."""
     assert caller.engine.health().running == 0
     await caller.engine.aclose()
     async with asyncio.timeout(5):

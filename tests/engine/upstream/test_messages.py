@@ -39,7 +39,7 @@ async def caller(server: ScriptedServer) -> AsyncIterator[Caller]:
 
 
 async def sent(server: ScriptedServer, caller: Caller, *args: Any, **fields: Any) -> dict[str, Any]:
-    """What reaches the server."""
+    """Return the last request of the server."""
     assert (await caller.complete(*args, **fields)).status == 200
     return server.requests[-1].body
 

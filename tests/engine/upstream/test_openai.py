@@ -64,7 +64,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def caller(server: ScriptedServer, request: pytest.FixtureRequest) -> AsyncIterator[Caller]:
-    """Asks the raw way, but for tests that say how by an argument `chat`."""
+    """A caller of raw completions, or of chats if the test has a parameter `chat`."""
     chat = "chat" in request.fixturenames and request.getfixturevalue("chat")
     upstream = OpenAIUpstream(base_url=server.url, chat=chat, model="qwen", api_key="sk-1")
     async with caller_of({"vllm": upstream}) as caller:

@@ -1,4 +1,4 @@
-"""Answers in every form that servers give them, cut anywhere; without a socket."""
+"""Responses in every form, cut anywhere, without a socket."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STOP = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 @dataclass
 class Played:
-    """An answer whose reads a test says."""
+    """A response that returns scripted parts."""
 
     parts: Sequence[bytes]
     policy: ErrorPolicy = field(default_factory=ErrorPolicy)

@@ -1,4 +1,4 @@
-"""Who answers to which name, and who takes over."""
+"""Routes by model name, and fallbacks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BROKEN = UpstreamError("broken")
 
 
 class FakeEngine(EchoEngine):
-    """Notes the names that it is asked for; fails as long as it is told."""
+    """Engine that records the requested model names, and raises the given errors first."""
 
     def __init__(self, *errors: Refusal) -> None:
         super().__init__()

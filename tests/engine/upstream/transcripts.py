@@ -1,4 +1,4 @@
-r"""Answers as servers of the field write them, byte for byte: one list to test and to mutate.
+r"""Real responses of servers, byte for byte, to test and to mutate.
 
 Each is the answer to a prompt of one Human turn without stop sequences, and says what a caller
 of Text Completions must see of it. The forms are those of each server's documents or source.

@@ -154,11 +154,7 @@ class Objects:
             yield name, UpstreamError(INVALID_RESPONSE)
 
     def _count(self, held: int) -> None:
-        """Record how many bytes this response holds.
-
-        Raises:
-            UpstreamError: The response is too large, or all responses together are.
-        """
+        """Record how many bytes this response holds; raise if it or all together hold too many."""
         Objects._total += held - self._counted
         self._counted = held
         if held > MAX_BYTES:

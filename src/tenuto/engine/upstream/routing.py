@@ -55,13 +55,7 @@ class Upstream:
 
 @dataclass(slots=True)
 class _Failures:
-    """Failed attempts of one job.
-
-    Attributes:
-        last: The last error.
-        reasons: Why each upstream failed or was skipped.
-        pauses_s: Remaining pauses of the skipped ones.
-    """
+    """Failed attempts of one job: last error, reason by upstream, pauses of the skipped ones."""
 
     last: Refusal | None = None
     reasons: dict[str, str] = field(default_factory=dict)
