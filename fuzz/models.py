@@ -25,7 +25,7 @@ from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.local import gguf, model_file
 from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.gguf import ModelFileError
+from tenuto.engine.local.gguf import ModelFileError, problem
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import LocalSettings
 
@@ -74,9 +74,9 @@ def check(path: Path) -> str:
     try:
         model_file.read(path)
     except (ModelFileError, OSError) as error:
-        problem = model_file.problem(path, error)
-        if "\n" in problem or not problem:
-            raise AssertionError(f"not one line: {problem!r}") from None
+        reason = problem(path, error)
+        if "\n" in reason or not reason:
+            raise AssertionError(f"not one line: {reason!r}") from None
         return "refused"
     return "sound"
 

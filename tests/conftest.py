@@ -24,7 +24,7 @@ import pytest
 from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tests.model_files import with_context, without_end
-from tests.saying_models import saying
+from tests.scripted_models import scripted
 from tests.signal_stack import kept as signal_stack_kept
 
 # Tests import OpenVINO themselves, to see whether it is there.
@@ -165,7 +165,7 @@ def server() -> Iterator[RunningServer]:
 @pytest.fixture(scope="session")
 def capital_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that says the sentence `CAPITAL`, whatever it is asked, and ends."""
-    return saying(tmp_path_factory.mktemp("models") / "capital.gguf", *CAPITAL)
+    return scripted(tmp_path_factory.mktemp("models") / "capital.gguf", *CAPITAL)
 
 
 @pytest.fixture(scope="session")

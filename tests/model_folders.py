@@ -21,11 +21,11 @@ _CONFIG = {
 
 
 def as_folder(model: Path, folder: Path) -> Path:
-    """Converts a GGUF file, with the runtime itself."""
+    """Convert a GGUF file with the runtime."""
     _, genai = openvino_library.load()
 
     folder.mkdir(parents=True)
-    # The library writes beside the file that it reads.
+    # The library writes beside the file.
     link = folder / "model.gguf"
     link.symlink_to(model.resolve())
     scheduler = genai.SchedulerConfig()
@@ -50,7 +50,7 @@ def as_folder(model: Path, folder: Path) -> Path:
 
 
 def write(folder: Path, name: str, value: object) -> None:
-    """Writes one of a folder's JSON files."""
+    """Write one of a folder's JSON files."""
     (folder / name).write_text(json.dumps(value))
 
 

@@ -124,7 +124,7 @@ def _string_end(whole: bytes, at: int) -> int:
 
 
 def _value_end(whole: bytes, at: int) -> int:
-    """Where a value ends whose type is written at a place."""
+    """Return the end of a value whose type is at a position."""
     (kind,) = struct.unpack_from("<I", whole, at)
     at += 4
     if kind == _STRING:

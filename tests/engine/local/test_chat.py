@@ -68,7 +68,7 @@ def file(template: str | None, **general: str) -> Gguf:
 
 
 def render(template: str, messages: Sequence[tuple[str, str]], prefill: str = "") -> str:
-    return ChatTemplate(file(template)).render(messages, prefill)
+    return ChatTemplate(file(template)).prompt(messages, prefill, None).text
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_format_decides_whether_there_is_a_template() -> None:
 
 def test_a_template_in_a_file_is_found_there(tmp_path: Path) -> None:
     read = gguf.read(with_template(tmp_path / "chat.gguf", PHI))
-    text = ChatTemplate(read).render([("user", "Hi")], "")
+    text = ChatTemplate(read).prompt([("user", "Hi")], "", None).text
     assert text == "<|user|>\nHi<|end|>\n<|assistant|>\n"
 
 

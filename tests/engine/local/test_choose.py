@@ -41,9 +41,9 @@ class Loaded:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts these libraries in place of those that are there.
+    """Replace the installed libraries.
 
-    `broken` refuse every model, `mute` take it and cannot tokenise.
+    `broken` ones refuse every model, `mute` ones load it and cannot tokenise.
     """
 
     def install(
@@ -104,7 +104,7 @@ def test_llama_cpp_is_not_tried_on_a_folder(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
         choose.load_runtime(OPTIONS, FOLDER)
-    with pytest.raises(CannotLoad, match=r"^llama\.cpp reads GGUF files only"):
+    with pytest.raises(CannotLoad, match=r"^llama\.cpp does not read folders of OpenVINO"):
         choose.load_runtime(OPTIONS, FOLDER, "llamacpp")
 
 

@@ -20,7 +20,7 @@ from tests.engine.contract import PROMPT, write
 from tests.engine.local.test_engine import SETTINGS, TAUGHT, Library, of_runtime, started, text_of
 from tests.model_files import with_template
 from tests.refusals import refused
-from tests.saying_models import logprob, saying
+from tests.scripted_models import logprob, scripted
 
 pytestmark = pytest.mark.anyio
 
@@ -122,7 +122,7 @@ async def test_the_likeliest_tokens_are_told_or_refused(engine: LocalEngine) -> 
 
 async def test_both_runtimes_agree_on_what_is_likely(tmp_path: Path) -> None:
     logit = 6.0
-    path = saying(tmp_path / "unsure.gguf", *CAPITAL, logit=logit)
+    path = scripted(tmp_path / "unsure.gguf", *CAPITAL, logit=logit)
     scores = []
     for runtime in RUNTIMES:
         engine = await started(of_runtime(runtime, model=path))
@@ -139,7 +139,7 @@ async def test_both_runtimes_agree_on_what_is_likely(tmp_path: Path) -> None:
 
 async def test_the_space_that_a_chat_begins_with_is_no_part_of_a_token(tmp_path: Path) -> None:
     # What the model says begins without the space that answers begin with.
-    spaceless = saying(tmp_path / "spaceless.gguf", "The", *CAPITAL[1:])
+    spaceless = scripted(tmp_path / "spaceless.gguf", "The", *CAPITAL[1:])
     path = with_template(tmp_path / "chat.gguf", TAUGHT + " ", spaceless)
     engine = await started(replace(SETTINGS, model=path))
     try:

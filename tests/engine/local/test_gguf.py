@@ -98,7 +98,7 @@ WHOLE = bytes(
 
 @pytest.fixture(scope="session")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the file lies that a test reads."""
+    """Path of the file that a test reads."""
     return tmp_path_factory.mktemp("gguf") / "model.gguf"
 
 

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.engine.local.vocabulary import UnknownVocabulary, token_bytes
+from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.vocabulary import token_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+
+
+def bytes_of(model: str, tokens: list[str], types: list[int]) -> list[bytes]:
+    metadata = {"model": model, "tokens": tokens, "token_type": types}
+    return token_bytes(Gguf({f"tokenizer.ggml.{key}": metadata[key] for key in metadata}, ()))
 
 
 def gpt2_alphabet() -> dict[int, str]:
@@ -24,7 +30,7 @@ def gpt2_alphabet() -> dict[int, str]:
 def test_byte_level_tokens_are_read() -> None:
     tokens = ["Hello", "Ġworld", "Ċ", "ĊĊ", "Ã©", "ðŁĺĢ", "č"]
 
-    assert token_bytes("gpt2", tokens, []) == [
+    assert bytes_of("gpt2", tokens, []) == [
         b"Hello",
         b" world",
         b"\n",
@@ -40,18 +46,18 @@ def test_any_bytes_can_be_a_byte_level_token(data: bytes) -> None:
     alphabet = gpt2_alphabet()
     token = "".join(alphabet[byte] for byte in data)
 
-    assert token_bytes("gpt2", [token], [NORMAL]) == [data]
+    assert bytes_of("gpt2", [token], [NORMAL]) == [data]
 
 
 def test_a_token_outside_the_byte_alphabet_is_its_own_text() -> None:
-    assert token_bytes("gpt2", ["a b", "漢"], []) == [b"a b", "漢".encode()]
+    assert bytes_of("gpt2", ["a b", "漢"], []) == [b"a b", "漢".encode()]
 
 
 def test_sentencepiece_tokens_are_read() -> None:
     tokens = ["▁Hello", "wor", "▁▁", "é", "<0x0A>", "<0xf0>", "<0x9F>"]
     types = [NORMAL, NORMAL, NORMAL, NORMAL, BYTE, BYTE, BYTE]
 
-    assert token_bytes("llama", tokens, types) == [
+    assert bytes_of("llama", tokens, types) == [
         b" Hello",
         b"wor",
         b"  ",
@@ -65,33 +71,33 @@ def test_sentencepiece_tokens_are_read() -> None:
 def test_every_byte_token_of_sentencepiece_is_its_byte() -> None:
     tokens = [f"<0x{byte:02X}>" for byte in range(256)]
 
-    assert b"".join(token_bytes("llama", tokens, [BYTE] * 256)) == bytes(range(256))
+    assert b"".join(bytes_of("llama", tokens, [BYTE] * 256)) == bytes(range(256))
 
 
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
 @pytest.mark.parametrize("kind", [UNKNOWN, CONTROL, UNUSED])
 def test_tokens_that_control_the_model_print_nothing(model: str, kind: int) -> None:
-    assert token_bytes(model, ["<|end|>", "a"], [kind, NORMAL]) == [b"", b"a"]
+    assert bytes_of(model, ["<|end|>", "a"], [kind, NORMAL]) == [b"", b"a"]
 
 
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
 def test_tokens_that_a_user_defined_print_as_they_are(model: str) -> None:
-    assert token_bytes(model, ["<tool call>"], [USER_DEFINED]) == [b"<tool call>"]
+    assert bytes_of(model, ["<tool call>"], [USER_DEFINED]) == [b"<tool call>"]
 
 
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
 def test_a_token_that_is_no_valid_text_keeps_its_bytes(model: str) -> None:
     broken = b"\xe2\x82".decode("utf-8", "surrogateescape")
 
-    assert token_bytes(model, [broken], [USER_DEFINED]) == [b"\xe2\x82"]
+    assert bytes_of(model, [broken], [USER_DEFINED]) == [b"\xe2\x82"]
 
 
 @pytest.mark.parametrize("model", ["bert", "t5", "rwkv", "", "GPT2"])
 def test_another_kind_of_tokenizer_is_refused_by_its_name(model: str) -> None:
-    with pytest.raises(UnknownVocabulary, match=f"tokenizer '{model}' is not supported"):
-        token_bytes(model, ["a"], [])
+    with pytest.raises(ModelFileError, match=f"tokenizer '{model}' is not supported"):
+        bytes_of(model, ["a"], [])
 
 
 def test_types_that_are_not_as_many_as_the_tokens_are_refused_as_unreadable() -> None:
-    with pytest.raises(UnknownVocabulary):
-        token_bytes("gpt2", ["a", "b"], [NORMAL])
+    with pytest.raises(ModelFileError):
+        bytes_of("gpt2", ["a", "b"], [NORMAL])

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.marks import Marks, Read
-from tenuto.engine.local.sandbox import (
-    Clock,
-    TemplateRefused,
-    compile_template,
-    one_line,
-    valid_text,
-)
+from tenuto.engine.local.sandbox import TemplateRefused, compile_template, one_line, valid_text
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 
 _TEMPLATE: Final = "tokenizer.chat_template"
@@ -35,11 +30,7 @@ def is_chat_model(file: Gguf) -> bool:
 
 
 def template_of(file: Gguf, form: str) -> ChatTemplate | None:
-    """Return the template for prompts; None if they are completed as text.
-
-    Args:
-        file: The model.
-        form: `auto`, `raw` or `chat`; see `LocalSettings.format`.
+    """Return the template for prompts, by `LocalSettings.format`; None for plain completion.
 
     Raises:
         TemplateRefused: The template is required, and missing or invalid.
@@ -64,8 +55,8 @@ class ChatTemplate:
         if not isinstance(source, str):
             raise TemplateRefused("the file has no chat template")
         self.source = source
-        self._clock = Clock()
-        self._template = compile_template(source, self._clock)
+        self._now = datetime.now()
+        self._template = compile_template(source, lambda form: self._now.strftime(form))
         self._tokens = {f"{name}_token": _special_token(file, name) for name in ("bos", "eos")}
         # Whether contents are lists of parts, as for models with image input.
         self._in_parts = False
@@ -94,27 +85,15 @@ class ChatTemplate:
         except TemplateRefused:
             return True
 
-    def render(self, messages: Sequence[Sequence[str]], prefill: str) -> str:
+    def prompt(
+        self, messages: Sequence[Sequence[str]], prefill: str, special: SpecialTokens | None
+    ) -> RenderedPrompt:
         """Render a conversation up to the position where the answer continues.
 
         Args:
             messages: Pairs of role and text. The first may be `system`; if the template leaves it
                 out, its text goes in front of the first message of the user.
             prefill: Beginning of the answer.
-
-        Raises:
-            TemplateRefused: The template refuses these messages.
-        """
-        return self._arrange(messages, prefill, None)[0].text
-
-    def prompt(
-        self, messages: Sequence[Sequence[str]], prefill: str, special: SpecialTokens
-    ) -> RenderedPrompt:
-        """Render a conversation as `render` does, with the template's own control tokens.
-
-        Args:
-            messages: See `render`.
-            prefill: See `render`.
             special: Tokens that the text of messages must not become.
 
         Raises:
@@ -132,11 +111,8 @@ class ChatTemplate:
 
         Returns:
             The prompt, and the roles of the messages that all arrangements leave out.
-
-        Raises:
-            TemplateRefused: The template refuses all arrangements.
         """
-        self._clock.set()
+        self._now = datetime.now()
         best: tuple[RenderedPrompt, list[str]] | None = None
         refusal = TemplateRefused("")
         for arranged in _arrangements(messages):
@@ -186,11 +162,12 @@ class ChatTemplate:
         ]
 
     def _run(self, messages: Sequence[Sequence[str]]) -> str:
+        def content(text: str) -> str | list[dict[str, str]]:
+            return [{"type": "text", "text": text}] if self._in_parts else text
+
         try:
             text: str = self._template.render(
-                messages=[
-                    {"role": role, "content": self._content(text)} for role, text in messages
-                ],
+                messages=[{"role": role, "content": content(text)} for role, text in messages],
                 add_generation_prompt=True,
                 # Completions have no place for thoughts before the text.
                 enable_thinking=False,
@@ -202,9 +179,6 @@ class ChatTemplate:
             # A template can fail in every way that a program can.
             raise TemplateRefused(one_line(error)) from None
         return valid_text(text)
-
-    def _content(self, text: str) -> str | list[dict[str, str]]:
-        return [{"type": "text", "text": text}] if self._in_parts else text
 
 
 def _arrangements(messages: Sequence[Sequence[str]]) -> Iterator[Sequence[Sequence[str]]]:

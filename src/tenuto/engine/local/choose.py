@@ -33,11 +33,10 @@ def load_runtime(
     """Load a model with the preferred runtime that is installed and reads it.
 
     Args:
-        options: The model's path, and its limits.
-        file: The model's metadata.
+        options: Path of the model, and resources.
+        file: Its metadata.
         wanted: The runtime's name, or `auto`.
-        probe: Called with the runtime. Raises if the runtime cannot compute with the model on
-            this processor, which some libraries detect only then.
+        probe: Called with the loaded runtime. Raises if it cannot compute on this processor.
         attempt: Called with the name of each runtime before it loads the model.
 
     Returns:
@@ -50,9 +49,7 @@ def load_runtime(
     for name in candidates(wanted, file):
         attempt(name)
         try:
-            runtime = _load(name, options, file)
-            _try(name, runtime, probe)
-            return runtime, name, "; ".join(refusals)
+            return _load(name, options, file, probe), name, "; ".join(refusals)
         except (CannotLoad, ModelFileError) as error:
             refusals.append(str(error))
     # All of them, because the user may be able to fix any.
@@ -67,13 +64,16 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     """
     table = runtimes()
     if wanted != AUTO:
-        if reason := table[wanted].wrong_format(file):
-            raise CannotLoad(reason)
+        if format_of(file) not in table[wanted].formats:
+            feature = table[wanted].refusal(file)
+            raise CannotLoad(
+                f"{table[wanted].title} does not read {feature}; set `runtime` to `auto`"
+            )
         return [wanted]
     able = [name for name, kind in table.items() if format_of(file) in kind.formats]
     installed = [name for name in able if table[name].installed]
     if not installed and able[1:]:
-        raise not_installed(*(table[name].library for name in able))
+        raise not_installed(" or ".join(table[name].library for name in able))
     # A single runtime reports its missing library itself.
     installed = installed or able
     # The known limits of a library may be out of date: if all refuse, all are tried.
@@ -88,7 +88,9 @@ def last_resort(file_format: Format) -> str | None:
     return None
 
 
-def _load(name: str, options: RuntimeOptions, file: Gguf) -> Runtime:
+def _load(
+    name: str, options: RuntimeOptions, file: Gguf, probe: Callable[[Runtime], object]
+) -> Runtime:
     runtime = runtimes()[name].load(options, file)
     try:
         # Some libraries accept a damaged vocabulary, and fail when they first use it.
@@ -97,15 +99,12 @@ def _load(name: str, options: RuntimeOptions, file: Gguf) -> Runtime:
         raise CannotLoad(
             f"{name} loads this model, but its tokenizer does not work ({type(error).__name__})"
         ) from None
-    return runtime
-
-
-def _try(name: str, runtime: Runtime, probe: Callable[[Runtime], object]) -> None:
     try:
         probe(runtime)
     except Exception as error:
         reason = " ".join(str(error).split())[-_MAX_REASON_CHARACTERS:]
         raise CannotLoad(f"{name} cannot compute with this model here: {reason}") from None
+    return runtime
 
 
 def computes_numbers(runtime: Runtime) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tenuto.engine.local import model_file
-from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.gguf import Gguf, ModelFileError, problem
 from tenuto.engine.local.runtime import INSTALL
 from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.tensor_types import FILE_TYPES
@@ -15,11 +15,11 @@ from tenuto.engine.local.tensor_types import FILE_TYPES
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Description of a model file.
+    """Description of a model file; without architecture and quantisation if it is invalid.
 
     Attributes:
-        architecture: For example `qwen2`; None if the file is invalid.
-        quantisation: For example `Q4_K_M`; None if the file is invalid.
+        architecture: For example `qwen2`.
+        quantisation: For example `Q4_K_M`.
         context: Maximal tokens of prompt and completion together, as trained; None if unknown.
         runtime: `openvino` or `llama.cpp`; None if no installed runtime can run it.
         reason: Reason for a missing runtime or an invalid file; else empty.
@@ -37,7 +37,7 @@ def describe(path: Path) -> Description:
     try:
         return _describe(model_file.read(path))
     except (ModelFileError, OSError) as error:
-        reason = model_file.problem(path, error)
+        reason = problem(path, error)
     except (TypeError, ValueError, AttributeError) as error:
         # Metadata may hold any value in any place.
         reason = f"the metadata is damaged ({type(error).__name__})"
@@ -67,18 +67,14 @@ def quantisation(file: Gguf) -> str:
 
 def runtime_for(file: Gguf) -> tuple[str | None, str]:
     """Return the runtime that would run a file, or None and the reason."""
-    kinds = runtimes().values()
-    if not any(kind.installed for kind in kinds):
-        return None, f"no runtime is installed; {INSTALL}"
-    reasons: list[str] = []
-    libraries: list[str] = []
-    for kind in kinds:
-        refusal = kind.refusal(file)
-        if kind.installed and not refusal:
-            return kind.title.lower(), ""
+    kinds = list(runtimes().values())
+    readers = [kind for kind in kinds if not kind.refusal(file)]
+    for kind in readers:
         if kind.installed:
-            reasons.append(f"{kind.title} does not read {refusal}")
-        elif not refusal:
-            libraries.append(kind.library)
-    reasons += [f"pip install {library}" for library in libraries[:1]]
+            return kind.title.lower(), ""
+    installed = [kind for kind in kinds if kind.installed]
+    if not installed:
+        return None, f"no runtime is installed; {INSTALL}"
+    reasons = [f"{kind.title} does not read {kind.refusal(file)}" for kind in installed]
+    reasons += [f"pip install {kind.library}" for kind in readers[:1]]
     return None, "; ".join(reasons)

@@ -23,18 +23,10 @@ _ARCHITECTURE: Final = "general.architecture"
 _TOKENIZER: Final = "tokenizer.ggml."
 
 # Metadata types, by their number in the file.
+_SCALAR_TYPES: Final = (0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
 _SCALARS: Final = {
-    0: struct.Struct("<B"),
-    1: struct.Struct("<b"),
-    2: struct.Struct("<H"),
-    3: struct.Struct("<h"),
-    4: struct.Struct("<I"),
-    5: struct.Struct("<i"),
-    6: struct.Struct("<f"),
-    7: struct.Struct("<?"),
-    10: struct.Struct("<Q"),
-    11: struct.Struct("<q"),
-    12: struct.Struct("<d"),
+    number: struct.Struct(f"<{code}")
+    for number, code in zip(_SCALAR_TYPES, "BbHhIif?Qqd", strict=True)
 }
 _STRING: Final = 8
 _ARRAY: Final = 9
@@ -58,16 +50,20 @@ class ModelFileError(ValueError):
     """Invalid model file or folder. The message does not contain its path."""
 
 
+def problem(path: Path, error: Exception) -> str:
+    """Return the reason why a model cannot be read, in one line, without its path."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"is a link to {path.readlink()}, and there is no such file there"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Position of a tensor in its file.
-
-    Attributes:
-        name: For example `blk.0.attn_q.weight`.
-        type: For example `Q8_0`.
-        start: Its first byte in the file.
-        length: Its length in bytes.
-    """
+    """A tensor, for example of the type `Q8_0`; start and length in bytes of its file."""
 
     name: str
     type: str
@@ -77,12 +73,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """Header of a GGUF file.
-
-    Attributes:
-        metadata: Its key-value pairs.
-        tensors: Its tensors, in the order of the header.
-    """
+    """Metadata of a GGUF file, and its tensors in the order of the header."""
 
     metadata: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
@@ -122,7 +113,7 @@ class Gguf:
     def token_id(self, name: str) -> int | None:
         """Return a special token, such as `bos` or `eos`; None if it is not in the vocabulary.
 
-        Some files have -1, or the largest number of the type, in place of no token.
+        Files without one may have -1, or the largest number of the type.
         """
         value = self.metadata.get(f"{_TOKENIZER}{name}_token_id")
         return value if self._is_token(value) else None
@@ -138,19 +129,17 @@ class Gguf:
         }
 
     def _is_token(self, value: object) -> bool:
-        return (
-            isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(self.tokens)
-        )
+        return type(value) is int and 0 <= value < len(self.tokens)
 
     def hyperparameter(self, name: str) -> int:
         """Return a positive integer of the architecture, for example `block_count`.
 
         Raises:
-            ModelFileError: It is missing or not a positive integer.
+            ModelFileError: It is missing or invalid.
         """
         key = f"{self.architecture}.{name}"
         value = self.metadata.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if type(value) is not int or value < 1:
             raise ModelFileError(f"metadata {key} is {'missing' if value is None else 'wrong'}")
         return value
 
@@ -188,10 +177,8 @@ class _Reader:
         for _ in range(entries):
             key = self._string()
             metadata[key] = self._value(self._number(4), 0)
-        # The later parts of a split model have no architecture.
-        part = metadata.get("split.no", 0) if _is_split(metadata) else 0
-        first = not (isinstance(part, int) and part > 0)
-        if first and not isinstance(metadata.get(_ARCHITECTURE), str):
+        later = _is_split(metadata) and metadata.get("split.no", 0) != 0
+        if not later and not isinstance(metadata.get(_ARCHITECTURE), str):
             # For example an importance matrix.
             kind = metadata.get("general.type")
             other = f": not a model that completes text, but of the type {kind}" if kind else ""

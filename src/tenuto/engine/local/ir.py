@@ -15,20 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-from tenuto.engine.local.gguf import (
-    CONTROL,
-    NORMAL,
-    UNKNOWN,
-    UNUSED,
-    USER_DEFINED,
-    Gguf,
-    ModelFileError,
-)
+from tenuto.engine.local import gguf
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.vocabulary import is_text
 
 MODEL: Final = "openvino_model"
 TOKENIZER: Final = "openvino_tokenizer"
-# The library loads it with the tokenizer, and nothing uses it.
+# Loaded by the library, and not used.
 _DETOKENIZER: Final = "openvino_detokenizer"
 
 # Outputs of networks, each for another task.
@@ -46,20 +39,15 @@ _NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "block_count": ("num_hidden_layers", "n_layer"),
     "embedding_length": ("hidden_size", "n_embd"),
     "attention.head_count": ("num_attention_heads", "n_head"),
-}
-_OPTIONAL_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
     "attention.head_count_kv": ("num_key_value_heads",),
     "attention.key_length": ("head_dim",),
 }
+_OPTIONAL: Final = frozenset({"attention.head_count_kv", "attention.key_length"})
 
 
 @dataclass(frozen=True, slots=True)
 class IrModel(Gguf):
-    """A folder's model as GGUF metadata, without tensors.
-
-    Attributes:
-        ends: Tokens that end a text or a turn.
-    """
+    """A folder's model as GGUF metadata, without tensors; `ends` end a text or a turn."""
 
     ends: frozenset[int]
 
@@ -101,9 +89,7 @@ def read(folder: Path) -> IrModel:
         "general.name": folder_name(folder),
     }
     for name, keys in _NUMBERS.items():
-        metadata[f"{architecture}.{name}"] = _number(config, keys)
-    for name, keys in _OPTIONAL_NUMBERS.items():
-        if any(config.get(key) is not None for key in keys):
+        if name not in _OPTIONAL or any(config.get(key) is not None for key in keys):
             metadata[f"{architecture}.{name}"] = _number(config, keys)
     texts, types = _vocabulary(tokenizer, config.get("vocab_size"))
     metadata["tokenizer.ggml.model"] = _kind(tokenizer)
@@ -141,11 +127,7 @@ def _check_network(folder: Path, name: str) -> None:
 
 
 def _constant_end(layer: ElementTree.Element) -> int:
-    """Return the end of a layer's constant in the file of weights; 0 without one.
-
-    Raises:
-        KeyError, ValueError: The layer is damaged.
-    """
+    """Return the end of a layer's constant in the file of weights; 0 without one."""
     data = layer.find("data") if layer.get("type") == "Const" else None
     if data is None:
         return 0
@@ -175,19 +157,14 @@ def _object_if_any(folder: Path, name: str) -> dict[str, Any]:
 
 def _number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     value = next((config[key] for key in keys if config.get(key) is not None), None)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if type(value) is not int or value < 1:
         problem = "is missing" if value is None else "must be a positive integer"
         raise ModelFileError(f"config.json: {keys[0]} {problem}")
     return value
 
 
 def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], list[int]]:
-    """Return the texts and types of all tokens, by id.
-
-    Args:
-        tokenizer: Content of tokenizer.json.
-        size: `vocab_size` of config.json; often above the number of tokens, for alignment.
-    """
+    """Return the texts and types of all tokens, by id; `size` may be larger, for alignment."""
     try:
         vocabulary = tokenizer["model"]["vocab"]
         if isinstance(vocabulary, dict):
@@ -195,12 +172,12 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
         else:
             normal = {index: text for index, (text, _) in enumerate(vocabulary)}
         added = {
-            each["id"]: (each["content"], CONTROL if each["special"] else USER_DEFINED)
+            each["id"]: (each["content"], gguf.CONTROL if each["special"] else gguf.USER_DEFINED)
             for each in tokenizer.get("added_tokens") or ()
         }
-        tokens = {index: (text, NORMAL) for index, text in normal.items()} | added
+        tokens = {index: (text, gguf.NORMAL) for index, text in normal.items()} | added
         if (unknown := _unknown(tokenizer["model"], normal)) in tokens:
-            tokens[unknown] = (tokens[unknown][0], UNKNOWN)
+            tokens[unknown] = (tokens[unknown][0], gguf.UNKNOWN)
         sound = all(
             isinstance(index, int) and index >= 0 and isinstance(text, str) and is_text(text)
             for index, (text, _) in tokens.items()
@@ -212,7 +189,7 @@ def _vocabulary(tokenizer: Mapping[str, Any], size: object) -> tuple[list[str], 
     count = max(max(tokens) + 1, size if isinstance(size, int) else 0)
     if count > _MAX_TOKENS:
         raise ModelFileError("tokenizer.json is damaged: it counts more tokens than any model has")
-    listed = [tokens.get(index, ("", UNUSED)) for index in range(count)]
+    listed = [tokens.get(index, ("", gguf.UNUSED)) for index in range(count)]
     return [text for text, _ in listed], [kind for _, kind in listed]
 
 

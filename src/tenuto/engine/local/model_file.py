@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, ir, links, split
-from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.gguf import Gguf, ModelFileError, problem
 
 _NO_PRE: Final = (
     "metadata tokenizer.ggml.pre is missing, so text is split by a default rule: answers may be "
@@ -17,7 +16,7 @@ _NO_PRE: Final = (
 )
 
 # Other contents of GGUF files, by `general.type` and by architecture.
-_KINDS: Final[Mapping[str, str]] = {
+_KINDS: Final = {
     "adapter": "an adapter (LoRA), which changes another model",
     "imatrix": "an importance matrix, which serves to quantise a model",
     "mmproj": "a projector, which lets another model see or hear",
@@ -28,7 +27,7 @@ _EMBEDDINGS: Final = frozenset(
     | {"modern-bert", "modernbert", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert"}
     | {"jina-bert-v2", "jina-bert-v3", "gemma-embedding", "llama-embed"}
 )
-_OTHERS: Final[Mapping[str, str]] = {
+_OTHERS: Final = {
     "t5": "an encoder with a decoder",
     "t5encoder": "an encoder",
     "whisper": "a model that writes down speech",
@@ -117,14 +116,3 @@ def not_text(file: Gguf) -> str:
     else:
         return ""
     return f"not a model that completes text: it is {what}"
-
-
-def problem(path: Path, error: Exception) -> str:
-    """Return the reason why a model cannot be read, in one line, without its path."""
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return f"is a link to {path.readlink()}, and there is no such file there"
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)

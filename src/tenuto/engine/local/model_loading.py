@@ -9,7 +9,7 @@ from pathlib import Path
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.chat import ChatTemplate, template_of
 from tenuto.engine.local.choose import computes_numbers, load_runtime
-from tenuto.engine.local.gguf import ModelFileError
+from tenuto.engine.local.gguf import ModelFileError, problem
 from tenuto.engine.local.runtime import CannotLoad, Runtime
 from tenuto.engine.local.sandbox import TemplateRefused, one_line
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
@@ -79,7 +79,7 @@ def load_model(
     except CannotLoad:
         raise
     except (ModelFileError, OSError) as error:
-        raise CannotLoad(model_file.problem(path, error)) from None
+        raise CannotLoad(problem(path, error)) from None
     except Exception as error:
         # Metadata may hold any value in any place; another attempt would end like this one.
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"

@@ -64,7 +64,28 @@ class Delta:
     cached: int | None = None
 
 
-class Runtime(Protocol):
+class Tokenizer(Protocol):
+    """Text -> token ids."""
+
+    def encode(self, text: str) -> list[int]:
+        """Tokenise a text, with the model's first token (BOS) if it uses one.
+
+        Thread-safe, also beside the other methods; holds Python's lock for moments only.
+
+        Raises:
+            TextRefused: This text would end the process.
+        """
+        ...
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Tokenise a text as `encode` does, without BOS and without control tokens.
+
+        A library may return some control tokens all the same.
+        """
+        ...
+
+
+class Runtime(Tokenizer, Protocol):
     """A loaded model that generates a batch of completions, a step at a time.
 
     Attributes:
@@ -87,30 +108,8 @@ class Runtime(Protocol):
     most_logprobs: int
     shares_prefixes: bool
 
-    def encode(self, text: str) -> list[int]:
-        """Tokenise a text, with the model's first token (BOS) if it uses one.
-
-        Thread-safe, also beside the other methods; holds Python's lock for moments only.
-
-        Raises:
-            TextRefused: This text would end the process.
-        """
-        ...
-
-    def encode_plain(self, text: str) -> list[int]:
-        """Tokenise a text without BOS, and without control tokens for text that spells them.
-
-        A library may return some control tokens all the same. Threads and errors as in `encode`.
-        """
-        ...
-
     def begin(
-        self,
-        key: int,
-        prompt: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        tenant: str = "",
+        self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
     ) -> None:
         """Add a completion to the batch at the next step.
 
@@ -150,13 +149,9 @@ class TextRefused(Exception):
 
 
 class CannotLoad(Exception):
-    """A missing runtime, or one that refuses the model. The message is one line."""
+    """A runtime is missing, or refuses the model. The message is one line."""
 
 
-def not_installed(*libraries: str) -> CannotLoad:
-    """Return the error for one or more libraries that cannot be imported."""
-    verb = "are" if len(libraries) > 1 else "is"
-    return CannotLoad(
-        f"the embedded engine is not installed ({' and '.join(libraries)} {verb} missing); "
-        f"{INSTALL}"
-    )
+def not_installed(library: str) -> CannotLoad:
+    """Return the error for a library that cannot be imported."""
+    return CannotLoad(f"the embedded engine is not installed ({library} is missing); {INSTALL}")

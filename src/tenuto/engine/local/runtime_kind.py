@@ -13,8 +13,7 @@ from tenuto.engine.local.runtime import Runtime, RuntimeOptions
 
 Format: TypeAlias = Literal["gguf", "ir"]
 
-_ONE: Final[dict[Format, str]] = {"gguf": "a GGUF file", "ir": "a folder of OpenVINO's"}
-_MANY: Final[dict[Format, str]] = {"gguf": "GGUF files", "ir": "folders of OpenVINO's"}
+_FORMATS: Final[dict[Format, str]] = {"gguf": "GGUF files", "ir": "folders of OpenVINO's"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +25,7 @@ class RuntimeKind:
         library: Module of the library.
         rank: Order of preference; the lowest installed rank that reads a file runs it.
         formats: Formats of models that the library reads.
-        refuses: Returns the first feature of a file in one of these formats that the library
-            cannot read, or "".
+        refuses: Returns the first feature of such a file that the library cannot read, or "".
         load: Loads a model. Imports the library.
         scores_tokens: Whether log probabilities of tokens that were not generated are available.
         separates_tenants: Whether the prefix cache can be kept apart for each API key.
@@ -50,15 +48,7 @@ class RuntimeKind:
     def refusal(self, file: Gguf) -> str:
         """Return the first feature of a file that the library cannot read; "" if it reads all."""
         found = format_of(file)
-        return self.refuses(file) if found in self.formats else _ONE[found]
-
-    def wrong_format(self, file: Gguf) -> str:
-        """Return a sentence if the file is in a format that the library does not read, else ""."""
-        found = format_of(file)
-        if found in self.formats:
-            return ""
-        read = " and ".join(_MANY[each] for each in sorted(self.formats))
-        return f"{self.title} reads {read} only, and this is {_ONE[found]}"
+        return self.refuses(file) if found in self.formats else _FORMATS[found]
 
 
 def format_of(file: Gguf) -> Format:

@@ -8,7 +8,7 @@ They get the environment of the `transformers` library: the functions `raise_exc
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,23 +16,8 @@ class TemplateRefused(ValueError):
     """A template that is invalid, or refuses these messages. The message is one line."""
 
 
-class Clock:
-    """The time in templates: the same in all renderings of a prompt."""
-
-    def __init__(self) -> None:
-        self._now = datetime.now()
-
-    def set(self) -> None:
-        """Set it to the present."""
-        self._now = datetime.now()
-
-    def strftime(self, form: str) -> str:
-        """Format the time."""
-        return self._now.strftime(form)
-
-
-def compile_template(source: str, clock: Clock) -> Any:
-    """Return the Jinja template.
+def compile_template(source: str, strftime_now: Callable[[str], str]) -> Any:
+    """Return the Jinja template, in which `strftime_now` formats the time.
 
     Raises:
         TemplateRefused: It is invalid.
@@ -41,12 +26,12 @@ def compile_template(source: str, clock: Clock) -> Any:
     import jinja2
 
     try:
-        return _environment(clock).from_string(source)
+        return _environment(strftime_now).from_string(source)
     except (jinja2.TemplateError, RecursionError) as error:
         raise TemplateRefused(f"not a valid template: {one_line(error)}") from None
 
 
-def _environment(clock: Clock) -> Any:
+def _environment(strftime_now: Callable[[str], str]) -> Any:
     from jinja2 import TemplateError, nodes
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -67,22 +52,12 @@ def _environment(clock: Clock) -> Any:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = raise_exception
-    environment.globals["strftime_now"] = clock.strftime
-    return environment
-
-
-def _to_json(
-    value: object,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    environment.filters["tojson"] = lambda value, ensure_ascii=False, **options: json.dumps(
+        value, ensure_ascii=ensure_ascii, **options
     )
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = strftime_now
+    return environment
 
 
 def valid_text(text: str) -> str:

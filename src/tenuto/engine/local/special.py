@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from tenuto.engine.local.gguf import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, Gguf
+from tenuto.engine.local.runtime import Tokenizer
 from tenuto.engine.local.vocabulary import is_text, spellings
 
 # Control tokens that some files list as ordinary ones. These forms are never ordinary text.
@@ -26,41 +27,21 @@ _MAX_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """A prompt, and the positions of its control tokens.
+    """A prompt, with start and end of each control token, in order.
 
-    Attributes:
-        text: The prompt.
-        control: Start and end of each control token, in order. None if every text that spells a
-            control token is one.
+    None if every text that spells a control token is one.
     """
 
     text: str
     control: tuple[tuple[int, int], ...] | None = None
 
 
-class Tokenizer(Protocol):
-    """The tokenizer of a `Runtime`."""
-
-    def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`."""
-        ...
-
-    def encode_plain(self, text: str) -> list[int]:
-        """See `Runtime.encode_plain`."""
-        ...
-
-
 class SpecialTokens:
     """Tokens of a model that the text of a turn must not write.
 
     These are: tokens of the type control or unknown; tokens of any type that look like a marker,
-    `<|…|>`; and user-defined tokens such as `<think>`, if the chat template contains them. Other
-    user-defined tokens are ordinary pieces of text.
-
-    Args:
-        file: The model.
-        tokenizer: Its tokenizer.
-        template: The source of its chat template, or "".
+    `<|…|>`; and user-defined tokens such as `<think>`, if the source of the chat template contains
+    them. Other user-defined tokens are ordinary pieces of text.
     """
 
     def __init__(self, file: Gguf, tokenizer: Tokenizer, template: str = "") -> None:
@@ -84,9 +65,7 @@ class SpecialTokens:
     def starts(self, text: str, *, control_only: bool = False) -> list[int]:
         """Return the starts of special tokens in a text, those within others included.
 
-        Args:
-            text: Any text.
-            control_only: Leave out tokens of other types than control and unknown.
+        If `control_only`, leave out tokens of other types than control and unknown.
         """
         pattern = self._controls if control_only else self._pattern
         starts = []

@@ -53,10 +53,10 @@ def model_name(path: Path) -> str:
 
 
 def read(path: Path) -> Gguf:
-    """Read and check everything but the weights, in all files of the model.
+    """Read and check everything but the weights, in all files of a model.
 
     Args:
-        path: The file, or the first file of a split model.
+        path: The first file.
 
     Raises:
         ModelFileError: A file is missing or damaged, or the files are not the parts of one model.
@@ -71,12 +71,9 @@ def read(path: Path) -> Gguf:
         try:
             part = gguf.read(other)
             _check_part(part, number, first)
-        except FileNotFoundError:
-            raise ModelFileError(f"its part {other.name}: there is no such file") from None
-        except OSError as error:
-            raise ModelFileError(f"its part {other.name}: {error.strerror or error}") from None
-        except ModelFileError as error:
-            raise ModelFileError(f"its part {other.name}: {error}") from None
+        except (OSError, ModelFileError) as error:
+            reason = gguf.problem(other, error)
+            raise ModelFileError(f"its part {other.name}: {reason}") from None
         tensors += part.tensors
     _check_whole(tensors, first)
     return Gguf(first.metadata, tuple(tensors))
@@ -85,12 +82,12 @@ def read(path: Path) -> Gguf:
 def files(path: Path, first: Gguf) -> list[Path]:
     """Return the paths of all files of a model, the first one first.
 
-    Where the path is a link, the other files are searched beside it, then beside each of its
-    targets: a cache may keep files under other names and link to them.
+    The other files are searched beside the path, and if it is a link, beside its targets: a cache
+    may keep files under other names.
 
     Args:
         path: The first file.
-        first: The header of that file.
+        first: Its header.
 
     Raises:
         ModelFileError: The file is not the first one, or its name does not have the form of a part.
@@ -132,17 +129,13 @@ def is_split(file: Gguf) -> bool:
 
 def _number(file: Gguf, key: str, default: int) -> int:
     value = file.metadata.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if type(value) is not int or value < 0:
         raise ModelFileError(f"metadata {key} is {value!r}, and must be an integer from 0")
     return value
 
 
 def _check_part(part: Gguf, number: int, first: Gguf) -> None:
-    """Check that a file is the part with this number of a model.
-
-    Raises:
-        ModelFileError: It is another part, or one of another model.
-    """
+    """Check that a file is the part with this number of the same model."""
     for key, expected in (
         (_NUMBER, number - 1),
         (_COUNT, first.metadata[_COUNT]),
@@ -157,11 +150,7 @@ def _check_part(part: Gguf, number: int, first: Gguf) -> None:
 
 
 def _check_whole(tensors: Sequence[gguf.Tensor], first: Gguf) -> None:
-    """Check that the parts together are a whole model.
-
-    Raises:
-        ModelFileError: A tensor is missing, or in two parts at once.
-    """
+    """Check that no tensor is missing, or in two parts."""
     twice = [name for name, count in Counter(t.name for t in tensors).items() if count > 1]
     if twice:
         raise ModelFileError(

@@ -6,14 +6,7 @@ from typing import Final, NamedTuple
 
 
 class TensorType(NamedTuple):
-    """Format of a tensor's weights.
-
-    Attributes:
-        name: For example `Q8_0`.
-        block: Weights in a block.
-        block_bytes: Bytes of a block.
-        file_type: `general.file_type` of a file in this format; None without one.
-    """
+    """Format of weights, its block in weights and in bytes, and its `general.file_type` if any."""
 
     name: str
     block: int

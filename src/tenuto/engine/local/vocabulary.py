@@ -6,40 +6,30 @@ A library's detokeniser takes tens of microseconds for each token; a table takes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from tenuto.engine.local.gguf import BYTE, NORMAL, USER_DEFINED, Gguf
+from tenuto.engine.local.gguf import BYTE, NORMAL, USER_DEFINED, Gguf, ModelFileError
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-class UnknownVocabulary(ValueError):
-    """Unsupported kind of tokenizer, or damaged vocabulary."""
-
-
-def token_bytes(model: str, tokens: Sequence[str], types: Sequence[int]) -> list[bytes]:
+def token_bytes(file: Gguf) -> list[bytes]:
     """Return the bytes of all tokens, by id; none for control tokens.
 
-    Args:
-        model: `gpt2` (byte-level BPE) or `llama` (SentencePiece).
-        tokens: Texts of the tokens, by id.
-        types: Their types; may be empty if all are normal.
-
     Raises:
-        UnknownVocabulary: The model is another, or there are more or fewer types than tokens.
+        ModelFileError: The vocabulary is missing or damaged, or its tokenizer is neither `gpt2`
+            (byte-level BPE) nor `llama` (SentencePiece).
     """
-    if model not in _DECODERS:
-        raise UnknownVocabulary(f"tokenizer {model!r} is not supported, only gpt2 and llama")
-    decode = _DECODERS[model]
-    kinds = types or [NORMAL] * len(tokens)
-    if len(kinds) != len(tokens):
-        raise UnknownVocabulary(
-            f"the vocabulary is damaged: {len(tokens)} tokens, {len(kinds)} types"
-        )
+    decode = _DECODERS.get(file.tokenizer)
+    if decode is None:
+        raise ModelFileError(f"tokenizer {file.tokenizer!r} is not supported, only gpt2 and llama")
+    tokens, types = file.tokens, file.token_types
+    if not tokens or len(types) != len(tokens):
+        raise ModelFileError(f"the vocabulary is damaged: {len(tokens)} tokens, {len(types)} types")
     return [
         decode(token) if kind in (NORMAL, BYTE) else _raw(token) if kind == USER_DEFINED else b""
-        for token, kind in zip(tokens, kinds, strict=True)
+        for token, kind in zip(tokens, types, strict=True)
     ]
 
 
@@ -49,12 +39,7 @@ def is_text(token: str) -> bool:
 
 
 def spellings(file: Gguf, wanted: Mapping[int, str]) -> dict[int, list[int]]:
-    """Spell the texts of some tokens with ordinary ones, the longest that fit.
-
-    Args:
-        file: The model.
-        wanted: Id -> text. Their spellings use none of these tokens.
-    """
+    """Spell the texts of some tokens (id -> text) with the longest ordinary tokens that fit."""
     pieces: dict[str, int] = {}
     for token, text in file.tokens_of_type(NORMAL).items():
         if text and token not in wanted:

@@ -1,4 +1,4 @@
-"""What every runtime must do. A test module subclasses `RuntimeContract` and says which one."""
+"""Contract of runtimes. A test module subclasses `RuntimeContract` for each of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def load(
 
 
 def made(kind: Callable[[RuntimeOptions, Gguf], R], wanted: RuntimeOptions) -> R:
-    """Loads a model with a runtime."""
+    """Load a model with a runtime."""
     return kind(wanted, model_file.read(Path(wanted.path)))
 
 
 def run(runtime: Runtime, keys: set[int]) -> dict[int, list[Delta]]:
-    """Steps until these jobs have ended; gives what each wrote."""
+    """Step until these jobs have ended, and return the output of each."""
     wrote: dict[int, list[Delta]] = {key: [] for key in keys}
     until = time.monotonic() + PATIENCE_S
     while not all(deltas and deltas[-1].ending for deltas in wrote.values()):
@@ -51,7 +51,7 @@ def run(runtime: Runtime, keys: set[int]) -> dict[int, list[Delta]]:
 def write(
     runtime: Runtime, prompt: list[int], most: int, sampling: Sampling = ANY
 ) -> tuple[bytes, int, str | None]:
-    """What a job alone writes: its bytes, how many tokens they are, and why they end."""
+    """Run a single job, and return its bytes, its number of tokens and the reason of its end."""
     runtime.begin(0, prompt, most, sampling)
     deltas = run(runtime, {0})[0]
     text = b"".join(delta.data for delta in deltas)
@@ -61,7 +61,7 @@ def write(
 def score(
     runtime: Runtime, prompt: list[int], most: int, sampling: Sampling
 ) -> tuple[bytes, list[ScoredToken]]:
-    """What a job alone writes, and the tokens that it tells."""
+    """Run a single job, and return its bytes and its tokens with log probabilities."""
     runtime.begin(0, prompt, most, sampling)
     deltas = run(runtime, {0})[0]
     text = b"".join(delta.data for delta in deltas)
@@ -69,7 +69,7 @@ def score(
 
 
 def beside_a_long_prompt(runtime: Runtime) -> list[int]:
-    """The tokens that a running job writes while a prompt of four parts is read, by the step."""
+    """Return the tokens of a running job in each step while a prompt of four parts is read."""
     batch = load().batch_tokens
     token = runtime.encode("a")[-1]
     # Unlike any prompt before, so that nothing of it is in a cache.

@@ -1,4 +1,4 @@
-"""What sizes OpenVINO's steps have with a filler, by the library's rule for what is in a step."""
+"""Sizes of OpenVINO's steps with a filler, by the library's rule for the content of a step."""
 
 from __future__ import annotations
 

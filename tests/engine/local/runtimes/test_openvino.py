@@ -86,7 +86,7 @@ def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
 
 
 class _Counted:
-    """A pipeline that says how many tokens of prompts it was given since this was last asked."""
+    """A pipeline that counts the tokens of prompts."""
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
@@ -106,7 +106,7 @@ class _Counted:
 
 @pytest.mark.parametrize("prefix_cache", ["per_key", "off"])
 def test_the_length_of_a_prompt_does_not_show_in_the_size_of_its_step(prefix_cache: str) -> None:
-    # A step of a size that was computed lately is sooner done, whoever sent the prompts in it.
+    # A step with the size of a recent one is faster, whichever tenant sent its prompts.
     runtime = made(OpenVinoRuntime, replace(load(), prefix_cache=prefix_cache))
     counted = _Counted(runtime._pipeline)
     runtime._pipeline = counted

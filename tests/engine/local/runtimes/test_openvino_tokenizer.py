@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.runtime import CannotLoad
 from tenuto.engine.local.runtimes.openvino import temporary
-from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino.temporary import writable
 from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
 from tests.model_folders import as_folder
 
@@ -94,7 +95,7 @@ def test_without_any_writable_folder_the_remedy_is_named(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     monkeypatch.setattr(temporary, "_SHARED_MEMORY", str(tmp_path / "nowhere"))
-    with pytest.raises(NoFolder, match="set TMPDIR"):
+    with pytest.raises(CannotLoad, match="set TMPDIR"):
         OpenVinoTokenizer(built_in_model())
 
 
@@ -120,6 +121,9 @@ def test_a_file_that_cannot_be_written_is_copied_while_it_is_loaded(
         assert path != model
         assert path.read_bytes() == model.read_bytes()
     assert not path.exists()
-    monkeypatch.setattr(temporary, "_MOST_COPIED", 1000)
-    with pytest.raises(NoFolder, match="this one is read-only; make it writable"), writable(model):
+    monkeypatch.setattr(temporary, "_MAX_COPIED_BYTES", 1000)
+    with (
+        pytest.raises(CannotLoad, match="this one is read-only; make it writable"),
+        writable(model),
+    ):
         pass

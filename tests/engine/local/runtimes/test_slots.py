@@ -1,4 +1,4 @@
-"""Which slot a job gets, and whether it may read what is in it."""
+"""The slot of a job, and whether the job may read its cache."""
 
 from __future__ import annotations
 

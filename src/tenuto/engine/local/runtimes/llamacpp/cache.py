@@ -1,13 +1,14 @@
-"""Sizes of llama.cpp's KV cache."""
+"""Sizes of the KV cache, and of tokens, that llama.cpp does not report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.gguf import Gguf, ModelFileError
 from tenuto.engine.local.machine import kv_budget
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions, context_of
+from tenuto.engine.local.vocabulary import token_bytes
 
 # The library rounds the cells of its cache, one for each token, to multiples of this, and has at
 # most this number of sequences.
@@ -20,24 +21,15 @@ _BLOCK_TOKENS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class CacheSizes:
-    """Sizes of a cache.
+    """Numbers of cells, slots and blocks, and the maximal tokens of a job (`context`).
 
     Where memory allows, each slot has cells for a whole context, and is a block. With longer
     contexts, all slots share one pool of cells: attention then also scans the cells of others, but
     many jobs run, and few need a whole context.
-
-    Attributes:
-        cells: Number of cells.
-        cell_bytes: Bytes of a cell.
-        slots: Number of slots, each for a job.
-        pooled: Whether all slots share the cells.
-        blocks: Number of blocks.
-        block_tokens: Tokens in a block.
-        context: Maximal tokens of a job.
     """
 
     cells: int
-    cell_bytes: int
+    size_bytes: int
     slots: int
     pooled: bool
     blocks: int
@@ -61,12 +53,13 @@ def cache_sizes(options: RuntimeOptions, file: Gguf) -> CacheSizes:
     slots = min(options.max_running, _MAX_SLOTS)
     slot_cells = -(-context // _CELL_STEP) * _CELL_STEP
     if cells >= slots * slot_cells:
-        return CacheSizes(slots * slot_cells, cell, slots, False, slots, context, context)
+        cells = slots * slot_cells
+        return CacheSizes(cells, cells * cell, slots, False, slots, context, context)
     # At most one block for each slot, if the settings allow more jobs than slots.
     most = slots if options.max_running > slots else cells
     block = max(_BLOCK_TOKENS, -(-cells // most))
     blocks = cells // block
-    return CacheSizes(cells, cell, slots, True, blocks, block, min(context, blocks * block))
+    return CacheSizes(cells, cells * cell, slots, True, blocks, block, min(context, blocks * block))
 
 
 def _cell_bytes(file: Gguf) -> int:
@@ -81,3 +74,13 @@ def _cell_bytes(file: Gguf) -> int:
     width = file.hyperparameter("embedding_length") // max(heads, 1)
     widths = most("key_length", width) + most("value_length", width)
     return max(1, file.hyperparameter("block_count") * most("head_count_kv", heads) * widths * 2)
+
+
+def longest_token(file: Gguf) -> int:
+    """Return the bytes of the longest token."""
+    try:
+        table = token_bytes(file)
+    except ModelFileError:
+        # Spellings in the file are hardly shorter than the bytes that they stand for.
+        table = [token.encode("utf-8", "surrogateescape") for token in file.tokens]
+    return max(map(len, table), default=1)

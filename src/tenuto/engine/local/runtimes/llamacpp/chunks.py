@@ -22,21 +22,15 @@ def ending(choice: Mapping[str, Any], tokens: int, max_tokens: int) -> Ending | 
 
 
 def scored_tokens(
-    choice: Mapping[str, Any], tokens: int, most: int, control: Mapping[int, bytes]
+    choice: Mapping[str, Any], tokens: int, most: int | None, control: Mapping[int, str]
 ) -> tuple[ScoredToken, ...]:
     """Return the tokens of a chunk, with `most` of the likeliest in the place of each.
 
-    A character of several tokens comes with the log probability of the last of them alone, so it
-    counts as one token of unknown log probability.
-
-    Args:
-        choice: The chunk.
-        tokens: Number of its tokens.
-        most: Number of likeliest tokens.
-        control: Names of control tokens, by id.
+    None if log probabilities are not requested. A character of several tokens comes with the log
+    probability of the last of them alone, so it counts as one token of unknown log probability.
     """
     data = choice["text"].encode()
-    if not data:
+    if not data or most is None:
         return ()
     content = (choice["logprobs"] or {}).get("content", ())
     if tokens != 1 or len(content) != 1:
@@ -46,7 +40,11 @@ def scored_tokens(
     if most and all(other["id"] != token["id"] for other in likeliest):
         likeliest.append(token)
     top = tuple(
-        (bytes(other["bytes"]) or control.get(other["id"], b""), other["logprob"])
+        (
+            bytes(other["bytes"])
+            or control.get(other["id"], "").encode("utf-8", "surrogateescape"),
+            other["logprob"],
+        )
         for other in likeliest
     )
     return (ScoredToken(data, token["logprob"], top),)

@@ -15,15 +15,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.gguf import CONTROL, Gguf
 from tenuto.engine.local.machine import physical_cores
-from tenuto.engine.local.runtime import Delta, RuntimeOptions, not_installed
-from tenuto.engine.local.runtimes.llamacpp.cache import cache_sizes
+from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions, not_installed
+from tenuto.engine.local.runtimes.llamacpp.cache import cache_sizes, longest_token
 from tenuto.engine.local.runtimes.llamacpp.chunks import ending, scored_tokens
-from tenuto.engine.local.runtimes.llamacpp.metadata import control_tokens, longest_token
-from tenuto.engine.local.runtimes.llamacpp.server import LlamaServer
+from tenuto.engine.local.runtimes.llamacpp.server import LlamaServer, check_runs
 from tenuto.engine.local.runtimes.llamacpp.slots import Slot, Slots
-from tenuto.engine.local.runtimes.llamacpp.stack import check_runs
 
 # A step waits this long for an event, and so does a cancellation that comes meanwhile.
 _STEP_TIMEOUT_S: Final = 0.05
@@ -59,26 +57,16 @@ class _Job:
     tokens: int = 0
 
 
-class LlamaCppRuntime:
+class LlamaCppRuntime(Runtime):
     """A GGUF model in an `xllamacpp.Server`.
-
-    Args:
-        options: The model's path, and its limits.
-        file: The model's metadata.
 
     Raises:
         CannotLoad: The library is not installed, or cannot read this model.
     """
 
-    context: int
-    kv_blocks: int
-    kv_bytes: int
-    threads: int
-    block_tokens: int
-    longest_token: int
-    most_logprobs: int = _MAX_LOGPROBS
+    most_logprobs = _MAX_LOGPROBS
     # A slot reuses only its own cache.
-    shares_prefixes: bool = False
+    shares_prefixes = False
 
     def __init__(self, options: RuntimeOptions, file: Gguf) -> None:
         try:
@@ -88,7 +76,7 @@ class LlamaCppRuntime:
         xllamacpp: Any = untyped
         self.longest_token = longest_token(file)
         self._bos = file.token_id("bos")
-        self._control = control_tokens(file)
+        self._control = file.tokens_of_type(CONTROL)
 
         params = xllamacpp.CommonParams()
         params.model.path = options.path
@@ -103,7 +91,7 @@ class LlamaCppRuntime:
         params.chat_template = "chatml"  # unused; the model's own might not parse
         sizes = cache_sizes(options, file)
         self.kv_blocks, self.block_tokens = sizes.blocks, sizes.block_tokens
-        self.kv_bytes = sizes.cells * sizes.cell_bytes
+        self.kv_bytes = sizes.size_bytes
         params.n_ctx, params.n_parallel = sizes.cells, sizes.slots
         params.kv_unified = sizes.pooled
         self._caches = options.prefix_cache != "off"
@@ -141,12 +129,7 @@ class LlamaCppRuntime:
         return ids
 
     def begin(
-        self,
-        key: int,
-        prompt: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        tenant: str = "",
+        self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
     ) -> None:
         """See `Runtime.begin`."""
         body = {
@@ -261,16 +244,11 @@ class LlamaCppRuntime:
         timings = chunk["timings"]
         total = timings["predicted_n"]
         tokens = total - job.tokens
-        scored = (
-            ()
-            if job.logprobs is None
-            else scored_tokens(choice, tokens, job.logprobs, self._control)
-        )
         return Delta(
             job.key,
             choice["text"].encode(),
             tokens,
             ending(choice, total, job.body["max_tokens"]),
-            scored,
+            scored_tokens(choice, tokens, job.logprobs, self._control),
             None if job.tokens else timings["cache_n"],
         )

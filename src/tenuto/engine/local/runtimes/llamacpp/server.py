@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -14,10 +15,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
-from tenuto.engine.local.runtime import CannotLoad
-from tenuto.engine.local.runtimes.llamacpp.stack import deep_stacks
+from tenuto.engine.local.runtime import CannotLoad, TextRefused
 
 _RESPONSE_TIMEOUT_S: Final = 60.0
+
+# The regular expressions of some pre-tokenisers take up to 400 bytes of stack for each letter
+# without a break: the usual 8 MiB overflow with 26,000 letters, which ends the process. Here:
+# 512 bytes for each of 524,288 letters. Unused stack takes no memory.
+_STACK_BYTES: Final = 256 * 1024 * 1024
+# More than the size of any pthread_attr_t.
+_ATTRIBUTE_BYTES: Final = 256
+# Text that a pre-tokeniser may take as a whole.
+_RUN: Final = re.compile(r"\s++|\d++|[^\s\d]++")
+_LONGEST_RUN: Final = 500_000
 
 _REASON: Final = re.compile(rb"error loading model: (.+)")
 _REASON_TIMEOUT_S: Final = 0.5
@@ -30,10 +40,6 @@ class LlamaServer:
     The library always listens, and offers tokenisation only there. So the server listens on
     loopback, on a free port, below a random path, and requires a random key.
 
-    Args:
-        xllamacpp: The library.
-        params: Its `CommonParams`: the model and its sizes.
-
     Raises:
         CannotLoad: The library cannot read the model.
     """
@@ -45,7 +51,7 @@ class LlamaServer:
         params.n_threads_http = 2
         params.ui = params.endpoint_slots = False
         params.endpoint_metrics = True
-        with _stderr() as output, deep_stacks():
+        with _stderr() as output, _deep_stacks():
             try:
                 self._server = xllamacpp.Server(params)
             except RuntimeError:
@@ -79,10 +85,48 @@ class LlamaServer:
             return json.loads(response.read())
 
 
+def check_runs(text: str) -> None:
+    """Refuse text that would overflow the stack.
+
+    Raises:
+        TextRefused: It has too many characters without a break.
+    """
+    if len(text) <= _LONGEST_RUN:
+        return
+    if any(run.end() - run.start() > _LONGEST_RUN for run in _RUN.finditer(text)):
+        raise TextRefused(
+            f"prompt: more than {_LONGEST_RUN:,} characters follow each other without a break, "
+            "which the runtime llamacpp cannot tokenise. Break them with spaces or newlines."
+        )
+
+
+@contextlib.contextmanager
+def _deep_stacks() -> Iterator[None]:
+    """Give threads that start meanwhile a large stack, where the C library supports it."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "pthread_setattr_default_np"):
+        yield
+        return
+    usual = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
+    deep = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
+    library.pthread_getattr_default_np(usual)
+    library.pthread_getattr_default_np(deep)
+    library.pthread_attr_setstacksize(deep, ctypes.c_size_t(_STACK_BYTES))
+    library.pthread_setattr_default_np(deep)
+    try:
+        yield
+    finally:
+        library.pthread_setattr_default_np(usual)
+
+
 @contextlib.contextmanager
 def _stderr() -> Iterator[BinaryIO]:
     """Capture the stderr of C code, the only place where the library reports its errors."""
-    with _unnamed_file() as output:
+    # In memory if possible, so that no folder must be writable.
+    memory = hasattr(os, "memfd_create")
+    with (
+        os.fdopen(os.memfd_create("stderr"), "w+b") if memory else tempfile.TemporaryFile()
+    ) as output:
         stderr = os.dup(2)
         os.dup2(output.fileno(), 2)
         try:
@@ -90,13 +134,6 @@ def _stderr() -> Iterator[BinaryIO]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-
-
-def _unnamed_file() -> BinaryIO:
-    """Open a file without a name: in memory if possible, so that no folder must be writable."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("stderr"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 def _reason(output: BinaryIO) -> str:

@@ -12,14 +12,9 @@ _MIN_SHARED: Final = 0.1
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A slot, and the prompt of its last job.
+    """A slot of the library, with tenant and prompt of its cache; None if unknown or empty.
 
-    Attributes:
-        number: The library's number for it.
-        tenant: Tenant of the prompt in its cache; None if empty or unknown.
-        prompt: Prompt of the last job.
-        used: Number of the last job, in the order of their starts.
-        busy: Whether a job has it now.
+    `used` is the number of its last job, in the order of their starts.
     """
 
     number: int
@@ -30,11 +25,7 @@ class Slot:
 
 
 class Slots:
-    """All slots of the library.
-
-    Args:
-        count: Their number.
-    """
+    """All slots of the library."""
 
     def __init__(self, count: int) -> None:
         self._slots = [Slot(number) for number in range(count)]
@@ -55,18 +46,15 @@ class Slots:
             slot = min(free, key=lambda slot: slot.used)
         self._jobs += 1
         reads = slot.tenant == tenant
-        if not reads:
-            slot.tenant = None
+        slot.tenant = tenant if reads else None
         slot.prompt, slot.used, slot.busy = prompt, self._jobs, True
         return slot, reads
 
     def release(self, slot: Slot, owner: str | None) -> None:
         """Free a slot.
 
-        Args:
-            slot: The slot.
-            owner: Tenant of a job that generated a token, so that its prompt has replaced the
-                content of the slot. None: the job ended before.
+        `owner` is the tenant of a job that generated a token, so that its prompt has replaced the
+        content of the slot; None for a job that ended before.
         """
         slot.busy = False
         if owner is not None:

@@ -40,19 +40,16 @@ class Filler:
         Args:
             jobs: Keys of all jobs in flight.
         """
-        self._unread = {key: left for key, left in self._unread.items() if key in jobs}
+        self._unread = {key: left for key, left in self._unread.items() if left and key in jobs}
         if not self._unread:
             return []
         writing = len(jobs) - len(self._unread)
         tokens = writing + sum(self._unread.values())
         room = max(0, self._batch_tokens - writing)
-        for key, left in list(self._unread.items()):
+        for key, left in self._unread.items():
             read = min(left, room)
             room -= read
-            if read == left:
-                del self._unread[key]
-            else:
-                self._unread[key] = left - read
+            self._unread[key] = left - read
         # Not empty unless the step is full, because kernels also depend on the number of prompts.
         size = min(_MULTIPLE - tokens % _MULTIPLE, self._batch_tokens - tokens)
         return self._token * max(0, size)

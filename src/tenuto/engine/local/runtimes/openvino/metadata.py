@@ -7,8 +7,7 @@ from typing import Final
 from tenuto.engine.local import split
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import CannotLoad
-from tenuto.engine.local.vocabulary import UnknownVocabulary, is_text, token_bytes
+from tenuto.engine.local.vocabulary import is_text
 
 # Tokens in a block of the KV cache on the CPU, and bytes for scale and zero point of a head in
 # 8 bits. Both as measured with the cache size that the pipeline reports.
@@ -21,7 +20,6 @@ _TURN_ENDS: Final = frozenset(
     | {"<|end_of_text|>", "<|eot|>"}
 )
 
-
 _UNKNOWN_ID: Final = "tokenizer.ggml.unknown_token_id"
 
 
@@ -32,30 +30,6 @@ def unreadable_feature(file: Gguf) -> str:
     if _UNKNOWN_ID in file.stray_token_ids():
         return f"a file whose {_UNKNOWN_ID} is not in the vocabulary"
     return ""
-
-
-def check(file: Gguf) -> None:
-    """Check a file before the library reads it.
-
-    Raises:
-        CannotLoad: It has an `unreadable_feature`.
-    """
-    if feature := unreadable_feature(file):
-        raise CannotLoad(f"OpenVINO does not read {feature}; set `runtime` to `llamacpp` or `auto`")
-
-
-def token_table(file: Gguf) -> list[bytes]:
-    """Return the bytes of all tokens, by id.
-
-    Raises:
-        CannotLoad: The file has no vocabulary, or one of an unknown kind.
-    """
-    if not file.tokens:
-        raise CannotLoad("the file has no vocabulary: metadata tokenizer.ggml.tokens is missing")
-    try:
-        return token_bytes(file.tokenizer, file.tokens, file.token_types)
-    except UnknownVocabulary as error:
-        raise CannotLoad(str(error)) from None
 
 
 def texts_of(file: Gguf, kind: int) -> list[str]:

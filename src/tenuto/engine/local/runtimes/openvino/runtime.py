@@ -15,24 +15,18 @@ from tenuto.engine.local.runtime import (
     CannotLoad,
     Delta,
     Ending,
+    Runtime,
     RuntimeOptions,
     ScoredToken,
     context_of,
     not_installed,
 )
-from tenuto.engine.local.runtimes.openvino import library as openvino_library
+from tenuto.engine.local.runtimes.openvino import library, metadata
 from tenuto.engine.local.runtimes.openvino.filler import Filler
-from tenuto.engine.local.runtimes.openvino.metadata import (
-    BLOCK_TOKENS,
-    adds_bos,
-    block_bytes,
-    check,
-    end_tokens,
-    texts_of,
-    token_table,
-)
-from tenuto.engine.local.runtimes.openvino.temporary import NoFolder, writable
+from tenuto.engine.local.runtimes.openvino.metadata import BLOCK_TOKENS
+from tenuto.engine.local.runtimes.openvino.temporary import writable
 from tenuto.engine.local.runtimes.openvino.tokenizer import OpenVinoTokenizer
+from tenuto.engine.local.vocabulary import token_bytes
 
 # Cached kernels and plans, one for each size of batch. The default, thousands, takes hundreds of
 # MiB when sizes vary; making one again is cheap.
@@ -51,26 +45,17 @@ _SPARE_BLOCKS: Final = 8
 _FIRST_FILLER: Final = 2**63
 
 
-class OpenVinoRuntime:
+class OpenVinoRuntime(Runtime):
     """A model in an `openvino_genai.ContinuousBatchingPipeline`: GGUF, or OpenVINO's own format.
-
-    Args:
-        options: The model's path, and its limits.
-        file: The model's metadata.
 
     Raises:
         CannotLoad: The library is not installed, or cannot read this model.
+        ModelFileError: The vocabulary is not supported.
     """
 
-    context: int
-    kv_blocks: int
-    kv_bytes: int
-    threads: int
-    block_tokens: int = BLOCK_TOKENS
-    longest_token: int
+    block_tokens = BLOCK_TOKENS
     # The library returns the log probabilities of generated tokens only.
-    most_logprobs: int = 0
-    shares_prefixes: bool
+    most_logprobs = 0
 
     def __init__(self, options: RuntimeOptions, file: Gguf) -> None:
         # Read by oneDNN at its first use.
@@ -78,23 +63,26 @@ class OpenVinoRuntime:
         try:
             import numpy as np
 
-            ov, genai = openvino_library.load()
+            ov, genai = library.load()
         except ImportError as error:
             raise not_installed(str(error.name)) from None
         self._ov, self._genai, self._np = ov, genai, np
 
-        check(file)
-        self._table = token_table(file)
+        if feature := metadata.unreadable_feature(file):
+            raise CannotLoad(
+                f"OpenVINO does not read {feature}; set `runtime` to `llamacpp` or `auto`"
+            )
+        self._table = token_bytes(file)
         self.longest_token = max(map(len, self._table))
         self.context = context_of(file.hyperparameter("context_length"), options.context)
-        block = block_bytes(file)
+        block = metadata.block_bytes(file)
         self.kv_blocks = _kv_blocks(options, self.context, block)
         self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block
         self.context = min(self.context, self.kv_blocks * BLOCK_TOKENS)
         self._bos = file.token_id("bos")
-        self._adds_bos = adds_bos(file)
+        self._adds_bos = metadata.adds_bos(file)
         # The library requires an end token; without one, use an id outside the vocabulary.
-        self._ends = end_tokens(file) or {len(self._table)}
+        self._ends = metadata.end_tokens(file) or {len(self._table)}
 
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
@@ -120,11 +108,10 @@ class OpenVinoRuntime:
                 self._pipeline = genai.ContinuousBatchingPipeline(
                     str(path), scheduler, "CPU", properties
                 )
-                self._tokenizer = OpenVinoTokenizer(
-                    path, texts_of(file, CONTROL), texts_of(file, USER_DEFINED)
-                )
-        except NoFolder as error:
-            raise CannotLoad(str(error)) from None
+                texts = [metadata.texts_of(file, kind) for kind in (CONTROL, USER_DEFINED)]
+                self._tokenizer = OpenVinoTokenizer(path, *texts)
+        except CannotLoad:
+            raise
         except Exception as error:
             # Of any class; for example an IndexError for missing metadata.
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
@@ -154,12 +141,7 @@ class OpenVinoRuntime:
         return ids[1:] if ids[:1] == [self._bos] else ids
 
     def begin(
-        self,
-        key: int,
-        prompt: Sequence[int],
-        max_tokens: int,
-        sampling: Sampling,
-        tenant: str = "",
+        self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
     ) -> None:
         """See `Runtime.begin`."""
         config = self._config(max_tokens)
@@ -220,19 +202,16 @@ class OpenVinoRuntime:
             # A step without room for any request returns at once.
             self._steps += self._pipeline.get_metrics().scheduled_requests > 0
         genai, table = self._genai, self._table
-        running = genai.GenerationFinishReason.NONE
+        reasons = genai.GenerationFinishReason
+        endings: dict[Any, Ending | None] = {reasons.NONE: None, reasons.STOP: "end"}
         deltas = []
         for key, handle in self._handles.items():
             if handle.can_read():
                 # Tokens since the last read, and the reason of the end.
                 (output,) = handle.read().values()
                 ids = output.generated_ids
-                reason = output.finish_reason
                 data = b"".join([table[token] for token in ids])
-                ending: Ending | None = None
-                if reason != running:
-                    ended = reason == genai.GenerationFinishReason.STOP
-                    ending = "end" if ended else "length"
+                ending = endings.get(output.finish_reason, "length")
                 scored = self._scored_tokens(output) if key in self._scored else ()
                 deltas.append(Delta(key, data, len(ids), ending, scored))
             elif handle.get_status() != genai.GenerationStatus.RUNNING:
@@ -254,10 +233,9 @@ class OpenVinoRuntime:
         return [Delta(key, b"", 0, "broke") for key in keys]
 
     def _scored_tokens(self, output: Any) -> tuple[ScoredToken, ...]:
-        pairs = zip(output.generated_ids, output.generated_log_probs, strict=True)
-        return tuple(
-            ScoredToken(data, prob) for token, prob in pairs if (data := self._table[token])
-        )
+        data = (self._table[token] for token in output.generated_ids)
+        pairs = zip(data, output.generated_log_probs, strict=True)
+        return tuple(ScoredToken(data, logprob) for data, logprob in pairs if data)
 
 
 def _kv_blocks(options: RuntimeOptions, context: int, block: int) -> int:

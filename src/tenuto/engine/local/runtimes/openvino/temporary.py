@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tenuto.engine.local.runtime import CannotLoad
+
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108
 
 # Copies of read-only files may be in memory.
 _MAX_COPIED_BYTES: Final = 256 * 1024 * 1024
-
-
-class NoFolder(OSError):
-    """A missing writable folder. The message is one line, with a remedy."""
 
 
 @contextlib.contextmanager
@@ -25,7 +23,7 @@ def temporary_folder() -> Iterator[Path]:
     """Make a temporary folder, and delete it at the end.
 
     Raises:
-        NoFolder: No folder is writable.
+        CannotLoad: No folder is writable.
     """
     # Hardened containers have read-only file systems, and often shared memory.
     for parent in (None, _SHARED_MEMORY):
@@ -38,7 +36,7 @@ def temporary_folder() -> Iterator[Path]:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return
-    raise NoFolder(
+    raise CannotLoad(
         "OpenVINO needs a writable folder to read a GGUF file, and found none; set TMPDIR to one"
     )
 
@@ -48,13 +46,13 @@ def writable(path: Path) -> Iterator[Path]:
     """Return a path of a GGUF file that OpenVINO can open for writing, as it does to read it.
 
     Raises:
-        NoFolder: The file is read-only, and cannot be copied.
+        CannotLoad: The file is read-only, and cannot be copied.
     """
     if path.is_dir() or os.access(path, os.W_OK):
         yield path
         return
     if path.stat().st_size > _MAX_COPIED_BYTES:
-        raise NoFolder(
+        raise CannotLoad(
             "OpenVINO opens GGUF files for writing, and this one is read-only; make it writable, "
             "or set `runtime` to `llamacpp`"
         )
@@ -63,7 +61,7 @@ def writable(path: Path) -> Iterator[Path]:
         try:
             shutil.copyfile(path, copy)
         except OSError as error:
-            raise NoFolder(
+            raise CannotLoad(
                 "OpenVINO opens GGUF files for writing, and this one is read-only and cannot be "
                 f"copied ({error.strerror}); set TMPDIR to a folder with more room"
             ) from None

@@ -38,7 +38,7 @@ class OpenVinoTokenizer:
 
     Raises:
         RuntimeError: The file cannot be read.
-        NoFolder: A GGUF file needs a writable folder, and none is.
+        CannotLoad: A GGUF file needs a writable folder, and none is.
     """
 
     def __init__(
@@ -75,9 +75,7 @@ class OpenVinoTokenizer:
     def encode(self, text: str, *, plain: bool = False) -> list[int]:
         """Return the tokens of a text, without BOS unless a folder's tokenizer adds it.
 
-        Args:
-            text: Any text.
-            plain: Treat text that spells a control token as ordinary text.
+        If `plain`, text that spells a control token is ordinary text.
         """
         body = text.rstrip("\0")
         ids: list[int] = []

@@ -1,8 +1,8 @@
-"""Models made for tests whose text is known: they say one thing, whatever they are asked.
+"""Models for tests that generate the same text for every prompt.
 
-What a trained model writes depends on the arithmetic of the processor. These depend on nothing:
-no layer adds anything, so that the next token follows from the last one alone, and the token that
-follows is likelier than all others by far.
+The text of a trained model depends on the arithmetic of the processor. These models do not: no
+layer adds anything, so that the last token alone decides on the next one, which is by far likelier
+than all others.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ CERTAIN = 55.0
 
 _Q8_0 = 8
 _BLOCK = 32
-# A token that is not said is all ones here; one that is said has a place of its own after it.
+# All other tokens are ones here; generated ones have a dimension each after it.
 _OTHERS = 32
 
 
-def saying(path: Path, *tokens: str, ends: bool = True, logit: float = CERTAIN) -> Path:
-    """Write a model that says these tokens, and then ends or begins again.
+def scripted(path: Path, *tokens: str, ends: bool = True, logit: float = CERTAIN) -> Path:
+    """Write a model that generates these tokens, and then ends or starts again.
 
     Args:
         path: The file to write.
@@ -38,17 +38,17 @@ def saying(path: Path, *tokens: str, ends: bool = True, logit: float = CERTAIN) 
     vocabulary: list[str] = file.metadata["tokenizer.ggml.tokens"]
     end: int = file.metadata["tokenizer.ggml.eos_token_id"]
     width: int = file.metadata["llama.embedding_length"]
-    said = [vocabulary.index(token.replace(" ", "Ġ").replace("\n", "Ċ")) for token in tokens]
-    assert len(set(said)) == len(said) <= width - _OTHERS
+    ids = [vocabulary.index(token.replace(" ", "Ġ").replace("\n", "Ċ")) for token in tokens]
+    assert len(set(ids)) == len(ids) <= width - _OTHERS
 
     # The final norm makes a vector's mean square 1, whatever its length was.
-    place = {token: _OTHERS + number for number, token in enumerate(said)}
+    place = {token: _OTHERS + number for number, token in enumerate(ids)}
     embeddings = [_row(width, {place[token]: 1.0} if token in place else _ONES)
                   for token in range(len(vocabulary))]  # fmt: skip
     alone, among_others = math.sqrt(width), math.sqrt(width / _OTHERS) * _OTHERS
     outputs = [bytes(len(embeddings[0]))] * len(vocabulary)
-    follows: dict[int, dict[int, float]] = {said[0]: dict.fromkeys(_ONES, logit / among_others)}
-    for token, following in zip(said, [*said[1:], end if ends else said[0]], strict=True):
+    follows: dict[int, dict[int, float]] = {ids[0]: dict.fromkeys(_ONES, logit / among_others)}
+    for token, following in zip(ids, [*ids[1:], end if ends else ids[0]], strict=True):
         follows.setdefault(following, {})[place[token]] = logit / alone
     for token, weights in follows.items():
         outputs[token] = _row(width, weights)
@@ -73,7 +73,7 @@ def saying(path: Path, *tokens: str, ends: bool = True, logit: float = CERTAIN) 
 
 
 def logprob(logit: float) -> float:
-    """The log probability of a token of `saying` with this logit."""
+    """The log probability of a token of `scripted` with this logit."""
     others: Sequence[str] = gguf.read(built_in_model()).metadata["tokenizer.ggml.tokens"][1:]
     return -math.log1p(len(others) * math.exp(-logit))
 
