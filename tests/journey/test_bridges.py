@@ -41,7 +41,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def llama(capital_model: Path) -> Iterator[str]:
-    """The address of llama.cpp's server, with a model whose answer is known."""
+    """Run llama.cpp's server with a model of known text; yield its address."""
     command = [sys.executable, "-c", LLAMA, str(capital_model), TEMPLATE]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -57,7 +57,7 @@ def llama(capital_model: Path) -> Iterator[str]:
 def gateway(
     llama: str, capital_server: RunningServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
-    """Tenuto with both behind it, each by a name of its own."""
+    """Run Tenuto with both upstreams, each with its own model name."""
     file = tmp_path_factory.mktemp("gateway") / "tenuto.toml"
     file.write_text(
         f"""
@@ -108,7 +108,7 @@ to = ["tenuto"]
 def far(
     long_server: RunningServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningServer]:
-    """Tenuto in front of a Tenuto whose answers are long."""
+    """Run Tenuto in front of a Tenuto with long completions."""
     file = tmp_path_factory.mktemp("far") / "tenuto.toml"
     file.write_text(
         '[engine]\nname = "routes"\n[engine.upstreams.far]\nkind = "tenuto"\n'
@@ -119,7 +119,7 @@ def far(
 
 
 def complete(url: str, model: str, prompt: str = HI, **fields: Any) -> anthropic.types.Completion:
-    """Through the official client, the last that has Text Completions."""
+    """Complete through the official client, the last with Text Completions."""
     with anthropic.Anthropic(base_url=url, api_key="x", max_retries=0) as client:
         body: dict[str, Any] = FIELDS | {"model": model, "prompt": prompt} | fields
         if not fields.get("stream"):

@@ -28,7 +28,7 @@ STORY = {
 
 @pytest.fixture(scope="module")
 def endless(endless_model: Path) -> Iterator[RunningServer]:
-    """A server whose answers only end when their tokens run out, or when they are ended."""
+    """Run a server whose completions end only at `max_tokens` or by cancellation."""
     with running_server("--model", str(endless_model)) as started:
         yield started
 
@@ -37,7 +37,7 @@ def endless(endless_model: Path) -> Iterator[RunningServer]:
 async def open_stream(
     server: RunningServer, max_tokens: int, **fields: Any
 ) -> AsyncGenerator[AsyncGenerator[tuple[str, dict[str, Any]]]]:
-    """One request; yields its events, each a name and its data."""
+    """Send a request; yield its events, each a name and its data."""
     async with (
         httpx2.AsyncClient(timeout=PATIENCE_S) as client,
         client.stream(

@@ -1,4 +1,4 @@
-"""Tenuto sends nothing to anybody: no command reaches or writes what it was not told to."""
+"""Tenuto sends nothing to third parties: no command reaches a host or file of its own accord."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_under_nohup_it_goes_on(tmp_path: Path) -> None:
 
 @contextmanager
 def started(folder: Path, stderr: int | None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A server on a port that is known without its log."""
+    """Run a server on a port that is known without its log."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     arguments = ["-m", "tenuto", "serve", "--port", str(port), "--config", config(folder, ECHO)]
@@ -129,7 +129,7 @@ def test_a_closed_log_ends_nothing(tmp_path: Path, closed: str) -> None:
 
 
 class Upstream:
-    """Begins to answer, and never ends."""
+    """An engine that starts a completion and never ends it."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

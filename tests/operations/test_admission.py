@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 class OneAtATime:
-    """Refuses the second request of a key while the first one runs."""
+    """A limit of one request of a key in flight."""
 
     def __init__(self) -> None:
         self.held: list[str] = []
@@ -52,7 +52,7 @@ class OneAtATime:
 
 
 class Full:
-    """Refuses every request."""
+    """A limit that refuses every request."""
 
     @asynccontextmanager
     async def lease(self, caller: Caller, request: Request) -> AsyncIterator[None]:

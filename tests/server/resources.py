@@ -37,7 +37,7 @@ def most_memory(size: int, count: int = 1) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """What requests took.
+    """Measurements of requests.
 
     Attributes:
         statuses: Of the answers.
@@ -52,7 +52,7 @@ class Cost:
 
 
 def app_of(most: int = LARGEST_BODY, **limits: int) -> Any:
-    """The application with an echo engine, with extensions."""
+    """Return the application with an echo engine and extensions."""
     settings = Settings(
         limits=LimitSettings(max_body_bytes=most, **limits), api=ApiSettings(extensions=True)
     )
@@ -60,7 +60,7 @@ def app_of(most: int = LARGEST_BODY, **limits: int) -> Any:
 
 
 async def ask(app: Any, body: bytes, version: str = "2023-06-01", packet: int = PACKET) -> int:
-    """Send a body as packets, drop the answer; returns the status."""
+    """Send a body as packets, discard the response, and return the status."""
     sent = 0
     status = 0
     answered = asyncio.Event()
@@ -139,7 +139,7 @@ def cost(
 
 
 class _CleanHeap:
-    """The objects of the test run are none of the server's: as `serve` does, they are frozen."""
+    """Freeze the objects of the test run, as `serve` does with those of the start."""
 
     def __enter__(self) -> None:
         gc.collect()

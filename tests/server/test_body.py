@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 class SmallEngine(EchoEngine):
-    """Knows its context, of so many bytes."""
+    """An engine with a context of a known size in bytes."""
 
     def __init__(self, longest_prompt: int) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ BODY = {
 
 
 class ScriptedEngine(EchoEngine):
-    """Yields what it is told: pieces, and errors in between."""
+    """An engine that yields given pieces and raises given errors."""
 
     def __init__(self, *script: Piece | Exception) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ScriptedEngine(EchoEngine):
 
 
 class SilentEngine(EchoEngine):
-    """Accepts every job, and never writes a word."""
+    """An engine that accepts every job and yields no text."""
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         self._running += 1
@@ -308,7 +308,7 @@ async def asgi_call(
     send: Callable[[Any], Awaitable[None]] | None = None,
     **settings: Any,
 ) -> None:
-    """Calls an application with this engine: see `asgi_app_call`."""
+    """Call an application with this engine: see `asgi_app_call`."""
     app = create_app(Settings(server=ServerSettings(**settings)), engine)
     await asgi_app_call(app, body, gone, sent, send)
 
@@ -320,7 +320,7 @@ async def asgi_app_call(
     sent: list[Any],
     send: Callable[[Any], Awaitable[None]] | None = None,
 ) -> None:
-    """Calls the application as a server would, with a client that leaves at `gone`."""
+    """Call the application as a server does, with a client that disconnects at `gone`."""
     requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -355,7 +355,7 @@ async def test_a_client_that_leaves_cancels_its_job(stream: bool) -> None:
 
 
 class _Endless(EchoEngine):
-    """Writes a stop sequence, and then on for as long as the job is not cancelled."""
+    """An engine that yields a stop sequence, then text until the job is cancelled."""
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         self._running += 1

@@ -24,7 +24,7 @@ PATIENT = LimitSettings(head_timeout_s=30, body_timeout_s=30)
 
 
 def post(body: bytes = PLAIN, *lines: str, version: str = "1.1", close: bool = True) -> bytes:
-    """A request by hand."""
+    """Return the bytes of a request."""
     heads = [
         f"POST /v1/complete HTTP/{version}",
         "host: localhost",
@@ -37,7 +37,7 @@ def post(body: bytes = PLAIN, *lines: str, version: str = "1.1", close: bool = T
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
-    """One answer with a length: its status, its head, and its body."""
+    """Read a response with a length; return its status, head and body."""
     async with asyncio.timeout(10):
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         found = re.search(rb"content-length: (\d+)", head)
@@ -204,7 +204,7 @@ async def test_permission_to_send_is_not_given_to_clients_that_do_not_know_of_it
 
 
 async def test_after_a_body_that_was_not_wanted_the_connection_ends() -> None:
-    """Else the client's next request would be taken for that body."""
+    """The client's next request would otherwise be read as that body."""
     async with listening(LimitSettings(max_body_bytes=100)) as port:
         head = post(b"", "expect: 100-continue", close=False).replace(b"length: 0", b"length: 500")
         answer = await exchange(port, head)
@@ -290,7 +290,7 @@ async def test_a_header_twice_counts_if_it_says_the_same(
 
 
 class HeldEngine(EchoEngine):
-    """Echoes, but writes nothing before it is let go."""
+    """An echo engine that yields no text before its release."""
 
     def __init__(self) -> None:
         super().__init__()

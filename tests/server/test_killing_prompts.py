@@ -1,4 +1,4 @@
-"""A prompt that kills the worker, over HTTP: nobody is told to send it again."""
+"""A prompt that kills the worker, over HTTP: the response does not suggest a retry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def dying(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All workers die of prompts with certain words."""
+    """A model whose workers die of prompts with certain words."""
     monkeypatch.setattr(WorkerProcess, "spawn", spawning([failing(KILLED_BY)] * 9))
     monkeypatch.setattr("tenuto.engine.local.supervisor._FIRST_DELAY_S", 0.01)
 

@@ -57,7 +57,7 @@ def test_brackets_are_taken_off(host: str) -> None:
 
 
 def names(monkeypatch: pytest.MonkeyPatch, **addresses: list[str]) -> None:
-    """A system that knows just these names."""
+    """Resolve only these names."""
     known = socket.getaddrinfo
 
     def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:

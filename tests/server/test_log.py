@@ -1,4 +1,4 @@
-"""What the server writes to standard error, and what happens when nobody reads it."""
+"""The log on standard error, read and unread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Lines(LineWriter):
-    """Keeps what it is given."""
+    """A writer that keeps the lines."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -43,7 +43,7 @@ class Lines(LineWriter):
 
 @contextmanager
 def logged(level: str = "info", kind: str = "text") -> Iterator[list[str]]:
-    """All lines that Tenuto logs in this block."""
+    """Collect the lines that Tenuto logs in this block."""
     lines = Lines()
     settings = LogSettings(level=level, format=kind)  # type: ignore[arg-type]
     ours, log = logging.getLogger("tenuto"), Log(settings, lines)

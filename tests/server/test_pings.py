@@ -1,4 +1,4 @@
-"""When a stream's headers, its first text and its pings come."""
+"""Times of a stream's headers, first text and pings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_the_first_event_is_the_first_text(script: list[Piece], version: s
 
 
 async def messages(engine: SilentEngine, **settings: Any) -> tuple[list[Any], list[float]]:
-    """What a silent engine's stream sends until its second ping, and when."""
+    """Return the events of a silent engine's stream up to its second ping, with their times."""
     gone, sent, times = asyncio.Event(), list[Any](), list[float]()
     loop = asyncio.get_running_loop()
     call = asyncio.create_task(asgi_call(engine, STREAM, gone, sent, **settings))

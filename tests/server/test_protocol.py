@@ -1,4 +1,4 @@
-"""What comes through a socket before there is a request."""
+"""Bytes on a socket that do not become a request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMITS = LimitSettings(
 async def listening(
     limits: LimitSettings = LIMITS, engine: EchoEngine | None = None, **server_settings: Any
 ) -> AsyncGenerator[int]:
-    """A server with an echo behind it; gives its port."""
+    """Run a server with an echo engine; yield its port."""
     settings = Settings(server=ServerSettings(port=0, **server_settings), limits=limits)
     listener = listen(settings.server)
     server = build_server(settings, engine or EchoEngine())
@@ -39,7 +39,7 @@ async def listening(
 
 
 async def exchange(port: int, data: bytes) -> bytes:
-    """Sends bytes, and reads until the server closes."""
+    """Send bytes, and read until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""Answers to the commonest mistakes name the way out."""
+"""Errors of the most common mistakes name a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told to those who still wait when the server ends."""
+"""Responses to requests that are running when the server shuts down."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.anyio
 
 
 class DeafEngine(SilentEngine):
-    """Its jobs wait for somebody else, who does not hear that it is closed."""
+    """An engine whose jobs wait for another process, and ignore that it is closed."""
 
 
 @dataclass
 class Running:
-    """A server that handles this process's signals."""
+    """Run a server that handles this process's signals."""
 
     port: int
     serving: asyncio.Task[None]

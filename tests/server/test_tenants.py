@@ -1,4 +1,4 @@
-"""Two API keys through HTTP: whose they are in the engine, and what usage says to each."""
+"""Two API keys through HTTP: callers of the engine, and the usage of each."""
 
 from __future__ import annotations
 

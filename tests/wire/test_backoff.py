@@ -1,4 +1,4 @@
-"""How long a server asks to be waited for."""
+"""Delays before a retry."""
 
 from __future__ import annotations
 

@@ -35,12 +35,7 @@ _PIECE_BYTES: Final = 16 * 1024
 
 
 def most_body_bytes(limits: LimitSettings, longest_prompt: int) -> int:
-    """Return the maximum body size.
-
-    Args:
-        limits: `max_body_bytes` takes precedence, if set.
-        longest_prompt: Bytes of the longest prompt that may fit the context; 0 if unknown.
-    """
+    """Return the maximum body size for the longest prompt of a context in bytes, 0 if unknown."""
     if limits.max_body_bytes is not None:
         return limits.max_body_bytes
     if longest_prompt == 0:
@@ -70,12 +65,7 @@ class BodyReader:
         self._slices = slices
 
     async def read(self, request: Request, most: int, held: Reservation) -> dict[str, object]:
-        """Return the fields of a body, not validated yet.
-
-        Args:
-            request: The request.
-            most: Maximum number of bytes.
-            held: Reservation of the body's bytes.
+        """Return the fields of a body of at most `most` bytes, not validated yet.
 
         Raises:
             Refusal: The body is too large, too slow, not a JSON object, or exceeds the budget.

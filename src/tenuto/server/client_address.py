@@ -8,8 +8,6 @@ from typing import Any, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_UNKNOWN = "-"
-
 
 class TrustedProxies:
     """Proxies whose `X-Forwarded-For` or `Forwarded` is trusted.
@@ -31,7 +29,7 @@ class TrustedProxies:
         """Return the client's address of an ASGI scope, `-` if unknown."""
         client = scope.get("client")
         if client is None:
-            return _UNKNOWN
+            return "-"
         peer: str = client[0]
         if not self._networks:
             return peer.removeprefix("::ffff:") if "." in peer else peer
@@ -51,16 +49,11 @@ class TrustedProxies:
     def _behind(self, peer: Address, hops: Sequence[str]) -> Address:
         address = peer
         for hop in reversed(hops):
-            if not self._trusts(address):
-                break
             named = _parse(hop)
-            if named is None:
+            if named is None or not any(address in network for network in self._networks):
                 break
             address = named
         return address
-
-    def _trusts(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
 
 
 def _x_forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,13 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenuto.core.refusal import Refusal, failed
 from tenuto.operations.records import RequestRecord
-from tenuto.server.errors import error_response, not_allowed, not_found
+from tenuto.server.errors import error_response, not_allowed, not_found, refusal_for
 
 Lifespan: TypeAlias = Callable[[Receive, Send], Awaitable[None]]
-
-_log = logging.getLogger("tenuto.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,7 @@ class Dispatch:
             else:
                 await self._other(scope, record)(scope, receive, send_and_note)
         except Exception as error:
-            refusal = error if isinstance(error, Refusal) else failed("Internal server error")
-            if refusal is not error:
-                _log.error("unexpected error in request %s", record.id, exc_info=error)
+            refusal = refusal_for(error, record.id)
             record.outcome = record.outcome or refusal.kind
             if begun:
                 raise

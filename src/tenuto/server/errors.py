@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 from starlette.responses import Response
 
-from tenuto.core.refusal import Kind, Refusal
+from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.server.responses import JsonResponse
 from tenuto.wire.errors import error_body, excerpt, status_of
 
+_log = logging.getLogger("tenuto.server")
+
 _OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engines")
+
+
+def refusal_for(error: Exception, request_id: str) -> Refusal:
+    """Return the refusal to send for an exception; log an unexpected one."""
+    if isinstance(error, Refusal):
+        return error
+    _log.error("unexpected error in request %s", request_id, exc_info=error)
+    return failed("Internal server error")
 
 
 def error_response(error: Refusal, request_id: str) -> Response:

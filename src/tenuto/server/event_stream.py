@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.types import Send
 
 from tenuto.core.events import Ended, Event, Text
-from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.operations.records import RequestRecord
+from tenuto.server.errors import refusal_for
 from tenuto.server.responses import start_response
 from tenuto.server.shutdown import Shutdown
 from tenuto.wire.completions.sse import Encoder
-
-_log = logging.getLogger("tenuto.server")
 
 # The last two keep nginx and other proxies from buffering the stream.
 _HEADERS = {
@@ -59,13 +56,10 @@ async def send_events(
                     await sender.send(encoder.text(event))
                 elif isinstance(event, Ended):
                     await sender.send(encoder.end(event))
-    except Refusal as error:
-        record.outcome = error.kind
-        await sender.send(encoder.error(error, record.id))
     except Exception as error:
-        _log.error("unexpected error in request %s", record.id, exc_info=error)
-        record.outcome = Kind.FAILED
-        await sender.send(encoder.error(failed("Internal server error"), record.id))
+        refusal = refusal_for(error, record.id)
+        record.outcome = refusal.kind
+        await sender.send(encoder.error(refusal, record.id))
     finally:
         pinger.cancel()
         # A plain await would mistake a cancellation of this task for the pinger's.

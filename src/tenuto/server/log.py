@@ -39,9 +39,8 @@ class LineWriter:
     The writing thread collects lines for a moment, because waking it, which takes the interpreter's
     lock, costs the caller more than a line.
 
-    Args:
-        descriptor: The file descriptor; None to discard all lines.
-        most_lines: Maximum number of queued lines. More are dropped; a line reports their number.
+    Without a descriptor all lines are discarded. Of more than `most_lines` queued lines the rest is
+    dropped, and a line reports their number.
     """
 
     def __init__(self, descriptor: int | None, most_lines: int = _MOST_LINES) -> None:
@@ -86,7 +85,10 @@ class LineWriter:
             ended = self._ended.wait(_GATHER_S)
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if self._dropped > reported:
-                lines.append(_dropped_note(self._dropped - reported))
+                count = self._dropped - reported
+                lines.append(
+                    f"({count} log lines were dropped, because standard error was not read)"
+                )
                 reported = self._dropped
             if lines:
                 text = "".join(f"{line}\n" for line in lines)
@@ -105,10 +107,6 @@ class LineWriter:
                 select.select([], [self._descriptor], [], 1.0)
             except OSError:
                 return  # The pipe is closed, or the disk is full.
-
-
-def _dropped_note(count: int) -> str:
-    return f"({count} log lines were dropped, because standard error was not read)"
 
 
 class Log(logging.Handler):

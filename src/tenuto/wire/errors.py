@@ -77,12 +77,7 @@ def excerpt(text: str, most: int = _EXCERPT_CHARS) -> str:
 
 
 def refusal_of(status: int | None, body: object) -> Refusal:
-    """Return the refusal in a response.
-
-    Args:
-        status: The response's status; None for an `error` event of a stream.
-        body: The JSON of the response or event; any value.
-    """
+    """Return the refusal in the JSON of a response, or of an `error` event without a status."""
     inner = body.get("error") if isinstance(body, dict) else None
     fields = inner if isinstance(inner, dict) else {}
     message = fields.get("message")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from tenuto.core.refusal import Refusal, invalid
 
@@ -51,16 +51,14 @@ def _not_json(reason: str) -> Refusal:
     return invalid(f"The request body is not valid JSON: {reason}")
 
 
-def _deeper_than(levels: int, value: object) -> bool:
+def _deeper_than(levels: int, value: Any) -> bool:
     layer = [value]
-    for _ in range(levels):
+    while layer and levels > 0:
+        levels -= 1
         layer = [
             inner
             for outer in layer
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-        if not layer:
-            return False
-    return True
+    return bool(layer)

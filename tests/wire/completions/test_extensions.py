@@ -1,4 +1,4 @@
-"""The fields that a server may allow, and what it tells with them."""
+"""Fields of extensions, and the responses to them."""
 
 from __future__ import annotations
 

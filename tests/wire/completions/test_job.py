@@ -1,4 +1,4 @@
-"""From the fields of a body to what an engine is asked for."""
+"""Conversion of a body's fields to the request of an engine."""
 
 from __future__ import annotations
 

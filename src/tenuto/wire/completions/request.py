@@ -111,12 +111,7 @@ def parse_request(
 ) -> CompletionRequest:
     """Read a request body.
 
-    Args:
-        body: The body's bytes.
-        version: The version of the request. 2023-01-01 also has `tags`, which had no effect but in
-            the service's own statistics.
-        limits: Limits of the body's nesting and of its fields.
-        kind: The model of the body.
+    Version 2023-01-01 also has `tags`, which had no effect but in the service's own statistics.
 
     Raises:
         Refusal: The body is not a JSON object, or a field is invalid. The message names it.

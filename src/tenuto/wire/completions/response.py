@@ -46,16 +46,18 @@ class Completion:
     completed: Completed
     top: bool = False
 
-    def body(self, version: Version = Version.V2023_06_01) -> dict[str, object]:
-        """Return the JSON object, its fields in the order of the original service."""
-        return self._body(str(self.completed.text), version)
+    def body(
+        self, version: Version = Version.V2023_06_01, text: str | None = None
+    ) -> dict[str, object]:
+        """Return the JSON object, its fields in the order of the original service.
 
-    def _body(self, text: str, version: Version) -> dict[str, object]:
+        `text` replaces the text of the completion.
+        """
         reason, stop = stop_fields(self.completed.ended)
         body: dict[str, object] = {
             "type": "completion",
             "id": self.id,
-            "completion": text,
+            "completion": str(self.completed.text) if text is None else text,
             "stop_reason": reason,
             "model": self.model,
             "stop": stop,
@@ -70,7 +72,7 @@ class Completion:
     def parts(self, version: Version = Version.V2023_06_01) -> Iterator[bytes]:
         """Yield the JSON object in UTF-8, in parts."""
         text = self.completed.text
-        whole = json.dumps(self._body("", version), ensure_ascii=False, separators=(",", ":"))
+        whole = json.dumps(self.body(version, ""), ensure_ascii=False, separators=(",", ":"))
         # Only constants and the id precede the field, so the first match is the field.
         head, quotes, tail = whole.partition('"completion":""')
         yield encoded(head + quotes[:-1])
