@@ -124,10 +124,10 @@ async def test_timeouts_of_the_older_library_are_understood(dual: Dual) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"api_key": "sk-secret\n"}, "api_key holds a character"),
-        ({"auth_token": "sk-secret\r"}, "auth_token holds a character"),
+        ({"api_key": "sk-secret\n"}, "api_key is not valid in a header"),
+        ({"auth_token": "sk-secret\r"}, "auth_token is not valid in a header"),
         ({"max_retries": -1}, "max_retries must be 0 or more"),
-        ({"engine": "gpu"}, "no engine 'gpu'; there are: local"),
+        ({"engine": "gpu"}, "engine must be local, local:MODEL or echo, not 'gpu'"),
         ({"engine": "local:/nowhere.gguf"}, "nowhere.gguf"),
         ({"engine": "local", "base_url": "http://x"}, "leave out engine or base_url"),
     ],

@@ -98,7 +98,7 @@ async def test_loopback_is_asked_directly(
     ("proxy", "message"),
     [
         ("socks5://user:pass-word@127.0.0.1:1", "ALL_PROXY names a SOCKS proxy.*NO_PROXY=gpu.test"),
-        ("nonsense://user:pass-word@x", "ALL_PROXY names no usable proxy"),
+        ("nonsense://user:pass-word@x", "ALL_PROXY names an invalid proxy"),
         ("http://user:pass-word@127.0.0.1:1", r"proxy http://127\.0\.0\.1:1 from ALL_PROXY"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The Python client: `client.completions.create`, as the official package had it until 1.0.0."""
+"""The Python client: `client.completions.create`, as in the official package before 1.0.0."""

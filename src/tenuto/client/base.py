@@ -139,15 +139,12 @@ class BaseClient(RequestBuilder, ABC, Generic[HttpT]):
             if added is not None and replaced is not None:
                 raise ValueError(f"{name} adds, set_{name} replaces: leave out one of them")
             options[name] = options[name] | dict(added or {}) if replaced is None else replaced
-        changes = {
-            "api_key": api_key,
-            "auth_token": auth_token,
-            "base_url": base_url,
-            "max_retries": None if isinstance(max_retries, NotGiven) else max_retries,
-        }
+        changes = {"api_key": api_key, "auth_token": auth_token, "base_url": base_url}
         options |= {name: value for name, value in changes.items() if value is not None}
         if not isinstance(timeout, NotGiven):
             options["timeout"] = timeout
+        if max_retries is not None and not isinstance(max_retries, NotGiven):
+            options["max_retries"] = max_retries
         new = type(self).__new__(type(self))
         new._configure(
             self._environment,
@@ -162,7 +159,7 @@ class BaseClient(RequestBuilder, ABC, Generic[HttpT]):
     with_options = copy
 
     def is_closed(self) -> bool:
-        """Return whether this client or one that shares its connections was closed."""
+        """Return whether `close` was called on this client or a copy."""
         return self._pool.closed
 
     def _steps(

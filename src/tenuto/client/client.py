@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from tenuto.client.completions import (
     AsyncCompletions,
@@ -41,14 +41,6 @@ class Resources(Generic[CompletionsT, ModelsT]):
     models: ModelsT
 
 
-_Raw: TypeAlias = Resources[CompletionsWithRawResponse, ModelsWithRawResponse]
-_Streaming: TypeAlias = Resources[CompletionsWithStreamingResponse, ModelsWithStreamingResponse]
-_AsyncRaw: TypeAlias = Resources[AsyncCompletionsWithRawResponse, AsyncModelsWithRawResponse]
-_AsyncStreaming: TypeAlias = Resources[
-    AsyncCompletionsWithStreamingResponse, AsyncModelsWithStreamingResponse
-]
-
-
 class Client(SyncSender):
     """A client of the Text Completions API; also named `Anthropic`.
 
@@ -67,12 +59,14 @@ class Client(SyncSender):
         return Models(self)
 
     @cached_property
-    def with_raw_response(self) -> _Raw:
+    def with_raw_response(self) -> Resources[CompletionsWithRawResponse, ModelsWithRawResponse]:
         """Both resources, with methods that return a `RawResponse`."""
         return Resources(self.completions.with_raw_response, self.models.with_raw_response)
 
     @cached_property
-    def with_streaming_response(self) -> _Streaming:
+    def with_streaming_response(
+        self,
+    ) -> Resources[CompletionsWithStreamingResponse, ModelsWithStreamingResponse]:
         """Both resources, with methods that return a context manager with the unread response."""
         return Resources(
             self.completions.with_streaming_response, self.models.with_streaming_response
@@ -97,12 +91,16 @@ class AsyncClient(AsyncSender):
         return AsyncModels(self)
 
     @cached_property
-    def with_raw_response(self) -> _AsyncRaw:
+    def with_raw_response(
+        self,
+    ) -> Resources[AsyncCompletionsWithRawResponse, AsyncModelsWithRawResponse]:
         """Both resources, with methods that return a `RawResponse`."""
         return Resources(self.completions.with_raw_response, self.models.with_raw_response)
 
     @cached_property
-    def with_streaming_response(self) -> _AsyncStreaming:
+    def with_streaming_response(
+        self,
+    ) -> Resources[AsyncCompletionsWithStreamingResponse, AsyncModelsWithStreamingResponse]:
         """Both resources, with methods that return a context manager with the unread response."""
         return Resources(
             self.completions.with_streaming_response, self.models.with_streaming_response

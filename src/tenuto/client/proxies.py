@@ -1,7 +1,7 @@
-"""The proxy that the environment names for an address. Loopback never has one. Pure.
+"""Proxies from the environment, with the rules of `curl`. No I/O.
 
-As `curl`: HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, each also in small letters, which win; NO_PROXY
-lists hosts, domains and networks that are asked directly.
+HTTP_PROXY, HTTPS_PROXY and ALL_PROXY also exist in lower case, which takes precedence. NO_PROXY
+lists hosts, domains and networks without a proxy; loopback addresses never have one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class EnvironmentProxy:
     """A proxy.
 
     Attributes:
-        variable: The variable that names it.
-        url: Its address, with a scheme. It may hold a password.
+        variable: Name of its environment variable.
+        url: Address with a scheme. May contain a password.
     """
 
     variable: str
@@ -27,14 +27,14 @@ class EnvironmentProxy:
 def proxy_for(
     scheme: str, host: str, port: int, environment: Mapping[str, str]
 ) -> EnvironmentProxy | None:
-    """Return the proxy for an address, None if it is asked directly."""
+    """Return the proxy for an address, None for a direct connection."""
     if is_loopback(host) or _is_exempt(host.lower(), port, environment):
         return None
     for kind in (scheme, "all"):
         name = f"{kind}_proxy"
         for variable in (name, name.upper()):
             if variable == "HTTP_PROXY" and "REQUEST_METHOD" in environment:
-                continue  # In a CGI script it is a header of the request, and not a setting.
+                continue  # In a CGI script this is the request header `Proxy`.
             if variable in environment:
                 url = environment[variable].strip()
                 if url:
@@ -44,7 +44,7 @@ def proxy_for(
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address can only lead to this machine."""
+    """Return whether an address is of this machine only."""
     host = host.strip("[]").rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
 import httpx2
@@ -95,8 +94,8 @@ class BaseResponse(Generic[T]):
         return parsed
 
 
-class RawResponse(BaseResponse[T]):
-    """A response of either client; `LegacyAPIResponse` in the official package."""
+class ParsedResponse(BaseResponse[T]):
+    """A response whose `parse` is not awaited."""
 
     @overload
     def parse(self) -> T: ...
@@ -110,7 +109,16 @@ class RawResponse(BaseResponse[T]):
         Raises:
             APIResponseValidationError: The body is not of that type.
         """
+        if not self._call.stream or to is not None:
+            self._load()
         return self._parse(to)
+
+    def _load(self) -> object:
+        """Read the body, if it is unread."""
+
+
+class RawResponse(ParsedResponse[T]):
+    """A response of either client; `LegacyAPIResponse` in the official package."""
 
     @property
     def text(self) -> str:
@@ -126,20 +134,11 @@ class RawResponse(BaseResponse[T]):
         return self.http_response.json()
 
 
-class APIResponse(BaseResponse[T]):
-    """A response whose body is unread."""
+class APIResponse(ParsedResponse[T]):
+    """A response whose body is unread. `parse` reads it unless the call streams."""
 
-    @overload
-    def parse(self) -> T: ...
-
-    @overload
-    def parse(self, *, to: type[OtherT]) -> OtherT: ...
-
-    def parse(self, *, to: type[OtherT] | None = None) -> T | OtherT:
-        """See `RawResponse.parse`. Reads the body unless the call streams."""
-        if not self._call.stream or to is not None:
-            self.read()
-        return self._parse(to)
+    def _load(self) -> bytes:
+        return self.read()
 
     def read(self) -> bytes:
         """Read the whole body.
@@ -239,12 +238,7 @@ class ResponseContextManager(Generic[T]):
         self._response = self._send()
         return self._response
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if self._response is not None:
             self._response.close()
 
@@ -260,11 +254,6 @@ class AsyncResponseContextManager(Generic[T]):
         self._response = await self._send()
         return self._response
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         if self._response is not None:
             await self._response.close()

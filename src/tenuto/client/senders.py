@@ -7,7 +7,6 @@ import contextlib
 import time
 import weakref
 from collections.abc import Generator
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -30,7 +29,7 @@ T = TypeVar("T")
 
 
 class SyncSender(BaseClient[httpx2.Client]):
-    """Sends calls and waits for their responses. Thread-safe."""
+    """Blocking sender of calls. Thread-safe."""
 
     _http_type = httpx2.Client
 
@@ -57,12 +56,7 @@ class SyncSender(BaseClient[httpx2.Client]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _parsed(self, call: Call[T]) -> T:
@@ -108,7 +102,7 @@ class SyncSender(BaseClient[httpx2.Client]):
 
 
 class AsyncSender(BaseClient[httpx2.AsyncClient]):
-    """Sends calls and awaits their responses. Cancelling a call closes its connection."""
+    """Asynchronous sender of calls. Cancelling a call closes its connection."""
 
     _http_type = httpx2.AsyncClient
 
@@ -134,12 +128,7 @@ class AsyncSender(BaseClient[httpx2.AsyncClient]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
     async def _parsed(self, call: Call[T]) -> T:

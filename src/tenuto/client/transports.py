@@ -1,12 +1,12 @@
-"""Ways to servers: through the proxies of the environment, and for each event loop its own."""
+"""HTTP transports: proxies from the environment, and connections for each event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,30 +17,28 @@ from tenuto.client.addresses import origin
 from tenuto.client.proxies import EnvironmentProxy, proxy_for
 
 TransportT = TypeVar("TransportT")
-_Make: TypeAlias = Callable[[ssl.SSLContext, str | None], TransportT]
-
-_SOCKS = ("socks4://", "socks4a://", "socks5://", "socks5h://")
+_Create: TypeAlias = Callable[[ssl.SSLContext, str | None], TransportT]
 
 
 def unlimited() -> httpx2.Limits:
-    """Return limits for a caller that bounds the number of its connections by itself."""
+    """Return limits for a caller that bounds the number of its connections itself."""
     return httpx2.Limits(max_connections=None)
 
 
-class _Ways(Generic[TransportT]):
-    """One transport for direct connections, and one for each proxy, made when needed."""
+class _Transports(Generic[TransportT]):
+    """A transport for direct connections and one for each proxy, created on demand."""
 
-    def __init__(self, make: _Make[TransportT], environment: Mapping[str, str]) -> None:
-        self._make = make
+    def __init__(self, create: _Create[TransportT], environment: Mapping[str, str]) -> None:
+        self._create = create
         self._environment = environment
-        self._made: dict[str | None, TransportT] = {}
+        self._created: dict[str | None, TransportT] = {}
         self._found: dict[tuple[str, str, int | None], tuple[TransportT, EnvironmentProxy | None]]
         self._found = {}
         self._context: ssl.SSLContext | None = None
         self._lock = Lock()
 
     def find(self, request: httpx2.Request) -> tuple[TransportT, EnvironmentProxy | None]:
-        """Return the transport for a request, and the proxy that it leads through."""
+        """Return the transport for a request, and the proxy that it uses."""
         url = request.url
         key = (url.scheme, url.host, url.port)
         found = self._found.get(key)
@@ -52,144 +50,143 @@ class _Ways(Generic[TransportT]):
         return found
 
     def all(self) -> list[TransportT]:
-        """Return the transports that were made."""
+        """Return the transports created so far."""
         with self._lock:
-            return list(self._made.values())
+            return list(self._created.values())
 
     def _transport(self, proxy: EnvironmentProxy | None, request: httpx2.Request) -> TransportT:
         address = proxy.url if proxy else None
-        if address not in self._made:
+        if address not in self._created:
             if self._context is None:
                 self._context = httpx2.create_ssl_context()
             try:
-                self._made[address] = self._make(self._context, address)
+                self._created[address] = self._create(self._context, address)
             except (ImportError, ValueError, httpx2.InvalidURL):
                 assert proxy is not None
                 raise httpx2.UnsupportedProtocol(
                     _unusable(proxy, request.url.host), request=request
                 ) from None
-        return self._made[address]
+        return self._created[address]
 
 
 class EnvironmentTransport(httpx2.BaseTransport):
-    """Asks servers over HTTP, through a proxy where the environment names one.
+    """HTTP transport with the proxies of the environment.
 
     Args:
-        limits: Of the connections, for each way.
-        environment: Where the variables are looked up.
+        limits: Limits of the connections for each proxy.
+        environment: Environment variables.
     """
 
     def __init__(self, limits: httpx2.Limits, environment: Mapping[str, str] = os.environ) -> None:
-        self._ways = _Ways[httpx2.HTTPTransport](
+        self._transports = _Transports[httpx2.HTTPTransport](
             lambda context, proxy: httpx2.HTTPTransport(verify=context, limits=limits, proxy=proxy),
             environment,
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request. See httpx2."""
-        transport, proxy = self._ways.find(request)
-        try:
+        transport, proxy = self._transports.find(request)
+        with _proxy_errors(proxy, request):
             return transport.handle_request(request)
-        except (httpx2.ConnectError, httpx2.ProxyError) as error:
-            if proxy is None:
-                raise
-            raise httpx2.ProxyError(_through(proxy, error), request=request) from error
 
     def close(self) -> None:
         """Close all connections."""
-        for transport in self._ways.all():
+        for transport in self._transports.all():
             transport.close()
 
 
-class _OfLoop:
-    """The transports of one event loop, which are closed when it ends."""
-
-    def __init__(self, limits: httpx2.Limits, environment: Mapping[str, str]) -> None:
-        self.ways = _Ways[httpx2.AsyncHTTPTransport](
-            lambda context, proxy: httpx2.AsyncHTTPTransport(
-                verify=context, limits=limits, proxy=proxy
-            ),
-            environment,
-        )
-        self._keeper = _keep(self.ways)
-
-    async def begin(self) -> None:
-        # From now on the loop knows the generator: it finishes it when it shuts down, and
-        # when nobody holds it any more.
-        await anext(self._keeper)
-
-    async def close(self) -> None:
-        await self._keeper.aclose()
+_LoopTransports: TypeAlias = _Transports[httpx2.AsyncHTTPTransport]
 
 
-async def _keep(ways: _Ways[httpx2.AsyncHTTPTransport]) -> AsyncGenerator[None, None]:
+async def _close_with_loop(transports: _LoopTransports) -> AsyncGenerator[None, None]:
+    """Close some transports when this generator is closed, at the latest by its event loop.
+
+    A loop closes the asynchronous generators that were started on it when it shuts down, and when
+    they are collected.
+    """
     try:
         yield
     finally:
-        for transport in ways.all():
+        for transport in transports.all():
             with suppress(Exception):
                 await transport.aclose()
 
 
 class AsyncEnvironmentTransport(httpx2.AsyncBaseTransport):
-    """As `EnvironmentTransport`, for any number of event loops, each with its own connections.
+    """`EnvironmentTransport` for any number of event loops, each with its own connections.
 
     Args:
-        limits: Of the connections of a loop, for each way.
-        environment: Where the variables are looked up.
+        limits: Limits of the connections for each loop and proxy.
+        environment: Environment variables.
     """
 
     def __init__(self, limits: httpx2.Limits, environment: Mapping[str, str] = os.environ) -> None:
         self._limits = limits
         self._environment = environment
-        self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _OfLoop] = WeakKeyDictionary()
+        self._of_loop: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[_LoopTransports, AsyncGenerator[None, None]]
+        ] = WeakKeyDictionary()
         self._lock = Lock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request on the running loop. See httpx2."""
-        loop = asyncio.get_running_loop()
-        begun = True
-        with self._lock:
-            here = self._of_loop.get(loop)
-            if here is None:
-                here = self._of_loop[loop] = _OfLoop(self._limits, self._environment)
-                begun = False
-        if not begun:
-            await here.begin()
-        transport, proxy = here.ways.find(request)
-        try:
+        transport, proxy = (await self._transports()).find(request)
+        with _proxy_errors(proxy, request):
             return await transport.handle_async_request(request)
-        except (httpx2.ConnectError, httpx2.ProxyError) as error:
-            if proxy is None:
-                raise
-            raise httpx2.ProxyError(_through(proxy, error), request=request) from error
 
     async def aclose(self) -> None:
-        """Close the connections of this loop; other loops close theirs when they come to it."""
+        """Close the connections of this loop. Other loops close theirs at their end."""
         with self._lock:
-            here = self._of_loop.pop(asyncio.get_running_loop(), None)
+            _, closer = self._of_loop.pop(asyncio.get_running_loop(), (None, None))
             self._of_loop.clear()
-        if here is not None:
-            await here.close()
+        if closer is not None:
+            await closer.aclose()
+
+    async def _transports(self) -> _LoopTransports:
+        """Return the transports of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop in self._of_loop:
+                return self._of_loop[loop][0]
+            transports = _LoopTransports(
+                lambda context, proxy: httpx2.AsyncHTTPTransport(
+                    verify=context, limits=self._limits, proxy=proxy
+                ),
+                self._environment,
+            )
+            closer = _close_with_loop(transports)
+            self._of_loop[loop] = transports, closer
+        await anext(closer)
+        return transports
 
 
 def _unusable(proxy: EnvironmentProxy, host: str) -> str:
-    if proxy.url.lower().startswith(("socks5://", "socks5h://")):
+    url = proxy.url.lower()
+    direct = f"or set NO_PROXY={host} to connect directly"
+    if url.startswith(("socks5://", "socks5h://")):
         return (
-            f"{proxy.variable} names a SOCKS proxy, for which the package `socksio` is missing: "
-            f"pip install socksio, or set NO_PROXY={host} to ask directly"
+            f"{proxy.variable} names a SOCKS proxy, which requires the package `socksio`: "
+            f"pip install socksio, {direct}"
         )
-    kind = "a SOCKS4 proxy" if proxy.url.lower().startswith(_SOCKS) else "no usable proxy"
+    kind = "a SOCKS4" if url.startswith(("socks4://", "socks4a://")) else "an invalid"
     return (
-        f"{proxy.variable} names {kind}; it must be http://HOST:PORT, https://HOST:PORT or "
-        f"socks5://HOST:PORT, or set NO_PROXY={host} to ask directly"
+        f"{proxy.variable} names {kind} proxy; it must be http://HOST:PORT, https://HOST:PORT or "
+        f"socks5://HOST:PORT, {direct}"
     )
 
 
-def _through(proxy: EnvironmentProxy, error: Exception) -> str:
-    address = origin(httpx2.URL(proxy.url))
-    reason = (str(error) or type(error).__name__).rstrip(". ")
-    return (
-        f"the proxy {address} from {proxy.variable} cannot be used: {reason}. Set NO_PROXY to ask "
-        "the server directly"
-    )
+@contextmanager
+def _proxy_errors(proxy: EnvironmentProxy | None, request: httpx2.Request) -> Iterator[None]:
+    """Name the proxy and its variable in the errors of a connection through it."""
+    try:
+        yield
+    except (httpx2.ConnectError, httpx2.ProxyError) as error:
+        if proxy is None:
+            raise
+        address = origin(httpx2.URL(proxy.url))
+        reason = (str(error) or type(error).__name__).rstrip(". ")
+        raise httpx2.ProxyError(
+            f"the proxy {address} from {proxy.variable} failed: {reason}. Set NO_PROXY to connect "
+            "to the server directly",
+            request=request,
+        ) from error

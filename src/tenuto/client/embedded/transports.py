@@ -35,7 +35,7 @@ class _Exchange:
             raise httpx2.ReadError("the response belongs to the process that sent the request")
 
     def disconnect(self) -> None:
-        """Tell the application that the client no longer reads the response."""
+        """Report a disconnect to the application."""
         self._running.call(self._disconnected.set)
 
 
