@@ -84,6 +84,7 @@ def _accepted(reading: Reading, request: UpstreamRequest) -> Accepted:
 
 def _take(batch: Iterable[Item], reading: Reading, request: UpstreamRequest) -> None:
     """Read items that arrived together, up to an error: the text before that is delivered."""
+    read = request.read
     for name, value in batch:
         if value is None:
             reading.done = True
@@ -92,11 +93,11 @@ def _take(batch: Iterable[Item], reading: Reading, request: UpstreamRequest) -> 
             if reading.finish is None:
                 reading.failure = value
         elif reading.finish is None:
-            request.read(name, value, reading)
+            read(name, value, reading)
         else:
             # After the end of the text, only its usage matters.
             after = Reading(begun=True, usage=reading.usage)
-            request.read(name, value, after)
+            read(name, value, after)
             reading.usage, reading.done = after.usage, after.done
         if reading.done or reading.failure is not None:
             return

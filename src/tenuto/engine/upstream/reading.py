@@ -13,7 +13,7 @@ from tenuto.engine.upstream.errors import UpstreamError
 from tenuto.prompt.render import Continuation
 
 _MAX_NAME: Final = 256
-_TEXT_TYPES: Final = (None, "", "text", "text_delta", "output_text")
+_TEXT_TYPES: Final = ("text_delta", "text", None, "", "output_text")
 
 
 @dataclass(slots=True)
@@ -98,8 +98,8 @@ def count_in(usage: object, name: str) -> int | None:
 
 def text_in(content: object) -> str:
     """Return the text of content in any API: a text, a part, or parts; "" for reasoning."""
-    if isinstance(content, list):
-        return "".join(map(text_in, content))
     if isinstance(content, dict):
         content = content.get("text") if content.get("type") in _TEXT_TYPES else None
+    elif isinstance(content, list):
+        return "".join(map(text_in, content))
     return content if isinstance(content, str) else ""
