@@ -1,4 +1,4 @@
-"""Runs all benchmarks that need no options, one after another: `python -m benchmarks`."""
+"""Run all benchmarks without options, one after another: `python -m benchmarks`."""
 
 from benchmarks import client, program, startup, stops, tenants, throughput
 

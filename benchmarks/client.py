@@ -34,7 +34,7 @@ def _event(body: Mapping[str, object]) -> bytes:
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers requests on one connection; the prompt says how."""
+    """Answer requests on one connection, in the manner that the prompt names."""
     plain = json.dumps(LAST | {"completion": " Hello!"}).encode()
     piece = _event(FIELDS | {"completion": " word", "stop_reason": None, "stop": None})
     while True:
@@ -133,7 +133,7 @@ def _measure(package: str, url: str, what: str) -> float:
 
 
 def main() -> None:
-    """Prints the medians of a few rounds, and their ratio."""
+    """Print the medians of a few rounds, and their ratio."""
     figures = [
         ("import and first client, seconds", "import", 1.0),
         ("the same, CPU seconds", "import CPU", 1.0),

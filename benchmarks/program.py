@@ -1,4 +1,4 @@
-"""A benchmark as a program: it takes no options, and says with --help what it measures."""
+"""Run a benchmark as a program without options; --help prints its description."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def run(name: str, about: str | None, main: Callable[[], None]) -> None:
-    """Measure, unless the arguments ask for help or are wrong.
+    """Measure, except with --help or invalid arguments.
 
     Args:
         name: The module's.

@@ -43,7 +43,7 @@ def server_start() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Prints medians of a few runs."""
+    """Print medians of a few runs."""
     first, done = zip(*(cold_completion() for _ in range(RUNS)), strict=True)
     listening, ready = zip(*(server_start() for _ in range(RUNS)), strict=True)
     print(f"cold start, seconds, median of {RUNS} (slowest)")

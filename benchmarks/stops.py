@@ -64,7 +64,7 @@ def search_rate(text: str, stops: list[str]) -> float:
 
 
 def main() -> None:
-    """Prints one line for each number of stop sequences."""
+    """Print one line for each number of stop sequences."""
     text = prose(CHARACTERS)
     print("stop matching, characters a second")
     for count in (1, 4, 64):

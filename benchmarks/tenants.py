@@ -1,4 +1,4 @@
-"""Whether one API key can tell from times or usage what another one asked, of a server under load.
+"""Measure whether times or usage reveal the prompts of one API key to another, under load.
 
     python -m benchmarks.tenants
     python -m benchmarks.tenants --runtime llamacpp --prefix-cache per_key --pairs 200
@@ -63,7 +63,7 @@ max_running = 8
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the attacker learns from one answer.
+    """The attacker's observation of one response.
 
     Attributes:
         ms: Milliseconds until it came.
@@ -78,7 +78,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Answers to a prompt that the victim asked before, and to one that nobody asked."""
+    """Responses to a prompt that the victim sent before, and to a new one."""
 
     same: Asked
     other: Asked
@@ -154,7 +154,7 @@ async def load(client: httpx2.AsyncClient) -> AsyncGenerator[None, None]:
 
 
 async def measure(address: str, pairs: int, *, loaded: bool = True) -> list[Pair]:
-    """Let the attacker ask, pair after pair, of a server whose model may still be loading."""
+    """Send the attacker's pairs to a server, under load by default."""
     chooser = random.Random(1)
     headers = {"anthropic-version": "2023-06-01"}
     async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=60) as client:

@@ -129,7 +129,7 @@ def bare_loop(model: Path, streams: int) -> float:
 
 
 def main() -> None:
-    """Prints one line for each number of streams, the best of a few interleaved rounds."""
+    """Print one line for each number of streams, the best of a few interleaved rounds."""
     print(f"tokens a second, {TOKENS} tokens a stream, best of {ROUNDS}")
     with tempfile.TemporaryDirectory() as folder:
         model = endless_model(Path(folder))

@@ -32,14 +32,14 @@ def built_in() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Answers that are known beforehand."""
+    """A server with known responses."""
     with servers.configured(tmp_path_factory.mktemp("echo"), servers.ECHO) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """The same, for whoever has the key."""
+    """The same server, with a key."""
     settings = f'[server]\napi_keys = ["{hash_key(KEY)}"]\n{servers.ECHO}'
     with servers.configured(tmp_path_factory.mktemp("keyed"), settings) as server:
         yield server
@@ -87,7 +87,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_sessionfinish() -> None:
-    """Keeps the outcomes of this run for `compat/report.py`."""
+    """Store the outcomes of this run for `compat/report.py`."""
     environments.CACHE.mkdir(exist_ok=True)
     file = environments.CACHE / "results.json"
     body = {"date": datetime.now(UTC).date().isoformat(), "rows": _outcomes}
@@ -104,5 +104,5 @@ def refused(request: pytest.FixtureRequest) -> tuple[questions.Refusal, str, dic
 
 @pytest.fixture
 def key() -> str:
-    """What the keyed server wants."""
+    """The key of the keyed server."""
     return KEY

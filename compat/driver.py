@@ -1,4 +1,4 @@
-"""Runs cases of one client, in a process and an environment of the client's own.
+"""Run cases of one client, in its own process and environment.
 
 A driver is a script that reads lines, each a case, the server's address and some arguments, does
 with its client what a user would do, and answers each with a line of JSON. It judges nothing: the
@@ -56,7 +56,7 @@ class Client:
         self._said.close()
 
     def run(self, case: str, url: str, **arguments: Any) -> dict[str, Any]:
-        """Runs a case to its end.
+        """Run a case to its end.
 
         Args:
             case: Which one; the driver has a function of that name.
@@ -77,7 +77,7 @@ class Client:
         self._process.stdin.flush()
 
     def result(self) -> dict[str, Any]:
-        """What the driver answers to the case that has begun."""
+        """Return the driver's result of the current case."""
         assert self._process.stdout is not None
         # Whatever hangs, ends, and the test with it.
         alarm = threading.Timer(CASE_S, self._process.kill)
@@ -91,7 +91,7 @@ class Client:
         return result
 
     def said(self) -> str:
-        """What the client has logged since the case began."""
+        """Return the client's log since the case began."""
         self._said.seek(self._heard)
         return self._said.read()
 

@@ -1,4 +1,4 @@
-"""What is asked of the echoing server, what it answers, and how every client can be refused."""
+"""Requests to the echo server, their responses, and refusals for every client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP by hand, for tests that must know when each byte comes and goes."""
+"""HTTP by hand, for tests of the timing of bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Connection:
         self.close()
 
     def ask(self, body: dict[str, Any], **headers: str) -> None:
-        """Sends a whole request."""
+        """Send a whole request."""
         data = json.dumps(body).encode()
         self.send(self.head(len(data), **headers) + data)
 
@@ -51,7 +51,7 @@ class Connection:
         self._socket.sendall(data)
 
     def receive(self) -> bytes:
-        """Whatever came next; nothing when the server has closed."""
+        """Return the next bytes; empty after the server has closed."""
         data = self._socket.recv(65536)
         self._read += data
         return data

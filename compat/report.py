@@ -1,4 +1,4 @@
-"""Writes the table of docs/compatibility.md from the outcomes of the last whole run.
+"""Write the table of docs/compatibility.md from the outcomes of the last whole run.
 
 .venv/bin/python -m compat.report
 """
@@ -30,7 +30,7 @@ def table(date: str, rows: dict[str, dict[str, bool]]) -> str:
 
 
 def main() -> int:
-    """Writes the page anew."""
+    """Rewrite the page."""
     results = json.loads((CACHE / "results.json").read_text(encoding="utf-8"))
     unknown = {name for cells in results["rows"].values() for name in cells} - set(COLUMNS)
     if unknown:

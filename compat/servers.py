@@ -68,7 +68,7 @@ def worker_of(server: RunningServer) -> int:
 
 
 def wait_until_running(server: RunningServer) -> None:
-    """Waits until a completion is being written."""
+    """Wait until a completion is running."""
     deadline = time.monotonic() + PATIENCE_S
     while not server.get("/ready")["running"]:
         assert time.monotonic() < deadline, "nobody asked for a completion"
@@ -89,7 +89,7 @@ def kill_worker_at_work(server: RunningServer) -> None:
 
 
 def load_when(worker: int, told: Callable[[], bool]) -> None:
-    """Lets the model of a server that is `loading` load, once something has happened."""
+    """Let the model of a `loading` server load after an event."""
     deadline = time.monotonic() + PATIENCE_S
     while not told():
         assert time.monotonic() < deadline, "what the test waits for did not happen"

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def events_of(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The name and the data of each event; what does not end in a blank line is none."""
+    """Return the name and the data of each event that ends in a blank line."""
     for block in text.split("\n\n")[:-1]:
         fields = dict(line.split(": ", 1) for line in block.split("\n"))
         yield fields["event"], json.loads(fields["data"])

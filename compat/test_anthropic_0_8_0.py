@@ -1,4 +1,4 @@
-"""anthropic 0.8.0 for Python, of December 2023: the first to know `id` and `type`."""
+"""anthropic 0.8.0 for Python, of December 2023: the first with `id` and `type`."""
 
 from __future__ import annotations
 

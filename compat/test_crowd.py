@@ -1,4 +1,4 @@
-"""Clients that hold connections open and say nothing, or little, do not stop the others."""
+"""Silent and slow connections do not stop the others."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_a_completion(tmp_path: Path, echo: RunningServer) -> None:
 
 @pytest.mark.feature("plain")
 def test_bytes_that_are_said_to_be_a_form(tmp_path: Path, echo: RunningServer) -> None:
-    """Whoever forgets the header says so: it is curl's own default."""
+    """A body declared as a form is accepted, because curl declares it so by default."""
     form = ("-H", "content-type: application/x-www-form-urlencoded")
     assert_echoed(json.loads(curl(tmp_path, echo.url, ASK, *VERSION, *form)))
 

@@ -1,4 +1,4 @@
-"""langchain-anthropic 0.3.10, whose `AnthropicLLM` still asks for text completions."""
+"""langchain-anthropic 0.3.10, with text completions in `AnthropicLLM`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ CLIENT = "litellm_1_106_2"
 ROW = "`litellm` 1.106.2, `anthropic_text/claude-2`"
 
 # Its reader of these streams marks each event, pings too, as the last one: of a stream in the
-# documented form it passes on one event at most, whoever sends it.
+# documented form it returns one event at most, from any server.
 every_event_is_its_last = pytest.mark.xfail(strict=True, reason="the library ends the stream")
 
 

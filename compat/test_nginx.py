@@ -65,7 +65,7 @@ def free_port() -> int:
 def behind(
     tmp_path_factory: pytest.TempPathFactory, endless_model: Path
 ) -> Iterator[RunningServer]:
-    """What nginx stands before: it writes without end, and pings often."""
+    """The upstream of nginx: an endless completion, with frequent pings."""
     settings = f"[server]\nping_interval_s = {PING_S}\n"
     folder = tmp_path_factory.mktemp("behind")
     with servers.configured(folder, settings, "--model", str(endless_model)) as server:
@@ -78,7 +78,7 @@ def front(
     tmp_path_factory: pytest.TempPathFactory,
     behind: RunningServer,
 ) -> Iterator[str]:
-    """Where nginx listens."""
+    """The address of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     old, new = free_port(), free_port()
     file = folder / "nginx.conf"
@@ -130,7 +130,7 @@ def times_of_events(front: str, tokens: int, encoding: str) -> tuple[bytes, list
 
 
 class Chunks:
-    """Takes the chunks of HTTP/1.1 apart as they come."""
+    """Decode the chunks of HTTP/1.1 as they arrive."""
 
     def __init__(self) -> None:
         self._held = b""

@@ -1,4 +1,4 @@
-"""What a client sends, and what it gets, is not in the server's log, however much it logs."""
+"""Requests and responses are not in the server's log, at any level."""
 
 from __future__ import annotations
 

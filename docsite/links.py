@@ -1,4 +1,4 @@
-"""Where the files of the repository are on the site, and the links between them.
+"""Addresses of the repository's files on the site, and the links between them.
 
 In the repository README.md links to `docs/api.md`, and pages link to `../CONTRIBUTING.md`. On the
 site README.md is the home page. Other files outside `docs/` move to `source/`: Markdown files as

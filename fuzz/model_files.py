@@ -1,4 +1,4 @@
-"""Model files that are whole in their bytes, and wrong in what they say: parts, templates, ids."""
+"""Well-formed model files with wrong content: parts, templates, ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PIECES: Final = (
 
 
 class ModelFiles:
-    """Makes model files out of a sound one.
+    """Make model files from a valid one.
 
     Args:
         model: The sound one.

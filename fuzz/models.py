@@ -66,7 +66,7 @@ def mutate(whole: bytes, header: int, chance: random.Random) -> bytes:
 
 
 def check(path: Path) -> str:
-    """What the checker says of a file: its first words, or "sound".
+    """Return the first words of the checker's verdict, or "sound".
 
     Raises:
         AssertionError: It says more than a line.
@@ -82,7 +82,7 @@ def check(path: Path) -> str:
 
 
 class _Lines(logging.Handler):
-    """Gathers what the engine logs that is no line."""
+    """Collect log records of the engine that are not one line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ def _log_of_lines() -> Iterator[None]:
 
 
 async def load(path: Path, runtime: Runtime = "auto") -> str:
-    """What becomes of a file in a worker.
+    """Return the fate of a file in a worker.
 
     Raises:
         AssertionError: It gets no answer in time, or not one line.
@@ -143,7 +143,7 @@ def _in_turn(count: int) -> Iterator[Runtime]:
 
 
 def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
-    """Runs both; gives how often each end came.
+    """Run both, and return the number of each outcome.
 
     Args:
         checked: How many files go through the checker.
@@ -179,6 +179,6 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
 
 
 def main(checked: int, loaded: int, seed: int) -> None:
-    """Runs both and prints how often each end came; see `fuzz`."""
+    """Run both, and print the number of each outcome; see `fuzz`."""
     for end, count in sorted(fuzz(checked, loaded, seed).items()):
         print(f"{count:6} {end}")

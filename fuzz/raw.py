@@ -53,7 +53,7 @@ _AT_ONCE = 64
 
 
 def main(count: int) -> None:
-    """Sends so many broken requests.
+    """Send a number of broken requests.
 
     Raises:
         AssertionError: One was answered with a server error, or a sound one not answered.

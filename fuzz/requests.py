@@ -74,7 +74,7 @@ _large_texts = st.tuples(_pieces, _sizes).map(lambda both: (both[0] * both[1])[:
 
 
 def _large_stops(count: int, length: int, piece: str) -> list[str]:
-    """Stop sequences that differ at their end: the most work for whoever compares them."""
+    """Stop sequences that differ at their end: the most work for comparisons."""
     return [f"{(piece * length)[:length]}{number}" for number in range(count)]
 
 
@@ -145,7 +145,7 @@ Requests = st.SearchStrategy[tuple[str, str, dict[str, str], bytes]]
 
 
 class _Bugs(logging.Handler):
-    """Gathers what the log says of bugs."""
+    """Collect log records of bugs."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -156,7 +156,7 @@ class _Bugs(logging.Handler):
 
 
 def main(count: int) -> None:
-    """Sends so many requests.
+    """Send a number of requests.
 
     Raises:
         AssertionError: One was answered wrongly; hypothesis prints the smallest such request.

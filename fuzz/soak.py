@@ -56,7 +56,7 @@ class SoakFailure(AssertionError):
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, the name in it, and what was answered when it was asked alone."""
+    """A prompt, the name in it, and its completion without other load."""
 
     prompt: str
     name: str
@@ -65,7 +65,7 @@ class Question:
 
 @dataclass
 class Figures:
-    """What happened."""
+    """Number of each outcome."""
 
     ends: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Server:
         return _rss_mib(self.pid), sum(_rss_mib(int(child)) for child in children)
 
     def descriptors(self) -> int:
-        """How many files and sockets the parent has open."""
+        """Return the number of the parent's open files and sockets."""
         return len([*Path(f"/proc/{self.pid}/fd").iterdir()])
 
 
@@ -157,7 +157,7 @@ async def _plain(client: httpx2.AsyncClient, body: dict[str, Any]) -> httpx2.Res
 
 
 async def ask_alone(client: httpx2.AsyncClient, asked: list[tuple[str, str]]) -> list[Question]:
-    """Asks one after another; twice, because a prompt in the cache may round differently.
+    """Send one prompt after another; twice, because cached prompts may round differently.
 
     Raises:
         SoakFailure: The model does not tell one name of all.
@@ -174,7 +174,7 @@ async def ask_alone(client: httpx2.AsyncClient, asked: list[tuple[str, str]]) ->
 
 
 class Load:
-    """Clients that ask and leave at random."""
+    """Clients with random requests and disconnects."""
 
     def __init__(self, server: Server, known: list[Question], chance: random.Random) -> None:
         self._server = server
@@ -198,7 +198,7 @@ class Load:
                     self._is_wrong(f"{kind.__name__}: {type(error).__name__}: {error}")
 
     async def _answer(self, client: httpx2.AsyncClient) -> None:
-        """Asks for a name, and reads the whole answer."""
+        """Request a name, and read the whole response."""
         question = self._chance.choice(self._known)
         body = _body(question.prompt, temperature=0)
         if self._chance.random() < 0.5:
@@ -217,7 +217,7 @@ class Load:
         self.judge(question, text, last)
 
     def judge(self, question: Question, text: str, last: dict[str, Any]) -> None:
-        """Counts an answer: its text, and the last event or the whole of a plain answer."""
+        """Count a response: its text, and the last event or the whole plain response."""
         ended = last.get("stop_reason") in ("stop_sequence", "max_tokens")
         others = [name for name in self._names - {question.name} if name in text]
         if not ended or others or question.name not in text:
@@ -228,7 +228,7 @@ class Load:
             self.figures.ends["complete, in other words"] += 1
 
     async def _story(self, client: httpx2.AsyncClient) -> None:
-        """Reads a text that is different each time to its end."""
+        """Read a different text each time, to its end."""
         question = self._chance.choice(self._known)
         tokens = self._chance.choice((1, 10, 100, 600))
         body = _body(_STORY.format(question.name), max_tokens_to_sample=tokens)
@@ -265,7 +265,7 @@ class Load:
         self.figures.ends["left"] += 1
 
     async def _too_long(self, client: httpx2.AsyncClient) -> None:
-        """Sends more than the context holds."""
+        """Send a prompt longer than the context."""
         words = self._chance.choice((3000, 20_000))
         response = await _plain(client, _body("\n\nHuman:" + " word" * words + "\n\nAssistant:"))
         if self._is_overload(response):
@@ -275,7 +275,7 @@ class Load:
         self.figures.ends["too long, refused"] += 1
 
     async def _never_read(self, client: httpx2.AsyncClient) -> None:
-        """Opens a stream, reads nothing of it, and breaks the connection after a while."""
+        """Open a stream, read nothing, and break the connection after a while."""
         question = self._chance.choice(self._known)
         body = _body(_STORY.format(question.name), max_tokens_to_sample=1500, stream=True)
         data = json.dumps(body).encode()
@@ -306,7 +306,7 @@ class Load:
 
 
 async def _idle(client: httpx2.AsyncClient) -> float:
-    """How many seconds it takes until no job runs, waits or holds memory.
+    """Return the seconds until no job runs, waits or holds memory.
 
     Raises:
         SoakFailure: It takes too long, or the worker was replaced.
@@ -325,7 +325,7 @@ async def _idle(client: httpx2.AsyncClient) -> float:
 
 
 async def soak(server: Server, seconds: float, seed: int) -> None:
-    """Loads a server for so long and prints what happened.
+    """Load a server for a time, and print the outcomes.
 
     Raises:
         SoakFailure: See this module.
@@ -378,7 +378,7 @@ def check(figures: Figures, memories: list[tuple[float, float]]) -> None:
 
 
 def main(seconds: float, runtime: Runtime, seed: int = 1) -> None:
-    """Starts a server with the built-in model, and loads it.
+    """Start a server with the built-in model, and put it under load.
 
     Raises:
         SoakFailure: See this module.

@@ -1,4 +1,4 @@
-"""Answers of upstreams, mutated from real ones: each ends in a completion or in a clear error.
+"""Mutated responses of upstreams: each ends in a completion or in a clear error.
 
 The answers are those of `tests/engine/upstream/transcripts.py`, as servers of the field write them.
 Most are changed in their JSON, in their events or in their bytes, and sent with another status,
@@ -65,7 +65,7 @@ _HEADERS: Final = (
 
 @dataclass
 class Answer:
-    """What an upstream writes: a status, headers, a body, and how it is sent."""
+    """A response of an upstream: status, headers, body, and chunking."""
 
     transcript: Transcript
     changed: bool
@@ -180,7 +180,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 class _Bugs(logging.Handler):
-    """Gathers what the log says of bugs: anything with a traceback, or at the level of errors."""
+    """Collect log records of bugs: with a traceback, or at error level."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ class _Bugs(logging.Handler):
 
 
 class _Upstream:
-    """Answers each request with the bytes at hand, and closes."""
+    """Answer each request with the current bytes, and close."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -271,7 +271,7 @@ def check(answer: Answer, response: httpx2.Response) -> str:
 
 
 async def fuzz(count: int, seed: int) -> Counter[str]:
-    """Ask as many times, and count how the requests ended.
+    """Send a number of requests, and count the outcomes.
 
     Raises:
         AssertionError: One ended wrongly; its number is in a note.

@@ -1,4 +1,4 @@
-"""What many tests use: the event loop, and servers that really listen."""
+"""Shared fixtures: the event loop, and listening servers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def signal_stack() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> Iterator[None]:
-    """Let programs that tests start hear Ctrl-C: a job in the background of a shell ignores it."""
+    """Let child programs receive Ctrl-C, which background jobs of a shell ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before or signal.SIG_DFL)
@@ -93,7 +93,7 @@ class RunningServer:
             return body
 
     def wait_until_idle(self, within_s: float) -> float:
-        """How many seconds it took until no job runs, waits or holds KV blocks."""
+        """Return the seconds until no job runs, waits or holds KV blocks."""
         started = time.monotonic()
         while True:
             status = self.get("/ready")
@@ -175,7 +175,7 @@ def capital_server(capital_model: Path) -> Iterator[RunningServer]:
         yield started
 
 
-# An answer of so many tokens takes longer than `FREED_S` on any machine.
+# A completion of this length takes longer than `FREED_S` on any machine.
 LONG_TOKENS = 60_000
 # How long a server may take on a busy machine to notice that a client has left.
 FREED_S = 20.0

@@ -48,7 +48,7 @@ def test_seconds_of_mixed_load_leave_a_server_as_it_was(
 
 
 def answered(text: str, stop_reason: str | None = "stop_sequence") -> list[str]:
-    """What the soak says of an answer to one whose name is Kelmi."""
+    """Return the soak's verdict on a completion for the name Kelmi."""
     known = [soak.Question("", name, frozenset({f" {name}."})) for name in ("Kelmi", "Zorlu")]
     load = soak.Load(soak.Server(0, ""), known, random.Random(1))
     load.judge(known[0], text, {"stop_reason": stop_reason})

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Ended(Exception):
-    """What the blocks end with."""
+    """The error of the blocks."""
 
 
 async def forever() -> None:

@@ -20,7 +20,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "tenuto"
 
 @dataclass(frozen=True)
 class May:
-    """What the modules of a room may import, besides the standard library.
+    """Allowed imports of the modules of a room, besides the standard library.
 
     Attributes:
         rooms: Rooms of ours, each with all that is in it. "" is the package itself, which names

@@ -1,4 +1,4 @@
-"""What the package says of itself is true."""
+"""Metadata of the package: version, files, installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which credentials of the environment may be sent to which address."""
+"""Credentials of the environment, and the addresses that they may be sent to."""
 
 from __future__ import annotations
 

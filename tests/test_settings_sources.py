@@ -1,4 +1,4 @@
-"""Where settings come from: files as editors write them, and variables as others set them."""
+"""Sources of settings: files of several editors, and foreign variables."""
 
 from __future__ import annotations
 

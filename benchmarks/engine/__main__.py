@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measures and prints a table for each quantisation."""
+    """Measure each quantisation, and print a table."""
     arguments = _arguments()
     patience = Patience(60 * arguments.wait, _MOST_OTHERS)
     report: dict[str, Table] = {}
@@ -155,7 +155,7 @@ def _bare_round(table: Table, bare: BareLoop, streams: int, patience: Patience) 
 
 
 def _quiet(table: Table, who: str, measure: Callable[[], Figures], patience: Patience) -> Figures:
-    """Measures, and again while others take too much of the machine; gives the quietest."""
+    """Measure, repeat under foreign load, and return the quietest result."""
     tries = []
     for _ in range(_TRIES):
         patience.wait()

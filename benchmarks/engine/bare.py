@@ -24,7 +24,7 @@ _ORDINARY = 100_000  # tokens below this are no special ones
 
 
 def main() -> None:
-    """Loads the model, and measures until the input ends."""
+    """Load the model, and measure until the input ends."""
     scheduler = genai.SchedulerConfig()
     scheduler.cache_size = _CACHE_GB
     scheduler.enable_prefix_caching = True

@@ -20,7 +20,7 @@ _CONTEXT = 2048
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serve until killed."""
     model, port, threads = sys.argv[1:]
     llama = Llama(
         model_path=model,

@@ -33,7 +33,7 @@ def description(threads: int) -> str:
 
 
 class Others:
-    """How much of the machine others take while something is measured. NaN where unknown."""
+    """Foreign load of the machine during a measurement, in cores. NaN if unknown."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -46,7 +46,7 @@ class Others:
 
 
 class Patience:
-    """Waits for moments in which others leave the machine alone.
+    """Wait for moments without foreign load.
 
     Args:
         seconds: How long, in all.
@@ -58,7 +58,7 @@ class Patience:
         self._most_cores = most_cores
 
     def wait(self) -> None:
-        """Returns when it is quiet, or patience is over."""
+        """Return when the machine is quiet, or after a timeout."""
         while self._left > 0:
             others = Others()
             time.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""Starts the servers that are compared, each in a process of its own, and ends them."""
+"""Start the compared servers, each in its own process, and end them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class BareLoop:
         self._process = process
 
     def rate(self, streams: int, prompt_tokens: int, completion_tokens: int) -> float:
-        """Tokens a second of so many completions, their prompts' time included.
+        """Return tokens a second of `streams` completions, prefill included.
 
         Raises:
             RuntimeError: The loop died.
@@ -91,7 +91,7 @@ class BareLoop:
 
 @contextmanager
 def bare_loop(model: Path, threads: int) -> Iterator[BareLoop]:
-    """Loads the model into the runtime alone."""
+    """Load the model into the runtime alone."""
     command = [sys.executable, str(_FOLDER / "bare.py"), str(model), str(threads)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""What is measured of a server. Each function gives figures by their names in the table."""
+"""Measurements of a server. Each function returns figures by their names in the table."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def prefill(server: Server, prompts: Prompts) -> Figures:
 
 
 def burst(streams: int) -> Scenario:
-    """So many requests at once."""
+    """Measure a number of concurrent requests."""
 
     async def measure(server: Server, prompts: Prompts) -> Figures:
         texts = [prompts.distinct(PROMPT_TOKENS) for _ in range(streams)]

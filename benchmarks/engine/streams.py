@@ -38,7 +38,7 @@ class Prompts:
         return self.turn(tokens)
 
     def turn(self, tokens: int, before: str = "") -> str:
-        """A prompt that continues another by one turn, of so many tokens."""
+        """Return a prompt that continues another by one turn of the given length."""
         return f"{before}{_HUMAN}{self.text(tokens - FRAME_TOKENS)}{_ASSISTANT}"
 
     def text(self, tokens: int) -> str:
@@ -63,7 +63,7 @@ class Answer:
 
 
 class Server:
-    """A server that is asked.
+    """A server under test.
 
     Args:
         name: As the table has it.

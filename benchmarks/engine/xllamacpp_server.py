@@ -15,7 +15,7 @@ xllamacpp: Any = untyped
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serve until killed."""
     model, port, threads, slots, context = sys.argv[1:]
     params = xllamacpp.CommonParams()
     params.model.path = model

@@ -1,1 +1,1 @@
-"""What Tenuto adds to a request that it passes on, beside other gateways."""
+"""Measure the cost of a request through Tenuto as a gateway, beside other gateways."""

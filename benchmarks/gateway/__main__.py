@@ -1,4 +1,4 @@
-"""What a gateway costs.
+"""Measure the cost of a gateway.
 
     python -m benchmarks.gateway [--requests N] [--soak N]
 
@@ -124,7 +124,7 @@ def _running(
 
 
 async def _until_open(gateway: Gateway, patience_s: float = 60.0) -> None:
-    """Waits until a gateway passes a request on."""
+    """Wait until a gateway forwards a request."""
     request = request_to(gateway.path, stream=False, paced=False, headers=gateway.headers)
     until = time.monotonic() + patience_s
     while True:
@@ -307,8 +307,8 @@ def _print(gateways: list[Gateway]) -> None:
 
 
 def main() -> None:
-    """Runs all of it, and prints a table."""
-    parser = argparse.ArgumentParser(description="What a gateway costs.")
+    """Run all measurements, and print a table."""
+    parser = argparse.ArgumentParser(description="Measure the cost of a gateway.")
     parser.add_argument("--requests", type=int, default=20_000, help="a round (default 20,000)")
     parser.add_argument("--soak", type=int, default=100_000, help="at the end (default 100,000)")
     arguments = parser.parse_args()

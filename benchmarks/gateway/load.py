@@ -1,4 +1,4 @@
-"""Sends requests as fast as they are answered, and reads no more of the answers than it must."""
+"""Send requests at the speed of the responses, with minimal parsing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def request_to(path: str, *, stream: bool, paced: bool, headers: str = "") -> by
 
 @dataclass(slots=True)
 class Result:
-    """What came of it.
+    """Result of a run.
 
     Attributes:
         seconds: How long all of it took.
@@ -95,7 +95,7 @@ class _Client(asyncio.Protocol):
 
 
 async def load(port: int, request: bytes, *, connections: int, requests: int) -> Result:
-    """Sends so many requests over so many connections."""
+    """Send a number of requests over a number of connections."""
     loop = asyncio.get_running_loop()
     left = [requests]
     started = time.perf_counter()

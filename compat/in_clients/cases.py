@@ -1,4 +1,4 @@
-"""What all drivers written in Python share: how they are told cases, and how they answer."""
+"""Shared code of the Python drivers: reading cases, and writing results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def run(*cases: Callable[..., Any]) -> None:
-    """Answers lines of `[case, url, arguments]` until there are no more."""
+    """Answer lines of `[case, url, arguments]` until the input ends."""
     by_name = {case.__name__: case for case in cases}
     answers, sys.stdout = sys.stdout, sys.stderr  # Some libraries print.
     for line in sys.stdin:

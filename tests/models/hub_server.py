@@ -22,14 +22,14 @@ SIGNATURE = "signature-that-nobody-may-see"
 
 @dataclass
 class HubRepo:
-    """What the hub holds, and how it misbehaves.
+    """A repository of the hub, and its faults.
 
     Attributes:
         files: Path -> content.
-        token: Needed to see it; None for a public one.
-        gated: Whether its files are refused to everyone.
-        in_git: Files that are not kept by Git LFS.
-        announced: Path -> content that the checksum and the size are of, where they are wrong.
+        token: Required to read it; None for a public repository.
+        gated: Whether its files are always refused.
+        in_git: Files outside Git LFS.
+        announced: Path -> content of the announced checksum and size, if wrong.
     """
 
     files: dict[str, bytes]
@@ -63,13 +63,13 @@ class HubServer:
 
     Attributes:
         repos: Name -> repository.
-        break_after: How many bytes of content each answer gives before the connection breaks;
-            the answers after those listed are whole.
-        stall_after: How many bytes of content each answer gives before it falls silent, until
-            `released`; None for no such thing.
-        ignore_range: Whether every answer begins at the first byte.
-        statuses: With which statuses the next requests for content are refused.
-        requests: What was asked for so far.
+        break_after: Bytes of content in each response before the connection breaks; later
+            responses are complete.
+        stall_after: Bytes of content in each response before it stalls, until `released`; None:
+            no stall.
+        ignore_range: Whether every response begins at the first byte.
+        statuses: Statuses that refuse the next requests for content.
+        requests: All requests so far.
     """
 
     port: int

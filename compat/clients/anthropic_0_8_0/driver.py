@@ -1,4 +1,4 @@
-"""anthropic 0.8.0, of December 2023: the first one to know `id` and `type`."""
+"""anthropic 0.8.0, of December 2023: the first with `id` and `type`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""langchain-anthropic 0.3.10: the last ones whose `AnthropicLLM` asks for text completions."""
+"""langchain-anthropic 0.3.10: the last with text completions in `AnthropicLLM`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""litellm 1.106.2, whose provider `anthropic_text` asks for text completions."""
+"""litellm 1.106.2, with its provider `anthropic_text` for text completions."""
 
 from __future__ import annotations
 
