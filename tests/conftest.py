@@ -164,7 +164,7 @@ def server() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def capital_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that says the sentence `CAPITAL`, whatever it is asked, and ends."""
+    """A model that completes every prompt with the sentence `CAPITAL`."""
     return scripted(tmp_path_factory.mktemp("models") / "capital.gguf", *CAPITAL)
 
 
