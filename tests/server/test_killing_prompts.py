@@ -72,7 +72,7 @@ async def test_its_neighbours_may_be_sent_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(WorkerProcess, "spawn", spawning([failing(TOGETHER)]))
     async with running() as engine, client_of(engine) as client:
         neighbour = asyncio.create_task(client.post("/v1/complete", json=asking("wait")))
-        while not [job for job in engine._jobs._jobs.values() if job.stage]:
+        while not [job for job in engine._jobs.values() if job.stage]:
             await asyncio.sleep(0.01)
         await client.post("/v1/complete", json=asking("a bad step"))
         lost = await neighbour

@@ -12,7 +12,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from tenuto.engine.local.admission import Admission, Waiting
+from tenuto.engine.local.admission import Admission
 
 keys = st.integers(0, 12)
 
@@ -55,7 +55,7 @@ class Jobs(RuleBasedStateMachine):
         blocks = max(1, round(share * self.blocks))
         has_room = len(self.running) < self.max_running and blocks <= self.free
         runs_at_once = has_room and not self.queue
-        accepted = self.admission.offer(self.next_key, Waiting(blocks, f"job {self.next_key}"))
+        accepted = self.admission.offer(self.next_key, f"job {self.next_key}", blocks)
 
         assert accepted == (runs_at_once or len(self.queue) < self.max_waiting)
         if accepted:
@@ -106,8 +106,8 @@ TestJobs = Jobs.TestCase
 TestJobs.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-def job(blocks: int = 1) -> Waiting[str]:
-    return Waiting(blocks, "job")
+def job(blocks: int = 1) -> tuple[str, int]:
+    return "job", blocks
 
 
 def admitted(admission: Admission[str]) -> list[int]:
@@ -120,7 +120,7 @@ def test_every_job_runs_in_the_end_and_in_the_order_of_arrival(
 ) -> None:
     admission = Admission[str](blocks=10, max_running=max_running, max_waiting=len(sizes))
     for key, blocks in enumerate(sizes):
-        assert admission.offer(key, job(blocks))
+        assert admission.offer(key, *job(blocks))
 
     started = admitted(admission)
     for ended in started:
@@ -133,10 +133,10 @@ def test_every_job_runs_in_the_end_and_in_the_order_of_arrival(
 
 def test_a_small_job_does_not_overtake_a_large_one() -> None:
     admission = Admission[str](blocks=10, max_running=4, max_waiting=4)
-    admission.offer(1, job(6))
+    admission.offer(1, *job(6))
     assert admitted(admission) == [1]
-    admission.offer(2, job(8))
-    admission.offer(3, job(1))
+    admission.offer(2, *job(8))
+    admission.offer(3, *job(1))
 
     assert admitted(admission) == []
     admission.release(1)
@@ -145,10 +145,10 @@ def test_a_small_job_does_not_overtake_a_large_one() -> None:
 
 def test_a_job_whose_turn_was_blocked_runs_when_the_one_before_gives_up() -> None:
     admission = Admission[str](blocks=10, max_running=4, max_waiting=4)
-    admission.offer(1, job(6))
+    admission.offer(1, *job(6))
     admission.admit()
-    admission.offer(2, job(8))
-    admission.offer(3, job(1))
+    admission.offer(2, *job(8))
+    admission.offer(3, *job(1))
 
     assert admission.withdraw(2)
     assert admitted(admission) == [3]
@@ -156,28 +156,28 @@ def test_a_job_whose_turn_was_blocked_runs_when_the_one_before_gives_up() -> Non
 
 def test_a_full_queue_refuses() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
-    admission.offer(1, job())
+    admission.offer(1, *job())
     admission.admit()
 
-    assert admission.offer(2, job())
-    assert not admission.offer(3, job())
+    assert admission.offer(2, *job())
+    assert not admission.offer(3, *job())
     assert admission.waiting == 1
 
 
 def test_without_a_queue_a_job_is_accepted_only_if_it_runs_at_once() -> None:
     admission = Admission[str](blocks=10, max_running=2, max_waiting=0)
 
-    assert admission.offer(1, job(6))
+    assert admission.offer(1, *job(6))
     assert admitted(admission) == [1]
-    assert not admission.offer(2, job(5))
-    assert admission.offer(3, job(4))
+    assert not admission.offer(2, *job(5))
+    assert admission.offer(3, *job(4))
     assert admitted(admission) == [3]
-    assert not admission.offer(4, job(1))
+    assert not admission.offer(4, *job(1))
 
 
 def test_a_running_job_cannot_be_withdrawn() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
-    admission.offer(1, job(3))
+    admission.offer(1, *job(3))
     admission.admit()
 
     assert not admission.withdraw(1)
@@ -186,7 +186,7 @@ def test_a_running_job_cannot_be_withdrawn() -> None:
 
 def test_a_job_that_waits_is_not_released() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
-    admission.offer(1, job(3))
+    admission.offer(1, *job(3))
     admission.release(1)
 
     assert (admission.waiting, admission.reserved) == (1, 0)
@@ -194,7 +194,7 @@ def test_a_job_that_waits_is_not_released() -> None:
 
 def test_releasing_twice_gives_the_blocks_back_once() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
-    admission.offer(1, job(3))
+    admission.offer(1, *job(3))
     admission.admit()
     admission.release(1)
     admission.release(1)

@@ -8,18 +8,9 @@ in, first out, so that small jobs do not starve a large one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting(Generic[T]):
-    """A job in the queue: the blocks that it needs, and its owner's data."""
-
-    blocks: int
-    job: T
 
 
 class Admission(Generic[T]):
@@ -35,7 +26,8 @@ class Admission(Generic[T]):
         self._free = self._blocks = blocks
         self._max_running = max_running
         self._max_waiting = max_waiting
-        self._queue: OrderedDict[int, Waiting[T]] = OrderedDict()
+        # The blocks that each job needs, and the job.
+        self._queue: OrderedDict[int, tuple[int, T]] = OrderedDict()
         self._running: dict[int, int] = {}
 
     @property
@@ -58,33 +50,34 @@ class Admission(Generic[T]):
         """Whether another job would run at once if it is small enough."""
         return not self._queue and len(self._running) < self._max_running
 
-    def offer(self, key: int, job: Waiting[T], others: int = 0) -> bool:
+    def offer(self, key: int, job: T, blocks: int, others: int = 0) -> bool:
         """Queue a job. Return False if the queue is full, unless the job can run at once.
 
         Call `admit` after every offer, because the job counts as waiting until then.
 
         Args:
             key: The job's key.
-            job: The job.
+            job: Data for its owner.
+            blocks: The blocks that it needs.
             others: Jobs with a place in the queue that are not in it yet.
         """
-        runs_at_once = not self._queue and self._has_room(job)
+        runs_at_once = not self._queue and self._has_room(blocks)
         if len(self._queue) + others >= self._max_waiting and not runs_at_once:
             return False
-        self._queue[key] = job
+        self._queue[key] = blocks, job
         return True
 
     def admit(self) -> list[tuple[int, T]]:
         """Reserve the blocks of all jobs that can run now, and take them off the queue."""
         admitted = []
         while self._queue:
-            key, first = next(iter(self._queue.items()))
-            if not self._has_room(first):
+            key, (blocks, job) = next(iter(self._queue.items()))
+            if not self._has_room(blocks):
                 break
             del self._queue[key]
-            self._running[key] = first.blocks
-            self._free -= first.blocks
-            admitted.append((key, first.job))
+            self._running[key] = blocks
+            self._free -= blocks
+            admitted.append((key, job))
         return admitted
 
     def withdraw(self, key: int) -> bool:
@@ -95,5 +88,5 @@ class Admission(Generic[T]):
         """Free the blocks of a running job. Unknown keys are ignored."""
         self._free += self._running.pop(key, 0)
 
-    def _has_room(self, job: Waiting[T]) -> bool:
-        return len(self._running) < self._max_running and job.blocks <= self._free
+    def _has_room(self, blocks: int) -> bool:
+        return len(self._running) < self._max_running and blocks <= self._free

@@ -85,8 +85,8 @@ class LocalEngine:
                 yield piece
         finally:
             # Also when the generator is closed or cancelled: the slot must become free.
-            self._jobs.remove(key)
-            running.end_trial()
+            self._jobs.pop(key, None)
+            running.trial.end()
             if finished:
                 self._suspects.clear(job)
             elif worker is not None:
@@ -118,7 +118,7 @@ class LocalEngine:
             if serving is await self._serving():
                 break
         # No `await` from here on, for the same reason.
-        self._jobs.add(key, running)
+        self._jobs[key] = running
         serving.worker.send(frame)
         return serving.worker
 

@@ -8,7 +8,7 @@ from typing import Final
 from tenuto.core.job import Sampling
 from tenuto.core.refusal import Refusal, invalid, overloaded, too_long
 from tenuto.engine.local import frames
-from tenuto.engine.local.admission import Admission, Waiting
+from tenuto.engine.local.admission import Admission
 from tenuto.engine.local.model_loading import LoadedModel
 from tenuto.engine.local.parent_link import ParentLink
 from tenuto.engine.local.runtime import TextRefused
@@ -106,8 +106,8 @@ class Intake:
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
         kind = TextStream if frame.sampling.logprobs is None else PlacedTextStream
         stream = kind(spaced=frame.messages is not None and not frame.prompt)
-        job = Waiting(blocks, Prepared(tokens, max_tokens, frame.sampling, stream, frame.tenant))
-        if self._admission.offer(frame.key, job, len(self.tokenising)):
+        job = Prepared(tokens, max_tokens, frame.sampling, stream, frame.tenant)
+        if self._admission.offer(frame.key, job, blocks, len(self.tokenising)):
             self._link.send(frames.Accepted(frame.key, len(tokens)))
         else:
             self._refuse(frame.key, overloaded())
@@ -119,7 +119,7 @@ class Intake:
             return error
 
     def _has_place(self) -> bool:
-        """Return whether another long prompt may wait; the first one may, if it might run."""
+        """Return whether another long prompt may wait. One that might run at once may."""
         places = self._load.max_waiting + self._admission.may_run_another
         return self._admission.waiting + len(self.tokenising) < places
 

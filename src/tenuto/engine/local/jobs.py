@@ -35,16 +35,14 @@ class RunningJob:
 
     Attributes:
         job: The job.
-        trial: Its trial; None if it is not a suspect.
+        trial: Its trial; not active if it is not a suspect.
         stage: None while the job waits.
-        tokens: How many it has written.
         mailbox: Its pieces.
     """
 
     job: Job
-    trial: Trial | None
+    trial: Trial
     stage: Stage | None = None
-    tokens: int = 0
     mailbox: Mailbox = field(default_factory=Mailbox)
 
     def received(self, frame: frames.AboutJob) -> None:
@@ -69,71 +67,53 @@ class RunningJob:
 
     def wrote(self, text: str, tokens: int, finish: Finish | None) -> None:
         """Add what a step wrote."""
-        self.tokens += tokens
-        if self.trial is not None:
-            self.trial.wrote(self.tokens)
         self.mailbox.put(text, tokens, finish)
+        self.trial.wrote(self.mailbox.output_tokens)
 
     def fail(self, error: Refusal) -> None:
         """End the job with an error."""
         self.stage = None
         self.mailbox.fail(error)
 
-    def end_trial(self) -> None:
-        """Let the next suspect begin."""
-        if self.trial is not None:
-            self.trial.end()
 
-
-class Jobs:
-    """All jobs in flight, by key.
+class Jobs(dict[int, RunningJob]):
+    """All jobs in flight, by key. A job is added before the frame that submits it is sent.
 
     Args:
         suspects: Records the jobs that were present when a worker died.
     """
 
     def __init__(self, suspects: Suspects) -> None:
+        super().__init__()
         self._suspects = suspects
-        self._jobs: dict[int, RunningJob] = {}
-
-    def add(self, key: int, running: RunningJob) -> None:
-        """Add a job. Must precede the frame that submits it."""
-        self._jobs[key] = running
-
-    def remove(self, key: int) -> None:
-        """Remove a job, if it is in flight."""
-        self._jobs.pop(key, None)
 
     def received(self, frame: frames.AboutJob) -> None:
         """Handle a frame about one job, unless the job was cancelled a moment ago."""
         if isinstance(frame, frames.Broke):
             _log.error("the runtime failed on one request: %s", frame.reason)
-        if running := self._jobs.get(frame.key):
+        if running := self.get(frame.key):
             running.received(frame)
 
     def wrote(self, frame: frames.Wrote) -> None:
         """Add the text of a step to the mailboxes, except to those of cancelled jobs."""
         for key, text, tokens, finish in frame.pieces:
-            if running := self._jobs.get(key):
+            if running := self.get(key):
                 running.wrote(text, tokens, Finish(finish) if finish else None)
 
     def fail(self, error: Refusal) -> None:
         """Fail all jobs for a reason that is not theirs."""
-        for running in self._jobs.values():
+        for running in self.values():
             running.fail(error)
 
     def worker_died(self) -> None:
         """Fail all jobs, and record the ones that may have killed the worker."""
         # A death while a prompt is read is due to that prompt alone. Waiting jobs are no suspects.
-        reading = [each for each in self._jobs.values() if each.stage is Stage.READING]
-        present = reading or [each for each in self._jobs.values() if each.stage]
+        reading = [each for each in self.values() if each.stage is Stage.READING]
+        present = reading or [each for each in self.values() if each.stage]
         self._suspects.died(
-            [
-                Present(each.job, each.tokens, each.trial is not None and each.trial.active)
-                for each in present
-            ],
+            [Present(each.job, each.mailbox.output_tokens, each.trial.active) for each in present],
             certain=len(reading) == 1,
         )
-        for running in self._jobs.values():
+        for running in self.values():
             guilty = present == [running] or self._suspects.verdict(running.job) is Verdict.REFUSED
             running.fail(failed(_BROKE, retryable=False if guilty else None))

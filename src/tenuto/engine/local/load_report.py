@@ -42,6 +42,6 @@ def _prefix_cache(setting: str, runtime: str) -> str:
     if setting == "off":
         return "off"
     kind = runtimes().get(runtime)
-    if kind is not None and not kind.separates_tenants:
-        return f"off, because {kind.title} cannot keep API keys apart"
-    return "apart for each API key"
+    if kind is None or kind.separates_tenants:
+        return "apart for each API key"
+    return f"off, because {kind.title} cannot keep API keys apart"

@@ -14,6 +14,9 @@ class Mailbox:
 
     A reader that is slower than the model gets all text written since in a single piece: under load
     there are fewer pieces, and only text accumulates.
+
+    Attributes:
+        output_tokens: Number of tokens written so far.
     """
 
     def __init__(self) -> None:
@@ -25,7 +28,7 @@ class Mailbox:
         self._logprobs: list[TokenLogprob] = []
         self._input_tokens: int | None = None
         self._cached_tokens: int | None = None
-        self._output_tokens = 0
+        self.output_tokens: int = 0
         self._reader: asyncio.Future[None] | None = None
 
     def accept(self, input_tokens: int | None = None) -> None:
@@ -46,7 +49,7 @@ class Mailbox:
         """Add the text of a step."""
         self._texts.append(text)
         self._tokens += tokens
-        self._output_tokens += tokens
+        self.output_tokens += tokens
         self._finish = finish
         # Incomplete UTF-8: do not wake the reader.
         if text or finish is not None:
@@ -88,7 +91,7 @@ class Mailbox:
             await self._reader
 
     def _usage(self) -> Usage:
-        return Usage(self._input_tokens, self._cached_tokens, self._output_tokens)
+        return Usage(self._input_tokens, self._cached_tokens, self.output_tokens)
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

@@ -60,35 +60,13 @@ class LoadedModel:
 def load_model(
     load: frames.Load, attempt: Callable[[str], object]
 ) -> tuple[LoadedModel, frames.Loaded]:
-    """Load a model with the first runtime that can run it.
+    """Load a model with the first runtime that can run it. See `why_not` for its errors.
 
     Args:
         load: The model, and the resources that it may use.
         attempt: Called with the name of each runtime before it loads the model.
-
-    Raises:
-        CannotLoad: The model is invalid, or no runtime can run it.
     """
     path = Path(load.options.path)
-    try:
-        return _loaded(path, load, attempt)
-    except TemplateRefused as error:
-        raise CannotLoad(
-            f'its chat template does not work: {error}; `format = "raw"` does without it'
-        ) from None
-    except CannotLoad:
-        raise
-    except (ModelFileError, OSError) as error:
-        raise CannotLoad(problem(path, error)) from None
-    except Exception as error:
-        # Metadata may hold any value in any place; another attempt would end like this one.
-        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
-        raise CannotLoad(f"the model cannot be loaded ({reason})") from error
-
-
-def _loaded(
-    path: Path, load: frames.Load, attempt: Callable[[str], object]
-) -> tuple[LoadedModel, frames.Loaded]:
     file = model_file.read(path)
     template = template_of(file, load.format)
     computes: list[bool] = []
@@ -115,3 +93,16 @@ def _loaded(
         runtime.most_logprobs,
         [*model_file.warnings(file), *warnings],
     )
+
+
+def why_not(load: frames.Load, error: Exception) -> str:
+    """Return why `load_model` failed, in one line."""
+    match error:
+        case TemplateRefused():
+            return f'its chat template does not work: {error}; `format = "raw"` does without it'
+        case CannotLoad():
+            return str(error)
+        case ModelFileError() | OSError():
+            return problem(Path(load.options.path), error)
+    # Metadata may hold any value in any place; another attempt would end like this one.
+    return f"the model cannot be loaded ({type(error).__name__}: {one_line(error)[:200]})"

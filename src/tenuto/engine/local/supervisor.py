@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -194,8 +195,8 @@ class Supervisor:
         """Change the runtime or stop, if workers died repeatedly before the model was loaded."""
         path = self.load.options.path
         if deaths == _MOST_LOAD_DEATHS:
-            why = ModelError(f"{path}: the runtime crashes when it loads this model")
-            self._enter(Ended(why))
+            reason = f"{path}: the runtime crashes when it loads this model"
+            self._enter(Ended(ModelError(reason)))
         elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO:
             another = last_resort("ir" if Path(path).is_dir() else "gguf")
             if another is not None and another != self._runtime:
@@ -218,7 +219,8 @@ class Supervisor:
         loaded = False
         self._runtime = None
         watchdog = Watchdog(self._step_timeout_s)
-        watch = asyncio.create_task(self._watch_load(worker, watchdog))
+        # A load has no time limit, since disks and models differ: only an idle process hangs.
+        watch = asyncio.create_task(_abort(worker, partial(watchdog.stalls, worker.activity)))
         try:
             worker.send(self.load)
             async for frame in worker.frames():
@@ -230,7 +232,8 @@ class Supervisor:
                     case frames.Loaded():
                         loaded = True
                         watch.cancel()
-                        watch = asyncio.create_task(self._watch(worker, watchdog))
+                        ping = partial(worker.send, frames.Ping())
+                        watch = asyncio.create_task(_abort(worker, partial(watchdog.hangs, ping)))
                         self._serve(worker, frame)
                     case frames.NotLoaded():
                         reason = ModelError(f"{self.load.options.path}: {frame.reason}")
@@ -257,19 +260,12 @@ class Supervisor:
             self.load = replace(self.load, runtime=frame.runtime)
         self._enter(Serving(worker, frame))
 
-    async def _watch_load(self, worker: Process, watchdog: Watchdog) -> None:
-        # Loads have no time limit, since disks and models differ: only an idle process hangs.
-        await watchdog.stalls(worker.activity)
-        _log.error(
-            "the engine's worker hangs while it loads: it neither read nor computed anything in "
-            "step_timeout_s; it is killed"
-        )
-        worker.abort()
 
-    async def _watch(self, worker: Process, watchdog: Watchdog) -> None:
-        why = await watchdog.hangs(lambda: worker.send(frames.Ping()))
-        _log.error("the engine's worker hangs: %s in step_timeout_s; it is killed", why)
-        worker.abort()
+async def _abort(worker: Process, hangs: Callable[[], Awaitable[str]]) -> None:
+    """Abort a worker as soon as it hangs."""
+    why = await hangs()
+    _log.error("the engine's worker hangs: %s in step_timeout_s; it is killed", why)
+    worker.abort()
 
 
 async def _reaped(worker: Process) -> str:

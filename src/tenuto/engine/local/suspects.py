@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenuto.core.job import Job
 from tenuto.prompt.turns import raw_prompt
@@ -35,15 +35,8 @@ class Verdict(Enum):
     REFUSED = auto()
 
 
-@dataclass(slots=True)
-class Present:
-    """A job that the worker worked on when it died.
-
-    Attributes:
-        job: The job.
-        tokens: Tokens that it had written.
-        on_trial: Whether it was on trial.
-    """
+class Present(NamedTuple):
+    """A job that the worker worked on when it died, and the tokens that it had written."""
 
     job: Job
     tokens: int

@@ -58,8 +58,8 @@ class Trials:
         self._wait_s = wait_s
         self._turn = asyncio.Lock()
 
-    async def begin(self, job: Job) -> Trial | None:
-        """Wait until a job may begin. Return its trial, None if it is not a suspect.
+    async def begin(self, job: Job) -> Trial:
+        """Wait until a job may begin. Return its trial, which is over if it is not a suspect.
 
         Raises:
             Refusal: The job has killed the worker, or its turn did not come in time.
@@ -69,7 +69,7 @@ class Trials:
             if verdict is Verdict.REFUSED:
                 raise failed(_KILLS, retryable=False)
             if verdict is Verdict.FREE:
-                return None
+                return Trial(0, self._turn, active=False)
             try:
                 async with asyncio.timeout(self._wait_s):
                     await self._turn.acquire()

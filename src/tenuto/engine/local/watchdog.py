@@ -69,13 +69,13 @@ class Watchdog:
             if self._stalled:
                 return "no job got on"
 
-    async def stalls(self, activity: Callable[[], int | None]) -> None:
-        """Return when a number has not changed in time. None counts as progress."""
+    async def stalls(self, activity: Callable[[], int | None]) -> str:
+        """Watch a number until it has not changed in time. None counts as progress."""
         stalls = Stalls()
         while True:
             number = activity()
             if stalls.count({} if number is None else {"": number}):
-                return
+                return "nothing was read or computed"
             await asyncio.sleep(_PING_EVERY * self._timeout_s)
 
     async def _answer(self, within_s: float) -> bool:

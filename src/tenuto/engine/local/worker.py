@@ -15,9 +15,8 @@ import socket
 import sys
 
 from tenuto.engine.local import frames
-from tenuto.engine.local.model_loading import load_model
+from tenuto.engine.local.model_loading import load_model, why_not
 from tenuto.engine.local.parent_link import ParentGone, ParentLink
-from tenuto.engine.local.runtime import CannotLoad
 from tenuto.engine.local.step_loop import StepLoop
 
 _PR_SET_PDEATHSIG = 1
@@ -39,8 +38,8 @@ def main(descriptor: int) -> None:
         raise TypeError(f"the first frame must be Load, not {type(load).__name__}")
     try:
         model, loaded = load_model(load, lambda name: link.send(frames.RuntimeChosen(name)))
-    except CannotLoad as error:
-        link.send(frames.NotLoaded(str(error)))
+    except Exception as error:
+        link.send(frames.NotLoaded(why_not(load, error)))
         return
     link.send(loaded)
     StepLoop(link, load, model).run()
