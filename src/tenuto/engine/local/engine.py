@@ -25,7 +25,6 @@ from tenuto.engine.local.runtime import RuntimeOptions
 from tenuto.engine.local.submission import check, submit_steps, uses_template
 from tenuto.engine.local.supervisor import Ended, Loading, Process, Serving, State, Supervisor
 from tenuto.engine.local.suspects import Suspects
-from tenuto.engine.local.trials import Trials
 from tenuto.settings import LocalSettings
 from tenuto.slices import Slices
 
@@ -52,8 +51,7 @@ class LocalEngine:
         self._supervisor = Supervisor(
             _load(path, settings), self._name, settings.step_timeout_s, self, WorkerProcess.spawn
         )
-        self._suspects = Suspects(time.monotonic)
-        self._trials = Trials(self._suspects, settings.load_wait_s)
+        self._suspects = Suspects(time.monotonic, settings.load_wait_s)
         self._jobs = Jobs(self._suspects)
         self._keys = itertools.count()
         # Without a salt, a guessed key could be checked against a tenant's name.
@@ -73,7 +71,7 @@ class LocalEngine:
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        running = RunningJob(job, await self._trials.begin(job))
+        running = RunningJob(job, await self._suspects.begin(job))
         key = next(self._keys)
         worker: Process | None = None
         finished = False

@@ -33,13 +33,7 @@ class Prepared:
 
 
 class Intake:
-    """Put jobs into the queue of an `Admission`.
-
-    Args:
-        link: Receives a frame about each decision.
-        admission: The queue.
-        load: The limits.
-        model: The loaded model.
+    """Put jobs into the queue of an `Admission`, and report each decision to the parent.
 
     Attributes:
         tokenising: The long prompts that are being tokenised.

@@ -11,8 +11,7 @@ from tenuto.core.job import Finish, Job, TokenLogprob
 from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.engine.local import frames
 from tenuto.engine.local.mailbox import Mailbox
-from tenuto.engine.local.suspects import Present, Suspects, Verdict
-from tenuto.engine.local.trials import Trial
+from tenuto.engine.local.suspects import Present, Suspects, Trial, Verdict
 
 _log = logging.getLogger("tenuto.engine")
 

@@ -41,7 +41,7 @@ class LoadedModel:
 
         Args:
             frame: The job.
-            control_in_text: Whether all text without turns may spell control tokens, or none.
+            control_in_text: Whether text without turns may spell control tokens.
 
         Raises:
             TemplateRefused: The chat template does not accept these messages.

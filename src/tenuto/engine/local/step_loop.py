@@ -26,13 +26,7 @@ _MOST_READS: Final = 16
 
 
 class StepLoop:
-    """Serve one parent with one loaded model.
-
-    Args:
-        link: The parent.
-        load: The limits.
-        model: The model.
-    """
+    """Serve one parent with one loaded model, within the limits of `load`."""
 
     def __init__(self, link: ParentLink, load: frames.Load, model: LoadedModel) -> None:
         self._link = link

@@ -55,14 +55,8 @@ def check(job: Job, loaded: frames.Loaded) -> None:
 def submit_steps(
     key: int, job: Job, tenant: str, *, chats: bool
 ) -> Generator[None, None, frames.Submit | Encoded]:
-    """Make the frame of a job. Yields between two pieces of work on a long prompt.
-
-    Args:
-        key: See `frames.Submit`.
-        job: The job. Without a seed it gets a random one, because the runtimes' default is fixed.
-        tenant: See `frames.Submit`.
-        chats: See `uses_template`.
-    """
+    """Make the frame of a job. Yields between two pieces of work on a long prompt."""
+    # A seed is required, because the default of the runtimes is fixed.
     seed = secrets.randbits(64) if job.sampling.seed is None else job.sampling.seed
     messages: list[tuple[str, Text]] | None = None
     text = job.prompt.whole()
@@ -76,13 +70,7 @@ def submit_steps(
 def with_texts(
     frame: frames.Submit, prompt: Text, messages: Sequence[tuple[str, Text]] | None
 ) -> Generator[None, None, frames.Submit | Encoded]:
-    """Return a frame with its texts, encoded if one of them is long. Yields as `submit_steps`.
-
-    Args:
-        frame: All other fields.
-        prompt: See `frames.Submit`.
-        messages: See `frames.Submit`.
-    """
+    """Return a frame with its texts, encoded if one of them is long. Yields as `submit_steps`."""
     texts = [prompt, *(text for _, text in messages or ())]
     if not any(isinstance(text, Rope) for text in texts):
         return replace(

@@ -8,6 +8,7 @@ trial, the jobs that ran at both deaths.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from tenuto.core.job import Job
+from tenuto.core.refusal import failed, overloaded
 from tenuto.prompt.turns import raw_prompt
 
 # Requests remembered, and for how long: the cause may be temporary, such as a lack of memory.
@@ -25,6 +27,16 @@ _FORGET_S: Final = 3600.0
 
 # A trial ends after this many tokens, however far the job had got, because other suspects wait.
 _MOST_TOKENS: Final = 32
+
+
+_KILLS: Final = (
+    "The engine stopped unexpectedly twice while it worked on this request, so it does not try it "
+    "again. Change the prompt, or ask the operator to look into the server's log."
+)
+_BUSY: Final = (
+    "The engine stopped while it worked on this request and others, which are now tried one after "
+    "another. Try again in a moment."
+)
 
 
 class Verdict(Enum):
@@ -44,6 +56,31 @@ class Present(NamedTuple):
 
 
 @dataclass(slots=True)
+class Trial:
+    """The turn of one job.
+
+    Attributes:
+        tokens: The trial ends when the job has written more tokens.
+        active: Whether the trial has not ended.
+    """
+
+    tokens: int
+    _turn: asyncio.Lock
+    active: bool = True
+
+    def wrote(self, tokens: int) -> None:
+        """End the trial if the job has passed it, with all the tokens that it wrote."""
+        if tokens > self.tokens:
+            self.end()
+
+    def end(self) -> None:
+        """Let the next trial begin. Later calls do nothing."""
+        if self.active:
+            self.active = False
+            self._turn.release()
+
+
+@dataclass(slots=True)
 class _Record:
     deaths: int
     tokens: int
@@ -55,12 +92,36 @@ class Suspects:
 
     Args:
         clock: Seconds, as from `time.monotonic`.
+        wait_s: Longest wait for a trial, in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], wait_s: float = 0.0) -> None:
         self._clock = clock
+        self._wait_s = wait_s
+        self._turn = asyncio.Lock()
         self._salt = secrets.token_bytes(16)
         self._records: OrderedDict[bytes, _Record] = OrderedDict()
+
+    async def begin(self, job: Job) -> Trial:
+        """Wait until a job may begin. Return its trial, which is over if it is not a suspect.
+
+        Raises:
+            Refusal: The job has killed the worker, or its turn did not come in time.
+        """
+        while True:
+            verdict = self.verdict(job)
+            if verdict is Verdict.REFUSED:
+                raise failed(_KILLS, retryable=False)
+            if verdict is Verdict.FREE:
+                return Trial(0, self._turn, active=False)
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise overloaded(_BUSY) from None
+            if self.verdict(job) is Verdict.TRIAL:
+                return Trial(self.trial_tokens(job), self._turn)
+            self._turn.release()
 
     def verdict(self, job: Job) -> Verdict:
         """Return the decision about a job."""
