@@ -113,7 +113,7 @@ class Intake:
             return error
 
     def _has_place(self) -> bool:
-        """Return whether another long prompt may wait. One that might run at once may."""
+        """Return whether another long prompt may wait, or might run at once."""
         places = self._load.max_waiting + self._admission.may_run_another
         return self._admission.waiting + len(self.tokenising) < places
 
