@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive
 
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.body_budget import Reservation
@@ -71,9 +71,16 @@ class BodyReader:
             Refusal: The body is too large, too slow, not a JSON object, or exceeds the budget.
             ClientDisconnect: The client disconnected before the end of the body.
         """
-        small, size = bytearray(), 0
+        small, size, more = bytearray(), 0, True
         long: LongBody | None = None
-        async for chunk in self._chunks(request):
+        left = self._limits.body_timeout_s
+        loop = asyncio.get_running_loop()
+        while more:
+            began = loop.time()
+            message = await self._received(request.receive, left)
+            # Only waiting counts as the body's time, not the parsing.
+            left -= loop.time() - began
+            more, chunk = message.get("more_body", False), message.get("body", b"")
             size += len(chunk)
             if size > most:
                 raise _too_large(most)
@@ -95,25 +102,18 @@ class BodyReader:
             piece = chunk[start : start + _PIECE_BYTES]
             await self._slices.call(lambda piece=piece: body.feed(piece), len(piece))  # type: ignore[misc]
 
-    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the chunks of the body. Only the wait for them counts against the timeout."""
-        loop = asyncio.get_running_loop()
-        left = self._limits.body_timeout_s
-        stream = request.stream()
-        while True:
-            began = loop.time()
-            try:
-                async with asyncio.timeout(left):
-                    chunk = await anext(stream)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise Refusal(
-                    Kind.TOO_SLOW,
-                    f"The request body did not arrive within {self._limits.body_timeout_s:g} s",
-                ) from None
-            left -= loop.time() - began
-            yield chunk
+    async def _received(self, receive: Receive, left_s: float) -> Message:
+        try:
+            async with asyncio.timeout(left_s):
+                message = await receive()
+        except TimeoutError:
+            raise Refusal(
+                Kind.TOO_SLOW,
+                f"The request body did not arrive within {self._limits.body_timeout_s:g} s",
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        return message
 
 
 def _too_large(most: int) -> Refusal:

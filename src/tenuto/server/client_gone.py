@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
+
+from tenuto.server.response_cycle import EXTENSION, Subscribe
 
 T = TypeVar("T")
 
@@ -15,11 +17,13 @@ class ClientGone(Exception):
     """The client disconnected before the end of the response."""
 
 
-async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: Receive) -> T:
     """Run `work` and return its result; cancel it on a disconnect.
 
     Args:
         work: The work.
+        scope: The request's ASGI scope. With the extension `tenuto.disconnect` no task waits for
+            the disconnect, which saves a twentieth of a passed-on request.
         receive: The request's ASGI channel, after the end of the body.
 
     Raises:
@@ -29,14 +33,13 @@ async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     assert current is not None
     disconnected = False
 
-    def cancel(watch: asyncio.Task[None]) -> None:
+    def cancel() -> None:
         nonlocal disconnected
-        if not watch.cancelled():
-            disconnected = True
-            current.cancel()
+        disconnected = True
+        current.cancel()
 
-    watch = asyncio.create_task(_disconnect(receive))
-    watch.add_done_callback(cancel)
+    subscribe = scope.get("extensions", {}).get(EXTENSION, {}).get("subscribe")
+    unsubscribe = (subscribe or _subscribe_by_task(receive))(cancel)
     try:
         return await work
     except asyncio.CancelledError:
@@ -45,8 +48,27 @@ async def while_connected(work: Coroutine[Any, Any, T], receive: Receive) -> T:
             raise ClientGone from None
         raise
     finally:
-        watch.remove_done_callback(cancel)
-        watch.cancel()
+        unsubscribe()
+
+
+def _subscribe_by_task(receive: Receive) -> Subscribe:
+    """Return the extension's function for servers that lack it."""
+
+    def subscribe(cancel: Callable[[], None]) -> Callable[[], None]:
+        def on_done(watch: asyncio.Task[None]) -> None:
+            if not watch.cancelled():
+                cancel()
+
+        watch = asyncio.create_task(_disconnect(receive))
+        watch.add_done_callback(on_done)
+
+        def unsubscribe() -> None:
+            watch.remove_done_callback(on_done)
+            watch.cancel()
+
+        return unsubscribe
+
+    return subscribe
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -24,7 +24,7 @@ from tenuto.server.body_budget import BodyBudget
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
-from tenuto.server.responses import JsonResponse, send_parts
+from tenuto.server.responses import send_json, send_parts
 from tenuto.server.retirement import RetirementNotices
 from tenuto.server.shutdown import Shutdown
 from tenuto.service import Completions
@@ -89,8 +89,8 @@ class CompleteEndpoint:
                     body = await self._bodies.read(request, most, held)
                 fields = check_fields(body, version, self._field_limits, self._kind)
                 record.requested_model, record.stream = fields.model, fields.stream
-                answer = self._answer(request, send, fields, caller, version, meter)
-                await while_connected(answer, receive)
+                answer = self._answer(record, send, fields, caller, version, meter)
+                await while_connected(answer, scope, receive)
             except (ClientDisconnect, ClientGone):
                 record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
             finally:
@@ -110,7 +110,7 @@ class CompleteEndpoint:
 
     async def _answer(
         self,
-        http: Request,
+        record: RequestRecord,
         send: Send,
         fields: CompletionRequest,
         caller: Caller,
@@ -120,40 +120,38 @@ class CompleteEndpoint:
         sampling = sampling_of(fields)
         self._completions.check(fields.model, sampling)
         request = request_of(fields, await self._prompt(fields.prompt), sampling, caller)
-        record: RequestRecord = http.scope["record"]
         async with AsyncExitStack() as leases:
             # A refusal before the job is accepted becomes a status.
             with self._shutdown.interruptible():
                 await admit(self._admissions, caller, request, leases)
                 running = await self._completions.run(request, meter)
-            await leases.enter_async_context(aclosing(running))
-            accepted = running.accepted
-            record.upstream = accepted.upstream
-            model = accepted.model or self._engine.capabilities.model or fields.model
-            record.served_model = model
-            headers = self._headers(fields.model, model, accepted)
-            name, top = completion_id(), bool(sampling.logprobs)
-            if not fields.stream:
-                with self._shutdown.interruptible():
-                    completed = await collect(running.events)
-                usage = completed.ended.usage
-                headers |= usage_headers(usage) if usage is not None else {}
-                completion = Completion(name, model, completed, top)
-                if isinstance(completed.text, LongText):
-                    await send_parts(completion.parts(version), headers, send)
-                else:
-                    response = JsonResponse(completion.body(version), headers=headers)
-                    await response(http.scope, http.receive, send)
-                return
-            await send_events(
-                running.events,
-                encoder_of(version, name, model, top=top),
-                send,
-                headers=headers,
-                record=record,
-                ping_interval_s=self._settings.server.ping_interval_s,
-                shutdown=self._shutdown,
-            )
+            async with aclosing(running):
+                accepted = running.accepted
+                record.upstream = accepted.upstream
+                model = accepted.model or self._engine.capabilities.model or fields.model
+                record.served_model = model
+                headers = self._headers(fields.model, model, accepted)
+                name, top = completion_id(), bool(sampling.logprobs)
+                if not fields.stream:
+                    with self._shutdown.interruptible():
+                        completed = await collect(running.events)
+                    usage = completed.ended.usage
+                    headers |= usage_headers(usage) if usage is not None else {}
+                    completion = Completion(name, model, completed, top)
+                    if isinstance(completed.text, LongText):
+                        await send_parts(completion.parts(version), headers, send)
+                    else:
+                        await send_json(completion.body(version), headers, send)
+                    return
+                await send_events(
+                    running.events,
+                    encoder_of(version, name, model, top=top),
+                    send,
+                    headers=headers,
+                    record=record,
+                    ping_interval_s=self._settings.server.ping_interval_s,
+                    shutdown=self._shutdown,
+                )
 
     def _headers(self, requested: str, model: str, accepted: Accepted) -> dict[str, str]:
         """Return headers for deviations from the request, and the upstream."""
@@ -169,5 +167,7 @@ class CompleteEndpoint:
 
 def _quotable(text: str) -> str:
     """Return a text in printable ASCII, escaped for a quoted string in a header."""
+    if text.isalnum() and text.isascii():
+        return text
     kept = "".join(char if " " <= char <= "~" else "?" for char in text)
     return kept.replace("\\", "\\\\").replace('"', '\\"')

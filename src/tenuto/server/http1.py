@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.server.raw_http import head_without_upgrade, parse_error
 from tenuto.server.recorder import Recorder
-from tenuto.server.response_cycle import ResponseCycle
+from tenuto.server.response_cycle import EXTENSION, ResponseCycle
 
 # Maximum of queued requests on a connection, and of bytes that follow them.
 _MOST_PIPELINED = 16
@@ -79,8 +79,8 @@ class Http1Protocol(HttpToolsProtocol):
         self.pipeline.clear()
         super().connection_lost(exc)
         # Uvicorn notifies only the newest request, which may be a queued one.
-        if self.is_busy():
-            self._disconnect_active()
+        if self._active is not None and not self._active.response_complete:
+            self._active.disconnect()
         for cycle in queued:
             self.recorder.dropped(cycle.scope)
 
@@ -89,11 +89,6 @@ class Http1Protocol(HttpToolsProtocol):
         self._draining = True
         if not self._in_head or self.is_busy():
             super().shutdown()
-
-    def _disconnect_active(self) -> None:
-        assert self._active is not None
-        self._active.disconnected = True
-        self._active.message_event.set()
 
     def _hold(self, data: bytes) -> None:
         """Keep the bytes after a queued request. Reading goes on, to notice a disconnect."""
@@ -183,6 +178,7 @@ class Http1Protocol(HttpToolsProtocol):
             keep_alive=self.parser.should_keep_alive() and not self._draining,
             on_response=self.on_response_complete,
         )
+        self.scope["extensions"] = {EXTENSION: {"subscribe": cycle.subscribe}}
         self.cycle = cycle
         if newest is None or newest.response_complete:
             self._start_asgi_task(cycle, self.app)

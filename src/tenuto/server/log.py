@@ -148,6 +148,8 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
     root.setLevel(max(level, logging.WARNING))
     ours.setLevel(level)
     root.addHandler(log)
+    # No line shows the thread or the process, which each record would look up.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     try:
         yield log
     finally:

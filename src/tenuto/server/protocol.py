@@ -131,7 +131,7 @@ class BoundedProtocol(Http1Protocol):
             self._write_refusal(refusal)
         elif self._in_body and active is self.cycle and not active.response_started:
             # The error is in the body that the application waits for.
-            self._disconnect_active()
+            active.disconnect()
             scope: Any = active.scope
             # The application, which may not have begun yet, completes the record.
             record = scope.setdefault("record", self.recorder.begin(scope))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from tenuto.core.events import End, Ended
 from tenuto.core.refusal import Kind
@@ -126,7 +127,9 @@ def _escape(char: str) -> str:
 
 def _value(text: str, most: int) -> str:
     """Return a client's text for a `name=value` line, with its delimiters escaped."""
-    return printable(text, most).translate(_DELIMITERS)
+    text = printable(text, most)
+    return text.translate(_DELIMITERS) if _DELIMITER.search(text) else text
 
 
+_DELIMITER = re.compile('[ "=]')
 _DELIMITERS = {ord(char): _escape(char) for char in ' "='}

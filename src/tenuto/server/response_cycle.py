@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+EXTENSION: Final = "tenuto.disconnect"
+Subscribe: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class ResponseCycle(RequestResponseCycle):
@@ -14,7 +18,29 @@ class ResponseCycle(RequestResponseCycle):
     keep_alive: bool
     expected_content_length: int
     chunked_encoding: bool | None
+    disconnected: bool
     _until_close = False
+    _on_disconnect: Callable[[], None] | None = None
+
+    def subscribe(self, on_disconnect: Callable[[], None]) -> Callable[[], None]:
+        """Call a function when the client disconnects. Return a function that ends that.
+
+        In the ASGI scope this is `extensions["tenuto.disconnect"]["subscribe"]`.
+        """
+        self._on_disconnect = on_disconnect
+        if self.disconnected:
+            on_disconnect()
+        return self._unsubscribe
+
+    def _unsubscribe(self) -> None:
+        self._on_disconnect = None
+
+    def disconnect(self) -> None:
+        """Report to the application that the client has disconnected."""
+        self.disconnected = True
+        self.message_event.set()
+        if self._on_disconnect is not None:
+            self._on_disconnect()
 
     async def send(self, message: Any) -> None:
         """Send a message of the application. See ASGI."""

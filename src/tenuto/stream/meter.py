@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import perf_counter
 
 from tenuto.core.events import End
@@ -48,4 +47,5 @@ class Meter:
         if self._first is None or self._began is None:
             return self._counted
         first_ms = round(1000 * (self._first - self._began), 3)
-        return replace(self._counted, time_to_first_token_ms=first_ms)
+        counted = self._counted
+        return Usage(counted.input_tokens, counted.cached_tokens, counted.output_tokens, first_ms)

@@ -32,7 +32,13 @@ def capabilities_of(model: str) -> ModelCapabilities:
     """
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
-    return next(row for patterns, row in _table() if any(each.fullmatch(name) for each in patterns))
+    *rows, (_, others) = _table()
+    # Loops, not generators, because every request passes here.
+    for patterns, row in rows:
+        for pattern in patterns:
+            if pattern.fullmatch(name):
+                return row
+    return others
 
 
 @cache

@@ -19,6 +19,7 @@ from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.slices import Slices
 from tenuto.wire.long_json import json_steps
 
+_CAPABILITIES: Final = Capabilities(extensions=("seed",))
 _STREAM_OPTIONS: Final = re.compile(r"stream_options|include_usage", re.IGNORECASE)
 
 
@@ -103,7 +104,7 @@ class UpstreamEngine:
     @property
     def capabilities(self) -> Capabilities:
         """See `Engine.capabilities`. The kind refuses a seed that its API does not have."""
-        return Capabilities(extensions=("seed",))
+        return _CAPABILITIES
 
     def health(self) -> Health:
         """Return the running jobs; always ready."""

@@ -89,6 +89,8 @@ Steps: TypeAlias = Generator[None, None, UpstreamRequest]
 def count_in(usage: object, name: str) -> int | None:
     """Return a number of tokens in a response's usage; None if missing or invalid."""
     value = usage.get(name) if isinstance(usage, dict) else None
+    if type(value) is int and 0 <= value < 2**53:
+        return value  # As nearly all of them.
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

@@ -93,6 +93,8 @@ class RoutingEngine:
         self._shutdown = Interruption(shutting_down)
         names = (name for route in routes for name in route.models if "*" not in name)
         self._names = tuple(dict.fromkeys(names))
+        self._parts: list[Capabilities] = []
+        self._capabilities = Capabilities(models=self._names)
 
     async def start(self) -> None:
         """Start all upstreams."""
@@ -193,9 +195,13 @@ class RoutingEngine:
     @property
     def capabilities(self) -> Capabilities:
         """See `Engine.capabilities`. An upstream itself refuses an extension that it lacks."""
-        engines = [upstream.engine for upstream in self._upstreams.values()]
-        extensions = {name for engine in engines for name in engine.capabilities.extensions}
-        return Capabilities(models=self._names, extensions=tuple(sorted(extensions)))
+        parts = [upstream.engine.capabilities for upstream in self._upstreams.values()]
+        # Those of an embedded model change when it has loaded.
+        if parts != self._parts:
+            extensions = sorted({name for part in parts for name in part.extensions})
+            self._capabilities = Capabilities(models=self._names, extensions=tuple(extensions))
+            self._parts = parts
+        return self._capabilities
 
     def health(self) -> Health:
         """Ready while at least one upstream is, and is not paused by its breaker."""
@@ -226,8 +232,9 @@ class RoutingEngine:
 
     def _route_of(self, name: str) -> RouteSettings | None:
         for patterns, route in self._routes:
-            if any(pattern.fullmatch(name) for pattern in patterns):
-                return route
+            for pattern in patterns:
+                if pattern.fullmatch(name):
+                    return route
         return None
 
 

@@ -6,7 +6,6 @@ service.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenuto.core.refusal import Kind
@@ -19,7 +18,7 @@ class RecordMiddleware:
 
     def __init__(self, app: ASGIApp, organization_id: str, recorder: Recorder) -> None:
         self._app = app
-        self._organization_id = organization_id
+        self._organization_id = (b"anthropic-organization-id", organization_id.encode("latin-1"))
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,11 +29,11 @@ class RecordMiddleware:
         # The protocol has already created the record if it refused the body.
         record: RequestRecord = scope.get("record") or self._recorder.begin(scope)
         scope["record"] = record
-        headers = {"request-id": record.id, "anthropic-organization-id": self._organization_id}
+        headers = ((b"request-id", record.id.encode()), self._organization_id)
 
         async def send_and_note(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                message["headers"] = [*message.get("headers", ()), *headers]
                 record.status = record.status or message["status"]
             await send(message)
 

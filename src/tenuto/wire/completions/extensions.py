@@ -7,7 +7,7 @@ which evaluation programs use. Extensions only add fields.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -17,6 +17,11 @@ from tenuto.core.refusal import invalid
 from tenuto.wire.completions.request import CompletionRequest
 
 MOST_LOGPROBS: Final = 20
+
+_USAGE_HEADERS: Final = {
+    field.name: f"tenuto-{field.name.replace('_', '-')}" for field in fields(Usage)
+}
+USAGE_HEADERS: Final = tuple(_USAGE_HEADERS.values())
 
 
 class ExtendedRequest(CompletionRequest):
@@ -66,16 +71,13 @@ def logprobs_body(tokens: Sequence[TokenLogprob], *, top: bool) -> dict[str, obj
 
 def usage_body(usage: Usage) -> dict[str, int | float | None]:
     """Return the JSON object of a usage."""
-    return asdict(usage)
+    return {name: getattr(usage, name) for name in _USAGE_HEADERS}
 
 
 def usage_headers(usage: Usage) -> dict[str, str]:
     """Return the response headers of a usage. Unknown numbers have none."""
     return {
-        f"tenuto-{name.replace('_', '-')}": str(value)
-        for name, value in usage_body(usage).items()
-        if value is not None
+        header: str(value)
+        for name, header in _USAGE_HEADERS.items()
+        if (value := getattr(usage, name)) is not None
     }
-
-
-USAGE_HEADERS: Final = tuple(usage_headers(Usage(0, 0, 0, 0.0)))

@@ -101,7 +101,8 @@ class MessagesUpstream(ServerUpstream):
         known: dict[str, Any] = {
             name: value for name, value in columns.items() if value is not None
         }
-        return replace(capabilities_of(model), **known)
+        of_table = capabilities_of(model)
+        return replace(of_table, **known) if known else of_table
 
 
 def _add_sampling(body: dict[str, Any], job: Job, capabilities: ModelCapabilities) -> list[str]:
