@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic_core import to_json
 from starlette.responses import JSONResponse
 from starlette.types import Send
 
-from tenuto.core.text import encoded
+from tenuto.wire.json_object import json_bytes
 
 
 class JsonResponse(JSONResponse):
@@ -20,14 +18,6 @@ class JsonResponse(JSONResponse):
     def render(self, content: Any) -> bytes:
         """Return the body."""
         return json_bytes(content)
-
-
-def json_bytes(content: Any) -> bytes:
-    """Return a value as JSON in UTF-8, with U+FFFD for lone surrogates."""
-    try:
-        return to_json(content)
-    except ValueError:
-        return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 async def start_response(headers: Mapping[str, str], send: Send) -> None:
