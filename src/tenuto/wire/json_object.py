@@ -1,11 +1,14 @@
-"""Parse a JSON object into plain Python values."""
+"""JSON objects from bytes, and JSON values as bytes."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final, NoReturn
 
+from pydantic_core import to_json
+
 from tenuto.core.refusal import Refusal, invalid
+from tenuto.core.text import encoded
 
 
 def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> dict[str, object]:
@@ -36,6 +39,14 @@ def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> 
     if _deeper_than(most_depth, value):
         raise invalid(f"The request body is nested more than {most_depth} levels deep")
     return value
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return a value as JSON in UTF-8, with U+FFFD for lone surrogates."""
+    try:
+        return to_json(content)
+    except ValueError:
+        return encoded(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def _refuse_constant(name: str) -> NoReturn:
