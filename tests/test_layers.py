@@ -55,6 +55,7 @@ TABLE: Mapping[str, May] = {
     "core": may(),
     "wire": may("wire", libraries="pydantic"),
     "wire.long_json": may(libraries="pydantic_core"),
+    "wire.json_object": may("core", libraries="pydantic_core"),
     "slices": may(),
     "prompt": may("prompt"),
     "engine": may("engine.base", "prompt"),
