@@ -1,4 +1,4 @@
-"""Who may run: never more than fits, first come first served, and nothing is lost."""
+"""Admission never exceeds the cache, is first come, first served, and loses nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ keys = st.integers(0, 12)
 
 
 class Jobs(RuleBasedStateMachine):
-    """Jobs come, run, give up and go, in any order; a list and a dict say what must be."""
+    """Jobs in any order of events, compared with a model made of a list and a dict."""
 
     def __init__(self) -> None:
         super().__init__()

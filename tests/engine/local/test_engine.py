@@ -205,7 +205,7 @@ def worker_pid(engine: LocalEngine) -> int:
 
 
 async def idle(engine: LocalEngine) -> None:
-    """Waits until every slot is free."""
+    """Wait until every slot is free."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             status = engine.health()

@@ -1,4 +1,4 @@
-"""What the embedded engine tells of tokens and their likelihood, with either runtime."""
+"""Usage and log probabilities of the embedded engine, with either runtime."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ASKS = Job(PROMPT, 30, sampling=Sampling(seed=1, logprobs=0))
 
 @pytest.fixture(scope="module", params=["openvino", "llamacpp"])
 async def engine(request: pytest.FixtureRequest, endless_model: Path) -> AsyncIterator[LocalEngine]:
-    """With a model that never ends, so that the number of tokens is the one asked for."""
+    """Engine with a model that never ends, so that it writes `max_tokens` tokens."""
     engine = await started(of_runtime(request.param, model=endless_model))
     yield engine
     await engine.aclose()

@@ -207,7 +207,7 @@ async def test_a_worker_that_exits_before_it_reads_is_replaced(workers: Workers)
 
 
 def slowly_reaped(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
-    """Delay the end of workers. Return an event that it sets, and one that it waits for."""
+    """Delay the end of workers. Return the event that it sets, and the event that it waits for."""
     reaping, may_end, kill = asyncio.Event(), asyncio.Event(), WorkerProcess.kill
 
     async def slow(self: WorkerProcess) -> str:

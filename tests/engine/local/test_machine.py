@@ -47,7 +47,7 @@ def test_the_least_limit_on_memory_counts(
 def in_cgroup(
     monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, limits: Mapping[str, int | str]
 ) -> None:
-    """Puts this process into a cgroup with these limits."""
+    """Put this process into a cgroup with these limits."""
     (folder / "own").write_text(f"0::{own}\n")
     monkeypatch.setattr(machine, "_OWN_CGROUP", folder / "own")
     monkeypatch.setattr(machine, "_CGROUPS", folder)

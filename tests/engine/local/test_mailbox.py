@@ -1,4 +1,4 @@
-"""Where the pieces of one job wait for their reader."""
+"""The queue of the pieces of one job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def settle() -> None:
-    """Lets every task that can run do so."""
+    """Let every task that can run do so."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -181,7 +181,7 @@ async def test_text_is_not_lost_with_a_reader_that_gave_up() -> None:
 
 
 async def read_to_the_end(mailbox: Mailbox, steps: list[Callable[[], None]]) -> list[Piece]:
-    """Reads while the steps are taken, with the reader faster or slower as chance has it."""
+    """Read while the steps are taken, with a reader of random speed."""
 
     async def write() -> None:
         for step in steps:

@@ -11,7 +11,7 @@ BLOCK = 32
 
 
 def prompt(*parts: tuple[int, int]) -> list[int]:
-    """So many of a token, then so many of the next."""
+    """Return runs of tokens, from pairs of token and count."""
     return [token for token, count in parts for _ in range(count)]
 
 

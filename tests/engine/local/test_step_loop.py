@@ -1,4 +1,4 @@
-"""The step loop, with a runtime that does what a test tells it, and with a real one."""
+"""The step loop, with a scripted runtime and with a real one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONG = "long " * 20_000
 
 
 class Scripted:
-    """Writes a letter a step for every job; tokenises long prompts when it is allowed to."""
+    """Write a letter a step for every job; tokenise long prompts when a test allows it."""
 
     context = CONTEXT
     kv_blocks = 1000

@@ -1,4 +1,4 @@
-"""The frame of a job with a long prompt is read as one that was written at once, in short steps."""
+"""A job with a long prompt makes the same frame in short steps as at once."""
 
 from __future__ import annotations
 

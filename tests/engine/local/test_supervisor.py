@@ -65,7 +65,7 @@ def dying(*received: frames.Frame) -> FakeWorker:
 
 
 class FakeOwner:
-    """Records what it is told, each state as its type."""
+    """Record frames, and each state as its type."""
 
     def __init__(self) -> None:
         self.log: list[type[State] | frames.Frame] = []

@@ -1,4 +1,4 @@
-"""Who finds whose prompts in the prefix cache, with either runtime."""
+"""Separation of API keys in the prefix cache, with either runtime."""
 
 from __future__ import annotations
 

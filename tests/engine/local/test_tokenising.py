@@ -17,7 +17,7 @@ def encode(text: str) -> list[int]:
 
 
 def taken(tokenising: Tokenising[str], count: int) -> list[Tokenised[str]]:
-    """Waits for so many, as the worker does."""
+    """Wait for a number of prompts, as the worker does."""
     done: list[Tokenised[str]] = []
     while len(done) < count:
         ready, _, _ = select.select([tokenising], [], [], PATIENCE_S)
