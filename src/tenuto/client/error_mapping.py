@@ -7,40 +7,26 @@ from typing import Final
 
 import httpx2
 
+from tenuto.client import errors
 from tenuto.client.addresses import origin, shown
-from tenuto.client.errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ConflictError,
-    InternalServerError,
-    NotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTooLargeError,
-    UnprocessableEntityError,
-)
 
-_CLASSES: Final[dict[int, type[APIStatusError]]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: RequestTooLargeError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-    529: OverloadedError,
+_CLASSES: Final[dict[int, type[errors.APIStatusError]]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    409: errors.ConflictError,
+    413: errors.RequestTooLargeError,
+    422: errors.UnprocessableEntityError,
+    429: errors.RateLimitError,
+    529: errors.OverloadedError,
 }
 
 # Reasons that OpenSSL, in its older and newer versions, reports for a response without TLS.
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "wrong version number", "record layer failure")
 
 
-def error_of_response(response: httpx2.Response) -> APIStatusError:
+def error_of_response(response: httpx2.Response) -> errors.APIStatusError:
     """Return the error for a response with an error status, whose body has been read."""
     status = response.status_code
     text = response.text.strip()
@@ -51,29 +37,31 @@ def error_of_response(response: httpx2.Response) -> APIStatusError:
         message = f"Error code: {status} - {body}"
     except ValueError:
         pass
-    kind = _CLASSES.get(status, InternalServerError if status >= 500 else APIStatusError)
+    kind = _CLASSES.get(
+        status, errors.InternalServerError if status >= 500 else errors.APIStatusError
+    )
     return kind(message, response=response, body=body)
 
 
-def error_of_event(response: httpx2.Response, data: str) -> APIStatusError:
+def error_of_event(response: httpx2.Response, data: str) -> errors.APIStatusError:
     """Return the error for an `error` event within a stream."""
     try:
         body: object = json.loads(data)
     except ValueError:
         body = data
     message = str(body) if data else f"Error code: {response.status_code}"
-    return APIStatusError(message, response=response, body=body)
+    return errors.APIStatusError(message, response=response, body=body)
 
 
 def error_of_transport(
     error: httpx2.HTTPError | httpx2.StreamError, request: httpx2.Request
-) -> APIConnectionError:
+) -> errors.APIConnectionError:
     """Return the error for a request without a complete response."""
     if isinstance(error, httpx2.TimeoutException):
-        return APITimeoutError(request)
+        return errors.APITimeoutError(request)
     reason = (str(error) or type(error).__name__).rstrip(". ")
     where = f"{request.method} {shown(request.url)}"
-    return APIConnectionError(
+    return errors.APIConnectionError(
         message=f"Connection error. {where}: {reason}.{_remedy(error, request, reason)}",
         request=request,
     )

@@ -34,7 +34,7 @@ class Pool(Generic[HttpT]):
         dispose: Callable[[HttpT], None] | None = None,
     ) -> None:
         self.http_client = http_client
-        self.closed = False
+        self.closed: bool = False
         self._created: HttpT | None = None
         self._create = create
         self._dispose = dispose
