@@ -1,4 +1,4 @@
-"""What type checkers know about the client. Checked by mypy and pyright, never run."""
+"""Types of the client, checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Library:
         return self.http.Response(status, json=body, headers={"request-id": "req_1"} | named)
 
     def stream(self, *chunks: bytes | Exception, status: int = 200) -> Any:
-        """A response whose body comes in pieces; its `body` knows whether it was closed."""
+        """A response whose body arrives in pieces; its `body` records whether it was closed."""
         headers = {"content-type": "text/event-stream", "request-id": "req_1"}
         body = _body(self.http, chunks)
         response = self.http.Response(status, headers=headers, stream=body)
@@ -57,7 +57,7 @@ class Library:
 
 
 class Dual:
-    """Runs the same test on the blocking client and on the awaited one.
+    """Wrapper that runs the same test on the blocking and the asynchronous client.
 
     Its methods do what a caller would write, with `await` where the client needs it.
     """
@@ -74,7 +74,7 @@ class Dual:
         return make(handler, **options)
 
     async def got(self, value: Any) -> Any:
-        """What a call returns, awaited if it has to be."""
+        """Return the result of a call, awaited if necessary."""
         return await value if inspect.isawaitable(value) else value
 
     async def items(self, stream: Any) -> list[Any]:

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 PATIENCE_S = 30.0
 
 Respond = Callable[[bytes, Callable[[bytes], None]], None]
-"""Takes a request, head and body, and a function that sends bytes."""
+"""Handler of a request: its head, its body and a function that sends bytes."""
 
 
 class LoopbackServer:
-    """Answers each request with `respond`.
+    """HTTP server on a loopback port that handles each request with `respond`.
 
     Args:
         respond: Sends the answer.
@@ -37,7 +37,7 @@ class LoopbackServer:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def wait_until_open(self, count: int) -> None:
-        """Wait until so many connections are open; fail if that does not come."""
+        """Wait until a number of connections are open; fail after a timeout."""
         with self._changed:
             reached = self._changed.wait_for(lambda: self.open == count, PATIENCE_S)
         assert reached, f"{self.open} connections are open, and not {count}"
@@ -115,7 +115,7 @@ STREAM_HEAD = (
 
 
 def endless(piece: bytes) -> Respond:
-    """Streams a piece again and again, until nobody reads it."""
+    """Stream the same piece until the client disconnects."""
 
     def respond(_: bytes, send: Callable[[bytes], None]) -> None:
         send(STREAM_HEAD)

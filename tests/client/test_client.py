@@ -27,7 +27,7 @@ def dual(request: pytest.FixtureRequest) -> Dual:
 
 
 class Server:
-    """Answers everything, and keeps the last request."""
+    """Handler that completes every request and records the last one."""
 
     def __init__(self) -> None:
         self.request: Any = None

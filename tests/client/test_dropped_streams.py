@@ -1,4 +1,4 @@
-"""Streams that nobody holds any more: their connections close, without the garbage collector."""
+"""Dropped streams close their connections without the garbage collector."""
 
 from __future__ import annotations
 

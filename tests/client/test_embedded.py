@@ -34,7 +34,7 @@ def embedded(dual: Dual, engine: str, **options: Any) -> Any:
 
 
 def left_open() -> tuple[int, int, int]:
-    """How many descriptors, threads and child processes this process has."""
+    """Return the numbers of descriptors, threads and child processes of this process."""
     gc.collect()
     for thread in threading.enumerate():
         # Python's own, one for each child process that has just ended.

@@ -1,4 +1,4 @@
-"""The steps of an exchange, taken by hand: nothing is sent, and nobody waits."""
+"""The steps of an exchange, performed by the test without I/O."""
 
 from __future__ import annotations
 

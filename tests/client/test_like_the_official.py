@@ -1,4 +1,4 @@
-"""What users of `anthropic==0.125.0` wrote, on both libraries: only the import differs."""
+"""Programs written for `anthropic==0.125.0`, run on both libraries: only the import differs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dual(request: pytest.FixtureRequest) -> Dual:
 
 
 class Recorder:
-    """Answers with what it is given, in turn, and keeps the requests."""
+    """Handler that returns its responses in turn and records the requests."""
 
     def __init__(self, *answers: Any) -> None:
         self.requests: list[Any] = []

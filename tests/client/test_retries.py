@@ -1,4 +1,4 @@
-"""When a request is sent again, and after how long."""
+"""Rules for retries: which responses, and after which wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people see of the client in an interactive session."""
+"""Signatures, help and representations in an interactive session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes in and comes out."""
+"""Parsing, copying and serialising of results."""
 
 from __future__ import annotations
 
