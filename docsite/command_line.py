@@ -23,6 +23,13 @@ The help of every command, as `--help` prints it. `python -m docsite.command_lin
 Exit codes: 0 done; 1 the work failed; 2 the input is wrong; 130 stopped by Ctrl-C. Answers go to
 standard output, everything else to standard error. [Settings](settings.md) of the file and the
 environment apply to every command.
+
+`tenuto --install-completion` sets up completion for the shell that runs it: bash, zsh or fish;
+`tenuto --show-completion` prints the script. It completes commands, options and the names of
+downloaded models.
+
+A spinner, colours and next steps are shown on terminals only, and not in pipes. With `NO_COLOR` or
+`TERM=dumb` the spinner and the colours are left out.
 """
 
 
