@@ -89,11 +89,11 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return a percentile by nearest rank: the smallest value not exceeded by a share of all.
+    """Return a percentile by nearest rank.
 
     Args:
         values: At least one, in any order.
-        share: Above 0, at most 1.
+        share: Above 0, at most 1; 0.5 is the median.
     """
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
@@ -109,13 +109,9 @@ def times(values: Sequence[float]) -> Times:
 def figures(
     concurrency: int, outcomes: Sequence[Outcome], cpu_s: float, *, complete: bool
 ) -> Figures:
-    """Compute the figures of one level.
+    """Compute the figures of one level from the requests that ended.
 
-    Args:
-        concurrency: Number of requests open at a time.
-        outcomes: All requests that ended; interrupted ones are left out.
-        cpu_s: Processor time of the client meanwhile, in seconds.
-        complete: Whether the level ran to its end.
+    `cpu_s` is the processor time of the client meanwhile, in seconds.
     """
     whole = [outcome for outcome in outcomes if outcome.failure is None]
     start = min((outcome.sent for outcome in outcomes), default=0.0)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import httpx2
 
 from tenuto.bench.failures import CONNECT_S, error_type, reason, refusal
 from tenuto.bench.figures import Figures, Outcome, figures
-from tenuto.bench.prompts import Conversation, PromptSet, Sizes, conversation
+from tenuto.bench.prompts import PromptSet, Sizes, conversation
 from tenuto.wire.event_source import EventSource
 
 
@@ -53,6 +53,7 @@ class Level:
             are awaited after it.
         outcomes: All requests that ended.
         complete: Whether the level ran to its end.
+        cpu_s: Processor time of the client, in seconds.
     """
 
     concurrency: int
@@ -60,19 +61,11 @@ class Level:
     duration_s: float | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     complete: bool = False
-    _cpu_started: float = field(default_factory=time.process_time)
-    _cpu_ended: float | None = None
-
-    def end(self) -> None:
-        """Mark the level as complete."""
-        self.complete = True
-        self._cpu_ended = time.process_time()
+    cpu_s: float = 0.0
 
     def figures(self) -> Figures:
         """Return the figures so far."""
-        ended = time.process_time() if self._cpu_ended is None else self._cpu_ended
-        cpu_s = ended - self._cpu_started
-        return figures(self.concurrency, self.outcomes, cpu_s, complete=self.complete)
+        return figures(self.concurrency, self.outcomes, self.cpu_s, complete=self.complete)
 
 
 class Generator:
@@ -123,7 +116,8 @@ class Generator:
             level: Collects the outcomes; after a cancellation, those so far.
             on_progress: Called after every request with the share that is done, 0 to 1.
         """
-        started = time.perf_counter()
+        load = self._load
+        started, cpu_started = time.perf_counter(), time.process_time()
         sent = 0
 
         def may_send() -> bool:
@@ -131,11 +125,8 @@ class Generator:
             if level.requests is not None and sent >= level.requests:
                 return False
             # Every concurrent client sends one request, however short the duration is.
-            if (
-                level.duration_s is not None
-                and sent >= level.concurrency
-                and time.perf_counter() - started >= level.duration_s
-            ):
+            limit_s = float("inf") if level.duration_s is None else level.duration_s
+            if sent >= level.concurrency and time.perf_counter() - started >= limit_s:
                 return False
             sent += 1
             return True
@@ -146,34 +137,26 @@ class Generator:
             by_count = len(level.outcomes) / (level.requests or float("inf"))
             on_progress(min(1.0, max(by_time, by_count)))
 
-        async with self._client(level.concurrency) as client:
-            async with asyncio.TaskGroup() as group:
+        async def send_in_turn() -> None:
+            for number in self._numbers:
+                talk = conversation(load.kind, load.sizes, load.seed, number)
+                answers: list[str] = []
+                while len(answers) < len(talk.questions):
+                    if not may_send():
+                        return
+                    outcome, text = await self._complete(client, talk.prompt(answers))
+                    note(outcome)
+                    if outcome.failure is not None:
+                        break
+                    answers.append(text)
+
+        try:
+            async with self._client(level.concurrency) as client, asyncio.TaskGroup() as group:
                 for _ in range(level.concurrency):
-                    group.create_task(self._user(client, may_send, note))
-        level.end()
-
-    async def _user(
-        self,
-        client: httpx2.AsyncClient,
-        may_send: Callable[[], bool],
-        note: Callable[[Outcome], None],
-    ) -> None:
-        """Send requests one after another, as one of the concurrent clients."""
-        for talk in self._conversations():
-            answers: list[str] = []
-            while len(answers) < len(talk.questions):
-                if not may_send():
-                    return
-                outcome, text = await self._complete(client, talk.prompt(answers))
-                note(outcome)
-                if outcome.failure is not None:
-                    break
-                answers.append(text)
-
-    def _conversations(self) -> Iterator[Conversation]:
-        load = self._load
-        for number in self._numbers:
-            yield conversation(load.kind, load.sizes, load.seed, number)
+                    group.create_task(send_in_turn())
+            level.complete = True
+        finally:
+            level.cpu_s = time.process_time() - cpu_started
 
     async def _complete(self, client: httpx2.AsyncClient, prompt: str) -> tuple[Outcome, str]:
         """Send one request; return its outcome and its text."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenuto.bench.figures import Figures, Times
 
@@ -20,8 +19,7 @@ _COLOURS: Final = ("#1f6f8b", "#c8553d")
 _STYLE: Final = "font: 12px sans-serif; fill: #333"
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     name: str
     values: Sequence[float | None]
 
@@ -29,10 +27,7 @@ class _Line:
 def svg(levels: Sequence[Figures], title: str, subtitle: str = "") -> str:
     """Return a plot of throughput, time to first token and time between tokens by concurrency.
 
-    Args:
-        levels: At least one.
-        title: First line above the panels.
-        subtitle: Second line.
+    Needs at least one level. The title and the subtitle stand above.
     """
     panels = [
         ("tokens/s", [_Line("all requests", [level.tokens_per_s for level in levels])]),
@@ -76,10 +71,8 @@ def _panel(top: int, name: str, names: Sequence[str], lines: Sequence[_Line]) ->
     parts = [_text(_LEFT, top - 8, name)]
     for step in range(5):
         value = limit * step / 4
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}" '
-            'stroke="#ddd"/>'
-        )
+        ends = f'x1="{_LEFT}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}"'
+        parts.append(f'<line {ends} stroke="#ddd"/>')
         parts.append(_text(_LEFT - 8, y(value) + 4, f"{value:g}", anchor="end"))
     for position, each in enumerate(names):
         parts.append(_text(x(position), bottom + 18, each, anchor="middle"))
@@ -102,13 +95,7 @@ def _round_up(value: float) -> float:
 
 
 def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    anchor: str = "start",
-    weight: str = "normal",
-    colour: str = "",
+    x: float, y: float, text: str, anchor: str = "start", weight: str = "normal", colour: str = ""
 ) -> str:
     fill = f"; fill: {colour}" if colour else ""
     return (

@@ -52,12 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Questions that follow one another.
-
-    Attributes:
-        beginning: Text before the first turn, like a system prompt.
-        questions: One for each turn.
-    """
+    """Questions that follow one another, and the text before the first, like a system prompt."""
 
     beginning: str
     questions: tuple[str, ...]

@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tenuto.cli import output
-from tenuto.cli.terminal import Spinner, dim, is_terminal, note
+from tenuto.cli.terminal import Spinner, hint
 
 
+@dataclass
 class Answer:
     """An answer that is awaited, then printed.
 
-    Args:
-        json: Whether the answer is printed as one JSON object when it is complete.
-        trim: Whether to remove its first space.
-
     Attributes:
-        json: As above.
+        json: Whether it is printed as one JSON object when it is complete.
+        trim: Whether to remove its first space; False after the first text.
         spinner: Shown from the `with` statement to the first text.
         cut: Whether the text breaks off at the limit of tokens.
     """
 
-    def __init__(self, *, json: bool, trim: bool) -> None:
-        self.json = json
-        self.spinner = Spinner("Loading the model…")
-        self.cut = False
-        self._trim = trim
-        self._named = False
+    json: bool
+    trim: bool
+    spinner: Spinner = field(default_factory=lambda: Spinner("Loading the model…"))
+    cut: bool = False
+    _named: bool = False
 
     def name(self, model: str) -> None:
         """Name the model on a terminal, once, before its text."""
         self.spinner.stop()
-        if is_terminal() and not self._named:
-            note(dim(model))
+        if not self._named:
+            hint(model)
         self._named = True
 
     def trimmed(self, text: str) -> str:
         """Return a piece of text to print."""
-        if text and self._trim:
-            self._trim = False
-            return text.removeprefix(" ")
-        return text
+        trim, self.trim = self.trim, self.trim and not text
+        return text.removeprefix(" ") if trim else text
 
     def print_json(self, body: Mapping[str, object]) -> None:
         """Print the response body of the API."""

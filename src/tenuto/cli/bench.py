@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenuto.bench.prompts import PromptSet, Sizes
+from tenuto.cli import options
 from tenuto.cli.failure import Failure, Stopped
-from tenuto.cli.options import ConfigOption, ModelOption, read_settings
-from tenuto.cli.ranges import between
 from tenuto.cli.terminal import note
+from tenuto.settings import load_with_origins
 from tenuto.settings.upstreams import without_password
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def bench(
             "[default: one that is started for it]",
         ),
     ] = None,
-    model: ModelOption = None,
+    model: options.Model = None,
     prompts: Annotated[
         PromptSet,
         typer.Option(
@@ -50,74 +50,46 @@ def bench(
             "beginning) or multi-turn (each continues a conversation).",
         ),
     ] = PromptSet.DISTINCT,
-    prompt_words: Annotated[
-        int,
-        typer.Option(callback=between(1, 1_000_000), metavar="N", help="Words of a question."),
-    ] = 100,
+    prompt_words: Annotated[int, options.number("Words of a question.", 1, 1_000_000)] = 100,
     shared_words: Annotated[
-        int,
-        typer.Option(
-            callback=between(1, 1_000_000), metavar="N", help="Common words of shared-prefix."
-        ),
+        int, options.number("Common words of shared-prefix.", 1, 1_000_000)
     ] = 500,
-    turns: Annotated[
-        int,
-        typer.Option(
-            callback=between(1, 1000), metavar="N", help="Questions of a multi-turn conversation."
-        ),
-    ] = 4,
+    turns: Annotated[int, options.number("Questions of a multi-turn conversation.", 1, 1000)] = 4,
     concurrency: Annotated[
         str, typer.Option(metavar="N,N,...", help="Concurrent requests of each measurement.")
     ] = "1,2,4,8,16,32",
     requests: Annotated[
         int | None,
-        typer.Option(
-            callback=between(1),
-            metavar="N",
-            help="Requests of each measurement.  [default: 4 for each concurrent one]",
-        ),
+        options.number("Requests of each measurement.  [default: 4 for each concurrent one]", 1),
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option(
-            callback=between(0.1),
-            metavar="SECONDS",
-            help="Send requests for this time instead, and wait for the last.",
+        options.number(
+            "Send requests for this time instead, and wait for the last.", 0.1, metavar="SECONDS"
         ),
     ] = None,
-    max_tokens: Annotated[
-        int, typer.Option(callback=between(1), metavar="N", help="Most tokens of a completion.")
-    ] = 128,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            callback=between(0, 1),
-            metavar="X",
-            help="0 to 1; 0 takes the likeliest token, 1 samples by the model's probabilities.",
-        ),
-    ] = 1.0,
+    max_tokens: options.MaxTokens = 128,
+    temperature: options.Temperature = 1.0,
     timeout: Annotated[
         float,
-        typer.Option(
-            callback=between(0.1),
-            metavar="SECONDS",
-            help="Longest silence of the server before a request counts as failed.",
+        options.number(
+            "Longest silence of the server before a request counts as failed.",
+            *(0.1, None, "SECONDS"),
         ),
     ] = 600.0,
     seed: Annotated[
         int | None,
-        typer.Option(
-            callback=between(0),
-            metavar="N",
-            help="Repeat the prompts of another run, which may be in the server's cache.  "
+        options.number(
+            "Repeat the prompts of another run, which may be in the server's cache.  "
             "[default: random]",
+            0,
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draw the figures into this file.")
     ] = None,
-    config: ConfigOption = None,
+    config: options.Config = None,
 ) -> None:
     """Measure how fast a server answers: tokens per second, and waiting times of its clients.
 
@@ -153,7 +125,7 @@ def bench(
         secrets.randbits(32) if seed is None else seed,
     )
     shown = without_password(base_url) if base_url else None
-    report = Report(load, shown, json=json, plot=plot, model=model)
+    report = Report(load, shown, model, json, plot)
     with ExitStack() as exits:
         if base_url:
             url, headers = base_url, _credentials(base_url)
@@ -161,10 +133,10 @@ def bench(
             from tenuto.cli.own_server import own_server
 
             # Checked here because only the last line of the server's errors is printed.
-            read_settings(config)
+            load_with_origins(config)
             note("Starting a server.")
-            server = exits.enter_context(own_server(model, config))
-            url, headers = server.url, {"x-api-key": server.key}
+            url, key = exits.enter_context(own_server(model, config))
+            headers = {"x-api-key": key}
         try:
             generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
         except ValueError as error:
@@ -175,8 +147,9 @@ def bench(
                 raise Failure(f"{shown or url}: the first request failed: {failure}{remedy}")
             for count in levels:
                 number = count * _ROUNDS if requests is None and duration is None else requests
-                report.add(_measure(generator, Level(count, number, duration)))
-                if not report.complete:
+                figures = _measure(generator, Level(count, number, duration))
+                report.add(figures)
+                if not figures.complete:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise Stopped("Stopped; these are the figures so far.") from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import platform
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,6 @@ from typing import Final
 from tenuto.bench.figures import Figures
 from tenuto.bench.load import Load
 from tenuto.cli import output
-from tenuto.cli.failure import Failure
 from tenuto.cli.terminal import note
 from tenuto.version import __version__
 
@@ -33,105 +32,90 @@ _COLUMNS: Final = (
     ("p99", 10, ""),
 )
 _GROUPS: Final = f"{'':37}{'first token, s':^17}{'between tokens, ms':^22}".rstrip()
-_WIDTH: Final = sum(width for _, width, _ in _COLUMNS)
 
 
+@dataclass
 class Report:
     """Print figures as a table, a row at a time, or as one JSON object at the end.
 
-    Args:
-        load: The requests.
+    Attributes:
+        load: The parameters of the requests.
         server: The server's address; None for one that was started for the measurement.
+        model: The value of `--model`.
         json: Whether to print JSON.
         plot: File to draw the figures into.
-        model: The model's name, if it was given.
+        levels: The figures so far.
     """
 
-    def __init__(
-        self,
-        load: Load,
-        server: str | None,
-        *,
-        json: bool,
-        plot: Path | None,
-        model: str | None,
-    ) -> None:
-        self._load = load
-        self._server = server or _OWN_SERVER
-        self._json = json
-        self._plot = plot
-        self._model = model or "the model of the settings"
-        self._narrow = output.width() < _WIDTH
-        self._levels: list[Figures] = []
-        self.complete = True
+    load: Load
+    server: str | None
+    model: str | None
+    json: bool
+    plot: Path | None
+    levels: list[Figures] = field(default_factory=list)
 
     def add(self, level: Figures) -> None:
         """Add the figures of one level; empty ones are left out."""
-        self.complete = level.complete
         if not (level.requests or level.failed):
             return
-        if not self._json:
-            if not self._levels:
+        if not self.json:
+            if not self.levels:
                 self._print_head()
-            output.line(self._row(_cells(level)))
-        self._levels.append(level)
+            output.line(_row(_cells(level)))
+        self.levels.append(level)
 
     def finish(self) -> None:
-        """Print the remarks or the JSON object, and write the plot.
-
-        Raises:
-            Failure: The plot cannot be written.
-        """
-        if not self._levels:
+        """Print the remarks or the JSON object, and write the plot."""
+        if not self.levels:
             return
-        if self._json:
-            output.line(json.dumps(self._object(), indent=2))
+        if self.json:
+            report = {
+                "tenuto": __version__,
+                "server": self.server or _OWN_SERVER,
+                "load": asdict(self.load),
+                "levels": [asdict(level) for level in self.levels],
+            }
+            output.line(json.dumps(report, indent=2))
         else:
             output.line()
-            for line in _remarks(self._levels):
+            for line in _remarks(self.levels):
                 output.line(output.wrapped(line))
-        if self._plot is not None:
+        if self.plot is not None:
             from tenuto.bench.plot import svg
 
-            drawn = svg(self._levels, self._title(), self._circumstances())
-            try:
-                self._plot.write_text(drawn, encoding="utf-8")
-            except OSError as error:
-                raise Failure(f"{self._plot}: {error.strerror}") from None
-            note(f"Wrote {self._plot}.")
+            drawn = svg(self.levels, self._title(), self._circumstances())
+            self.plot.write_text(drawn, encoding="utf-8")
+            note(f"Wrote {self.plot}.")
 
     def _title(self) -> str:
-        sizes = f"{self._load.sizes.prompt_words} words, {self._load.max_tokens} tokens"
-        return f"tenuto bench: {self._load.kind} prompts, {sizes}"
+        sizes = f"{self.load.sizes.prompt_words} words, {self.load.max_tokens} tokens"
+        return f"tenuto bench: {self.load.kind} prompts, {sizes}"
 
     def _circumstances(self) -> str:
         """Return the model, machine and date, so that a plot can be compared with another."""
         processors = f"{os.cpu_count()} processors ({platform.machine()})"
         today = datetime.now().astimezone().date()
-        if self._server == _OWN_SERVER:
-            return f"{self._model} on {processors}, tenuto {__version__}, {today}"
-        return f"{self._model} at {self._server}, measured from {processors}, {today}"
+        model = self.model or "the model of the settings"
+        if self.server is None:
+            return f"{model} on {processors}, tenuto {__version__}, {today}"
+        return f"{model} at {self.server}, measured from {processors}, {today}"
 
     def _print_head(self) -> None:
-        output.line(f"{output.wrapped(f'{self._title()}, {self._server}')}\n")
-        if not self._narrow:
+        output.line(f"{output.wrapped(f'{self._title()}, {self.server or _OWN_SERVER}')}\n")
+        narrow = _is_narrow()
+        if not narrow:
             output.line(_GROUPS)
-        output.line(self._row([(self._narrow and short) or title for title, _, short in _COLUMNS]))
+        output.line(_row([(narrow and short) or title for title, _, short in _COLUMNS]))
 
-    def _row(self, cells: list[str]) -> str:
-        return "".join(
-            cell.rjust(width)
-            for cell, (_, width, short) in zip(cells, _COLUMNS, strict=True)
-            if short or not self._narrow
-        )
 
-    def _object(self) -> dict[str, object]:
-        return {
-            "tenuto": __version__,
-            "server": self._server,
-            "load": dataclasses.asdict(self._load),
-            "levels": [dataclasses.asdict(level) for level in self._levels],
-        }
+def _is_narrow() -> bool:
+    return output.width() < sum(width for _, width, _ in _COLUMNS)
+
+
+def _row(cells: list[str]) -> str:
+    columns = zip(cells, _COLUMNS, strict=True)
+    narrow = _is_narrow()
+    return "".join(c.rjust(width) for c, (_, width, short) in columns if short or not narrow)
 
 
 def _cells(level: Figures) -> list[str]:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from tenuto.cli import options
 from tenuto.cli.failure import Failure
-from tenuto.cli.options import ConfigOption, ModelOption, read_settings, with_model
-from tenuto.cli.ranges import between
 from tenuto.cli.stdin import decoded, read_text
 from tenuto.cli.terminal import hint
+from tenuto.settings import load_with_origins
 
 _OFFLINE_MODEL = "built-in"
 
@@ -39,32 +39,19 @@ def complete(
     raw: Annotated[
         bool, typer.Option("--raw", help="Complete the text itself, without a Human turn.")
     ] = False,
-    max_tokens: Annotated[
-        int, typer.Option(metavar="N", callback=between(1), help="Most tokens to write.")
-    ] = 256,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            metavar="X",
-            callback=between(0, 1),
-            help="0 to 1; 0 takes the likeliest token, 1 samples by the model's probabilities.",
-        ),
-    ] = 0.7,
+    max_tokens: options.MaxTokens = 256,
+    temperature: options.Temperature = 0.7,
     top_k: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            callback=between(0),
-            help="Sample from the N likeliest tokens only.  [default: off]",
-        ),
+        int | None, options.number("Sample from the N likeliest tokens only.  [default: off]", 0)
     ] = None,
     top_p: Annotated[
         float | None,
-        typer.Option(
-            callback=between(0, 1),
-            metavar="X",
-            help="0 to 1; sample from the likeliest tokens up to this total probability.  "
+        options.number(
+            "0 to 1; sample from the likeliest tokens up to this total probability.  "
             "[default: off]",
+            0,
+            1,
+            metavar="X",
         ),
     ] = None,
     stop: Annotated[
@@ -77,17 +64,17 @@ def complete(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            callback=between(0, 2**64 - 1),
-            metavar="N",
-            help="Make sampling repeatable; with --base-url, if the server allows extensions.  "
+        options.number(
+            "Make sampling repeatable; with --base-url, if the server allows extensions.  "
             "[default: random]",
+            0,
+            2**64 - 1,
         ),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the complete answer as one JSON object.")
     ] = False,
-    model: ModelOption = None,
+    model: options.Model = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +83,7 @@ def complete(
             "TENUTO_API_KEY or ANTHROPIC_API_KEY.  [default: $TENUTO_BASE_URL, if it is set]",
         ),
     ] = None,
-    config: ConfigOption = None,
+    config: options.Config = None,
 ) -> None:
     """Complete a prompt, and print the answer while it arrives.
 
@@ -121,9 +108,8 @@ def complete(
         raise Failure(
             "--stop: stop_sequences must not be empty; leave --stop out, or give it a text", 2
         )
-    loaded = read_settings(config)
+    settings = load_with_origins(config).settings
     base_url = base_url or os.environ.get("TENUTO_BASE_URL", "").strip() or None
-    settings = loaded.settings
     by_name = base_url or settings.engine.name != "local"
     fields: dict[str, object] = {
         "model": (model if by_name else None) or _OFFLINE_MODEL,
@@ -144,7 +130,7 @@ def complete(
     else:
         from tenuto.cli.embedded_answer import answer_embedded
 
-        settings = settings if by_name else with_model(settings, model)
+        settings = settings if by_name else options.with_model(settings, model)
         answer_embedded(settings, fields, answer, raw=raw, seed=seed)
     if answer.cut:
         hint("Cut off at the limit of tokens: --max-tokens N allows more, within the context.")

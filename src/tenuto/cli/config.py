@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tenuto.cli import output
-from tenuto.cli.options import ConfigOption, read_settings
+from tenuto.cli import options, output
+from tenuto.settings import load_with_origins
 from tenuto.settings.tree import Keys, Origins
 from tenuto.settings.upstreams import without_password
 
 _HIDDEN = "(hidden)"
 
 
-def config(config: ConfigOption = None) -> None:
+def config(config: options.Config = None) -> None:
     """Print the effective settings as TOML, with their origins and without secrets.
 
     A value without a remark is a default. To change one, write it into tenuto.toml in the form
     printed here, or set its variable: TENUTO_SERVER_PORT is `port` in [server].
     """
-    loaded = read_settings(config)
+    loaded = load_with_origins(config)
     file = "no settings file" if loaded.file is None else f"settings file: {loaded.file.absolute()}"
     ignored = [f"# ignored, because Kubernetes or Docker sets it: {n}" for n in loaded.ignored]
     lines = _section(loaded.settings, (), loaded.origins)

@@ -64,6 +64,3 @@ def explained() -> Iterator[None]:
         yield
     except ModelUnavailable as error:
         raise Failure(str(error), 2 if error.user_error else 1) from None
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise Failure(f"{where}{error.strerror or error}") from None

@@ -83,8 +83,6 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error), error.code)
     except MissingExtraError as error:
         return _fail(str(error), 2)
-    except output.CannotWriteError as error:
-        return _fail(str(error), 1)
     except output.ReaderGoneError:
         return 0
     except Stopped as error:
@@ -98,7 +96,7 @@ def main(arguments: list[str]) -> int:
     except SystemExit as error:
         # The library exits with 1 if the reader of the help text has closed the pipe.
         gone = isinstance(error.__context__, BrokenPipeError)
-        return 0 if gone else _as_code(error.code)
+        result = 0 if gone else error.code
     except ValueError as error:
         # Imported late because the settings cost more than the help.
         from tenuto.settings import SettingsError
@@ -106,12 +104,8 @@ def main(arguments: list[str]) -> int:
         if not isinstance(error, SettingsError):
             raise
         return max(_fail(mistake, 2) for mistake in error.mistakes)
-    code = _as_code(result)
+    code = result if isinstance(result, int) else 0
     return _interrupted() if code == _INTERRUPTED else code
-
-
-def _as_code(result: object) -> int:
-    return result if isinstance(result, int) else 0
 
 
 def _interrupted() -> int:

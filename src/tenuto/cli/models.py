@@ -9,12 +9,10 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli import output
-from tenuto.cli.options import ConfigOption, read_settings
+from tenuto.cli import options, output
 from tenuto.cli.terminal import hint, note
 from tenuto.models.errors import size_text
 from tenuto.models.folder import ModelFolder
-from tenuto.settings import models_folder
 
 _UNKNOWN = "-"
 _TITLES = ("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")
@@ -49,10 +47,10 @@ class _Row:
 
 def models(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead.")] = False,
-    config: ConfigOption = None,
+    config: options.Config = None,
 ) -> None:
     """List the built-in model and the downloaded models, with the runtime of each."""
-    folder = ModelFolder(models_folder(read_settings(config).settings.models))
+    folder = options.model_folder(config)
     rows = _rows(folder)
     if json:
         listed = [dataclasses.asdict(row) for row in rows]

@@ -5,35 +5,50 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tenuto.models.errors import ModelUnavailable
+from tenuto.models.folder import ModelFolder
 from tenuto.settings import Loaded, Settings, load_with_origins, models_folder
+
+
+def number(text: str, low: float, high: float | None = None, metavar: str = "N") -> Any:
+    """Return an option with a help text, for numbers from `low` to `high`; None for no limit."""
+    allowed = f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not (low <= value and (high is None or value <= high)):
+            raise typer.BadParameter(f"{value} is out of range; allowed is {allowed}")
+        return value
+
+    return typer.Option(callback=check, metavar=metavar, help=text)
+
+
+def model_folder(config: Path | None) -> ModelFolder:
+    """Return the folder of downloaded models that the settings name."""
+    return ModelFolder(models_folder(load_with_origins(config).settings.models))
 
 
 def model_names(incomplete: str) -> list[str]:
     """Return the downloaded models whose names begin so, for the completion of a shell."""
-    from tenuto.models.folder import ModelFolder
-
     try:
-        folder = ModelFolder(models_folder(load_with_origins(None).settings.models))
-        names = [model.name for model in folder.models()]
-    except (OSError, ValueError):
+        names = [model.name for model in model_folder(None).models()]
+    except (ModelUnavailable, OSError, ValueError):
         # An error message would be printed into the command that is being typed.
         return []
     return [name for name in names if name.startswith(incomplete)]
 
 
-ConfigOption = Annotated[
+Config = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
-        help="Settings file.  [default: tenuto.toml in this folder, if it exists]",
+        metavar="FILE", help="Settings file.  [default: tenuto.toml in this folder, if it exists]"
     ),
 ]
 
-ModelOption = Annotated[
+Model = Annotated[
     str | None,
     typer.Option(
         "--model",
@@ -46,13 +61,17 @@ ModelOption = Annotated[
 ]
 
 
-def read_settings(file: Path | None) -> Loaded:
-    """Return the settings of a file and of the environment.
+MaxTokens = Annotated[int, number("Most tokens of a completion.", 1)]
 
-    Raises:
-        SettingsError: See `load`. `main` prints it.
-    """
-    return load_with_origins(file)
+Temperature = Annotated[
+    float,
+    number(
+        "0 to 1; 0 takes the likeliest token, 1 samples by the model's probabilities.",
+        0,
+        1,
+        metavar="X",
+    ),
+]
 
 
 def with_model(settings: Settings, model: str | None) -> Settings:

@@ -13,6 +13,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
+from tenuto.cli.failure import Failure
+
 # A writable pipe takes at least this number of bytes at once (POSIX's PIPE_BUF).
 _PIECE = 512
 _PAUSE_S = 0.02
@@ -23,7 +25,7 @@ class ReaderGoneError(Exception):
     """The reader has closed the pipe, as in `tenuto complete … | head`. Not a failure."""
 
 
-class CannotWriteError(Exception):
+class CannotWriteError(Failure):
     """Standard output cannot be written to. The message is the reason."""
 
 
@@ -80,12 +82,7 @@ def width() -> int:
 
 
 def wrapped(text: str, indent: str = "") -> str:
-    """Return a text, broken between words where it is wider than the terminal.
-
-    Args:
-        text: One line.
-        indent: Put before every line but the first.
-    """
+    """Return a line broken between words at the terminal's width; `indent` starts later lines."""
     return textwrap.fill(
         *(text, width()),
         subsequent_indent=indent,

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tenuto.cli.failure import Failure
@@ -18,22 +17,9 @@ from tenuto.cli.failure import Failure
 _PATIENCE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class OwnServer:
-    """A running server.
-
-    Attributes:
-        url: Its address.
-        key: Its only API key.
-    """
-
-    url: str
-    key: str
-
-
 @contextmanager
-def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
-    """Start a server on a free port of this machine, wait for its model, and end it at exit.
+def own_server(model: str | None, config: Path | None) -> Iterator[tuple[str, str]]:
+    """Run a server on a free port of this machine in the block; yield its URL and API key.
 
     Raises:
         Failure: It cannot start. The message is its last line.
@@ -54,7 +40,7 @@ def own_server(model: str | None, config: Path | None) -> Iterator[OwnServer]:
         start_new_session=True,
     )
     try:
-        yield OwnServer(_wait(process), key)
+        yield _wait(process), key
     finally:
         process.terminate()
         try:

@@ -10,12 +10,9 @@ from tenuto.cli.terminal import is_terminal
 
 @contextmanager
 def progress(text: str, total: float, *, in_bytes: bool) -> Iterator[Callable[[float], object]]:
-    """Show a bar on a terminal; yield the function that sets how much is done.
+    """Show a bar on a terminal; yield the function that sets how much of the total is done.
 
-    Args:
-        text: Written before the bar.
-        total: The number at which all is done.
-        in_bytes: Whether numbers are bytes, shown with their rate, or shares of the total.
+    Numbers are bytes, shown with their rate, or plain shares.
     """
     if not is_terminal():
         yield lambda done: None

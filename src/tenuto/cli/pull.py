@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tenuto.cli import output
+from tenuto.cli import options, output
 from tenuto.cli.failure import Failure
-from tenuto.cli.options import ConfigOption, read_settings
 from tenuto.cli.terminal import hint, note
-from tenuto.settings import models_folder
 
 
 def pull(
@@ -23,7 +21,7 @@ def pull(
             "quantisation such as Q4_K_M.",
         ),
     ],
-    config: ConfigOption = None,
+    config: options.Config = None,
 ) -> None:
     """Download a model from the Hugging Face Hub.
 
@@ -37,10 +35,9 @@ def pull(
     """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.cli.fetch import explained, fetch
     from tenuto.engine.registry import describe
-    from tenuto.models.folder import ModelFolder
     from tenuto.models.names import parse
 
-    folder = ModelFolder(models_folder(read_settings(config).settings.models))
+    folder = options.model_folder(config)
     with explained():
         path = fetch(parse(model), folder)
     output.line(path)

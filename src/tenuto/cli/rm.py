@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from tenuto.cli import options
 from tenuto.cli.failure import Failure, Stopped
-from tenuto.cli.options import ConfigOption, model_names, read_settings
 from tenuto.cli.terminal import note
 from tenuto.models.errors import size_text
-from tenuto.settings import models_folder
 
 
 def rm(
@@ -19,26 +18,23 @@ def rm(
         str,
         typer.Argument(
             metavar="NAME",
-            autocompletion=model_names,
+            autocompletion=options.model_names,
             help="Name from `tenuto models`, or a part of it that no other model has.",
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without confirmation.")] = False,
-    config: ConfigOption = None,
+    config: options.Config = None,
 ) -> None:
     """Delete a downloaded model, complete or not."""
     from tenuto.cli.fetch import explained
-    from tenuto.models.folder import ModelFolder, only
+    from tenuto.models.folder import only
 
-    folder = ModelFolder(models_folder(read_settings(config).settings.models))
+    folder = options.model_folder(config)
     with explained():
         model = only(name, folder.models())
         if not yes:
             _confirm(f"Delete {model.name} ({size_text(model.size)})?")
-        try:
-            folder.remove(model)
-        except OSError as error:
-            raise Failure(f"{error.filename}: {error.strerror}") from None
+        folder.remove(model)
     note(f"Deleted {model.name} ({size_text(model.size)}).")
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tenuto.cli import options
 from tenuto.cli.failure import Failure
-from tenuto.cli.options import (
-    ConfigOption,
-    ModelOption,
-    read_settings,
-    warn_of_ignored,
-    with_model,
-)
-from tenuto.cli.ranges import between
 from tenuto.cli.terminal import dim, is_terminal
 from tenuto.core.extras import needs
-from tenuto.settings import Settings, SettingsError, bare_host
+from tenuto.settings import Settings, SettingsError, bare_host, load_with_origins
 
 
 def serve(
@@ -28,22 +21,19 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            callback=between(0, 65535),
-            metavar="PORT",
-            help="Port to listen on; 0 takes any free one.  [default: 8000]",
+        options.number(
+            "Port to listen on; 0 takes any free one.  [default: 8000]", 0, 65535, "PORT"
         ),
     ] = None,
-    model: ModelOption = None,
+    model: options.Model = None,
     grace: Annotated[
         float | None,
-        typer.Option(
-            callback=between(0, 3600),
-            metavar="SECONDS",
-            help="Time for running answers to end after a signal to stop.  [default: 10]",
+        options.number(
+            "Time for running answers to end after a signal to stop.  [default: 10]",
+            *(0, 3600, "SECONDS"),
         ),
     ] = None,
-    config: ConfigOption = None,
+    config: options.Config = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow a public address without API keys.")
     ] = False,
@@ -65,8 +55,8 @@ def serve(
         from tenuto.server.serve import serve as run_server
 
     try:
-        loaded = read_settings(config)
-        settings = _with_options(with_model(loaded.settings, model), host, port, grace)
+        loaded = load_with_origins(config)
+        settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
         engine = engine_of(settings)
         listener = listen(settings.server, insecure=insecure)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
@@ -74,7 +64,7 @@ def serve(
         with logging_to_stderr(settings.log) as log:
             if loaded.file is not None:
                 log.announce(f"Settings are read from {loaded.file.absolute()}.")
-            warn_of_ignored(loaded)
+            options.warn_of_ignored(loaded)
             log.announce(f"Listening on {address}, loading the model.")
 
             def on_ready(name: str) -> None:
@@ -92,23 +82,12 @@ def serve(
 
 
 def _with_options(
-    settings: Settings,
-    host: str | None,
-    port: int | None,
-    grace: float | None,
+    settings: Settings, host: str | None, port: int | None, grace: float | None
 ) -> Settings:
-    server = settings.server
-    if host is not None:
-        try:
-            host = bare_host(host)
-        except SettingsError as error:
-            raise Failure(f"--host: {error}", 2) from None
-    return replace(
-        settings,
-        server=replace(
-            server,
-            host=server.host if host is None else host,
-            port=server.port if port is None else port,
-            shutdown_grace_s=server.shutdown_grace_s if grace is None else grace,
-        ),
-    )
+    try:
+        bare = None if host is None else bare_host(host)
+    except SettingsError as error:
+        raise Failure(f"--host: {error}", 2) from None
+    options: dict[str, Any] = {"host": bare, "port": port, "shutdown_grace_s": grace}
+    given = {name: value for name, value in options.items() if value is not None}
+    return replace(settings, server=replace(settings.server, **given))

@@ -20,13 +20,7 @@ from tenuto.wire.errors import refusal_of, status_of
 def answer_by_server(
     base_url: str, fields: Mapping[str, object], answer: Answer, *, seed: int | None
 ) -> None:
-    """Send a prompt to a server, and print its answer.
-
-    Args:
-        base_url: The server's address.
-        fields: The request's, not checked yet.
-        answer: Prints the answer.
-        seed: An extension that some servers refuse; None sends no seed.
+    """Send a prompt to a server, and print its answer. See `answer_embedded`.
 
     Raises:
         Failure: A field is invalid, the server is unreachable, or its answer is an error.

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import sys
-from types import TracebackType
 
 from tenuto.cli import output
 
@@ -51,13 +50,10 @@ def is_decorated() -> bool:
 
 
 class Spinner:
-    """Show on the terminal what is awaited, until `stop` or the end of the `with` block.
-
-    Args:
-        text: What is awaited.
+    """Show what is awaited, until `stop` or the end of the `with` block.
 
     Attributes:
-        text: May change while it is shown.
+        text: The text beside it; may change while it is shown.
     """
 
     def __init__(self, text: str) -> None:
@@ -74,12 +70,7 @@ class Spinner:
             self._ended.set()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def stop(self) -> None:
