@@ -1,4 +1,4 @@
-"""A server of the API that answers by a script, and remembers what it was asked."""
+"""A server of the API that answers by a script and records the requests."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_bad_input_is_one_line(
 
 
 def failure_of_bench(url: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What the command says of a server that it cannot measure: one line with the address."""
+    """Return the error for a server that cannot be measured: one line with the address."""
     assert main(["bench", "--base-url", url]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""

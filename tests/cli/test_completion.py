@@ -12,7 +12,7 @@ import pytest
 from tenuto.cli.main import main
 from tests.cli.on_terminal import environment
 
-# Which shell runs the tests is not known.
+# The tests may run without a shell.
 NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
@@ -40,7 +40,7 @@ def test_the_script_of_each_shell_is_printed(
 def completed(
     typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> list[str]:
-    """What bash is offered for the last word."""
+    """Return the words offered to bash for the last word."""
     words = typed.split(" ")
     monkeypatch.setenv("_TENUTO_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", typed)

@@ -1,4 +1,4 @@
-"""`tenuto serve` that cannot, and what it says first: see `tests/journey` for the rest."""
+"""`tenuto serve`: failed starts and the first log lines; `tests/journey` has the rest."""
 
 from __future__ import annotations
 

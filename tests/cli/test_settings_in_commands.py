@@ -1,4 +1,4 @@
-"""What commands do with the settings, and what they show of them."""
+"""Use and display of the settings by the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: spinner, tables, next steps, Ctrl-C."""
+"""Output on a terminal: spinner, tables, next steps, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPINNER = re.compile(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] ([^\x1b]*)")
 
 
 def screen(shown: str) -> list[str]:
-    """The lines that stay: what a carriage return and an erasing sequence leave."""
+    """Return the lines that stay after carriage returns and erasing sequences."""
     lines = []
     for line in shown.replace("\r\n", "\n").split("\n"):
         left = ERASED.split(line)[-1]
