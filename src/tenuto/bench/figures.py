@@ -89,12 +89,7 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return a percentile by nearest rank.
-
-    Args:
-        values: At least one, in any order.
-        share: Above 0, at most 1; 0.5 is the median.
-    """
+    """Return a percentile of one or more values by nearest rank; 0 < share <= 1."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 

@@ -25,10 +25,7 @@ class _Line(NamedTuple):
 
 
 def svg(levels: Sequence[Figures], title: str, subtitle: str = "") -> str:
-    """Return a plot of throughput, time to first token and time between tokens by concurrency.
-
-    Needs at least one level. The title and the subtitle stand above.
-    """
+    """Return a plot of throughput and waiting times by concurrency, of one or more levels."""
     panels = [
         ("tokens/s", [_Line("all requests", [level.tokens_per_s for level in levels])]),
         ("time to first token, s", _lines([level.first_token_s for level in levels], 1)),

@@ -14,10 +14,8 @@ from tenuto.cli.terminal import hint, note
 from tenuto.models.errors import size_text
 from tenuto.models.folder import ModelFolder
 
-_UNKNOWN = "-"
 _TITLES = ("NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME")
 _NUMBERS = ("SIZE", "CONTEXT")
-_INDENT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +36,9 @@ class _Row:
         return (
             self.name,
             size_text(self.size_bytes),
-            self.architecture or _UNKNOWN,
-            self.quantisation or _UNKNOWN,
-            f"{self.context_length:,}" if self.context_length else _UNKNOWN,
+            self.architecture or "-",
+            self.quantisation or "-",
+            f"{self.context_length:,}" if self.context_length else "-",
             self.runtime or f"none: {self.reason}",
         )
 
@@ -98,4 +96,4 @@ def _print_list(rows: list[tuple[str, ...]]) -> None:
     for name, *cells in rows:
         output.line(name)
         for title, cell in zip(_TITLES[1:], cells, strict=True):
-            output.line(output.wrapped(f"  {title.lower():14}{cell}", " " * _INDENT))
+            output.line(output.wrapped(f"  {title.lower():14}{cell}", 16 * " "))
