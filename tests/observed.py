@@ -1,4 +1,4 @@
-"""Runs a program in an empty home, and records what it and its children look up, reach and write.
+"""Run a program in an empty home; record the look-ups, connections and writes of its processes.
 
 Python's audit events work everywhere, and see what Python code does. Where strace is installed and
 may be used, it sees libraries of other languages as well.
@@ -55,7 +55,7 @@ _DNS_PORT = "53"
 
 @dataclass
 class Observed:
-    """What a program did beyond computing.
+    """The effects of a program outside its processes.
 
     Attributes:
         output: What it printed.
@@ -104,7 +104,7 @@ class Observation:
     def start(
         self, *command: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Starts a Python with these arguments."""
+        """Start a Python with these arguments."""
         # Detached, so that the process started is the program itself, and gets its signals.
         tracer = [
             "strace",
@@ -129,14 +129,14 @@ class Observation:
         )
 
     def run(self, *command: str, environment: Mapping[str, str] | None = None) -> Observed:
-        """Runs a Python with these arguments to its end."""
+        """Run a Python with these arguments to its end."""
         with self.start(*command, environment=environment) as process:
             assert process.stdout is not None
             output = process.stdout.read()
         return self.observed(output)
 
     def observed(self, output: str) -> Observed:
-        """What was done so far."""
+        """The effects so far."""
         seen = Observed(output, traced=self.traced)
         for line in self._log.read_text().splitlines():
             kind, _, what = line.partition(" ")

@@ -1,4 +1,4 @@
-"""What a test expects to be refused, and how."""
+"""Expected refusals, by kind and message."""
 
 from __future__ import annotations
 

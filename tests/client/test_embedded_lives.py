@@ -1,4 +1,4 @@
-"""How an embedded engine begins and ends: forks, threads, the collector, closing early."""
+"""The start and end of an embedded engine: forks, threads, the collector, closing early."""
 
 from __future__ import annotations
 

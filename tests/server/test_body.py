@@ -1,4 +1,4 @@
-"""How large a body may be, and how many there may be at once."""
+"""The limits of one body and of all bodies in flight."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tenuto.core.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to choose tokens, and what to report of them. Reaches the runtimes unchanged.
+    """The choice of tokens and the reports about them. Reaches the runtimes unchanged.
 
     Attributes:
         temperature: 0 (always the likeliest token) or more.
