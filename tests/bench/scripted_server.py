@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Script:
-    """How the server answers.
+    """Behaviour of the server.
 
     Attributes:
         texts: The text of each event.

@@ -60,7 +60,7 @@ async def test_a_client_does_not_send_it_again_by_itself() -> None:
 
 
 TOGETHER = """\
-send("Tokenising", key, True)
+send("TokenisingReport", key, True)
 send("Accepted", key, 1)
 send("Began", key)
 if "step" in prompt: os._exit(1)

@@ -322,7 +322,7 @@ async def test_a_worker_that_loads_for_long_is_left_alone(workers: Workers) -> N
 
 
 KILLED_BY = """\
-send("Tokenising", key, True)
+send("TokenisingReport", key, True)
 if "reading" in prompt: os._exit(1)
 send("Accepted", key, 1)
 send("Began", key)
@@ -375,7 +375,7 @@ async def test_a_prompt_that_cannot_be_read_is_refused_the_second_time(workers: 
 
 async def test_others_may_be_sent_again_and_are_served(workers: Workers) -> None:
     together = """\
-send("Tokenising", key, True)
+send("TokenisingReport", key, True)
 send("Accepted", key, 1)
 send("Began", key)
 if "step" in prompt: os._exit(1)

@@ -26,11 +26,11 @@ from tenuto.engine.local.frames import (
     NotLoaded,
     Ping,
     Pong,
-    Tokenising,
     Refused,
     RuntimeChosen,
     Scored,
     Submit,
+    TokenisingReport,
     Wrote,
 )
 from tenuto.engine.local.runtime import RuntimeOptions
@@ -45,7 +45,7 @@ ONE_OF_EACH: list[Frame] = [
     RuntimeChosen("openvino"),
     Refused(1, "overloaded", "Overloaded", 1.0),
     NotLoaded("the file is truncated"),
-    Tokenising(1),
+    TokenisingReport(1),
     Began(1),
     Accepted(1, 22),
     Cached(1, 21),

@@ -113,7 +113,7 @@ class NotLoaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokenising:
+class TokenisingReport:
     """The worker starts to tokenise a job's prompt, or postpones this."""
 
     key: int
@@ -192,6 +192,6 @@ class Counters:
 
 
 ToWorker: TypeAlias = Load | Submit | Cancel | Ping
-AboutJob: TypeAlias = Tokenising | Began | Accepted | Cached | Scored | Refused | Broke
+AboutJob: TypeAlias = TokenisingReport | Began | Accepted | Cached | Scored | Refused | Broke
 FromWorker: TypeAlias = Pong | RuntimeChosen | Loaded | NotLoaded | AboutJob | Wrote | Counters
 Frame: TypeAlias = ToWorker | FromWorker

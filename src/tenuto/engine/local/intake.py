@@ -51,7 +51,7 @@ class Intake:
         self._load = load
         self._model = model
         self.tokenising: Tokenising[frames.Submit] = Tokenising(
-            model.encode, lambda key: link.send(frames.Tokenising(key))
+            model.encode, lambda key: link.send(frames.TokenisingReport(key))
         )
 
     def submit(self, frame: frames.Submit) -> None:
@@ -60,7 +60,7 @@ class Intake:
             self._link.send(frames.Broke(frame.key, self._model.damage))
             return
         # Sent first, so that the parent can blame this prompt if the process dies of it.
-        self._link.send(frames.Tokenising(frame.key))
+        self._link.send(frames.TokenisingReport(frame.key))
         try:
             prompt = self._model.render(frame, control_in_text=self._load.special_tokens_in_raw)
         except TemplateRefused as error:
@@ -76,7 +76,7 @@ class Intake:
         elif size <= _LONG_BYTES:
             self.queue(frame, self._encoded(prompt))
         elif self._has_place():
-            self._link.send(frames.Tokenising(frame.key, begins=False))
+            self._link.send(frames.TokenisingReport(frame.key, begins=False))
             self.tokenising.add(frame.key, frame, prompt)
         else:
             self._refuse(frame.key, overloaded())

@@ -47,7 +47,7 @@ class RunningJob:
     def received(self, frame: frames.AboutJob) -> None:
         """Handle a frame about this job."""
         match frame:
-            case frames.Tokenising():
+            case frames.TokenisingReport():
                 self.stage = Stage.READING if frame.begins else None
             case frames.Accepted():
                 self.stage = None
