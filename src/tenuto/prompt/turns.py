@@ -18,6 +18,7 @@ MOST_TURNS: Final = 10_000
 """Limit because turns are objects: a prompt of empty turns would take thirty times its size."""
 
 _MARK = re.compile(r"\n\n(Human|Assistant):")
+_OPENING = re.compile(r"\n{0,2}(?=Human:)")
 MUST_START: Final = f'prompt must start with "{HUMAN}" turn after an optional system prompt'
 MUST_END: Final = f'prompt must end with "{ASSISTANT}" turn'
 
@@ -71,7 +72,7 @@ def human_turn(text: str) -> str:
 def _sanitise(text: str) -> str:
     # Line ends of Windows. The format needs no carriage return.
     text = text.replace("\r\n", "\n")
-    opening = re.match(r"\n{0,2}(?=Human:)", text)
+    opening = _OPENING.match(text)
     if opening:
         text = "\n\n" + text[opening.end() :]
     stripped = text.rstrip(" ")

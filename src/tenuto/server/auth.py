@@ -6,10 +6,11 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from tenuto.core.caller import Caller
 from tenuto.core.refusal import Kind, Refusal
+from tenuto.server.request_headers import header_values
 
 PREFIX = "sha256:"
 
@@ -32,16 +33,16 @@ class Keys:
     def __init__(self, entries: Iterable[str]) -> None:
         self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]
 
-    def caller(self, headers: Headers) -> Caller:
+    def caller(self, scope: Scope) -> Caller:
         """Return the caller of a request. `x-api-key` takes precedence over `authorization`.
 
         Raises:
             Refusal: The key is missing or invalid, or a header has two values.
         """
-        key = _only_value(headers, "x-api-key")
+        key = _only_value(scope, "x-api-key")
         problem = "invalid x-api-key"
         if key is None:
-            scheme, _, token = (_only_value(headers, "authorization") or "").partition(" ")
+            scheme, _, token = (_only_value(scope, "authorization") or "").partition(" ")
             key = token.strip() if scheme.lower() == "bearer" else None
             problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
         hashed = None if key is None else hash_key(key)
@@ -54,12 +55,12 @@ class Keys:
         return sum(hmac.compare_digest(hashed, known) for known in self._hashes) > 0
 
 
-def _only_value(headers: Headers, name: str) -> str | None:
+def _only_value(scope: Scope, name: str) -> str | None:
     """Return the value of a header that should be unique, or None.
 
     The same value twice is valid, because a proxy may repeat a header, or join two by a comma.
     """
-    values = headers.getlist(name)
+    values = header_values(scope, name.encode())
     parts = {part.strip() for value in values for part in value.split(",")}
     if len(parts) == 1:
         return parts.pop()

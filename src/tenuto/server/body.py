@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
 
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.body_budget import Reservation
+from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 from tenuto.slices import Slices
 from tenuto.wire.completions.field_limits import FieldLimits
@@ -44,13 +44,13 @@ def most_body_bytes(limits: LimitSettings, longest_prompt: int) -> int:
     return min(_ESCAPED_BYTES * characters + _OTHER_FIELDS_BYTES, MOST_BODY_BYTES)
 
 
-def check_announced_size(headers: Headers, most: int) -> None:
+def check_announced_size(scope: Scope, most: int) -> None:
     """Check `content-length`, before the body is read.
 
     Raises:
         Refusal: It exceeds `most`.
     """
-    announced = headers.get("content-length", "")
+    announced = header(scope, b"content-length") or ""
     # Python refuses to parse integers of thousands of digits, so check the length first.
     if announced.isdigit() and (len(announced) > 18 or int(announced) > most):
         raise _too_large(most)
@@ -64,7 +64,7 @@ class BodyReader:
         self._fields = fields
         self._slices = slices
 
-    async def read(self, request: Request, most: int, held: Reservation) -> dict[str, object]:
+    async def read(self, receive: Receive, most: int, held: Reservation) -> dict[str, object]:
         """Return the fields of a body of at most `most` bytes, not validated yet.
 
         Raises:
@@ -77,7 +77,7 @@ class BodyReader:
         loop = asyncio.get_running_loop()
         while more:
             began = loop.time()
-            message = await self._received(request.receive, left)
+            message = await self._received(receive, left)
             # Only waiting counts as the body's time, not the parsing.
             left -= loop.time() - began
             more, chunk = message.get("more_body", False), message.get("body", b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from tenuto.core.caller import Caller
@@ -74,11 +74,10 @@ class CompleteEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request, as an ASGI application."""
-        request = Request(scope, receive)
         longest = self._engine.capabilities.longest_prompt
         most = most_body_bytes(self._settings.limits, longest)
-        check_announced_size(request.headers, most)
-        caller = self._keys.caller(request.headers)
+        check_announced_size(scope, most)
+        caller = self._keys.caller(scope)
         record: RequestRecord = scope["record"]
         record.caller = caller.id
         version = parse_version(combined(scope, b"anthropic-version"))
@@ -86,7 +85,7 @@ class CompleteEndpoint:
         with self._budget.reservation() as held:
             try:
                 with self._shutdown.interruptible():
-                    body = await self._bodies.read(request, most, held)
+                    body = await self._bodies.read(receive, most, held)
                 fields = check_fields(body, version, self._field_limits, self._kind)
                 record.requested_model, record.stream = fields.model, fields.stream
                 answer = self._answer(record, send, fields, caller, version, meter)

@@ -70,7 +70,7 @@ class ModelEndpoints:
 
     def _identify(self, request: Request) -> None:
         record: RequestRecord = request.scope["record"]
-        record.caller = self._keys.caller(request.headers).id
+        record.caller = self._keys.caller(request.scope).id
 
 
 def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:

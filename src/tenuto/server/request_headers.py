@@ -14,7 +14,12 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def header_values(scope: Scope, name: bytes) -> list[str]:
+    """Return all headers of a lower-case name."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
 def combined(scope: Scope, name: bytes) -> str | None:
     """Return all headers of a name joined by commas (RFC 9110, 5.2), or None."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(values).decode("latin-1") if values else None
+    values = header_values(scope, name)
+    return ", ".join(values) if values else None

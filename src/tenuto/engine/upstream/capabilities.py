@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from tenuto.engine.upstream.patterns import compile_pattern
+from tenuto.engine.upstream.patterns import compile_patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,12 @@ def capabilities_of(model: str) -> ModelCapabilities:
     """
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
-    *rows, (_, others) = _table()
-    # Loops, not generators, because every request passes here.
-    for patterns, row in rows:
-        for pattern in patterns:
-            if pattern.fullmatch(name):
-                return row
-    return others
+    # The last row is for all names.
+    return next(row for pattern, row in _table() if pattern.fullmatch(name))
 
 
 @cache
-def _table() -> list[tuple[list[re.Pattern[str]], ModelCapabilities]]:
+def _table() -> list[tuple[re.Pattern[str], ModelCapabilities]]:
     file = resources.files("tenuto.engine.upstream").joinpath("capabilities.toml")
     rows: list[dict[str, Any]] = tomllib.loads(file.read_text(encoding="utf-8"))["family"]
-    patterns = [list(map(compile_pattern, row.pop("models"))) for row in rows]
-    return [(each, ModelCapabilities(**row)) for each, row in zip(patterns, rows, strict=True)]
+    return [(compile_patterns(row.pop("models")), ModelCapabilities(**row)) for row in rows]

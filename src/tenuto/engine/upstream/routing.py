@@ -22,7 +22,7 @@ from tenuto.engine.upstream.errors import (
     fault_of,
     shutting_down,
 )
-from tenuto.engine.upstream.patterns import compile_pattern
+from tenuto.engine.upstream.patterns import compile_patterns
 from tenuto.engine.upstream.route import RouteSettings
 from tenuto.interruption import Interruption
 from tenuto.wire.backoff import delay_s
@@ -88,7 +88,7 @@ class RoutingEngine:
         self, upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings], chance: Random
     ) -> None:
         self._upstreams = upstreams
-        self._routes = [(list(map(compile_pattern, route.models)), route) for route in routes]
+        self._routes = [(compile_patterns(route.models), route) for route in routes]
         self._chance = chance
         self._shutdown = Interruption(shutting_down)
         names = (name for route in routes for name in route.models if "*" not in name)
@@ -231,10 +231,9 @@ class RoutingEngine:
                 raise outcome
 
     def _route_of(self, name: str) -> RouteSettings | None:
-        for patterns, route in self._routes:
-            for pattern in patterns:
-                if pattern.fullmatch(name):
-                    return route
+        for pattern, route in self._routes:
+            if pattern.fullmatch(name):
+                return route
         return None
 
 
@@ -255,4 +254,6 @@ def _with_route(first: Piece, name: str, failures: _Failures) -> Piece:
     if warnings:
         _log.warning("%s", warnings[0])
     warnings += accepted.warnings
-    return replace(first, accepted=replace(accepted, upstream=name, warnings=warnings))
+    # Not by `replace`, which costs ten times as much.
+    accepted = Accepted(accepted.model, name, warnings)
+    return Piece(first.text, first.tokens, first.finish, accepted, first.logprobs, first.usage)
