@@ -146,6 +146,18 @@ async def test_more_than_there_is_room_for_is_asked_again_with_what_fits(
     assert "max_tokens_to_sample was lowered to 4000" in seen.headers["warning"]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_not_sent_again_whatever_the_words_are(
+    server: ScriptedServer, status: int
+) -> None:
+    server.answers(whole({"error": {"message": WORDINGS["vLLM"]}}, status))
+    upstream = OpenAIUpstream(base_url=server.url, forward_key=True)
+    async with caller_of({"a": upstream}) as caller:
+        seen = await caller.complete(max_tokens_to_sample=100_000)
+    assert seen.status == status
+    assert len(server.requests) == 1
+
+
 async def test_it_is_asked_again_once_only(server: ScriptedServer) -> None:
     server.answers(
         whole({"error": {"message": WORDINGS["vLLM"]}}, 400),

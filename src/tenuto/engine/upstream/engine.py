@@ -90,6 +90,8 @@ class UpstreamEngine:
 
     def _amend(self, request: UpstreamRequest, error: UpstreamError) -> bool:
         """Change a request as its refusal suggests. Return whether to send it again."""
+        if error.kind in (Kind.UNAUTHENTICATED, Kind.FORBIDDEN):
+            return False  # The upstream refused the key, whatever its words are.
         if request.awaits_usage and _STREAM_OPTIONS.search(error.words):
             self._accepts_stream_options = False
             return True
