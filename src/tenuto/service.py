@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.job import Accepted, Sampling
 from tenuto.core.long_text import LongText
-from tenuto.core.refusal import Kind, Refusal, invalid, unsupported
+from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.core.request import Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
@@ -109,9 +109,7 @@ class Completions:
         capabilities = self._engine.capabilities
         if self._strict_models:
             check_model(model, capabilities.names())
-        for name, value in (("seed", sampling.seed), ("logprobs", sampling.logprobs)):
-            if value is not None and name not in capabilities.extensions:
-                raise unsupported(name, "the engine that answers cannot do that. Leave it out.")
+        capabilities.check(sampling)
 
     async def run(self, request: Request, meter: Meter) -> Running:
         """Send a request to the engine, and wait until it is accepted.

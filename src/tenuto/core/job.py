@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Final
 
 from tenuto.core.caller import ANONYMOUS, Caller
 from tenuto.core.prompt import Prompt
@@ -26,8 +27,14 @@ class Sampling:
     temperature: float = 1.0
     top_p: float | None = None
     top_k: int | None = None
+    # What follows are extensions: an engine names in its capabilities those that it heeds.
     seed: int | None = None
     logprobs: int | None = None
+
+
+_STANDARD: Final = ("temperature", "top_p", "top_k")
+EXTENSIONS: Final = tuple(each.name for each in fields(Sampling) if each.name not in _STANDARD)
+"""The fields of `Sampling` that only some engines heed. None in each stands for absence."""
 
 
 @dataclass(frozen=True, slots=True)

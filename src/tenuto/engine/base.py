@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tenuto.core.job import Job, Piece
+from tenuto.core.job import EXTENSIONS, Job, Piece, Sampling
+from tenuto.core.refusal import unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Capabilities:
         context: Most tokens of prompt and completion together, 0 while unknown.
         longest_prompt: Bytes that no prompt that fits the context exceeds, 0 while unknown.
         kv_blocks: Size of the KV cache in blocks.
-        extensions: Which of `seed` and `logprobs` have an effect.
+        extensions: Which of `EXTENSIONS` have an effect.
     """
 
     model: str | None = None
@@ -36,6 +37,16 @@ class Capabilities:
     def names(self) -> tuple[str, ...]:
         """Return the only model's name, or `models`."""
         return (self.model,) if self.model is not None else self.models
+
+    def check(self, sampling: Sampling) -> None:
+        """Refuse extensions that the engine lacks.
+
+        Raises:
+            Refusal: A field has a value, and would have no effect.
+        """
+        for name in EXTENSIONS:
+            if getattr(sampling, name) is not None and name not in self.extensions:
+                raise unsupported(name, "the engine that answers cannot do that. Leave it out.")
 
 
 @dataclass(frozen=True, slots=True)

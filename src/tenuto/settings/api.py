@@ -18,8 +18,8 @@ class ApiSettings:
         lenient_prompts: Complete prompts without turns as they are, for base models, instead of
             refusing them.
         organization_id: Value of the response header `anthropic-organization-id`.
-        extensions: Allow the fields `seed`, `logprobs` and `echo`, which the service never had,
-            and report the token usage of each completion.
+        extensions: Allow fields that the service never had, such as `seed` and `logprobs`, and
+            report the token usage of each completion.
     """
 
     strict_models: bool = False

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
-from tenuto.core.job import Job, Piece
+from tenuto.core.job import EXTENSIONS, Job, Piece
 from tenuto.core.refusal import ModelError, failed, overloaded
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, model_file
@@ -22,6 +22,7 @@ from tenuto.engine.local.jobs import Jobs, RunningJob
 from tenuto.engine.local.load_report import log_loaded
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.runtime import RuntimeOptions
+from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.submission import check, submit_steps, uses_template
 from tenuto.engine.local.supervisor import Ended, Loading, Process, Serving, State, Supervisor
 from tenuto.engine.local.suspects import Suspects
@@ -57,7 +58,7 @@ class LocalEngine:
         # Without a salt, a guessed key could be checked against a tenant's name.
         self._salt = secrets.token_bytes(16)
         self._slices = Slices()
-        self._capabilities = Capabilities(self._name, extensions=("seed", "logprobs"))
+        self._capabilities = Capabilities(self._name, extensions=EXTENSIONS)
         self._health = Health(False, "The model is loading.")
 
     async def start(self) -> None:
@@ -109,6 +110,7 @@ class LocalEngine:
         tenant = self._tenant(job.caller.key)
         while True:
             serving = await self._serving()
+            self._capabilities.check(job.sampling)
             check(job, serving.loaded)
             steps = submit_steps(key, job, tenant, chats=uses_template(job, serving.loaded))
             frame = await self._slices.run(steps, job.prompt.size)
@@ -142,6 +144,7 @@ class LocalEngine:
                 self._health = replace(self._health, ready=True, detail="Ready.")
                 self._capabilities = replace(
                     self._capabilities,
+                    extensions=runtimes()[loaded.runtime].extensions,
                     context=loaded.context,
                     longest_prompt=loaded.context * loaded.longest_token,
                     kv_blocks=loaded.kv_blocks,

@@ -27,6 +27,7 @@ class RuntimeKind:
         formats: Formats of models that the library reads.
         refuses: Returns the first feature of such a file that the library cannot read, or "".
         load: Loads a model. Imports the library.
+        extensions: Which of `EXTENSIONS` have an effect.
         scores_tokens: Whether log probabilities of tokens that were not generated are available.
         separates_tenants: Whether the prefix cache can be kept apart for each API key.
     """
@@ -37,6 +38,7 @@ class RuntimeKind:
     formats: frozenset[Format]
     load: Callable[[RuntimeOptions, Gguf], Runtime]
     refuses: Callable[[Gguf], str] = lambda _: ""
+    extensions: tuple[str, ...] = ("seed", "logprobs")
     scores_tokens: bool = True
     separates_tenants: bool = True
 

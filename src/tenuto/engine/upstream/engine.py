@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Final
 
 from tenuto.core.job import Job, Piece
-from tenuto.core.refusal import Kind, Refusal, unsupported
+from tenuto.core.refusal import Kind, Refusal
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.upstream.connection import Connection, UpstreamResponse
 from tenuto.engine.upstream.errors import UpstreamError
@@ -71,8 +71,7 @@ class UpstreamEngine:
             self._running -= 1
 
     async def _request(self, job: Job) -> UpstreamRequest:
-        if job.sampling.logprobs is not None:
-            raise unsupported("logprobs", "upstreams do not report them. Leave it out.")
+        _CAPABILITIES.check(job.sampling)
         request = await self._slices.run(self._upstream.request_for(job), job.prompt.size)
         body, most = request.body, self._upstream.max_output_tokens
         if most is not None and body[request.tokens_field] > most:

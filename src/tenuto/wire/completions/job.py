@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tenuto.core.caller import ANONYMOUS, Caller
-from tenuto.core.job import Job, Sampling
+from tenuto.core.job import EXTENSIONS, Job, Sampling
 from tenuto.core.prompt import HUMAN, Prompt
 from tenuto.core.request import Request
 from tenuto.wire.completions.extensions import ExtendedRequest
@@ -16,18 +18,19 @@ def sampling_of(fields: CompletionRequest, seed: int | None = None) -> Sampling:
     Raises:
         Refusal: Two fields exclude each other.
     """
-    logprobs: int | None = None
+    extensions: dict[str, Any] = {}
     if isinstance(fields, ExtendedRequest):
         fields.check_together()
-        seed = seed if fields.seed is None else fields.seed
-        logprobs = fields.logprobs
+        # Each has the same name and the same values in a body and in a job.
+        extensions = {name: getattr(fields, name) for name in EXTENSIONS}
+    if extensions.get("seed") is None:
+        extensions["seed"] = seed
     return Sampling(
         # `top_p` 0 leaves the likeliest token alone, as temperature 0 does; 1 is off.
         temperature=0.0 if fields.top_p == 0 else fields.temperature,
         top_p=fields.top_p if fields.top_p is not None and 0 < fields.top_p < 1 else None,
         top_k=fields.top_k or None,
-        seed=seed,
-        logprobs=logprobs,
+        **extensions,
     )
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from tenuto.core.job import EXTENSIONS
 from tenuto.core.long_text import LongText
 from tenuto.core.refusal import invalid
 from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
@@ -97,7 +98,7 @@ _MEANT = {
 }
 _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 # The fields of `ExtendedRequest`, which is built on this module.
-_EXTENSIONS = frozenset({"seed", "logprobs", "echo"})
+_EXTENSIONS = frozenset({*EXTENSIONS, "echo"})
 
 
 _DEFAULT_LIMITS = FieldLimits()
