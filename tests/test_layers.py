@@ -117,7 +117,7 @@ TABLE: Mapping[str, May] = {
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "stream"),
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
-    "operations": may(),
+    "operations": may("operations"),
     "server": may(
         *("engine.base", "engine.registry", "interruption", "operations", "prompt", "server"),
         *("settings", "service", "slices", "stream", "version", "wire"),
