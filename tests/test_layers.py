@@ -366,6 +366,13 @@ def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:
     assert not loaded & {"starlette", "uvicorn", "aiohttp", "typer", "openvino", "xllamacpp"}
 
 
+def test_the_application_of_an_embedded_client_loads_no_server_of_connections() -> None:
+    # The extra `local` brings starlette alone.
+    loaded = loaded_by("import tenuto.server.app")
+
+    assert not loaded & {"uvicorn", "httptools", "uvloop", "aiohttp", "typer"}
+
+
 def test_the_workers_process_loads_nothing_but_the_embedded_engine() -> None:
     loaded = loaded_by("import tenuto.engine.local.worker")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from starlette.types import Receive, Scope
 
-from tenuto.server.response_cycle import EXTENSION, Subscribe
-
 T = TypeVar("T")
+
+EXTENSION: Final = "tenuto.disconnect"
+Subscribe: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class ClientGone(Exception):

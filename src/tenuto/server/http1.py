@@ -11,9 +11,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tenuto.core.refusal import Kind, Refusal, invalid
+from tenuto.server.client_gone import EXTENSION
 from tenuto.server.raw_http import head_without_upgrade, parse_error
 from tenuto.server.recorder import Recorder
-from tenuto.server.response_cycle import EXTENSION, ResponseCycle
+from tenuto.server.response_cycle import ResponseCycle
 
 # Maximum of queued requests on a connection, and of bytes that follow them.
 _MOST_PIPELINED = 16

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-EXTENSION: Final = "tenuto.disconnect"
-Subscribe: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class ResponseCycle(RequestResponseCycle):

@@ -30,7 +30,7 @@ from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
-LOADED = encode(frames.Loaded(100, 10, 10, 1000, 1, "stub", False, ""))
+LOADED = encode(frames.Loaded(100, 10, 10, 1000, 1, "openvino", False, ""))
 PRELUDE = f"""
 import json, os, socket, sys, time
 link = socket.socket(fileno=int(sys.argv[1]))
@@ -435,7 +435,7 @@ TEXTS_BELOW, CHATS_BELOW = 1000, 8000
 async def test_a_hopelessly_long_prompt_is_refused_before_the_worker_has_it(
     workers: Workers, prompt: Prompt, chats: bool, sent: bool
 ) -> None:
-    loaded = encode(frames.Loaded(100, 10, 10, 1000, 1, "stub", chats, ""))
+    loaded = encode(frames.Loaded(100, 10, 10, 1000, 1, "openvino", chats, ""))
     workers(failing("os._exit(1)").replace(f"LOADED = {LOADED!r}", f"LOADED = {loaded!r}"))
     async with running() as engine:
         await engine.ready()
