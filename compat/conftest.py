@@ -52,9 +52,13 @@ def overloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServ
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endless(endless_model: Path) -> Iterator[RunningServer]:
-    """Text without end, so that a test has time to break something."""
+    """Text without end, so that a test has time to break something.
+
+    Each client has its own server, because a prompt that was running twice when the worker died is
+    refused, and all clients send the same one.
+    """
     with running_server("--model", str(endless_model)) as server:
         yield server
 

@@ -11,7 +11,7 @@ import contextlib
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tenuto.server.body import most_body_bytes
+from tenuto.server.body import MOST_BODY_BYTES
 from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 
@@ -38,7 +38,9 @@ class WholeBodyMiddleware:
             if message["type"] == "http.response.start" and not body.ended:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.body_timeout_s):
-                        await body.drop(_PATIENCE * most_body_bytes(self._limits, 0))
+                        await body.drop(
+                            _PATIENCE * (self._limits.max_body_bytes or MOST_BODY_BYTES)
+                        )
             await send(message)
 
         await self._app(scope, body.receive, send_after_body)
