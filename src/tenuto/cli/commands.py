@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from importlib import import_module
 from typing import Any, Final
 
@@ -26,7 +27,9 @@ class Commands(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = {name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()}
+        self.commands: MutableMapping[str, Any] = {
+            name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()
+        }
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the name of the command in the arguments, the command, and its arguments."""

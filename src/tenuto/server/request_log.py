@@ -31,8 +31,8 @@ class RequestLine:
     __slots__ = ("end", "record")
 
     def __init__(self, record: RequestRecord) -> None:
-        self.record = record
-        self.end = _name_of(record.outcome)
+        self.record: RequestRecord = record
+        self.end: str | None = _name_of(record.outcome)
 
     def fields(self) -> dict[str, object]:
         """Return all fields, in the order of the log."""

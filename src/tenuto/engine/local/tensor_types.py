@@ -71,7 +71,7 @@ FILE_TYPES: Final = _MIXTURES | {
 }
 
 # Numbers that llama.cpp no longer reads: (name, the format that it repacks instead or None).
-REMOVED_TYPES: Final = {
+REMOVED_TYPES: Final[dict[int, tuple[str, str | None]]] = {
     4: ("Q4_2", None),
     5: ("Q4_3", None),
     31: ("Q4_0_4_4", "Q4_0"),

@@ -23,7 +23,7 @@ class Attempt:
     def __init__(self, breaker: Breaker, pauses_before: int) -> None:
         self._breaker = breaker
         self._ended = False
-        self.pauses_before = pauses_before
+        self.pauses_before: int = pauses_before
 
     def responded(self) -> None:
         """Report that the response has begun. A probe then admits other requests beside it."""

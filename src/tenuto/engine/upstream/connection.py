@@ -65,8 +65,8 @@ class Connection:
         root = upstream.api_root
         parts = urlsplit(root)
         hidden = (upstream.api_key, upstream.basic_auth, parts.netloc, parts.hostname)
-        self.policy = ErrorPolicy(upstream.forward_key, tuple(filter(None, hidden)))
-        self.shutdown = Interruption(shutting_down)
+        self.policy: ErrorPolicy = ErrorPolicy(upstream.forward_key, tuple(filter(None, hidden)))
+        self.shutdown: Interruption = Interruption(shutting_down)
         self.reading: set[aiohttp.StreamReader] = set()
         # Once, because aiohttp's `trust_env` reads the environment and .netrc for each request.
         self._proxy = proxy_for(root)

@@ -61,7 +61,7 @@ class Objects:
         self._buffer = bytearray()
         self._is_json = False
         self._counted = 0
-        self.complete = False
+        self.complete: bool = False
 
     def __enter__(self) -> Objects:
         return self

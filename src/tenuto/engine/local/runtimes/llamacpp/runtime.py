@@ -74,7 +74,7 @@ class LlamaCppRuntime(Runtime):
         except ImportError as error:
             raise not_installed(str(error.name)) from None
         xllamacpp: Any = untyped
-        self.longest_token = longest_token(file)
+        self.longest_token: int = longest_token(file)
         self._bos = file.token_id("bos")
         self._control = file.tokens_of_type(CONTROL)
 
@@ -83,15 +83,16 @@ class LlamaCppRuntime(Runtime):
         params.verbosity = 1  # errors only
         # Threads wait for each other in a busy loop: one without a core delays all.
         cores = physical_cores()
-        self.threads = options.threads or (cores - 1 if cores > 2 else cores)
+        self.threads: int = options.threads or (cores - 1 if cores > 2 else cores)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         # Between two batches of a long prompt, other jobs continue, and it can be cancelled.
         params.n_batch = options.batch_tokens
         params.cache_ram_mib = 0  # a second cache, outside the budget
         params.chat_template = "chatml"  # unused; the model's own might not parse
         sizes = cache_sizes(options, file)
-        self.kv_blocks, self.block_tokens = sizes.blocks, sizes.block_tokens
-        self.kv_bytes = sizes.size_bytes
+        self.kv_blocks: int = sizes.blocks
+        self.block_tokens: int = sizes.block_tokens
+        self.kv_bytes: int = sizes.size_bytes
         params.n_ctx, params.n_parallel = sizes.cells, sizes.slots
         params.kv_unified = sizes.pooled
         self._caches = options.prefix_cache != "off"
@@ -100,7 +101,7 @@ class LlamaCppRuntime(Runtime):
         self._server = LlamaServer(xllamacpp, params)
         # May be less than requested.
         granted: int = self._server.request("/props")["default_generation_settings"]["n_ctx"]
-        self.context = min(sizes.context, granted)
+        self.context: int = min(sizes.context, granted)
 
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()

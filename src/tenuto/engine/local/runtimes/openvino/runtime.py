@@ -73,11 +73,11 @@ class OpenVinoRuntime(Runtime):
                 f"OpenVINO does not read {feature}; set `runtime` to `llamacpp` or `auto`"
             )
         self._table = token_bytes(file)
-        self.longest_token = max(map(len, self._table))
-        self.context = context_of(file.hyperparameter("context_length"), options.context)
+        self.longest_token: int = max(map(len, self._table))
+        self.context: int = context_of(file.hyperparameter("context_length"), options.context)
         block = metadata.block_bytes(file)
-        self.kv_blocks = _kv_blocks(options, self.context, block)
-        self.kv_bytes = (self.kv_blocks + _SPARE_BLOCKS) * block
+        self.kv_blocks: int = _kv_blocks(options, self.context, block)
+        self.kv_bytes: int = (self.kv_blocks + _SPARE_BLOCKS) * block
         self.context = min(self.context, self.kv_blocks * BLOCK_TOKENS)
         self._bos = file.token_id("bos")
         self._adds_bos = metadata.adds_bos(file)
@@ -87,13 +87,13 @@ class OpenVinoRuntime(Runtime):
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
         # The library has a single cache, and cannot keep tenants apart.
-        self.shares_prefixes = options.prefix_cache == "shared"
+        self.shares_prefixes: bool = options.prefix_cache == "shared"
         scheduler.enable_prefix_caching = self.shares_prefixes
         scheduler.max_num_batched_tokens = options.batch_tokens
         # One more for the filler.
         scheduler.max_num_seqs = options.max_running + 1
         # The default would be the machine's cores, not the container's.
-        self.threads = options.threads or physical_cores()
+        self.threads: int = options.threads or physical_cores()
         # Threads bound to cores wait for other processes while other cores are idle: beside one
         # busy process, a single stream then has half its speed.
         properties = {
