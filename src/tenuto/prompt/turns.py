@@ -7,7 +7,6 @@ be Human's, the last one Assistant's. `docs/prompts.md` has the choices where th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -34,7 +33,7 @@ def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
         Refusal: A turn is missing or misplaced, in the documented words; or there are too many.
     """
     text = _sanitise(text)
-    marks = list(islice(_marks(text), most_turns + 1))
+    marks = list(islice(_MARK.finditer(text), most_turns + 1))
     if len(marks) > most_turns:
         raise too_many_turns(most_turns)
     if not marks or marks[0][1] != "Human":
@@ -47,16 +46,6 @@ def parse_prompt(text: str, most_turns: int = MOST_TURNS) -> Prompt:
         for mark, end in zip(marks, ends, strict=False)
     )
     return Prompt(text, text[: marks[0].start()], turns, text[marks[-1].end() :])
-
-
-def _marks(text: str) -> Iterator[re.Match[str]]:
-    """Yield the marks of turns. Blank lines are found at many times the speed of the pattern."""
-    at = text.find("\n\n")
-    while at >= 0:
-        mark = _MARK.match(text, at)
-        if mark is not None:
-            yield mark
-        at = text.find("\n\n", at + 1 if mark is None else mark.end())
 
 
 def raw_prompt(text: str) -> Prompt:
