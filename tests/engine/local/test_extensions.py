@@ -60,6 +60,7 @@ async def test_the_prompt_is_counted_at_once_and_the_completion_as_it_is_written
 ) -> None:
     first, *others = await write(engine, Job(PROMPT, 30, sampling=Sampling(seed=1)))
     assert first.text == ""
+    assert usage_of(first).output_tokens == 0
     prompt_tokens = usage_of(first).input_tokens
     assert prompt_tokens is not None
     assert 10 < prompt_tokens < 40

@@ -55,8 +55,10 @@ async def test_acceptance_comes_before_text_that_is_there_already() -> None:
     mailbox.accept()
     mailbox.put(" One", 1, Finish.LENGTH)
 
-    assert await get(mailbox) == Piece("")
-    assert await get(mailbox) == Piece(" One", 1, Finish.LENGTH)
+    accepted, last = await get(mailbox), await get(mailbox)
+
+    assert (accepted, accepted.usage) == (Piece(""), Usage(output_tokens=0))
+    assert (last, last.usage) == (Piece(" One", 1, Finish.LENGTH), Usage(output_tokens=1))
 
 
 async def test_the_last_piece_brings_the_reason_and_all_text_that_waits() -> None:

@@ -72,14 +72,15 @@ class Mailbox:
         while True:
             if self._accepted:
                 self._accepted = False
-                return Piece("", usage=self._usage())
+                # Text that has arrived meanwhile counts in the piece that holds it.
+                return Piece("", usage=self._usage(0))
             if self._texts and (self._finish is not None or any(self._texts)):
                 piece = Piece(
                     "".join(self._texts),
                     self._tokens,
                     self._finish,
                     logprobs=tuple(self._logprobs),
-                    usage=self._usage(),
+                    usage=self._usage(self.output_tokens),
                 )
                 self._texts.clear()
                 self._logprobs.clear()
@@ -90,8 +91,8 @@ class Mailbox:
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
 
-    def _usage(self) -> Usage:
-        return Usage(self._input_tokens, self._cached_tokens, self.output_tokens)
+    def _usage(self, output_tokens: int) -> Usage:
+        return Usage(self._input_tokens, self._cached_tokens, output_tokens)
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
