@@ -149,6 +149,7 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
     ours.setLevel(level)
     root.addHandler(log)
     # No line shows the thread or the process, which each record would look up.
+    looked_up = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     try:
         yield log
@@ -156,6 +157,7 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
         root.removeHandler(log)
         for logger, old in zip((root, ours), before, strict=True):
             logger.setLevel(old)
+        logging.logThreads, logging.logProcesses, logging.logMultiprocessing = looked_up
         writer.close()
 
 
