@@ -23,8 +23,8 @@ async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: R
 
     Args:
         work: The work.
-        scope: The request's ASGI scope. With the extension `tenuto.disconnect` no task waits for
-            the disconnect, which saves a twentieth of a passed-on request.
+        scope: The request's ASGI scope. With the extension `tenuto.disconnect` no task has to wait
+            for the disconnect.
         receive: The request's ASGI channel, after the end of the body.
 
     Raises:

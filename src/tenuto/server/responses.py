@@ -27,7 +27,7 @@ async def start_response(headers: Mapping[str, str], send: Send) -> None:
 
 
 async def send_json(content: Any, headers: Mapping[str, str], send: Send) -> None:
-    """Send a JSON body, at a third of the cost of a `JsonResponse`."""
+    """Send a JSON body with status 200."""
     body = json_bytes(content)
     length = {"content-length": str(len(body)), "content-type": "application/json"}
     await start_response({**headers, **length}, send)

@@ -254,6 +254,6 @@ def _with_route(first: Piece, name: str, failures: _Failures) -> Piece:
     if warnings:
         _log.warning("%s", warnings[0])
     warnings += accepted.warnings
-    # Not by `replace`, which costs ten times as much.
+    # Not by `replace`, which costs more than twice as much.
     accepted = Accepted(accepted.model, name, warnings)
     return Piece(first.text, first.tokens, first.finish, accepted, first.logprobs, first.usage)
