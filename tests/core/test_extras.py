@@ -43,7 +43,7 @@ def run(libraries: str, program: str, folder: Path, *arguments: str) -> tuple[in
         ("huggingface_hub", "pull org/repo", "hub"),
     ],
 )
-def test_a_command_names_the_extra_that_it_misses(
+def test_command_names_the_missing_extra(
     library: str, arguments: str, extra: str, tmp_path: Path
 ) -> None:
     (tmp_path / "routes.toml").write_text(ROUTES)
@@ -60,7 +60,7 @@ def test_a_command_names_the_extra_that_it_misses(
 
 
 @pytest.mark.parametrize("engine", ["echo", "local"])
-def test_a_client_names_the_extra_of_its_engine(engine: str, tmp_path: Path) -> None:
+def test_client_names_the_missing_extra_of_its_engine(engine: str, tmp_path: Path) -> None:
     program = f"from tenuto import Client; Client(engine={engine!r})"
 
     code, errors = run("starlette openvino_genai xllamacpp", program, tmp_path)
@@ -82,7 +82,7 @@ def test_a_client_of_a_server_needs_no_extra(tmp_path: Path) -> None:
     assert run(modules, program, tmp_path) == (0, "")
 
 
-def test_all_holds_every_extra_but_that_of_the_tests() -> None:
+def test_extra_all_has_every_extra_except_dev() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
 
@@ -90,13 +90,13 @@ def test_all_holds_every_extra_but_that_of_the_tests() -> None:
     assert extras["all"] == [f"tenuto[{','.join(names)}]"]
 
 
-def test_a_module_of_ours_that_is_missing_is_a_defect() -> None:
+def test_missing_internal_module_is_not_a_missing_extra() -> None:
     with pytest.raises(ModuleNotFoundError) as caught, needs("local", "this"):
         import tenuto.nonsense  # type: ignore[import-not-found]  # noqa: F401
     assert not isinstance(caught.value, MissingExtraError)
 
 
-def test_a_check_needs_one_library_and_names_them() -> None:
+def test_check_requires_one_of_the_libraries() -> None:
     check("this", "local", "nonsense", "json")
     with pytest.raises(MissingExtraError, match=r"^this is not installed \(nonsense is missing\)"):
         check("this", "local", "nonsense")

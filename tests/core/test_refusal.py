@@ -7,7 +7,7 @@ import pickle
 from tenuto.core.refusal import Kind, ModelError, Refusal, overloaded
 
 
-def test_a_refusal_survives_pickling_with_all_it_says() -> None:
+def test_pickled_refusal_keeps_every_field() -> None:
     refusal = Refusal(Kind.OVERLOADED, "Full.", retry_after=2.5, retryable=False)
     copy = pickle.loads(pickle.dumps(refusal))
     assert (copy.kind, str(copy)) == (Kind.OVERLOADED, "Full.")
@@ -15,5 +15,5 @@ def test_a_refusal_survives_pickling_with_all_it_says() -> None:
     assert isinstance(pickle.loads(pickle.dumps(ModelError("gone"))), ModelError)
 
 
-def test_lack_of_room_may_be_gone_in_a_moment() -> None:
+def test_overloaded_refusal_has_retry_after() -> None:
     assert overloaded().retry_after == 1.0

@@ -10,7 +10,7 @@ from tenuto.prompt.turns import human_turn, parse_prompt
 from tests.engine.contract import EngineContract, write
 
 
-class TestEchoKeepsTheContract(EngineContract):
+class TestEchoContract(EngineContract):
     @pytest.fixture(scope="module")
     async def engine(self) -> AsyncIterator[EchoEngine]:
         engine = EchoEngine()
@@ -24,7 +24,7 @@ class TestEchoKeepsTheContract(EngineContract):
 
 
 @pytest.mark.anyio
-async def test_it_writes_the_last_human_turn_back() -> None:
+async def test_echo_returns_the_last_human_turn() -> None:
     prompt = parse_prompt("\n\nHuman: one" + human_turn("two  words\nhere"))
     pieces = await write(EchoEngine(), Job(prompt, 100))
     assert "".join(piece.text for piece in pieces) == " two  words\nhere"

@@ -132,7 +132,7 @@ def complete(url: str, model: str, prompt: str = HI, **fields: Any) -> anthropic
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("model", ["raw", "chat", "messages"])
-def test_llama_cpp_answers_through_each_of_its_apis(
+def test_llama_cpp_completes_through_each_of_its_apis(
     gateway: RunningServer, llama: str, model: str, streamed: bool
 ) -> None:
     asked = {"prompt": HI, "max_tokens": 30, "temperature": 0, "stop": ["\n\nHuman:"]}
@@ -146,7 +146,7 @@ def test_llama_cpp_answers_through_each_of_its_apis(
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
 @pytest.mark.parametrize("model", ["raw", "chat", "messages"])
-def test_stops_tokens_and_prefills_through_llama_cpp(
+def test_stops_token_limits_and_prefills_work_through_llama_cpp(
     gateway: RunningServer, model: str, streamed: bool
 ) -> None:
     short = complete(gateway.url, model, max_tokens_to_sample=2, stream=streamed)
@@ -160,7 +160,7 @@ def test_stops_tokens_and_prefills_through_llama_cpp(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-def test_another_tenuto_answers_as_it_does_itself(
+def test_completion_through_another_tenuto_is_the_same(
     gateway: RunningServer, capital_server: RunningServer, streamed: bool
 ) -> None:
     for fields in ({}, {"stop_sequences": ["aris"]}, {"max_tokens_to_sample": 2}):
@@ -172,7 +172,7 @@ def test_another_tenuto_answers_as_it_does_itself(
 
 
 @pytest.mark.parametrize("leaves_after", [0, 1, 5])
-def test_a_client_that_leaves_frees_the_place_behind_two_servers(
+def test_disconnect_frees_the_slot_behind_two_servers(
     far: RunningServer, long_server: RunningServer, leaves_after: int
 ) -> None:
     body = {"model": "m", "prompt": HI, "max_tokens_to_sample": LONG_TOKENS, "stream": True}
@@ -189,7 +189,7 @@ def test_a_client_that_leaves_frees_the_place_behind_two_servers(
     far.wait_until_idle(FREED_S)
 
 
-def test_ready_says_how_each_of_them_is(gateway: RunningServer) -> None:
+def test_ready_reports_the_health_of_each_upstream(gateway: RunningServer) -> None:
     status = gateway.get("/ready")
     assert status["upstreams"] == dict.fromkeys(("raw", "chat", "messages", "tenuto"), "ok")
     listed = gateway.get("/v1/models")["data"]

@@ -77,7 +77,7 @@ async def test_all_streams_complete(capital_server: RunningServer) -> None:
     await asyncio.to_thread(capital_server.wait_until_idle, PATIENCE_S)
 
 
-async def test_every_answer_obeys_its_own_limit(endless: RunningServer) -> None:
+async def test_every_completion_has_its_own_token_limit(endless: RunningServer) -> None:
     answers = await asyncio.gather(*(all_of(endless, limit) for limit in (1, 3)))
     assert [events[-1][1]["stop_reason"] for events in answers] == ["max_tokens"] * 2
 
@@ -102,7 +102,7 @@ async def test_a_closed_socket_frees_its_slot_within_250_ms(
     assert min([await leave() for _ in range(3)]) < 0.25
 
 
-async def test_a_client_that_leaves_during_prefill_frees_its_slot(endless: RunningServer) -> None:
+async def test_disconnect_during_prefill_frees_the_slot(endless: RunningServer) -> None:
     prompt = "\n\nHuman:" + " word" * 1500 + "\n\nAssistant:"
 
     async def leave() -> float:

@@ -35,7 +35,7 @@ def assert_nothing_left(seen: Observed) -> None:
     assert (seen.lookups, seen.connections, seen.files) == (set(), set(), set()), seen.output
 
 
-def test_completing_reaches_nobody(observation: Observation) -> None:
+def test_complete_connects_to_no_other_host(observation: Observation) -> None:
     seen = observation.run(*TENUTO, "complete", "hi", "--json")
 
     assert json.loads(seen.output)["type"] == "completion"
@@ -53,7 +53,7 @@ def test_completing_reaches_nobody(observation: Observation) -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_commands_reach_nobody(
+def test_commands_connect_to_no_other_host(
     observation: Observation, arguments: tuple[str, ...], prints: str
 ) -> None:
     seen = observation.run(*TENUTO, *arguments)
@@ -62,7 +62,7 @@ def test_commands_reach_nobody(
     assert_nothing_left(seen)
 
 
-def test_a_client_with_an_engine_reaches_nobody(observation: Observation) -> None:
+def test_embedded_client_connects_to_no_other_host(observation: Observation) -> None:
     seen = observation.run("-c", CLIENT)
 
     assert seen.output.strip()
@@ -70,7 +70,7 @@ def test_a_client_with_an_engine_reaches_nobody(observation: Observation) -> Non
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
-def test_a_server_reaches_nobody(observation: Observation, runtime: str) -> None:
+def test_server_connects_to_no_other_host(observation: Observation, runtime: str) -> None:
     pytest.importorskip("openvino_genai" if runtime == "openvino" else "xllamacpp")
     chosen = {"TENUTO_ENGINE_LOCAL_RUNTIME": runtime}
     with observation.start(*TENUTO, "serve", "--port", "0", environment=chosen) as process:
@@ -94,7 +94,7 @@ def test_a_server_reaches_nobody(observation: Observation, runtime: str) -> None
 
 
 @pytest.mark.skipif(find_spec("huggingface_hub") is None, reason="the extra is not installed")
-def test_a_download_asks_the_hub_for_the_model_and_for_nothing_else(
+def test_download_requests_only_the_model_from_the_hub(
     observation: Observation,
 ) -> None:
     with hub_server() as hub:
@@ -110,7 +110,7 @@ def test_a_download_asks_the_hub_for_the_model_and_for_nothing_else(
     assert_nothing_left(seen)
 
 
-def test_a_program_that_reports_is_seen(observation: Observation) -> None:
+def test_connections_of_a_reporting_program_are_observed(observation: Observation) -> None:
     # Or else these tests would pass whatever happens.
     reports = r"""
 import os, pathlib, socket, subprocess, sys
@@ -134,7 +134,7 @@ subprocess.run([sys.executable, "-c", child], check=True)
 
 
 @pytest.mark.parametrize("folder", ["src", "benchmarks", "training", "fuzz", "compat", "tests"])
-def test_openvino_is_imported_in_one_place_which_disables_its_telemetry(folder: str) -> None:
+def test_openvino_is_imported_only_where_its_telemetry_is_disabled(folder: str) -> None:
     door = ROOT / "src/tenuto/engine/local/runtimes/openvino/library.py"
     pattern = re.compile(r"^\s*(?:import|from) (?:\w+, )*openvino(?:_genai)?\b", re.MULTILINE)
     found = [path for path in (ROOT / folder).rglob("*.py") if pattern.search(path.read_text())]

@@ -11,7 +11,7 @@ QUESTION = f"{anthropic.HUMAN_PROMPT} Hello, world!{anthropic.AI_PROMPT}"
 ANSWER = "".join(CAPITAL)
 
 
-def test_a_plain_completion(capital_server: RunningServer) -> None:
+def test_official_client_completes(capital_server: RunningServer) -> None:
     with anthropic.Anthropic(api_key="any", base_url=capital_server.url) as client:
         completion = client.completions.create(
             model="claude-2.1", prompt=QUESTION, max_tokens_to_sample=64, temperature=0
@@ -24,7 +24,7 @@ def test_a_plain_completion(capital_server: RunningServer) -> None:
     assert (completion._request_id or "").startswith("req_")
 
 
-def test_a_streamed_completion(capital_server: RunningServer) -> None:
+def test_official_client_streams(capital_server: RunningServer) -> None:
     with anthropic.Anthropic(
         api_key="any", base_url=capital_server.url, _strict_response_validation=True
     ) as client:
@@ -37,7 +37,7 @@ def test_a_streamed_completion(capital_server: RunningServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_async_client(capital_server: RunningServer) -> None:
+async def test_official_async_client_completes_and_streams(capital_server: RunningServer) -> None:
     async with anthropic.AsyncAnthropic(api_key="any", base_url=capital_server.url) as client:
         plain = await client.completions.create(
             model="claude-2.1",
@@ -58,7 +58,7 @@ async def test_the_async_client(capital_server: RunningServer) -> None:
     assert text == ANSWER
 
 
-def test_a_wrong_prompt_raises_bad_request(server: RunningServer) -> None:
+def test_invalid_prompt_raises_bad_request(server: RunningServer) -> None:
     with anthropic.Anthropic(api_key="any", base_url=server.url) as client:
         with pytest.raises(anthropic.BadRequestError, match="prompt must start with") as caught:
             client.completions.create(model="claude-2.1", prompt="Hello", max_tokens_to_sample=4)

@@ -30,7 +30,7 @@ def config(folder: Path, text: str) -> str:
     return str(file)
 
 
-def test_the_log_has_the_requests_and_the_end(tmp_path: Path) -> None:
+def test_log_has_the_requests_and_the_shutdown(tmp_path: Path) -> None:
     with running_server("--config", config(tmp_path, ECHO)) as server:
         answer = httpx2.post(server.url + "/v1/complete", json=BODY, headers=HEADERS)
         missing = httpx2.get(server.url + "/v1/messages")
@@ -45,19 +45,19 @@ def test_the_log_has_the_requests_and_the_end(tmp_path: Path) -> None:
 
 
 @needs_ipv6
-def test_the_printed_address_is_one_to_ask(tmp_path: Path) -> None:
+def test_printed_address_accepts_requests(tmp_path: Path) -> None:
     with running_server("--config", config(tmp_path, ECHO), "--host", "::1") as server:
         assert server.url.startswith("http://[::1]:")
         assert server.get("/health") == {"status": "alive"}
 
 
-def test_hanging_up_ends_the_server_as_other_signals_do(tmp_path: Path) -> None:
+def test_sighup_shuts_the_server_down(tmp_path: Path) -> None:
     with running_server("--config", config(tmp_path, ECHO)) as server:
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(PATIENCE_S) == 0
 
 
-def test_under_nohup_it_goes_on(tmp_path: Path) -> None:
+def test_server_under_nohup_ignores_sighup(tmp_path: Path) -> None:
     arguments = ["-m", "tenuto", "serve", "--port", "0", "--config", config(tmp_path, ECHO)]
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -102,7 +102,7 @@ def started(folder: Path, stderr: int | None) -> Iterator[tuple[subprocess.Popen
             process.kill()
 
 
-def test_a_log_that_nobody_reads_holds_no_request_up(tmp_path: Path) -> None:
+def test_full_log_pipe_blocks_no_request(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     with started(tmp_path, writer) as (process, url):
         os.close(writer)
@@ -116,7 +116,7 @@ def test_a_log_that_nobody_reads_holds_no_request_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["at the start", "later"])
-def test_a_closed_log_ends_nothing(tmp_path: Path, closed: str) -> None:
+def test_closed_log_does_not_stop_the_server(tmp_path: Path, closed: str) -> None:
     reader, writer = os.pipe()
     with started(tmp_path, writer if closed == "later" else None) as (process, url):
         os.close(writer)
@@ -147,7 +147,7 @@ class Upstream:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_what_an_upstream_writes_ends_with_an_error_too(tmp_path: Path, stream: bool) -> None:
+def test_shutdown_ends_upstream_responses_with_an_error(tmp_path: Path, stream: bool) -> None:
     upstream = Upstream()
     settings = (
         f'[engine]\nname = "routes"\n[engine.upstreams.a]\nkind = "openai"\n'

@@ -63,7 +63,7 @@ def test_after_the_grace_time_streams_end_with_an_error(endless_model: Path) -> 
         assert server.process.wait(PATIENCE_S) == 0
 
 
-def test_the_worker_dies_with_a_server_that_is_killed() -> None:
+def test_worker_exits_when_the_server_is_killed() -> None:
     with running_server() as doomed:
         worker = worker_of(doomed)
         doomed.process.kill()
@@ -71,7 +71,7 @@ def test_the_worker_dies_with_a_server_that_is_killed() -> None:
         assert_gone(worker)
 
 
-def test_a_port_in_use_is_one_line() -> None:
+def test_port_in_use_is_a_one_line_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(

@@ -52,7 +52,7 @@ def parts(read: Callable[[], Prompt]) -> tuple[object, ...]:
 @pytest.mark.parametrize("size", [16, 17, 64 * 1024])
 @settings(max_examples=300)
 @given(text=_prompts | _sound)
-def test_all_parts_are_those_of_the_text_read_at_once(size: int, text: str) -> None:
+def test_long_prompt_has_the_parts_of_the_whole_text(size: int, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(long_prompt, "PIECE_BYTES", size)
         long = parts(lambda: finish(parse_long_prompt(LongText(text.encode()), MOST_TURNS)))
@@ -73,7 +73,7 @@ def test_a_raw_prompt_has_no_turns() -> None:
 
 
 @pytest.mark.parametrize("long", [True, False])
-def test_a_prompt_has_at_most_so_many_turns(long: bool) -> None:
+def test_number_of_turns_is_limited(long: bool) -> None:
     def read(text: str) -> Prompt:
         if long:
             return finish(parse_long_prompt(LongText(text.encode()), 4))
@@ -85,7 +85,7 @@ def test_a_prompt_has_at_most_so_many_turns(long: bool) -> None:
         read(pair * 3)
 
 
-def test_what_is_said_is_counted_without_marks_and_white_space() -> None:
+def test_spoken_size_excludes_marks_and_white_space() -> None:
     text = " Sys \n\nHuman: é \n\nAssistant: b\n\nHuman:  \n\nAssistant: pre "
 
     for prompt in (parse_prompt(text), finish(parse_long_prompt(LongText(text.encode()), 9))):

@@ -29,7 +29,7 @@ def plain(chat: Chat) -> tuple[object, ...]:
 @pytest.mark.parametrize("size", [16, 64 * 1024])
 @settings(max_examples=100)
 @given(system=_texts, text=_texts, prefill=_texts)
-def test_the_chat_is_that_of_the_text_read_at_once(
+def test_long_prompt_renders_like_the_whole_text(
     size: int, system: str, text: str, prefill: str
 ) -> None:
     # Whatever marks the drawn texts have, the first turn is Human's and the last Assistant's.
@@ -48,19 +48,19 @@ def test_the_chat_is_that_of_the_text_read_at_once(
 
 
 @pytest.mark.parametrize("text", [" Once upon ", " \n", "", "\u3000" * 50])
-def test_a_raw_prompt_is_one_turn_as_it_is(text: str) -> None:
+def test_raw_prompt_is_one_unchanged_turn(text: str) -> None:
     prompt = LongPrompt(LongText(text.encode()))
 
     assert plain(finish(chat_steps(prompt))) == plain(to_chat(raw_prompt(text)))
 
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
-def test_no_step_keeps_the_loop(text: str) -> None:
+def test_no_step_blocks_the_event_loop(text: str) -> None:
     assert longest_step(chat_steps(long(text))) < MOST_STEP_S
 
 
 @pytest.mark.parametrize("cut", [1, 70_000, 1 << 20])
-def test_a_long_prefill_that_is_repeated_is_taken_away(cut: int) -> None:
+def test_repeated_long_prefill_is_removed(cut: int) -> None:
     prefill = ("é" * 50_000 + "b") * 2
     rope = Rope((LongText(prefill.encode()), 0, len(prefill.encode())))
     continuation = Continuation(Chat("", (("user", "Hi"),), rope), repeated=True)

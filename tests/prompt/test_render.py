@@ -36,7 +36,7 @@ def test_a_prompt_becomes_a_chat(text: str, chat: Chat) -> None:
     assert to_chat(parse_prompt(text)) == chat
 
 
-def test_a_raw_prompt_is_one_turn_as_it_is() -> None:
+def test_raw_prompt_is_one_unchanged_turn() -> None:
     assert to_chat(raw_prompt(" Once upon ")) == Chat("", (("user", " Once upon "),))
     assert to_chat(raw_prompt(" \n")) == Chat("", ())
 
@@ -68,7 +68,7 @@ def continued(chat: Chat, pieces: list[str], *, repeated: bool = False) -> str:
         (Chat("", HI, "Once upon"), True, "", ""),
     ],
 )
-def test_an_answer_becomes_what_follows_the_prompt(
+def test_answer_becomes_the_continuation_of_the_prompt(
     chat: Chat, repeated: bool, answer: str, completion: str
 ) -> None:
     assert continued(chat, [answer], repeated=repeated) == completion
@@ -80,7 +80,7 @@ def test_an_answer_becomes_what_follows_the_prompt(
     st.text("{Once upn\n", max_size=14),
     st.data(),
 )
-def test_how_an_answer_is_cut_makes_no_difference(
+def test_continuation_is_the_same_for_any_pieces(
     begun: tuple[str, str], repeated: bool, answer: str, data: st.DataObject
 ) -> None:
     chat = Chat("", HI, *begun)
@@ -92,14 +92,14 @@ def test_how_an_answer_is_cut_makes_no_difference(
     )
 
 
-def test_text_is_passed_on_as_soon_as_it_is_decided() -> None:
+def test_text_is_emitted_as_soon_as_it_is_decided() -> None:
     continuation = Continuation(Chat("", HI, "Once upon"), repeated=True)
     assert [continuation.push(text) for text in ("On", "ce upon", " a", " time")] == [
         *("", "", " a", " time")
     ]
 
 
-def test_many_turns_of_one_side_take_no_longer_than_their_length() -> None:
+def test_many_turns_of_one_side_render_in_linear_time() -> None:
     # Each joined to those before, these were 40 GB of copies.
     turns = ("\n\nHuman: " + "a" * 838) * 9_999
     prompt = parse_prompt(turns + "\n\nAssistant:")
@@ -111,7 +111,7 @@ def test_many_turns_of_one_side_take_no_longer_than_their_length() -> None:
     assert [len(str(text)) for _, text in chat.turns] == [9_999 * 840 - 2]
 
 
-def test_a_long_prefill_is_taken_away_in_time_that_grows_with_its_length() -> None:
+def test_long_prefill_is_removed_in_linear_time() -> None:
     prefill = "word " * 200_000 + "end"
     continuation = Continuation(Chat("", HI, prefill), repeated=True)
 
@@ -123,5 +123,5 @@ def test_a_long_prefill_is_taken_away_in_time_that_grows_with_its_length() -> No
     assert continuation.push(" and on") == " and on"
 
 
-def test_white_space_at_the_beginning_of_a_prefill_is_not_expected_again() -> None:
+def test_leading_white_space_of_a_prefill_need_not_be_repeated() -> None:
     assert continued(Chat("", HI, "  {"), ["{", "}"], repeated=True) == "}"

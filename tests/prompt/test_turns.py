@@ -56,9 +56,7 @@ def refusal(text: str) -> str:
         (" ", MUST_START),
     ],
 )
-def test_a_prompt_that_breaks_a_rule_is_refused_in_the_documented_words(
-    text: str, message: str
-) -> None:
+def test_invalid_prompt_is_rejected_with_the_documented_message(text: str, message: str) -> None:
     assert refusal(text).startswith(message)
 
 
@@ -145,17 +143,17 @@ def test_a_prompt_that_breaks_a_rule_is_refused_in_the_documented_words(
         ),
     ],
 )
-def test_a_prompt_is_taken_apart(text: str, prompt: Prompt) -> None:
+def test_prompt_is_parsed_into_turns(text: str, prompt: Prompt) -> None:
     assert parse_prompt(text) == prompt
 
 
-def test_a_bare_text_is_told_how_to_wrap_it() -> None:
+def test_error_for_bare_text_explains_the_wrapping() -> None:
     assert refusal("Hello, world") == (
         MUST_START + r'. Wrap the text: "\n\nHuman: " + text + "\n\nAssistant:".'
     )
 
 
-def test_a_single_newline_before_a_turn_is_pointed_out() -> None:
+def test_error_for_a_single_newline_names_the_blank_line() -> None:
     assert refusal("\n\nHuman: Hello, Claude \nAssistant:") == (
         MUST_END + ". A turn begins after a blank line: two newlines, not one."
     )
@@ -167,12 +165,12 @@ def test_a_word_that_looks_like_a_turn_within_a_line_is_text() -> None:
     assert prompt.turns == (human(" Write Human: and\nAssistant: please"),)
 
 
-def test_a_space_is_kept_where_the_answers_beginning_ends() -> None:
+def test_trailing_space_of_a_prefill_is_kept() -> None:
     assert parse_prompt("\n\nHuman: a\n\nAssistant: My name is ").prefill == " My name is "
 
 
 @given(prompt_like | st.text())
-def test_a_prompt_is_parsed_or_refused_as_the_callers_mistake(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         prompt = parse_prompt(text)
     except Refusal:
@@ -182,7 +180,7 @@ def test_a_prompt_is_parsed_or_refused_as_the_callers_mistake(text: str) -> None
 
 
 @given(prompt_like, prompt_like)
-def test_the_parts_of_a_prompt_make_up_its_text(before: str, after: str) -> None:
+def test_parts_of_a_prompt_join_to_its_text(before: str, after: str) -> None:
     text = before + HUMAN + after + ASSISTANT
     try:
         prompt = parse_prompt(text)
@@ -197,7 +195,7 @@ def test_the_parts_of_a_prompt_make_up_its_text(before: str, after: str) -> None
 
 
 @given(prompt_like | st.text())
-def test_only_line_ends_the_first_newlines_and_the_last_spaces_are_ever_changed(text: str) -> None:
+def test_only_line_ends_leading_newlines_and_trailing_spaces_change(text: str) -> None:
     try:
         prompt = parse_prompt(text)
     except Refusal:
@@ -219,5 +217,5 @@ def test_a_wrapped_text_is_always_a_prompt_of_one_question(text: str) -> None:
 
 
 @given(st.text())
-def test_a_raw_prompt_is_left_as_it_is(text: str) -> None:
+def test_raw_prompt_is_unchanged(text: str) -> None:
     assert raw_prompt(text) == Prompt(text, system="", turns=(), prefill="")

@@ -44,19 +44,19 @@ def in_wheel(names: list[str]) -> list[str]:
     return list(wheel_errors(names, ["tenuto/__init__.py"], "1.2.3"))
 
 
-def test_a_complete_wheel_has_no_errors() -> None:
+def test_complete_wheel_is_accepted() -> None:
     assert in_wheel(WHEEL) == []
 
 
 @pytest.mark.parametrize("name", WHEEL)
-def test_each_missing_file_of_a_wheel_is_an_error(name: str) -> None:
+def test_missing_file_of_a_wheel_is_an_error(name: str) -> None:
     assert in_wheel([each for each in WHEEL if each != name]) == [f"wheel: {name} is missing"]
 
 
 @pytest.mark.parametrize(
     "name", ["tests/conftest.py", "training/train.py", "tenuto/__pycache__/a.pyc", "tenuto/.env"]
 )
-def test_a_wheel_holds_nothing_else(name: str) -> None:
+def test_unexpected_file_in_a_wheel_is_an_error(name: str) -> None:
     assert in_wheel([*WHEEL, name]) == [f"wheel: {name} must not be in it"]
 
 
@@ -84,12 +84,12 @@ def test_the_metadata_names_licence_types_and_extras() -> None:
         ("; extra == 'cli'", "", "the core requires"),
     ],
 )
-def test_other_metadata_is_an_error(old: str, new: str, error: str) -> None:
+def test_changed_metadata_is_an_error(old: str, new: str, error: str) -> None:
     errors = list(metadata_errors(METADATA.replace(old, new), "1.2.3"))
     assert [each for each in errors if error in each], errors
 
 
-def test_the_files_of_the_package_are_those_of_the_repository() -> None:
+def test_packaged_files_are_those_of_the_repository() -> None:
     assert all((ROOT / path).is_file() for path in package_files(ROOT))
     unlisted = [
         path.relative_to(ROOT / "src").as_posix()

@@ -38,7 +38,7 @@ def test_an_interpreter_on_the_path_is_found(machine: Path) -> None:
     assert find("3.99") == str(python)
 
 
-def test_a_shim_that_fails_gives_way_to_pyenvs_versions(machine: Path) -> None:
+def test_failing_shim_is_replaced_by_pyenvs_versions(machine: Path) -> None:
     script(machine / "bin" / "python3.99", "exit 127")
     python = script(machine / "pyenv" / "versions" / "3.99.1" / "bin" / "python3", "echo 3.99")
     assert find("3.99") == str(python)

@@ -69,28 +69,28 @@ def texts_of(tokens: Iterable[TokenLogprob]) -> list[str]:
     return [token.token for token in tokens]
 
 
-def test_every_token_is_told_with_its_place() -> None:
+def test_every_token_has_its_offset() -> None:
     assert logprobs_of(" One", ",", " two") == tuple(scored(" One", ",", " two"))
 
 
-def test_no_token_of_the_stop_sequence_or_behind_it_is_told() -> None:
+def test_tokens_of_the_stop_sequence_and_after_it_are_left_out() -> None:
     assert texts_of(logprobs_of(" One", " ", "END", " never", stops=("END",))) == [" One", " "]
 
 
-def test_a_token_that_reaches_over_the_cut_is_not_told() -> None:
+def test_token_across_the_cut_is_left_out() -> None:
     assert texts_of(logprobs_of(" One", " tw", "o.EN", "D never", stops=("END",))) == [
         " One",
         " tw",
     ]
 
 
-def test_a_token_whose_end_is_held_back_waits_for_it() -> None:
+def test_token_is_held_back_with_its_text() -> None:
     events = asyncio.run(events_of(ScoringEngine(" One\n", "\nHum", "ming"), " END"))
     told = [(getattr(event, "text", ""), texts_of(event.logprobs or ())) for event in events]
     assert told == [(" One", []), ("\n\nHumming", [" One\n", "\nHum", "ming"]), ("", [])]
 
 
-def test_text_without_tokens_asked_for_has_none() -> None:
+def test_text_without_requested_logprobs_has_no_tokens() -> None:
     async def events() -> list[object]:
         pieces = run(Job(PROMPT, 99), ScoringEngine(" One"), ())
         return [event.logprobs async for event in pieces if isinstance(event, Text | Ended)]
@@ -103,7 +103,7 @@ def test_text_without_tokens_asked_for_has_none() -> None:
     st.lists(st.sampled_from(["ab", "ba", "abb", "\n\n", "é"]), max_size=2),
     st.integers(1, 4),
 )
-def test_what_is_told_are_the_tokens_that_lie_in_the_completion(
+def test_reported_tokens_are_those_within_the_completion(
     texts: list[str], stops: list[str], batch: int
 ) -> None:
     completion = asyncio.run(completion_of(ScoringEngine(*texts, batch=batch), *stops, most=1))

@@ -51,7 +51,7 @@ async def metered(engine: EchoEngine, *stops: str) -> Meter:
     return meter
 
 
-def test_the_time_to_the_first_token_ends_with_it() -> None:
+def test_time_to_first_token_ends_at_the_first_token() -> None:
     engine = Scripted(
         Piece("", usage=Usage(5, None, 0)),
         Piece("", tokens=1, usage=Usage(5, 3, 1)),  # half a character
@@ -61,7 +61,7 @@ def test_the_time_to_the_first_token_ends_with_it() -> None:
     assert asyncio.run(metered(engine)).usage() == Usage(5, 3, 2, 10_000.0)
 
 
-def test_half_a_character_is_a_first_token_and_acceptance_is_none() -> None:
+def test_partial_character_counts_as_first_token_and_acceptance_does_not() -> None:
     clock = Clock()
     meter = Meter(clock)
     meter.begin()
@@ -73,7 +73,7 @@ def test_half_a_character_is_a_first_token_and_acceptance_is_none() -> None:
     assert meter.usage().time_to_first_token_ms == 15_000
 
 
-def test_what_an_engine_does_not_count_is_unknown() -> None:
+def test_uncounted_usage_is_unknown() -> None:
     meter = asyncio.run(metered(Scripted(Piece(""), Piece("", finish=Finish.END))))
     assert meter.usage() == Usage(None, None, None, None)
 
@@ -94,7 +94,5 @@ def test_tokens_are_counted_up_to_the_stop_sequence() -> None:
         ([Piece("")], Kind.FAILED),
     ],
 )
-def test_it_knows_how_the_completion_ended(
-    script: list[Piece | Exception], outcome: End | Kind
-) -> None:
+def test_meter_records_the_outcome(script: list[Piece | Exception], outcome: End | Kind) -> None:
     assert asyncio.run(metered(Scripted(*script))).outcome is outcome

@@ -104,7 +104,7 @@ async def replay(events: Iterable[Event]) -> AsyncIterator[Event]:
         yield event
 
 
-async def test_a_model_may_end_its_turn_by_itself() -> None:
+async def test_end_of_turn_ends_the_stream() -> None:
     assert await events_of(Script(" One", ", two")) == [
         Accepted(),
         Text(" One"),
@@ -113,7 +113,7 @@ async def test_a_model_may_end_its_turn_by_itself() -> None:
     ]
 
 
-async def test_running_out_of_tokens_is_not_a_stop_sequence() -> None:
+async def test_length_finish_ends_with_max_tokens() -> None:
     events = await events_of(Script(" One", finish=Finish.LENGTH))
 
     assert events[-1] == Ended(End.LENGTH)
@@ -126,7 +126,7 @@ async def test_a_stop_sequence_ends_the_text_before_it() -> None:
 
 
 @pytest.mark.parametrize("stops", [(), ("</answer>",), (HUMAN,)])
-async def test_the_next_human_turn_ends_the_text_whatever_was_asked_for(
+async def test_human_turn_ends_the_text_for_any_stop_sequences(
     stops: tuple[str, ...],
 ) -> None:
     completion = await completion_of(Script(" Seven.\n", "\nHum", "an: And"), *stops)
@@ -134,26 +134,26 @@ async def test_the_next_human_turn_ends_the_text_whatever_was_asked_for(
     assert (completion.text, completion.ended.stop) == (" Seven.", HUMAN)
 
 
-async def test_a_stop_sequence_in_the_very_last_token_beats_the_length() -> None:
+async def test_stop_sequence_in_the_last_token_precedes_the_length() -> None:
     events = await events_of(Script(" One", " END", finish=Finish.LENGTH), " END")
 
     assert events[-1] == Ended(End.STOP, " END")
 
 
-async def test_held_back_text_comes_out_when_the_tokens_run_out() -> None:
+async def test_held_back_text_is_sent_at_the_token_limit() -> None:
     completion = await completion_of(Script(" One\n\nHuma", finish=Finish.LENGTH))
 
     assert completion.text == " One\n\nHuma"
     assert completion.ended == Ended(End.LENGTH)
 
 
-async def test_a_shorter_stop_that_waited_for_a_longer_one_counts_at_the_end() -> None:
+async def test_pending_shorter_stop_matches_at_the_end() -> None:
     completion = await completion_of(Script(" xabc", finish=Finish.LENGTH), "abcd", "bc")
 
     assert (completion.text, completion.ended.stop) == (" xa", "bc")
 
 
-async def test_no_text_at_all_is_an_answer() -> None:
+async def test_empty_completion_is_valid() -> None:
     assert await events_of(Script()) == [Accepted(), Ended(End.TURN)]
 
 
@@ -163,7 +163,7 @@ async def test_a_stop_sequence_at_the_very_start_leaves_no_text() -> None:
     assert (completion.text, completion.ended.stop) == ("", HUMAN)
 
 
-async def test_a_match_ends_the_engines_work_at_once() -> None:
+async def test_match_closes_the_engine_at_once() -> None:
     engine = Script(" One", " END", " never", " read")
 
     await events_of(engine, " END")
@@ -173,7 +173,7 @@ async def test_a_match_ends_the_engines_work_at_once() -> None:
 
 
 @pytest.mark.parametrize("steps", [(" END",), (" text before END",), (" text", " before END")])
-async def test_a_reader_that_stops_at_a_match_holds_no_place_in_the_engine(
+async def test_reader_that_stops_at_a_match_frees_its_slot(
     steps: tuple[str, ...],
 ) -> None:
     engine = Script(*steps, " never", " read")
@@ -186,7 +186,7 @@ async def test_a_reader_that_stops_at_a_match_holds_no_place_in_the_engine(
         assert engine.closed
 
 
-async def test_a_piece_of_any_length_leaves_the_loop_free() -> None:
+async def test_long_piece_does_not_block_the_event_loop() -> None:
     stops = ["a" * 4096 + "b"]
     ticks = 0
 
@@ -204,7 +204,7 @@ async def test_a_piece_of_any_length_leaves_the_loop_free() -> None:
     assert ticks > 20
 
 
-async def test_a_reader_that_goes_away_ends_the_engines_work() -> None:
+async def test_closed_reader_closes_the_engine() -> None:
     engine = Script(" One", " two", " three")
 
     async with aclosing(run(JOB, engine, [HUMAN])) as events:
@@ -224,7 +224,7 @@ async def test_the_engine_is_closed_after_its_last_piece() -> None:
     assert engine.closed
 
 
-async def test_a_token_of_held_back_text_is_no_event() -> None:
+async def test_held_back_text_emits_no_event() -> None:
     events = await events_of(Script(" One", "\n\nHum", "ming"))
 
     assert events[:-1] == [Accepted(), Text(" One"), Text("\n\nHumming")]
@@ -251,7 +251,7 @@ async def test_a_token_of_held_back_text_is_no_event() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Refusal) else None,
 )
-async def test_a_refusal_of_the_engine_reaches_the_caller(
+async def test_refusal_of_the_engine_is_raised(
     before: tuple[str, ...], error: Refusal, kind: Kind, message: str
 ) -> None:
     engine = Script(*before, error)
@@ -263,14 +263,14 @@ async def test_a_refusal_of_the_engine_reaches_the_caller(
     assert engine.closed
 
 
-async def test_a_prompt_that_is_too_long_is_the_callers_mistake() -> None:
+async def test_too_long_prompt_is_a_client_error() -> None:
     with refused(Kind.TOO_LONG) as raised:
         await events_of(Script(too_long(3000, 2047)))
 
     assert status_of(raised.value.kind) == 400
 
 
-async def test_an_overloaded_engine_says_when_to_come_back() -> None:
+async def test_overloaded_engine_error_has_retry_after() -> None:
     with refused(Kind.OVERLOADED) as raised:
         await events_of(Script(overloaded("Overloaded")))
 
@@ -279,7 +279,7 @@ async def test_an_overloaded_engine_says_when_to_come_back() -> None:
     assert raised.value.retry_after > 0
 
 
-async def test_text_before_an_error_has_been_sent() -> None:
+async def test_text_before_an_error_is_sent() -> None:
     async with aclosing(run(JOB, Script(" One", failed("The engine broke.")), [HUMAN])) as events:
         assert [await anext(events), await anext(events)] == [Accepted(), Text(" One")]
         with refused(Kind.FAILED):
@@ -292,7 +292,7 @@ async def test_a_refusal_comes_before_any_event() -> None:
             await anext(events)
 
 
-async def test_a_bug_in_an_engine_is_not_dressed_up_as_an_error_of_the_api() -> None:
+async def test_exception_of_an_engine_is_not_converted() -> None:
     with pytest.raises(ZeroDivisionError):
         await events_of(Script(" One", ZeroDivisionError()))
 
@@ -302,7 +302,7 @@ async def test_an_engine_that_ends_without_a_reason_is_an_error() -> None:
         await events_of(Script(" One", finish=None))
 
 
-async def test_a_stream_that_ends_without_a_reason_is_no_completion() -> None:
+async def test_stream_without_an_end_is_an_error() -> None:
     with refused(Kind.FAILED, match="without a reason"):
         await collect(replay([Accepted(), Text(" One")]))
 
@@ -326,7 +326,7 @@ pieces_of_text = st.lists(
     st.lists(st.sampled_from(["ab", "ba", "b", "abb", "\n\n", "é", "Human"]), max_size=3),
     st.sampled_from(Finish),
 )
-def test_a_whole_answer_is_a_stream_put_together_and_ends_where_it_should(
+def test_whole_completion_equals_the_joined_stream(
     texts: list[str], stops: list[str], finish: Finish
 ) -> None:
     async def both() -> tuple[list[Event], Completed]:
@@ -348,7 +348,7 @@ def test_a_whole_answer_is_a_stream_put_together_and_ends_where_it_should(
         assert event.text
 
 
-def test_what_is_known_when_a_job_is_accepted_comes_first() -> None:
+def test_acceptance_is_the_first_event() -> None:
     told = Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))
 
     first, *_ = asyncio.run(events_of(Script(" One", accepted=told)))

@@ -53,7 +53,7 @@ def feed(pieces: Iterable[str], stops: Iterable[str]) -> tuple[str, str | None]:
 @example((["aabc", "d"], ["abcd", "bc"]))
 @example((["aabc", "x"], ["abcd", "bc"]))
 @example((["aba", "b", "ac"], ["ababc", "bab", "ba"]))
-def test_text_and_stop_are_those_of_the_reference_however_the_text_is_cut(
+def test_text_and_stop_match_the_reference_for_any_pieces(
     case: tuple[list[str], list[str]],
 ) -> None:
     pieces, stops = case
@@ -63,7 +63,7 @@ def test_text_and_stop_are_those_of_the_reference_however_the_text_is_cut(
 
 @settings(max_examples=150)
 @given(stop_lists)
-def test_no_character_of_the_match_ever_leaves(case: tuple[list[str], list[str]]) -> None:
+def test_no_character_of_the_match_is_emitted(case: tuple[list[str], list[str]]) -> None:
     pieces, stops = case
     before, _ = cut("".join(pieces), stops)
     matcher = StopMatcher(stops)
@@ -79,7 +79,7 @@ def test_no_character_of_the_match_ever_leaves(case: tuple[list[str], list[str]]
 @example((["a\n", "\nHum", "a"], ["\n\nHuman:"]))
 @example((["aab", "c"], ["abcd", "bc"]))
 @example((["ab", "c", "c"], ["abcd", "bc", "cccc"]))
-def test_a_character_leaves_as_soon_as_no_future_can_take_it_back(
+def test_character_is_emitted_once_no_continuation_can_match_it(
     case: tuple[list[str], list[str]],
 ) -> None:
     pieces, stops = case
@@ -99,7 +99,7 @@ def test_a_character_leaves_as_soon_as_no_future_can_take_it_back(
 @given(stop_lists)
 @example((["ab"], ["ab", "abb"]))
 @example((["aab", "c"], ["abcd", "bc"]))
-def test_a_stop_is_announced_as_soon_as_every_future_agrees_on_it(
+def test_stop_is_reported_once_every_continuation_has_it(
     case: tuple[list[str], list[str]],
 ) -> None:
     pieces, stops = case
@@ -118,7 +118,7 @@ def test_a_stop_is_announced_as_soon_as_every_future_agrees_on_it(
 
 @settings(max_examples=200)
 @given(stop_lists)
-def test_neither_order_nor_repetition_in_the_list_matters(
+def test_order_and_repetition_of_stops_are_irrelevant(
     case: tuple[list[str], list[str]],
 ) -> None:
     pieces, stops = case
@@ -128,7 +128,7 @@ def test_neither_order_nor_repetition_in_the_list_matters(
 
 
 @given(stop_lists, st.text("ab\n", min_size=1))
-def test_nothing_leaves_after_a_match(case: tuple[list[str], list[str]], more: str) -> None:
+def test_nothing_is_emitted_after_a_match(case: tuple[list[str], list[str]], more: str) -> None:
     pieces, stops = case
     matcher = StopMatcher([*stops, "END"])
     for piece in [*pieces, "END"]:
@@ -143,7 +143,7 @@ def test_nothing_leaves_after_a_match(case: tuple[list[str], list[str]], more: s
 
 
 @pytest.mark.parametrize("at", range(1, len(HUMAN)))
-def test_the_next_turn_ends_the_text_wherever_it_is_cut(at: int) -> None:
+def test_next_turn_ends_the_text_for_any_split(at: int) -> None:
     matcher = StopMatcher([HUMAN])
 
     assert matcher.push(" Seven." + HUMAN[:at]) == " Seven."
@@ -152,14 +152,14 @@ def test_the_next_turn_ends_the_text_wherever_it_is_cut(at: int) -> None:
     assert matcher.stop == HUMAN
 
 
-def test_the_next_turn_ends_the_text_when_it_comes_a_character_at_a_time() -> None:
+def test_next_turn_ends_the_text_character_by_character() -> None:
     matcher = StopMatcher([HUMAN])
 
     assert [matcher.push(character) for character in "Hi" + HUMAN] == ["H", "i", *[""] * 8]
     assert matcher.stop == HUMAN
 
 
-def test_text_that_only_looked_like_a_stop_comes_out_whole() -> None:
+def test_partial_match_is_emitted_whole() -> None:
     matcher = StopMatcher([HUMAN])
 
     assert matcher.push("One\n\nHum") == "One"
@@ -167,7 +167,7 @@ def test_text_that_only_looked_like_a_stop_comes_out_whole() -> None:
     assert matcher.stop is None
 
 
-def test_a_blank_line_more_does_not_hide_the_next_turn() -> None:
+def test_extra_newline_does_not_hide_the_next_turn() -> None:
     matcher = StopMatcher([HUMAN])
 
     assert matcher.push("One\n\n\n") == "One\n"
@@ -175,7 +175,7 @@ def test_a_blank_line_more_does_not_hide_the_next_turn() -> None:
     assert matcher.stop == HUMAN
 
 
-def test_of_stops_that_begin_at_the_same_place_the_longest_wins() -> None:
+def test_longest_of_stops_at_one_offset_wins() -> None:
     matcher = StopMatcher(["</a", "</answer>", "</answ"])
 
     assert matcher.push("7</a") == "7"
@@ -184,7 +184,7 @@ def test_of_stops_that_begin_at_the_same_place_the_longest_wins() -> None:
     assert matcher.stop == "</answer>"
 
 
-def test_a_shorter_stop_wins_once_the_longer_one_cannot_come() -> None:
+def test_shorter_stop_wins_once_the_longer_one_is_impossible() -> None:
     matcher = StopMatcher(["</a", "</answer>"])
 
     assert matcher.push("7</a") == "7"
@@ -192,7 +192,7 @@ def test_a_shorter_stop_wins_once_the_longer_one_cannot_come() -> None:
     assert matcher.stop == "</a"
 
 
-def test_a_stop_waits_for_a_longer_one_that_began_before_it() -> None:
+def test_stop_waits_for_a_longer_one_that_began_earlier() -> None:
     matcher = StopMatcher(["bc", "abcd"])
 
     assert matcher.push("xabc") == "x"
@@ -201,7 +201,7 @@ def test_a_stop_waits_for_a_longer_one_that_began_before_it() -> None:
     assert matcher.stop == "abcd"
 
 
-def test_a_stop_within_another_that_fails_still_ends_the_text() -> None:
+def test_stop_within_a_failed_longer_match_ends_the_text() -> None:
     matcher = StopMatcher(["bc", "abcd"])
 
     assert matcher.push("xabc") == "x"
@@ -209,7 +209,7 @@ def test_a_stop_within_another_that_fails_still_ends_the_text() -> None:
     assert matcher.stop == "bc"
 
 
-def test_a_stop_that_still_waits_is_taken_when_the_text_ends() -> None:
+def test_pending_stop_matches_when_the_text_ends() -> None:
     matcher = StopMatcher(["bc", "abcd"])
     matcher.push("xabc")
 
@@ -217,7 +217,7 @@ def test_a_stop_that_still_waits_is_taken_when_the_text_ends() -> None:
     assert matcher.stop == "bc"
 
 
-def test_held_back_text_comes_out_when_the_text_ends() -> None:
+def test_held_back_text_is_emitted_when_the_text_ends() -> None:
     matcher = StopMatcher([HUMAN])
 
     assert matcher.push("One\n\nHuman") == "One"
@@ -226,14 +226,14 @@ def test_held_back_text_comes_out_when_the_text_ends() -> None:
     assert matcher.stop is None
 
 
-def test_without_stops_all_text_leaves_at_once() -> None:
+def test_text_without_stops_is_emitted_at_once() -> None:
     matcher = StopMatcher([])
 
     assert matcher.push(HUMAN) == HUMAN
     assert matcher.stop is None
 
 
-def test_a_stop_of_white_space_is_a_stop_like_any_other() -> None:
+def test_white_space_stop_matches() -> None:
     assert feed(["one", " ", "two"], [" "]) == ("one", " ")
 
 
@@ -243,7 +243,7 @@ def test_an_empty_stop_is_refused(stops: list[str]) -> None:
         StopMatcher(stops)
 
 
-def test_texts_that_are_watched_for_the_same_stops_do_not_disturb_each_other() -> None:
+def test_matchers_of_the_same_stops_are_independent() -> None:
     first, second = StopMatcher(["ab"]), StopMatcher(["ab"])
 
     assert first.push("a") == ""
@@ -262,7 +262,7 @@ LARGE_SETS: dict[str, list[str]] = {
 
 
 @pytest.mark.parametrize("stops", LARGE_SETS.values(), ids=LARGE_SETS)
-def test_what_a_matcher_keeps_follows_from_the_text_and_not_from_the_stop_sequences(
+def test_memory_of_a_matcher_depends_on_the_text_only(
     stops: list[str],
 ) -> None:
     StopMatcher(["warm"]).push("up")
@@ -279,7 +279,7 @@ def test_what_a_matcher_keeps_follows_from_the_text_and_not_from_the_stop_sequen
 
 
 @pytest.mark.parametrize("stops", LARGE_SETS.values(), ids=LARGE_SETS)
-def test_no_memory_is_kept_when_a_matcher_is_gone(stops: list[str]) -> None:
+def test_deleted_matcher_frees_its_memory(stops: list[str]) -> None:
     def match(*numbers: int) -> None:
         for number in numbers:
             # The sets differ, because a cache could hold an equal one.
@@ -310,7 +310,7 @@ def test_no_memory_is_kept_when_a_matcher_is_gone(stops: list[str]) -> None:
     ids=["nested", "repeated", "long"],
 )
 @pytest.mark.parametrize("size", [1, 4096])
-def test_large_sets_match_as_the_reference_does(stops: list[str], text: str, size: int) -> None:
+def test_large_sets_match_like_the_reference(stops: list[str], text: str, size: int) -> None:
     text += stops[-1] + " and more"
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
 

@@ -36,7 +36,7 @@ def admitted(breaker: Breaker) -> Attempt:
     return attempt
 
 
-def test_some_failures_in_a_row_pause_it(breaker: Breaker, clock: Clock) -> None:
+def test_consecutive_failures_open_the_breaker(breaker: Breaker, clock: Clock) -> None:
     assert str(breaker.health()) == "ok"
     fail(breaker, 2)
     assert str(breaker.health()) == "2 consecutive failures"
@@ -48,14 +48,14 @@ def test_some_failures_in_a_row_pause_it(breaker: Breaker, clock: Clock) -> None
     assert not breaker.admit()
 
 
-def test_a_success_in_between_starts_the_count_again(breaker: Breaker) -> None:
+def test_success_resets_the_failure_count(breaker: Breaker) -> None:
     fail(breaker, 2)
     admitted(breaker).end(True)
     fail(breaker, 2)
     assert breaker.admit()
 
 
-def test_after_the_pause_one_probe_decides(breaker: Breaker, clock: Clock) -> None:
+def test_one_probe_is_admitted_after_the_pause(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
     assert str(breaker.health()) == "waiting for a probe after 3 consecutive failures"
@@ -69,9 +69,7 @@ def test_after_the_pause_one_probe_decides(breaker: Breaker, clock: Clock) -> No
     )
 
 
-def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
-    breaker: Breaker, clock: Clock
-) -> None:
+def test_failed_probe_doubles_the_pause_up_to_sixteen_times(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     pauses = []
     for _ in range(7):
@@ -85,14 +83,14 @@ def test_a_probe_that_fails_doubles_the_pause_up_to_sixteen_times(
     assert breaker.health().pause_s == 10
 
 
-def test_a_probe_that_nobody_waited_for_is_sent_again(breaker: Breaker, clock: Clock) -> None:
+def test_abandoned_probe_is_sent_again(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
     admitted(breaker).end(None)
     assert breaker.admit()
 
 
-def test_a_long_answer_to_a_probe_does_not_keep_others_out(breaker: Breaker, clock: Clock) -> None:
+def test_probe_with_a_long_response_admits_other_requests(breaker: Breaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 10
     probe = admitted(breaker)
@@ -104,9 +102,7 @@ def test_a_long_answer_to_a_probe_does_not_keep_others_out(breaker: Breaker, clo
     assert (breaker.admit(), breaker.health().pause_s) == (None, 20)
 
 
-def test_requests_that_were_under_way_neither_lengthen_the_pause_nor_end_it(
-    breaker: Breaker, clock: Clock
-) -> None:
+def test_requests_in_flight_do_not_change_the_pause(breaker: Breaker, clock: Clock) -> None:
     failing, well = admitted(breaker), admitted(breaker)
     fail(breaker, 3)
     failing.end(False)
@@ -114,7 +110,7 @@ def test_requests_that_were_under_way_neither_lengthen_the_pause_nor_end_it(
     assert breaker.health().pause_s == 10
 
 
-def test_the_first_end_of_an_attempt_counts(breaker: Breaker) -> None:
+def test_second_end_of_an_attempt_is_ignored(breaker: Breaker) -> None:
     attempt = admitted(breaker)
     attempt.end(False)
     attempt.end(True)
@@ -122,7 +118,7 @@ def test_the_first_end_of_an_attempt_counts(breaker: Breaker) -> None:
 
 
 @given(st.lists(st.sampled_from(["ask", "answer", "succeed", "fail", "abandon", "wait"])))
-def test_it_never_stays_shut(steps: list[str]) -> None:
+def test_breaker_never_stays_open_forever(steps: list[str]) -> None:
     clock = Clock()
     breaker = Breaker(2, 1.0, clock)
     running: list[Attempt] = []

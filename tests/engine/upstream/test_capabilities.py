@@ -7,7 +7,7 @@ from tenuto.wire.names import MESSAGES_MODELS
 
 
 @pytest.mark.parametrize("name", MESSAGES_MODELS)
-def test_every_model_has_a_family(name: str) -> None:
+def test_every_listed_model_has_a_family(name: str) -> None:
     # The last row of the tfound is another object than all rows of known models.
     assert capabilities_of(name) is not capabilities_of("unknown")
 
@@ -32,7 +32,7 @@ def test_every_model_has_a_family(name: str) -> None:
         ("claude-haiku-4-5@20251001", True, True, False, 64_000),
     ],
 )
-def test_what_a_model_takes(
+def test_capabilities_follow_the_model_family(
     name: str, prefill: bool, sampling: bool, both: bool, most: int
 ) -> None:
     found = capabilities_of(name)

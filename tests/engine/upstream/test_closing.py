@@ -51,7 +51,7 @@ async def until(condition: object) -> None:
         pytest.param([b"HTTP/1.1 500 X\r\ncontent-length: 9\r\n\r\nab", HANG], True, id="an error"),
     ],
 )
-async def test_closing_ends_what_an_upstream_writes_with_an_error(
+async def test_close_ends_running_responses_with_an_error(
     server: ScriptedServer, script: Script, streamed: bool
 ) -> None:
     server.answers(script)
@@ -67,7 +67,7 @@ async def test_closing_ends_what_an_upstream_writes_with_an_error(
         assert caller.engine.health().running == 0
 
 
-async def test_a_job_that_comes_after_closing_is_refused(server: ScriptedServer) -> None:
+async def test_job_after_close_is_rejected(server: ScriptedServer) -> None:
     server.answers(claude.message("Hi"))
     async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
         assert (await caller.complete(model="claude-haiku-4-5")).text == " Hi"
@@ -77,7 +77,9 @@ async def test_a_job_that_comes_after_closing_is_refused(server: ScriptedServer)
         assert len(server.requests) == 1
 
 
-async def test_a_job_whose_reader_pauses_ends_when_it_is_read_again(server: ScriptedServer) -> None:
+async def test_paused_reader_gets_the_shutdown_error_at_its_next_read(
+    server: ScriptedServer,
+) -> None:
     server.answers(stream(claude.START, claude.delta("Hel"), HANG))
     async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
         job = Job(parse_prompt(HI), 5, model="claude-haiku-4-5")
@@ -88,7 +90,7 @@ async def test_a_job_whose_reader_pauses_ends_when_it_is_read_again(server: Scri
                 [piece async for piece in pieces]
 
 
-async def test_closing_ends_the_wait_between_two_tries() -> None:
+async def test_close_ends_the_backoff_between_attempts() -> None:
     class Busy(EchoEngine):
         tries = 0
 

@@ -53,7 +53,7 @@ async def caller(server: ScriptedServer) -> AsyncIterator[Caller]:
 
 
 @both_ways
-async def test_a_request_is_passed_on_whole(
+async def test_every_request_field_is_forwarded(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     server.answers(answer(" Hello", "stop_sequence", "\n\nHuman:", as_stream=as_stream))
@@ -82,7 +82,7 @@ async def test_a_request_is_passed_on_whole(
     ("reason", "stop"),
     [("stop_sequence", "\n\nHuman:"), ("stop_sequence", "END"), ("max_tokens", None)],
 )
-async def test_every_end_is_passed_back(
+async def test_every_stop_reason_is_forwarded(
     server: ScriptedServer, caller: Caller, as_stream: bool, reason: str, stop: str | None
 ) -> None:
     server.answers(answer(" Hello", reason, stop, as_stream=as_stream))
@@ -91,7 +91,7 @@ async def test_every_end_is_passed_back(
     assert (seen.final["stop_reason"], seen.final["stop"]) == (reason, stop)
 
 
-async def test_a_long_silence_with_pings_begins_the_answer(
+async def test_pings_before_the_first_text_start_the_response(
     server: ScriptedServer, caller: Caller
 ) -> None:
     later = event("completion", **part(" Hi", "stop_sequence", "\n\nHuman:"))
@@ -102,7 +102,7 @@ async def test_a_long_silence_with_pings_begins_the_answer(
 
 
 @both_ways
-async def test_an_error_is_passed_back(
+async def test_error_response_is_forwarded(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}}
@@ -113,14 +113,14 @@ async def test_an_error_is_passed_back(
     assert (await caller.complete(stream=as_stream)).status == 400
 
 
-async def test_an_error_event_is_passed_back(server: ScriptedServer, caller: Caller) -> None:
+async def test_error_event_is_forwarded(server: ScriptedServer, caller: Caller) -> None:
     error = {"type": "overloaded_error", "message": "Overloaded"}
     server.answers(stream(event("completion", **part(" H")), event("error", error=error)))
     seen = await caller.complete(stream=True)
     assert (seen.text, seen.final["error"]) == (" H", error)
 
 
-async def test_news_are_passed_over(server: ScriptedServer, caller: Caller) -> None:
+async def test_unknown_events_are_ignored(server: ScriptedServer, caller: Caller) -> None:
     end = event("completion", **part(" Hi", "max_tokens"))
     server.answers(stream(event("news", x=1), event("completion", x=1), end, HANG))
     assert (await caller.complete(stream=True)).text == " Hi"

@@ -69,7 +69,7 @@ class OneEach:
 
 @pytest.mark.parametrize("at_once", [1, 8])
 @pytest.mark.parametrize("retries", [0, 1])
-async def test_a_kept_connection_that_died_is_replaced_once(at_once: int, retries: int) -> None:
+async def test_dead_idle_connection_is_replaced_once(at_once: int, retries: int) -> None:
     one_each = OneEach()
     server = await asyncio.start_server(one_each.serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
@@ -87,7 +87,7 @@ async def test_a_kept_connection_that_died_is_replaced_once(at_once: int, retrie
     server.close()
 
 
-async def test_a_kept_connection_that_broke_in_its_answer_is_not_asked_again() -> None:
+async def test_connection_lost_within_a_response_is_not_retried() -> None:
     one_each = OneEach(b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{")
     server = await asyncio.start_server(one_each.serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
@@ -98,7 +98,7 @@ async def test_a_kept_connection_that_broke_in_its_answer_is_not_asked_again() -
     server.close()
 
 
-async def test_a_fresh_connection_that_breaks_is_not_replaced(server: ScriptedServer) -> None:
+async def test_reset_of_a_new_connection_is_not_retried(server: ScriptedServer) -> None:
     server.answers([RESET])
     async with caller_of({"a": MessagesUpstream(base_url=server.url)}, ONCE) as caller:
         assert (await caller.complete(model=MODEL)).status == 500
@@ -143,7 +143,7 @@ ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 @both_ways
 @pytest.mark.parametrize("name", ENCODINGS)
-async def test_compressed_answers_and_errors_are_read(
+async def test_compressed_responses_and_errors_are_decoded(
     server: ScriptedServer, name: str, as_stream: bool
 ) -> None:
     encoding = ENCODINGS[name]
@@ -157,7 +157,7 @@ async def test_compressed_answers_and_errors_are_read(
 
 
 @both_ways
-async def test_what_cannot_be_read_says_so_and_keeps_its_status(
+async def test_undecodable_response_is_an_error_with_its_status(
     server: ScriptedServer, as_stream: bool
 ) -> None:
     error = compressed(claude.error(400, "any", "no"), "br", bytes)
@@ -177,7 +177,7 @@ async def test_what_cannot_be_read_says_so_and_keeps_its_status(
 
 
 @both_ways
-async def test_a_decompression_bomb_is_left(server: ScriptedServer, as_stream: bool) -> None:
+async def test_decompression_bomb_is_rejected(server: ScriptedServer, as_stream: bool) -> None:
     bomb = gzip.compress(b"data: " + b" " * 64 * 1024 * 1024)
     head = f"HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
     server.answers([head.encode() + bomb])
@@ -186,7 +186,7 @@ async def test_a_decompression_bomb_is_left(server: ScriptedServer, as_stream: b
     assert (seen.status, "response is too large" in str(seen.final)) == (500, True)
 
 
-def test_a_decoder_gives_bounded_slices_of_all_bytes() -> None:
+def test_decoder_returns_all_bytes_in_bounded_slices() -> None:
     data = bytes(range(256)) * 4000 + b"\0" * 3_000_000
     for encoding, compress in (("gzip", gzip.compress), ("deflate", raw_deflate)):
         decoder = decoder_for(encoding)
@@ -199,7 +199,7 @@ def test_a_decoder_gives_bounded_slices_of_all_bytes() -> None:
             decoder_for(unknown)
 
 
-async def test_the_look_up_of_a_name_counts_as_connecting(
+async def test_connect_timeout_covers_the_name_lookup(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def never(*_: Any, **__: Any) -> Any:
@@ -220,7 +220,7 @@ async def test_the_look_up_of_a_name_counts_as_connecting(
         pytest.param([b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"], id="chunks"),
     ],
 )
-async def test_what_is_not_http_is_an_error_of_the_upstream(
+async def test_invalid_http_is_an_upstream_error(
     server: ScriptedServer, script: list[Step]
 ) -> None:
     server.answers(script)
@@ -251,7 +251,7 @@ async def test_what_is_not_http_is_an_error_of_the_upstream(
         ("/chat/completions", "/chat/completions"),
     ],
 )
-async def test_an_address_with_a_version_is_used_as_it_stands(
+async def test_base_url_with_a_version_is_used_unchanged(
     server: ScriptedServer, base: str, path: str, tmp_path: Any
 ) -> None:
     from tenuto.settings import load
@@ -278,7 +278,7 @@ async def test_a_password_is_sent_as_basic_authentication(server: ScriptedServer
     assert (headers["authorization"], headers["x-api-key"]) == ("Basic dXNlcjpodW50ZXIy", "k")
 
 
-async def test_an_address_of_ipv6_is_asked() -> None:
+async def test_ipv6_address_is_connected() -> None:
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
             pass
@@ -304,7 +304,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.mark.parametrize(
     "proxy", ["socks5://u:hunter2@127.0.0.1:1", "socks5h://x:1", "http://[", ":"]
 )
-def test_a_proxy_that_cannot_be_used_is_one_line_at_start(
+def test_unusable_proxy_is_reported_at_start(
     environment: pytest.MonkeyPatch, variable: str, proxy: str
 ) -> None:
     environment.setenv(variable, proxy)
@@ -325,7 +325,7 @@ def test_a_proxy_that_cannot_be_used_is_one_line_at_start(
         proxy_for("http://far.example:8000")
 
 
-async def test_a_proxy_is_used_and_a_dead_one_is_named_in_the_log(
+async def test_proxy_is_used_and_an_unreachable_one_is_logged(
     server: ScriptedServer, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment.setenv("HTTP_PROXY", server.url.removeprefix("http://"))
@@ -341,7 +341,7 @@ async def test_a_proxy_is_used_and_a_dead_one_is_named_in_the_log(
     assert "hunter2" not in caplog.text
 
 
-async def test_a_request_id_that_is_not_one_is_not_logged(
+async def test_malformed_request_id_is_not_logged(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers(whole(b"", 500, request_id="x y\x1b[31m"), whole(b"", 500, request_id="req_1"))
@@ -352,7 +352,7 @@ async def test_a_request_id_that_is_not_one_is_not_logged(
     assert "its request id req_1" in caplog.text
 
 
-async def test_a_body_after_the_end_is_not_read_for_long(
+async def test_body_after_the_final_event_is_drained_up_to_a_limit(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_DRAIN_BYTES", 1000)

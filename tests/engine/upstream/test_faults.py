@@ -174,7 +174,7 @@ async def assert_idle(caller: Caller, *servers: ScriptedServer) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-async def test_alone_the_caller_sees_the_error(
+async def test_fault_of_the_only_upstream_is_returned_to_the_caller(
     server: ScriptedServer, name: str, streamed: bool
 ) -> None:
     fault = FAULTS[name]
@@ -192,7 +192,7 @@ async def test_alone_the_caller_sees_the_error(
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-async def test_another_takes_over_before_the_first_byte_and_never_after(
+async def test_fault_before_the_first_byte_fails_over_to_the_next_upstream(
     server: ScriptedServer, backup: ScriptedServer, name: str, streamed: bool
 ) -> None:
     fault = FAULTS[name]
@@ -214,7 +214,7 @@ async def test_another_takes_over_before_the_first_byte_and_never_after(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-async def test_a_refused_connection(backup: ScriptedServer, streamed: bool) -> None:
+async def test_refused_connection_fails_over(backup: ScriptedServer, streamed: bool) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # Bound, but it does not listen.
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -229,7 +229,7 @@ async def test_a_refused_connection(backup: ScriptedServer, streamed: bool) -> N
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
-async def test_a_slow_first_byte_is_waited_for_as_long_as_the_route_says(
+async def test_first_byte_timeout_of_the_route_is_applied(
     server: ScriptedServer, backup: ScriptedServer, streamed: bool
 ) -> None:
     server.answers([HANG])
@@ -246,7 +246,7 @@ async def test_a_slow_first_byte_is_waited_for_as_long_as_the_route_says(
         await assert_idle(caller, server, backup)
 
 
-async def test_retry_after_is_honoured_and_given_on(server: ScriptedServer) -> None:
+async def test_retry_after_is_honoured_and_forwarded(server: ScriptedServer) -> None:
     soon = claude.error(429, "rate_limit_error", "Slow down", retry_after_ms="50")
     server.answers(soon, claude.message("At last"))
     async with caller_of({"one": upstream(server.url)}) as caller:
@@ -260,7 +260,7 @@ async def test_retry_after_is_honoured_and_given_on(server: ScriptedServer) -> N
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refusal_of_our_key_is_not_the_callers_fault(
+async def test_rejected_operator_key_is_not_a_client_error(
     server: ScriptedServer, status: int
 ) -> None:
     server.answers(claude.error(status, "authentication_error", "invalid x-api-key"))
@@ -277,7 +277,7 @@ async def test_a_refusal_of_our_key_is_not_the_callers_fault(
         assert (seen.status, seen.final["error"]["message"]) == (status, "invalid x-api-key")
 
 
-async def test_a_callers_key_is_not_forwarded_unless_told_to(server: ScriptedServer) -> None:
+async def test_callers_key_is_not_forwarded_by_default(server: ScriptedServer) -> None:
     server.answers(claude.message("Hi"))
     async with caller_of({"one": upstream(server.url)}) as caller:
         await caller.complete(model=MODEL, key="sk-theirs")
@@ -285,7 +285,7 @@ async def test_a_callers_key_is_not_forwarded_unless_told_to(server: ScriptedSer
     assert "sk-theirs" not in sent
 
 
-async def test_the_log_has_the_servers_request_id_and_no_key_and_no_prompt(
+async def test_log_has_the_upstreams_request_id_without_key_and_prompt(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answers(claude.error(400, "invalid_request_error", "You said: tell nobody"))
@@ -305,7 +305,7 @@ async def test_the_log_has_the_servers_request_id_and_no_key_and_no_prompt(
         pytest.param(lambda: stream(BEGUN, HANG), id="mid-stream"),
     ],
 )
-async def test_a_caller_that_leaves_closes_the_request(
+async def test_disconnect_closes_the_upstream_request(
     server: ScriptedServer, script: Callable[[], Script]
 ) -> None:
     server.answers(script())
@@ -320,7 +320,9 @@ async def test_a_caller_that_leaves_closes_the_request(
         await assert_idle(caller, server)
 
 
-async def test_connections_are_kept_plain_and_streamed(server: ScriptedServer) -> None:
+async def test_connections_are_reused_for_plain_and_streamed_responses(
+    server: ScriptedServer,
+) -> None:
     # The last chunk comes after the last event, as many servers send it.
     server.answers(lambda request: claude.answer("Hello there", as_stream=request.body["stream"]))
     async with caller_of({"one": upstream(server.url)}) as caller:
@@ -330,7 +332,7 @@ async def test_connections_are_kept_plain_and_streamed(server: ScriptedServer) -
         assert server.connections == 1
 
 
-async def test_a_stream_that_never_closes_after_its_end_is_left(server: ScriptedServer) -> None:
+async def test_stream_left_open_after_its_end_is_closed(server: ScriptedServer) -> None:
     server.answers(stream(claude.START, claude.delta("Hi"), claude.end(), HANG))
     async with caller_of({"one": MessagesUpstream(base_url=server.url)}) as caller:
         async with asyncio.timeout(5):
@@ -339,7 +341,7 @@ async def test_a_stream_that_never_closes_after_its_end_is_left(server: Scripted
         await assert_idle(caller, server)
 
 
-async def test_what_an_unknown_event_says_is_passed_over(server: ScriptedServer) -> None:
+async def test_unknown_event_is_ignored(server: ScriptedServer) -> None:
     server.answers(stream(event("news", x=1) + BEGUN, event("news"), claude.end()))
     async with caller_of({"one": upstream(server.url)}) as caller:
         assert (await caller.complete(model=MODEL, stream=True)).text == " Hel"

@@ -11,7 +11,7 @@ from tenuto.engine.upstream.kinds import NAMES, kind_named
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_kind_is_called_like_its_module(name: str) -> None:
+def test_kind_has_the_name_of_its_module(name: str) -> None:
     kind = kind_named(name)
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     assert defaults["kind"] == name
@@ -19,7 +19,7 @@ def test_a_kind_is_called_like_its_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_kind_makes_its_own_requests(name: str) -> None:
+def test_kind_builds_its_own_requests(name: str) -> None:
     assert kind_named(name).request_for is not ServerUpstream.request_for
 
 
@@ -31,6 +31,6 @@ def test_a_kind_makes_its_own_requests(name: str) -> None:
         ("tenuto", ("x-api-key", "k")),
     ],
 )
-def test_a_kind_names_the_header_of_its_key(name: str, header: tuple[str, str]) -> None:
+def test_kind_sends_its_key_in_its_header(name: str, header: tuple[str, str]) -> None:
     upstream = kind_named(name)(base_url="http://x", kind=name)
     assert upstream.key_headers("k") == dict([header])

@@ -32,7 +32,7 @@ ASK: dict[str, Callable[[Job], Steps]] = {
 
 
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
-def test_no_step_keeps_the_loop(ask: Callable[[Job], Steps]) -> None:
+def test_no_step_blocks_the_event_loop(ask: Callable[[Job], Steps]) -> None:
     for name in ("one emoji among letters", "turns", "turns of one side", "prefill"):
         # This model takes no prefill: it is given one as an instruction.
         job = Job(long(LARGE[name]), 5, model="claude-opus-4-6", stop_sequences=STOPS)
@@ -61,7 +61,7 @@ TEXT = 'Ünï\u0000"\\😀 ' * 30_000
 
 
 @pytest.mark.parametrize(("upstream", "answer"), UPSTREAMS.values(), ids=UPSTREAMS)
-async def test_a_long_prompt_arrives_as_it_is(
+async def test_long_prompt_is_sent_unchanged(
     server: ScriptedServer, upstream: Callable[[str], Upstream], answer: Any
 ) -> None:
     # The second time the connection that was kept is closed, and the body is sent again.

@@ -45,7 +45,7 @@ async def sent(server: ScriptedServer, caller: Caller, *args: Any, **fields: Any
 
 
 @both_ways
-async def test_the_smallest_request(
+async def test_smallest_request_has_the_documented_form(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     seen = await caller.complete(model=OLD, stream=as_stream)
@@ -69,7 +69,9 @@ async def test_the_smallest_request(
 
 
 @both_ways
-async def test_turns_and_system(server: ScriptedServer, caller: Caller, as_stream: bool) -> None:
+async def test_turns_and_system_become_messages(
+    server: ScriptedServer, caller: Caller, as_stream: bool
+) -> None:
     two_in_a_row = "\n\nHuman: A\n\nHuman: B\n\nAssistant: C"
     prompt = f"Be brief.{two_in_a_row}\n\nHuman: D\n\nAssistant:"
     body = await sent(server, caller, prompt, model=OLD, stream=as_stream)
@@ -114,7 +116,7 @@ async def test_a_prefill_is_continued(
         ('Sure: {"a": 1}', ' Sure: {"a": 1}'),
     ],
 )
-async def test_a_prefill_that_the_model_refuses_becomes_an_instruction(
+async def test_unsupported_prefill_becomes_an_instruction(
     server: ScriptedServer, caller: Caller, as_stream: bool, answer: str, completion: str
 ) -> None:
     server.answers(claude.answer(answer, as_stream=as_stream))
@@ -129,7 +131,7 @@ async def test_a_prefill_that_the_model_refuses_becomes_an_instruction(
 
 
 @both_ways
-async def test_a_prefill_that_the_model_refuses_may_be_refused(
+async def test_unsupported_prefill_is_rejected_with_prefill_refuse(
     server: ScriptedServer, as_stream: bool
 ) -> None:
     upstream = MessagesUpstream(base_url=server.url, prefill="refuse")
@@ -142,7 +144,7 @@ async def test_a_prefill_that_the_model_refuses_may_be_refused(
 
 
 @both_ways
-async def test_a_prefill_that_the_model_refuses_may_be_dropped(
+async def test_unsupported_prefill_is_dropped_with_prefill_drop(
     server: ScriptedServer, as_stream: bool
 ) -> None:
     upstream = MessagesUpstream(base_url=server.url, prefill="drop")
@@ -155,7 +157,7 @@ async def test_a_prefill_that_the_model_refuses_may_be_dropped(
     assert "it was left out" in seen.headers["warning"]
 
 
-async def test_a_prompt_without_a_question_is_refused_beforehand(
+async def test_prompt_without_a_question_is_rejected_before_the_request(
     server: ScriptedServer, caller: Caller
 ) -> None:
     seen = await caller.complete("\n\nHuman:\n\nAssistant:", model=OLD)
@@ -172,7 +174,7 @@ async def test_a_prompt_without_a_question_is_refused_beforehand(
         (OLD, 100_000, 64_000),
     ],
 )
-async def test_max_tokens_are_capped_at_what_the_model_writes(
+async def test_max_tokens_are_capped_at_the_models_limit(
     server: ScriptedServer, caller: Caller, model: str, asked: int, most: int
 ) -> None:
     body = await sent(server, caller, model=model, max_tokens_to_sample=asked)
@@ -193,7 +195,7 @@ async def test_max_tokens_are_capped_at_what_the_model_writes(
         ("compaction", None, "stop_sequence", "\n\nHuman:"),
     ],
 )
-async def test_every_way_to_end(
+async def test_every_stop_reason_is_translated(
     server: ScriptedServer,
     caller: Caller,
     as_stream: bool,
@@ -209,7 +211,7 @@ async def test_every_way_to_end(
 
 
 @both_ways
-async def test_stop_sequences_go_along_but_for_white_space(
+async def test_stop_sequences_are_sent_except_white_space(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     server.answers(claude.answer("One\nTwo", as_stream=as_stream))
@@ -219,7 +221,7 @@ async def test_stop_sequences_go_along_but_for_white_space(
 
 
 @both_ways
-async def test_the_builtin_stop_sequence_is_matched_here(
+async def test_builtin_stop_sequence_is_matched_locally(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     server.answers(claude.answer("One\n\nHuman: Two", as_stream=as_stream))
@@ -249,7 +251,7 @@ async def test_the_builtin_stop_sequence_is_matched_here(
         (NEW, {"temperature": 1.0}, {}, []),
     ],
 )
-async def test_sampling_goes_along_as_far_as_the_model_takes_it(
+async def test_sampling_fields_are_sent_where_the_model_supports_them(
     server: ScriptedServer,
     caller: Caller,
     model: str,
@@ -265,7 +267,7 @@ async def test_sampling_goes_along_as_far_as_the_model_takes_it(
     assert all(text in warning for text in warned)
 
 
-async def test_metadata_goes_along(server: ScriptedServer, caller: Caller) -> None:
+async def test_metadata_is_sent(server: ScriptedServer, caller: Caller) -> None:
     body = await sent(server, caller, model=OLD, metadata={"user_id": "u1"})
     assert body["metadata"] == {"user_id": "u1"}
 
@@ -278,7 +280,7 @@ async def test_metadata_goes_along(server: ScriptedServer, caller: Caller) -> No
         ("claude-opus-5", None, True),
     ],
 )
-async def test_thinking_is_switched_off_where_it_can_be(
+async def test_thinking_is_disabled_where_the_model_allows_it(
     server: ScriptedServer, caller: Caller, model: str, thinking: object, warns: bool
 ) -> None:
     seen = await caller.complete(model=model)
@@ -286,14 +288,14 @@ async def test_thinking_is_switched_off_where_it_can_be(
     assert ("thinks before it answers" in seen.headers.get("warning", "")) == warns
 
 
-def test_a_seed_is_refused() -> None:
+def test_seed_is_rejected() -> None:
     with refused(Kind.UNSUPPORTED, match="seed: claude-haiku-4-5 does not support it"):
         job = Job(parse_prompt(HI), 5, model=OLD, sampling=Sampling(seed=1))
         finish(MessagesUpstream().request_for(job))
 
 
 @both_ways
-async def test_the_log_says_what_it_took(
+async def test_log_has_the_token_usage(
     server: ScriptedServer, caller: Caller, as_stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -302,7 +304,7 @@ async def test_the_log_says_what_it_took(
 
 
 @both_ways
-async def test_what_is_no_text_is_passed_over(
+async def test_content_other_than_text_is_ignored(
     server: ScriptedServer, caller: Caller, as_stream: bool
 ) -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": "x"}
@@ -316,7 +318,7 @@ async def test_what_is_no_text_is_passed_over(
     assert (await caller.complete(model=OLD, stream=as_stream)).text == " Hi"
 
 
-async def test_settings_know_better_than_the_table(server: ScriptedServer) -> None:
+async def test_settings_override_the_capability_table(server: ScriptedServer) -> None:
     upstream = MessagesUpstream(
         base_url=server.url,
         takes_prefill=True,
@@ -330,7 +332,7 @@ async def test_settings_know_better_than_the_table(server: ScriptedServer) -> No
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.5, 7)
 
 
-async def test_events_that_come_together_go_on_together(
+async def test_events_received_together_are_coalesced(
     server: ScriptedServer, caller: Caller
 ) -> None:
     server.answers(
@@ -368,7 +370,7 @@ async def test_events_that_come_together_go_on_together(
         (413, "request_too_large", "Request exceeds the maximum size"),
     ],
 )
-async def test_a_refusal_keeps_its_status_and_its_words(
+async def test_error_keeps_its_status_and_message(
     server: ScriptedServer, caller: Caller, as_stream: bool, status: int, kind: str, message: str
 ) -> None:
     server.answers(claude.error(status, kind, message))
@@ -378,12 +380,12 @@ async def test_a_refusal_keeps_its_status_and_its_words(
     assert len(server.requests) == 1
 
 
-def test_a_raw_prompt_is_one_question() -> None:
+def test_raw_prompt_is_one_user_message() -> None:
     asked = finish(MessagesUpstream().request_for(Job(raw_prompt("Once upon"), 5, model=OLD)))
     assert asked.body["messages"] == [{"role": "user", "content": "Once upon"}]
 
 
-async def test_an_answer_that_is_no_message_is_an_error(
+async def test_response_without_a_message_is_an_error(
     server: ScriptedServer, caller: Caller
 ) -> None:
     server.answers(whole({"type": "completion", "completion": "x"}))
@@ -393,7 +395,7 @@ async def test_an_answer_that_is_no_message_is_an_error(
 
 
 @pytest.mark.parametrize("reason", [["end_turn"], {"type": "end_turn"}, 1, True])
-async def test_a_reason_that_is_not_text_counts_as_absent(
+async def test_stop_reason_of_another_type_counts_as_absent(
     server: ScriptedServer, caller: Caller, reason: object
 ) -> None:
     answer = {"type": "message", "content": [{"type": "text", "text": "Hi"}], "stop_reason": reason}

@@ -73,7 +73,7 @@ async def caller(server: ScriptedServer, request: pytest.FixtureRequest) -> Asyn
 
 @both_ways
 @raw_and_chat
-async def test_the_smallest_request(
+async def test_smallest_request_has_the_documented_form(
     server: ScriptedServer, caller: Caller, as_stream: bool, chat: bool
 ) -> None:
     seen = await caller.complete(stream=as_stream)
@@ -96,7 +96,7 @@ async def test_the_smallest_request(
 
 @both_ways
 @raw_and_chat
-async def test_other_stop_sequences_are_matched_here(
+async def test_other_stop_sequences_are_matched_locally(
     server: ScriptedServer, caller: Caller, as_stream: bool, chat: bool
 ) -> None:
     server.answers(answer(" One END Two", as_stream=True, chat=chat))
@@ -109,7 +109,7 @@ async def test_other_stop_sequences_are_matched_here(
 
 @both_ways
 @raw_and_chat
-async def test_the_tokens_run_out(
+async def test_length_finish_becomes_max_tokens(
     server: ScriptedServer, caller: Caller, as_stream: bool, chat: bool
 ) -> None:
     server.answers(answer(" Hello", as_stream=as_stream, chat=chat, reason="length"))
@@ -118,7 +118,7 @@ async def test_the_tokens_run_out(
     assert seen.final["stop"] is None
 
 
-async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Caller) -> None:
+async def test_sampling_and_user_are_sent(server: ScriptedServer, caller: Caller) -> None:
     fields: dict[str, Any] = {
         "temperature": 0.5,
         "top_p": 0.9,
@@ -131,7 +131,7 @@ async def test_sampling_and_the_user_go_along(server: ScriptedServer, caller: Ca
     assert {name: body[name] for name in expected} == expected
 
 
-def test_a_seed_goes_along_where_the_server_takes_it() -> None:
+def test_seed_is_sent_where_the_upstream_supports_it() -> None:
     job = Job(parse_prompt(HI), 5, model="gpt", sampling=Sampling(seed=4))
     assert finish(OpenAIUpstream(base_url="").request_for(job)).body["seed"] == 4
     with refused(Kind.UNSUPPORTED, match="seed: gpt does not support it"):
@@ -139,7 +139,9 @@ def test_a_seed_goes_along_where_the_server_takes_it() -> None:
 
 
 @both_ways
-async def test_a_warning_says_what_was_left_out(server: ScriptedServer, as_stream: bool) -> None:
+async def test_unsupported_field_is_left_out_with_a_warning(
+    server: ScriptedServer, as_stream: bool
+) -> None:
     upstream = OpenAIUpstream(base_url=server.url, takes_top_k=False, model="gpt")
     async with caller_of({"openai": upstream}) as caller:
         seen = await caller.complete(top_k=3, stream=as_stream)
@@ -147,9 +149,7 @@ async def test_a_warning_says_what_was_left_out(server: ScriptedServer, as_strea
 
 
 @both_ways
-async def test_a_chat_with_all_that_a_prompt_can_have(
-    server: ScriptedServer, as_stream: bool
-) -> None:
+async def test_chat_has_every_part_of_the_prompt(server: ScriptedServer, as_stream: bool) -> None:
     prompt = "Be brief.\n\nHuman: A\n\nAssistant: B\n\nHuman: C\n\nAssistant: So"
     # A beginning that is sent would be repeated in answers that do not stream.
     server.answers(answer(" it is", as_stream=True, chat=True))
@@ -185,7 +185,7 @@ async def test_a_chat_with_all_that_a_prompt_can_have(
         ({"error": "too long"}, "invalid"),
     ],
 )
-async def test_the_words_of_an_error_are_found(
+async def test_error_message_is_found_in_every_known_body(
     server: ScriptedServer, caller: Caller, as_stream: bool, body: object, kind: str
 ) -> None:
     server.answers(whole(body, 400))
@@ -204,7 +204,7 @@ async def test_the_words_of_an_error_are_found(
         (["x"], "api_error"),
     ],
 )
-async def test_an_error_in_the_middle_of_a_stream(
+async def test_error_in_the_middle_of_a_stream_is_forwarded(
     server: ScriptedServer, caller: Caller, said: object, kind: str
 ) -> None:
     server.answers(stream(chunk(" Hel", chat=False), data(said)))
@@ -214,7 +214,7 @@ async def test_an_error_in_the_middle_of_a_stream(
 
 @raw_and_chat
 @pytest.mark.parametrize("end", [[RESET], []], ids=["reset", "closed"])
-async def test_a_stream_that_ends_without_a_reason_broke_off(
+async def test_stream_without_a_finish_reason_is_incomplete(
     server: ScriptedServer, caller: Caller, chat: bool, end: list[Step]
 ) -> None:
     server.answers(stream(chunk(" Hel", chat=chat), *end))

@@ -93,14 +93,14 @@ ERRORS = [one for one in TRANSCRIPTS if one.text is None]
 
 
 @pytest.mark.parametrize("transcript", WELL, ids=lambda one: one.name)
-def test_a_real_answer_is_read_whole_and_byte_by_byte(transcript: Transcript) -> None:
+def test_recorded_response_is_read_whole_and_byte_by_byte(transcript: Transcript) -> None:
     body = transcript.body
     assert outcome(transcript, body) == expected(transcript)
     assert outcome(transcript, *(body[i : i + 1] for i in range(len(body)))) == expected(transcript)
 
 
 @given(st.sampled_from(WELL), st.lists(st.integers(0, 3000), max_size=6))
-def test_a_real_answer_is_read_wherever_it_is_cut(transcript: Transcript, cuts: list[int]) -> None:
+def test_recorded_response_is_read_in_any_chunks(transcript: Transcript, cuts: list[int]) -> None:
     body = transcript.body
     edges = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
     parts = [body[a:b] for a, b in itertools.pairwise(edges)]
@@ -108,7 +108,7 @@ def test_a_real_answer_is_read_wherever_it_is_cut(transcript: Transcript, cuts: 
 
 
 @given(st.sampled_from([one for one in WELL if one.streamed]), st.integers(0, 3000))
-def test_a_stream_that_ends_early_is_an_error_or_whole(transcript: Transcript, at: int) -> None:
+def test_truncated_stream_is_an_error_or_complete(transcript: Transcript, at: int) -> None:
     text = transcript.text
     assert text is not None
     try:
@@ -120,7 +120,7 @@ def test_a_stream_that_ends_early_is_an_error_or_whole(transcript: Transcript, a
 
 
 @pytest.mark.parametrize("transcript", ERRORS, ids=lambda one: one.name)
-def test_a_real_error_is_one(transcript: Transcript) -> None:
+def test_recorded_error_is_raised(transcript: Transcript) -> None:
     if transcript.status == 200:
         with pytest.raises(UpstreamError):
             outcome(transcript, transcript.body)
@@ -139,7 +139,7 @@ def text_of(*parts: bytes, kind: Kind = "openai", streamed: bool = True) -> str:
 
 
 @pytest.mark.parametrize("reason", ["", None, "null", 0, False, [], {}])
-def test_an_empty_reason_is_none(reason: object) -> None:
+def test_empty_finish_reason_counts_as_absent(reason: object) -> None:
     first = {"choices": [{"delta": {"content": "Hel"}, "finish_reason": reason}]}
     assert text_of(sse(first, LO, STOP)) == " Hello"
     assert text_of(sse(first, LO, "[DONE]")) == " Hello"
@@ -164,7 +164,7 @@ EMPTY: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("empty", EMPTY, ids=str)
-def test_an_empty_field_is_none(empty: dict[str, Any]) -> None:
+def test_empty_field_counts_as_absent(empty: dict[str, Any]) -> None:
     assert text_of(sse(empty, HEL, empty, LO, empty, STOP, empty, "[DONE]")) == " Hello"
 
 
@@ -177,14 +177,14 @@ def test_an_empty_field_is_none(empty: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_the_text_of_content_in_parts(content: object) -> None:
+def test_text_of_content_parts_is_joined(content: object) -> None:
     assert text_of(sse({"choices": [{"delta": {"content": content}}]}, STOP)) == " Hello"
     body = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
     assert text_of(json.dumps(body).encode(), streamed=False) == " Hello"
 
 
 @given(st.text(), st.lists(st.integers(0, 60), max_size=5))
-def test_text_may_be_cut_within_a_character(text: str, cuts: list[int]) -> None:
+def test_surrogate_pair_split_over_chunks_is_joined(text: str, cuts: list[int]) -> None:
     units = text.encode("utf-16-le", "surrogatepass")
     edges = sorted({0, len(units), *(2 * cut for cut in cuts if 2 * cut < len(units))})
     parts = [units[a:b].decode("utf-16-le", "surrogatepass") for a, b in itertools.pairwise(edges)]
@@ -196,7 +196,7 @@ def test_text_may_be_cut_within_a_character(text: str, cuts: list[int]) -> None:
     assert text_of(whole.encode(), kind="tenuto", streamed=False) == text
 
 
-def test_half_a_character_alone_is_replaced() -> None:
+def test_lone_surrogate_is_replaced() -> None:
     for half in ("\ud83d", "\ude00"):
         first = {"choices": [{"delta": {"content": f"a{half}"}}]}
         assert text_of(sse(first, LO, STOP)) == " a\ufffdlo"
@@ -229,13 +229,13 @@ def test_half_a_character_alone_is_replaced() -> None:
         b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}\n<html>',
     ],
 )
-def test_forms_of_a_stream(body: bytes) -> None:
+def test_every_form_of_a_stream_is_read(body: bytes) -> None:
     assert text_of(body) == " Hello"
     assert text_of(*(body[i : i + 1] for i in range(len(body)))) == " Hello"
     assert text_of(body, streamed=False) == " Hello"
 
 
-def test_an_event_that_is_cut_at_the_end_is_not_one() -> None:
+def test_truncated_last_event_is_ignored() -> None:
     with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(HEL, LO, STOP)[:-5])
 
@@ -245,7 +245,7 @@ DELTA = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": 
 REASON = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": None}
 
 
-def test_events_of_the_messages_api_without_names() -> None:
+def test_messages_events_without_names_are_read() -> None:
     assert text_of(sse(START, DELTA, REASON), kind="messages") == " Hello"
     assert text_of(sse(DELTA, REASON), kind="messages") == " Hello"
     named = b"event: message\n" + sse(START) + b"event: message\n" + sse(DELTA)
@@ -253,7 +253,7 @@ def test_events_of_the_messages_api_without_names() -> None:
 
 
 @pytest.mark.parametrize("reason", [None, ""])
-def test_a_message_that_stops_without_a_reason_is_whole(reason: str | None) -> None:
+def test_message_stop_without_a_reason_completes_the_message(reason: str | None) -> None:
     unsaid = {"type": "message_delta", "delta": {"stop_reason": reason}}
     stop = {"type": "message_stop"}
     assert text_of(sse(START, DELTA, unsaid, stop), kind="messages") == " Hello"
@@ -264,7 +264,7 @@ def test_a_message_that_stops_without_a_reason_is_whole(reason: str | None) -> N
 
 
 @pytest.mark.parametrize("content", [None, [], [{"type": "text", "text": None}], ""])
-def test_a_message_without_text_is_empty(content: object) -> None:
+def test_message_without_text_is_an_empty_completion(content: object) -> None:
     message = {"type": "message", "content": content, "stop_reason": "end_turn"}
     assert text_of(json.dumps(message).encode(), kind="messages", streamed=False) == ""
 
@@ -291,7 +291,7 @@ def test_a_message_without_text_is_empty(content: object) -> None:
     ],
     ids=lambda body: str(body[:20]),
 )
-def test_what_is_no_answer_is_an_error(kind: Kind, body: bytes) -> None:
+def test_invalid_response_is_an_error(kind: Kind, body: bytes) -> None:
     for streamed in (False, True):
         with pytest.raises(UpstreamError, match="invalid response") as caught:
             text_of(body, kind=kind, streamed=streamed)
@@ -321,7 +321,7 @@ def test_what_is_no_answer_is_an_error(kind: Kind, body: bytes) -> None:
     ],
     ids=str,
 )
-def test_an_error_with_status_200_is_one(kind: Kind, said: object, status: int) -> None:
+def test_error_body_with_status_200_is_an_error(kind: Kind, said: object, status: int) -> None:
     body = json.dumps(said).encode()
     for streamed, form in [(False, body), (True, body), (True, sse(said)), (False, sse(said))]:
         with pytest.raises(UpstreamError) as caught:
@@ -329,7 +329,7 @@ def test_an_error_with_status_200_is_one(kind: Kind, said: object, status: int) 
         assert status_of(caught.value.kind) == status
 
 
-def test_an_error_in_the_middle_comes_after_the_text_before_it() -> None:
+def test_error_in_a_stream_follows_the_text_before_it() -> None:
     seen: list[str] = []
 
     async def read() -> None:
@@ -344,13 +344,13 @@ def test_an_error_in_the_middle_comes_after_the_text_before_it() -> None:
 
 
 @pytest.mark.parametrize("reason", ["error", "abort"])
-def test_a_reason_that_is_a_failure_is_one(reason: str) -> None:
+def test_finish_reason_of_a_failure_is_an_error(reason: str) -> None:
     with pytest.raises(UpstreamError, match="incomplete"):
         text_of(sse(HEL, {"choices": [{"delta": {}, "finish_reason": reason}]}))
 
 
 @pytest.mark.parametrize("reason", ["length", "LENGTH", "max_tokens", "model_length"])
-def test_reasons_that_say_that_the_tokens_ran_out(reason: str) -> None:
+def test_length_reasons_become_max_tokens(reason: str) -> None:
     end = {"choices": [{"delta": {}, "finish_reason": reason}]}
     assert pieces(request_for("openai"), sse(HEL, end))[-1].finish is Finish.LENGTH
 
@@ -373,20 +373,20 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 2}
         ],
     ],
 )
-def test_the_usage_of_a_stream_wherever_it_stands(parts: list[bytes]) -> None:
+def test_usage_is_read_from_any_chunk(parts: list[bytes]) -> None:
     usage = pieces(request_for("openai"), *parts)[-1].usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (3, 2)
 
 
 @pytest.mark.parametrize("count", [True, -1, 1.5, "3", 10**40, None, [], float("inf")])
-def test_a_count_that_makes_no_sense_is_not_known(count: object) -> None:
+def test_invalid_token_count_is_unknown(count: object) -> None:
     read = pieces(request_for("openai"), sse(HEL, STOP | {"usage": {"prompt_tokens": count}}))
     assert read[-1].usage is not None
     assert read[-1].usage.input_tokens is None
 
 
-def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenuto.engine.upstream.objects.MAX_BYTES", 10_000)
     monkeypatch.setattr("tenuto.engine.upstream.pieces.MAX_BYTES", 10_000)
     part = b"x" * 1000
@@ -408,7 +408,7 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert answer.taken < 20
 
 
-def test_sizes_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_total_size_of_responses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "_MAX_HELD", 300_000)
 
     async def hold(answers: int) -> list[BaseException | None]:

@@ -101,7 +101,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-async def test_the_first_route_that_matches_decides() -> None:
+async def test_first_matching_route_is_used() -> None:
     engines = {name: FakeEngine() for name in ("a", "b", "c")}
     routes = [
         RouteSettings(("claude-2.1",), ("a",)),
@@ -117,7 +117,7 @@ async def test_the_first_route_that_matches_decides() -> None:
         assert (status_of(caught.value.kind), str(caught.value)) == (404, f"model: {unknown}")
 
 
-async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
+async def test_model_name_comes_from_hop_then_upstream_then_request() -> None:
     engines = {"a": FakeEngine(BROKEN), "b": FakeEngine(BROKEN), "c": FakeEngine()}
     route = RouteSettings(("*",), ("a:x", "b", "c"), max_retries=0)
     engine = engine_of(dict(engines), [route], models={"a": "m", "b": "n"})
@@ -125,7 +125,7 @@ async def test_a_name_is_the_hops_or_the_upstreams_or_the_requests() -> None:
     assert [one.asked for one in engines.values()] == [["x"], ["n"], ["claude-2"]]
 
 
-async def test_weights_share_the_requests_out() -> None:
+async def test_requests_are_distributed_by_weight() -> None:
     engines = {"a": FakeEngine(), "b": FakeEngine()}
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"), (3, 1))])
     counts = Counter([answered(await ask(engine)) for _ in range(400)])
@@ -138,7 +138,7 @@ async def test_weights_share_the_requests_out() -> None:
 @pytest.mark.parametrize(
     "error", [BROKEN, failed("x"), overloaded("x")], ids=lambda error: str(type(error))
 )
-async def test_a_failure_is_tried_again_and_passed_on(error: Refusal, waits: list[float]) -> None:
+async def test_failure_is_retried_and_fails_over(error: Refusal, waits: list[float]) -> None:
     engines = {"a": FakeEngine(error, error), "b": FakeEngine()}
     route = RouteSettings(("*",), ("a", "b"), max_retries=1)
     engine = engine_of(dict(engines), [route])
@@ -153,7 +153,7 @@ async def test_a_failure_is_tried_again_and_passed_on(error: Refusal, waits: lis
 @pytest.mark.parametrize(
     "error", [UpstreamError("no", 400, Fault.REQUEST), too_long(9, 5)], ids=["400", "too long"]
 )
-async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: Refusal) -> None:
+async def test_invalid_request_is_not_sent_to_the_next_upstream(error: Refusal) -> None:
     engines = {"a": FakeEngine(error), "b": FakeEngine()}
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
     with pytest.raises(Refusal, match=str(error)):
@@ -165,7 +165,7 @@ async def test_what_is_wrong_with_the_request_is_wrong_everywhere(error: Refusal
     ("retry_after", "hops", "tries"),
     [(0.3, 2, 3), (1.5, 2, 1), (1.5, 1, 3), (9.0, 1, 3), (11.0, 1, 1)],
 )
-async def test_a_wait_that_is_too_long_is_not_waited_for(
+async def test_retry_after_over_the_limit_is_not_awaited(
     waits: list[float], retry_after: float, hops: int, tries: int
 ) -> None:
     error = UpstreamError("wait", 429, Fault.LIMIT, retry_after=retry_after)
@@ -182,7 +182,7 @@ async def test_a_wait_that_is_too_long_is_not_waited_for(
     assert waits == [retry_after] * (tries - 1)
 
 
-async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None:
+async def test_repeated_failures_pause_the_upstream() -> None:
     clock = Clock()
     engines = {"a": FakeEngine(*[BROKEN] * 4), "b": FakeEngine()}
     route = RouteSettings(("*",), ("a", "b"), max_retries=0)
@@ -202,7 +202,7 @@ async def test_whoever_fails_time_after_time_is_left_alone_for_a_while() -> None
     assert engine.health().upstreams == {"a": UpstreamHealth(), "b": UpstreamHealth()}
 
 
-async def test_a_rate_limit_is_no_failure() -> None:
+async def test_rate_limit_does_not_count_as_a_failure() -> None:
     limited = UpstreamError("wait", 429, Fault.LIMIT, retry_after=60)
     engines = {"a": FakeEngine(*[limited] * 9), "b": FakeEngine()}
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
@@ -211,7 +211,7 @@ async def test_a_rate_limit_is_no_failure() -> None:
     assert len(engines["a"].asked) == 9
 
 
-async def test_when_all_are_paused_the_caller_is_told_how_long() -> None:
+async def test_error_of_paused_upstreams_has_retry_after() -> None:
     clock = Clock()
     engine = engine_of(
         {"a": FakeEngine(*[BROKEN] * 9)},
@@ -230,7 +230,7 @@ async def test_when_all_are_paused_the_caller_is_told_how_long() -> None:
     assert engine.health().ready
 
 
-async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
+async def test_disconnect_during_a_probe_admits_the_next_probe() -> None:
     class Silent(FakeEngine):
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             if self.errors:
@@ -251,7 +251,7 @@ async def test_a_caller_that_leaves_a_probe_does_not_shut_the_door() -> None:
     assert engine.health().ready
 
 
-async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while() -> None:
+async def test_failures_after_acceptance_pause_the_upstream() -> None:
     class Breaking(FakeEngine):
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             yield Piece("")
@@ -267,9 +267,7 @@ async def test_an_engine_that_accepts_and_then_breaks_is_left_alone_for_a_while(
 
 
 @pytest.mark.parametrize(("texts", "state"), [(2, "ok"), (1, "2 consecutive failures")])
-async def test_an_answer_left_at_a_stop_sequence_is_a_success_once_it_has_text(
-    texts: int, state: str
-) -> None:
+async def test_response_left_early_is_a_success_if_it_has_text(texts: int, state: str) -> None:
     engine = engine_of(
         {"a": FakeEngine(BROKEN, BROKEN)}, [RouteSettings(("*",), ("a",), max_retries=0)]
     )
@@ -282,7 +280,7 @@ async def test_an_answer_left_at_a_stop_sequence_is_a_success_once_it_has_text(
     assert str(engine.health().upstreams["a"]) == state
 
 
-async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault() -> None:
+async def test_missing_model_named_by_the_caller_is_a_client_error() -> None:
     gone = [ModelMissing("lacks it", fault=Fault.SETTINGS) for _ in range(9)]
     engines = {"a": FakeEngine(*gone), "b": FakeEngine()}
     engine = engine_of(
@@ -298,7 +296,7 @@ async def test_a_model_that_a_caller_names_and_nobody_has_is_the_callers_fault()
     assert len(engines["a"].asked) == 5
 
 
-async def test_a_model_that_the_settings_name_and_nobody_has_is_not_the_callers_fault() -> None:
+async def test_missing_model_named_by_the_settings_is_a_server_error() -> None:
     gone = ModelMissing("lacks it", fault=Fault.SETTINGS)
     engines = {"a": FakeEngine(gone)}
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a:m",))])
@@ -308,7 +306,7 @@ async def test_a_model_that_the_settings_name_and_nobody_has_is_not_the_callers_
     assert str(engine.health().upstreams["a"]) == "1 consecutive failure"
 
 
-async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() -> None:
+async def test_job_rejected_before_sending_does_not_count_for_the_breaker() -> None:
     clock = Clock()
     engines = {"a": FakeEngine(*[BROKEN] * 3, unsupported("seed", "no"))}
     route = RouteSettings(("*",), ("a",), max_retries=0)
@@ -324,7 +322,7 @@ async def test_what_is_refused_before_it_is_sent_says_nothing_of_the_server() ->
     assert str(engine.health().upstreams["a"]) == "ok"
 
 
-async def test_logprobs_are_not_passed_on_from_servers() -> None:
+async def test_logprobs_are_not_supported_by_upstreams() -> None:
     settings = EngineSettings("routes", upstreams={"a": TenutoUpstream(base_url="http://x")})
     engine = create(settings)
     assert engine.capabilities.extensions == ("seed",)
@@ -339,7 +337,7 @@ async def test_names_without_wildcards_are_listed() -> None:
     assert engine.capabilities.names() == ("x", "z")
 
 
-async def test_it_is_ready_while_one_of_them_is() -> None:
+async def test_engine_is_ready_while_one_upstream_is_ready() -> None:
     loading = FakeEngine()
     loading.loaded = False
     alone = engine_of({"a": loading}, [RouteSettings(("*",), ("a",))])

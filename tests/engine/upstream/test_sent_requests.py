@@ -103,7 +103,7 @@ WORDINGS = {
 
 
 @pytest.mark.parametrize("name", WORDINGS)
-def test_the_room_that_an_upstream_names(name: str) -> None:
+def test_token_limit_is_parsed_from_the_upstreams_error(name: str) -> None:
     assert tokens_that_fit(WORDINGS[name], 100_000) == 4000
     assert tokens_that_fit(WORDINGS[name], 4000) is None
 
@@ -120,7 +120,7 @@ def test_the_room_that_an_upstream_names(name: str) -> None:
         "9" * 5000,
     ],
 )
-def test_what_no_smaller_number_would_help(words: str) -> None:
+def test_other_errors_have_no_token_limit(words: str) -> None:
     assert tokens_that_fit(words, 100_000) is None
 
 
@@ -133,7 +133,7 @@ KINDS: list[tuple[Any, str, int]] = [
 
 @both_ways
 @pytest.mark.parametrize(("kind", "field", "first"), KINDS)
-async def test_more_than_there_is_room_for_is_asked_again_with_what_fits(
+async def test_max_tokens_over_the_context_is_retried_with_the_limit(
     server: ScriptedServer, kind: Any, field: str, first: int, as_stream: bool
 ) -> None:
     server.answers(refusing(lambda body: body[field] > 4000, WORDINGS["vLLM"]))
@@ -147,7 +147,7 @@ async def test_more_than_there_is_room_for_is_asked_again_with_what_fits(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_a_refused_key_is_not_sent_again_whatever_the_words_are(
+async def test_rejected_key_is_not_retried_for_any_message(
     server: ScriptedServer, status: int
 ) -> None:
     server.answers(whole({"error": {"message": WORDINGS["vLLM"]}}, status))
@@ -158,7 +158,7 @@ async def test_a_refused_key_is_not_sent_again_whatever_the_words_are(
     assert len(server.requests) == 1
 
 
-async def test_it_is_asked_again_once_only(server: ScriptedServer) -> None:
+async def test_retry_with_the_limit_is_sent_once(server: ScriptedServer) -> None:
     server.answers(
         whole({"error": {"message": WORDINGS["vLLM"]}}, 400),
         whole({"error": {"message": WORDINGS["vLLM"].replace("4096", "2096")}}, 400),
@@ -170,7 +170,7 @@ async def test_it_is_asked_again_once_only(server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(("kind", "field", "first"), KINDS)
-async def test_a_cap_holds_for_each_kind(
+async def test_max_output_tokens_caps_every_kind(
     server: ScriptedServer, kind: Any, field: str, first: int
 ) -> None:
     async with caller_of({"a": kind(base_url=server.url, max_output_tokens=7)}) as caller:
@@ -193,7 +193,7 @@ async def test_a_cap_holds_for_each_kind(
     ],
 )
 @pytest.mark.parametrize("kind", [OpenAIUpstream, TenutoUpstream, MessagesUpstream])
-async def test_only_what_changes_anything_is_sent(
+async def test_fields_without_effect_are_not_sent(
     server: ScriptedServer, kind: Any, fields: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     strict = refusing(lambda body: not 0 < body.get("top_p", 0.5) < 1, "`top_p` must be < 1", 422)
@@ -208,7 +208,7 @@ async def test_only_what_changes_anything_is_sent(
 
 
 @pytest.mark.parametrize("top_p", [0.0, -1.0, 1.0, 2.0])
-def test_a_job_with_a_top_p_without_effect_is_asked_without_it(top_p: float) -> None:
+def test_top_p_without_effect_is_not_sent(top_p: float) -> None:
     sampling = sampling_fields(Job(PROMPT, 5, sampling=Sampling(temperature=0.7, top_p=top_p)))
     assert sampling == {"temperature": 0.0 if top_p <= 0 else 0.7}
 
@@ -216,7 +216,7 @@ def test_a_job_with_a_top_p_without_effect_is_asked_without_it(top_p: float) -> 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
 
 
-async def test_a_stream_is_asked_for_its_usage(
+async def test_stream_request_includes_usage(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -230,7 +230,7 @@ async def test_a_stream_is_asked_for_its_usage(
 
 
 @pytest.mark.parametrize("after", [[HANG], [data({"choices": []}), HANG], []])
-async def test_an_end_without_usage_is_not_held_back_for_long(
+async def test_stream_without_usage_ends_without_delay(
     server: ScriptedServer, after: Script
 ) -> None:
     server.answers(stream(data({"choices": [{"text": " Hi", "finish_reason": "stop"}]}), *after))
@@ -246,7 +246,7 @@ async def test_an_end_without_usage_is_not_held_back_for_long(
         {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
     ],
 )
-async def test_a_server_that_refuses_stream_options_is_not_asked_with_them_again(
+async def test_rejected_stream_options_are_left_out_of_later_requests(
     server: ScriptedServer, words: object
 ) -> None:
     server.answers(refusing(lambda body: "stream_options" in body, words, 422))
@@ -257,7 +257,7 @@ async def test_a_server_that_refuses_stream_options_is_not_asked_with_them_again
     assert asked == [True, False, False]
 
 
-async def test_stream_options_are_left_out_where_the_settings_say_so(
+async def test_disabled_stream_options_are_not_sent(
     server: ScriptedServer,
 ) -> None:
     upstream = OpenAIUpstream(base_url=server.url, takes_stream_options=False)
@@ -272,7 +272,7 @@ async def test_stream_options_are_left_out_where_the_settings_say_so(
     ("stops", "sent"),
     [(["```"], None), (["```", "END"], ["END"]), (["python\nimport"], None), (["END"], ["END"])],
 )
-async def test_a_prefill_as_an_instruction_does_not_meet_the_stop_sequences(
+async def test_prefill_as_an_instruction_ignores_stop_sequences_in_the_prefill(
     server: ScriptedServer, stops: list[str], sent: list[str] | None, as_stream: bool
 ) -> None:
     def script(request: Received) -> Script:
@@ -297,7 +297,7 @@ async def test_a_prefill_as_an_instruction_does_not_meet_the_stop_sequences(
 
 
 @given(st.text("ab", max_size=6), st.text("ab", min_size=1, max_size=4), st.text("ab", max_size=6))
-def test_a_stop_sequence_that_may_begin_in_a_text_is_found(
+def test_stop_sequence_that_may_begin_in_a_text_is_detected(
     text: str, stop: str, after: str
 ) -> None:
     at = (text + after).find(stop)
@@ -308,7 +308,7 @@ def test_a_stop_sequence_that_may_begin_in_a_text_is_found(
 
 
 @both_ways
-async def test_a_mark_behind_a_name_is_not_sent_to_the_messages_api(
+async def test_suffix_of_a_model_name_is_not_sent_to_the_messages_api(
     server: ScriptedServer, as_stream: bool
 ) -> None:
     async with caller_of({"a": MessagesUpstream(base_url=server.url)}) as caller:
@@ -331,7 +331,7 @@ def test_patterns_match_what_their_wildcards_allow(patterns: list[str], name: st
     assert bool(found) == any(matches(pattern, name) for pattern in patterns)
 
 
-async def test_names_of_callers_are_not_kept() -> None:
+async def test_model_names_of_callers_are_not_cached() -> None:
     async with caller_of({"a": MessagesUpstream(base_url="http://127.0.0.1:1")}) as caller:
         # Refused before anything is sent: the name has been looked up in every table by then.
         job = Job(parse_prompt("\n\nHuman:\n\nAssistant:"), 5)

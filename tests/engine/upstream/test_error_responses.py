@@ -1,4 +1,4 @@
-"""Errors of upstreams: whose they are, who answers instead, and what a caller sees of them."""
+"""Errors of upstreams: their attribution, failover, and the messages for the caller."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ OURS_TO_MEND: dict[str, Script] = {
 
 @both_ways
 @pytest.mark.parametrize("name", OURS_TO_MEND)
-async def test_what_the_servers_settings_have_wrong_goes_to_the_next_server(
+async def test_wrong_upstream_settings_fail_over_to_the_next_upstream(
     server: ScriptedServer,
     backup: ScriptedServer,
     name: str,
@@ -96,7 +96,7 @@ async def test_what_the_servers_settings_have_wrong_goes_to_the_next_server(
 
 @both_ways
 @pytest.mark.parametrize("name", OURS_TO_MEND)
-async def test_without_a_next_server_the_caller_is_not_blamed(
+async def test_wrong_settings_of_the_only_upstream_are_a_server_error(
     server: ScriptedServer, name: str, as_stream: bool
 ) -> None:
     server.answers(OURS_TO_MEND[name])
@@ -111,7 +111,7 @@ async def test_without_a_next_server_the_caller_is_not_blamed(
 
 @both_ways
 @pytest.mark.parametrize("status", [401, 402, 403])
-async def test_what_is_wrong_with_a_callers_own_key_is_the_callers(
+async def test_wrong_callers_key_is_a_client_error(
     server: ScriptedServer, backup: ScriptedServer, status: int, as_stream: bool
 ) -> None:
     server.answers(claude.error(status, "any", "Your key is wrong"))
@@ -127,7 +127,7 @@ async def test_what_is_wrong_with_a_callers_own_key_is_the_callers(
         assert backup.requests == []
 
 
-async def test_a_callers_key_that_no_header_can_hold_is_refused_here(
+async def test_callers_key_invalid_in_a_header_is_rejected(
     server: ScriptedServer,
 ) -> None:
     async with caller_of({"a": MessagesUpstream(base_url=server.url, forward_key=True)}) as caller:
@@ -142,7 +142,7 @@ async def test_a_callers_key_that_no_header_can_hold_is_refused_here(
 
 
 @both_ways
-async def test_a_model_that_only_the_caller_names_is_the_callers(
+async def test_unknown_model_of_the_caller_is_a_client_error(
     server: ScriptedServer, backup: ScriptedServer, as_stream: bool
 ) -> None:
     server.answers(claude.error(404, "not_found_error", "model: bogus"))
@@ -158,7 +158,7 @@ async def test_a_model_that_only_the_caller_names_is_the_callers(
 
 @both_ways
 @pytest.mark.parametrize("kind", [MessagesUpstream, OpenAIUpstream, TenutoUpstream])
-async def test_the_words_about_a_callers_own_request_reach_it_in_one_clean_line(
+async def test_error_message_about_the_request_is_one_redacted_line(
     server: ScriptedServer, kind: Any, as_stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = (
@@ -197,7 +197,7 @@ async def test_the_words_about_a_callers_own_request_reach_it_in_one_clean_line(
         ({"error": {"error": {"error": {"error": {"error": {"error": {"error": "deep"}}}}}}}, None),
     ],
 )
-def test_words_are_found_wherever_they_stand(body: object, words: str | None) -> None:
+def test_error_message_is_found_in_any_body(body: object, words: str | None) -> None:
     assert words_in(body) == words
     shown = str(error_of_response(400, json.dumps(body).encode()))
     assert shown == (words or "The upstream responded with status 400.")
@@ -206,7 +206,7 @@ def test_words_are_found_wherever_they_stand(body: object, words: str | None) ->
 @pytest.mark.parametrize(
     "body", [b"", b"<html>x</html>", b"\xff\xfe", b"[" * 99_999, b'"x"' * 9, b"{" * 9]
 )
-def test_every_status_has_an_error(body: bytes) -> None:
+def test_every_status_maps_to_an_error(body: bytes) -> None:
     for status in range(300, 600):
         error = error_of_response(status, body)
         assert 400 <= status_of(error.kind) < 600
@@ -214,7 +214,7 @@ def test_every_status_has_an_error(body: bytes) -> None:
         assert error.fault.moves_on == (status not in (400, 409, 413, 422))
 
 
-def test_words_that_a_caller_may_need_are_kept() -> None:
+def test_harmless_error_messages_are_kept() -> None:
     for words in (
         "max_tokens: 10000 > 4096, which is the maximum allowed number of output tokens",
         "`temperature` and `top_p` cannot both be specified for this model.",
@@ -225,7 +225,7 @@ def test_words_that_a_caller_may_need_are_kept() -> None:
         assert presentable(words) == words
 
 
-def test_what_the_operator_alone_may_know_is_hidden() -> None:
+def test_operator_secrets_are_redacted() -> None:
     policy = ErrorPolicy(hidden=("my.host", "pw"))
     body = json.dumps({"error": {"message": "my.host said pw to [fe80::1]:80 or a@b.example"}})
     assert str(error_of_response(400, body.encode(), policy=policy)) == "… said … to … or …"
