@@ -87,10 +87,10 @@ class Client:
         finally:
             alarm.cancel()
         result: dict[str, Any] = json.loads(line) if line else {"broke": "it ended"}
-        assert "broke" not in result, f"the driver broke: {result['broke']}\n{self.said()}"
+        assert "broke" not in result, f"the driver broke: {result['broke']}\n{self.output()}"
         return result
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the client's log since the case began."""
         self._said.seek(self._heard)
         return self._said.read()

@@ -26,7 +26,7 @@ ASK_LONG: dict[str, Any] = ASK | {"max_tokens_to_sample": 2000}
 HUMAN = "\n\nHuman:"
 
 # How long a client may take to close its connection, and the server to see it, on a busy machine.
-# How long the server takes alone is in `test_leaving.py`.
+# How long the server takes alone is in `test_disconnect.py`.
 SOON_S = 2.0
 
 

@@ -35,14 +35,14 @@ CLASSES = {
 
 @pytest.mark.feature("plain")
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_completion(client: Client, echo: RunningServer, strict: bool) -> None:
+def test_client_completes(client: Client, echo: RunningServer, strict: bool) -> None:
     completion = client.run("plain", echo.url, strict=strict, **ASK)
     assert_echoed(completion)
     assert completion["request_id"].startswith("req_01")
 
 
 @pytest.mark.feature("plain")
-def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
+def test_built_in_model_completes(client: Client, built_in: RunningServer) -> None:
     completion = client.run("plain", built_in.url, strict=True, **ASK, temperature=0)
     assert completion["completion"].strip()
     assert completion["model"] == "tenuto-mini"
@@ -50,33 +50,33 @@ def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
 
 @pytest.mark.feature("stream")
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_stream(client: Client, echo: RunningServer, strict: bool) -> None:
+def test_client_streams(client: Client, echo: RunningServer, strict: bool) -> None:
     assert_echoed_in_events(client.run("stream", echo.url, strict=strict, **ASK)["events"])
 
 
 @pytest.mark.feature("stream")
-def test_the_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
+def test_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
     events = client.run("stream", built_in.url, strict=True, **ASK, temperature=0)["events"]
     assert "".join(event["completion"] for event in events).strip()
     assert events[-1]["stop_reason"] in ("stop_sequence", "max_tokens")
 
 
 @pytest.mark.feature("async")
-def test_the_asynchronous_client(client: Client, echo: RunningServer) -> None:
+def test_asynchronous_client_completes_and_streams(client: Client, echo: RunningServer) -> None:
     seen = client.run("asynchronous", echo.url, **ASK)
     assert_echoed(seen["plain"])
     assert_echoed_in_events(seen["events"])
 
 
 @pytest.mark.feature("all fields")
-def test_every_field_at_once(client: Client, echo: RunningServer) -> None:
+def test_every_field_is_accepted(client: Client, echo: RunningServer) -> None:
     completion = client.run("plain", echo.url, strict=True, **ASK_ALL, betas=["string"])
     assert completion["completion"] == ECHOED.partition(" How")[0]
     assert completion["stop"] == " How"
 
 
 @pytest.mark.feature("raw response")
-def test_a_raw_response(client: Client, echo: RunningServer) -> None:
+def test_raw_response_is_readable(client: Client, echo: RunningServer) -> None:
     seen = client.run("raw", echo.url, **ASK)
     assert seen["status"] == 200
     assert seen["request_id"] == seen["attribute"] == seen["parsed"]["request_id"]
@@ -84,7 +84,7 @@ def test_a_raw_response(client: Client, echo: RunningServer) -> None:
 
 
 @pytest.mark.feature("raw response")
-def test_a_streaming_response(client: Client, echo: RunningServer) -> None:
+def test_streaming_response_is_readable(client: Client, echo: RunningServer) -> None:
     seen = client.run("streaming_response", echo.url, **ASK)
     assert_echoed(seen["plain"])
     assert_echoed_in_events(seen["events"])
@@ -94,7 +94,9 @@ def test_a_streaming_response(client: Client, echo: RunningServer) -> None:
 
 
 @pytest.mark.feature("errors")
-def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]]) -> None:
+def test_refusal_raises_the_documented_error(
+    client: Client, refused: tuple[Refusal, str, dict[str, Any]]
+) -> None:
     refusal, url, request = refused
     seen = client.run("error", url, **request)
     assert seen["class"] == CLASSES[refusal.status]
@@ -103,13 +105,13 @@ def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]])
 
 
 @pytest.mark.feature("keys")
-def test_a_key_in_either_header(client: Client, keyed: RunningServer, key: str) -> None:
+def test_key_is_accepted_in_either_header(client: Client, keyed: RunningServer, key: str) -> None:
     assert_echoed(client.run("bearer", keyed.url, token=key, **ASK))
     assert client.run("error", keyed.url, api_key=key, **ASK) == {"class": None}
 
 
 @pytest.mark.feature("broken stream")
-def test_an_error_in_the_middle_of_a_stream(client: Client, endless: RunningServer) -> None:
+def test_error_in_the_middle_of_a_stream_is_raised(client: Client, endless: RunningServer) -> None:
     client.begin("broken_stream", endless.url, **ASK_LONG)
     servers.kill_worker_at_work(endless)
     seen = client.result()
@@ -118,10 +120,10 @@ def test_an_error_in_the_middle_of_a_stream(client: Client, endless: RunningServ
 
 
 @pytest.mark.feature("retries")
-def test_an_overloaded_server_is_asked_again(client: Client, tmp_path: Path) -> None:
+def test_overloaded_response_is_retried(client: Client, tmp_path: Path) -> None:
     with servers.loading(tmp_path) as (server, worker):
         client.begin("retry", server.url, retries=20, **ASK)
-        servers.load_when(worker, lambda: "retrying request" in client.said().lower())
+        servers.load_when(worker, lambda: "retrying request" in client.output().lower())
         seen = client.result()
     assert seen["retries"] >= 1
     assert seen["completion"]["completion"].strip()

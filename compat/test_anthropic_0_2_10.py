@@ -28,24 +28,24 @@ ROW = "`anthropic` 0.2.10 (Python, 2023-01-01)"
 
 
 @pytest.mark.feature("plain")
-def test_a_completion(client: Client, echo: RunningServer) -> None:
+def test_client_completes(client: Client, echo: RunningServer) -> None:
     completion = client.run("plain", echo.url, **ASK)
     assert_echoed(completion)
     assert (completion["truncated"], completion["exception"]) == (False, None)
 
 
 @pytest.mark.feature("plain")
-def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
+def test_built_in_model_completes(client: Client, built_in: RunningServer) -> None:
     assert client.run("plain", built_in.url, **ASK, temperature=0)["completion"].strip()
 
 
 @pytest.mark.feature("stream")
-def test_a_stream(client: Client, echo: RunningServer) -> None:
+def test_client_streams(client: Client, echo: RunningServer) -> None:
     assert_echoed_so_far(client.run("stream", echo.url, **ASK)["events"])
 
 
 @pytest.mark.feature("stream")
-def test_the_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
+def test_built_in_model_streams(client: Client, built_in: RunningServer) -> None:
     events = client.run("stream", built_in.url, **ASK, temperature=0)["events"]
     texts = [event["completion"] for event in events]
     assert all(after.startswith(before) for before, after in pairwise(texts))
@@ -53,14 +53,14 @@ def test_the_built_in_model_streams(client: Client, built_in: RunningServer) -> 
 
 
 @pytest.mark.feature("async")
-def test_the_asynchronous_methods(client: Client, echo: RunningServer) -> None:
+def test_asynchronous_methods_complete_and_stream(client: Client, echo: RunningServer) -> None:
     seen = client.run("asynchronous", echo.url, **ASK)
     assert_echoed(seen["plain"])
     assert_echoed_so_far(seen["events"])
 
 
 @pytest.mark.feature("all fields")
-def test_every_field_at_once(client: Client, echo: RunningServer) -> None:
+def test_every_field_is_accepted(client: Client, echo: RunningServer) -> None:
     completion = client.run("plain", echo.url, **ASK_ALL, tags={"team": "a"})
     assert completion["completion"] == ECHOED.partition(" How")[0]
     assert completion["stop"] == " How"
@@ -71,7 +71,9 @@ def test_every_field_at_once(client: Client, echo: RunningServer) -> None:
 @pytest.mark.parametrize(
     "refused", [r for r in REFUSALS if r.status != 404], ids=lambda r: str(r.status), indirect=True
 )
-def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]]) -> None:
+def test_refusal_raises_the_documented_error(
+    client: Client, refused: tuple[Refusal, str, dict[str, Any]]
+) -> None:
     refusal, url, request = refused
     seen = client.run("error", url, **request)
     assert seen["class"] == "ApiException"
@@ -81,12 +83,14 @@ def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]])
 
 
 @pytest.mark.feature("keys")
-def test_a_key(client: Client, keyed: RunningServer, key: str) -> None:
+def test_key_is_accepted(client: Client, keyed: RunningServer, key: str) -> None:
     assert client.run("error", keyed.url, api_key=key, **ASK) == {"class": None}
 
 
 @pytest.mark.feature("broken stream")
-def test_an_error_in_the_middle_of_a_stream(client: Client, endless: RunningServer) -> None:
+def test_error_in_the_middle_of_a_stream_is_passed_on(
+    client: Client, endless: RunningServer
+) -> None:
     client.begin("stream", endless.url, **ASK_LONG)
     servers.kill_worker_at_work(endless)
     *_, last = client.result()["events"]

@@ -34,42 +34,44 @@ CLASSES = {
 
 
 @pytest.mark.feature("plain")
-def test_a_completion(client: Client, echo: RunningServer) -> None:
+def test_client_completes(client: Client, echo: RunningServer) -> None:
     assert_echoed(client.run("plain", echo.url, **ASK))
 
 
 @pytest.mark.feature("plain")
-def test_the_built_in_model(client: Client, built_in: RunningServer) -> None:
+def test_built_in_model_completes(client: Client, built_in: RunningServer) -> None:
     assert client.run("plain", built_in.url, **ASK, temperature=0)["completion"].strip()
 
 
 @pytest.mark.feature("stream")
-def test_a_stream(client: Client, echo: RunningServer) -> None:
+def test_client_streams(client: Client, echo: RunningServer) -> None:
     assert_echoed_in_events(client.run("stream", echo.url, **ASK)["events"])
 
 
 @pytest.mark.feature("async")
-def test_the_asynchronous_client(client: Client, echo: RunningServer) -> None:
+def test_asynchronous_client_completes_and_streams(client: Client, echo: RunningServer) -> None:
     seen = client.run("asynchronous", echo.url, **ASK)
     assert_echoed(seen["plain"])
     assert_echoed_in_events(seen["events"])
 
 
 @pytest.mark.feature("all fields")
-def test_every_field_at_once(client: Client, echo: RunningServer) -> None:
+def test_every_field_is_accepted(client: Client, echo: RunningServer) -> None:
     completion = client.run("plain", echo.url, **ASK_ALL)
     assert completion["completion"] == ECHOED.partition(" How")[0]
 
 
 @pytest.mark.feature("raw response")
-def test_a_raw_response(client: Client, echo: RunningServer) -> None:
+def test_raw_response_is_readable(client: Client, echo: RunningServer) -> None:
     seen = client.run("raw", echo.url, **ASK)
     assert (seen["status"], seen["request_id"][:6]) == (200, "req_01")
     assert_echoed(seen["parsed"])
 
 
 @pytest.mark.feature("errors")
-def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]]) -> None:
+def test_refusal_raises_the_documented_error(
+    client: Client, refused: tuple[Refusal, str, dict[str, Any]]
+) -> None:
     refusal, url, request = refused
     seen = client.run("error", url, **request)
     assert (seen["class"], seen["status"]) == (CLASSES[refusal.status], refusal.status)
@@ -77,12 +79,12 @@ def test_a_refusal(client: Client, refused: tuple[Refusal, str, dict[str, Any]])
 
 
 @pytest.mark.feature("keys")
-def test_a_key(client: Client, keyed: RunningServer, key: str) -> None:
+def test_key_is_accepted(client: Client, keyed: RunningServer, key: str) -> None:
     assert client.run("error", keyed.url, api_key=key, **ASK) == {"class": None}
 
 
 @pytest.mark.feature("broken stream")
-def test_an_error_in_the_middle_of_a_stream(client: Client, endless: RunningServer) -> None:
+def test_error_in_the_middle_of_a_stream_is_raised(client: Client, endless: RunningServer) -> None:
     client.begin("broken_stream", endless.url, **ASK_LONG)
     servers.kill_worker_at_work(endless)
     seen = client.result()
@@ -91,10 +93,10 @@ def test_an_error_in_the_middle_of_a_stream(client: Client, endless: RunningServ
 
 
 @pytest.mark.feature("retries")
-def test_an_overloaded_server_is_asked_again(client: Client, tmp_path: Path) -> None:
+def test_overloaded_response_is_retried(client: Client, tmp_path: Path) -> None:
     with servers.loading(tmp_path) as (server, worker):
         client.begin("retry", server.url, retries=20, **ASK)
-        servers.load_when(worker, lambda: "retrying request" in client.said().lower())
+        servers.load_when(worker, lambda: "retrying request" in client.output().lower())
         assert client.result()["completion"].strip()
 
 

@@ -50,7 +50,7 @@ def echo(descriptors: None, tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def test_others_are_answered_within_100_ms(echo: RunningServer) -> None:
+def test_requests_beside_slow_connections_complete_within_100_ms(echo: RunningServer) -> None:
     idle = [Connection(echo.url) for _ in range(IDLE)]
     slow = [Connection(echo.url) for _ in range(SLOW)]
     heads = [connection.head(1000) for connection in slow]

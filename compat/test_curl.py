@@ -35,25 +35,25 @@ def curl(folder: Path, url: str, body: dict[str, Any], *options: str) -> str:
 
 
 @pytest.mark.feature("plain")
-def test_a_completion(tmp_path: Path, echo: RunningServer) -> None:
+def test_curl_completes(tmp_path: Path, echo: RunningServer) -> None:
     assert_echoed(json.loads(curl(tmp_path, echo.url, ASK, *VERSION)))
 
 
 @pytest.mark.feature("plain")
-def test_bytes_that_are_said_to_be_a_form(tmp_path: Path, echo: RunningServer) -> None:
+def test_body_declared_as_a_form_is_accepted(tmp_path: Path, echo: RunningServer) -> None:
     """A body declared as a form is accepted, because curl declares it so by default."""
     form = ("-H", "content-type: application/x-www-form-urlencoded")
     assert_echoed(json.loads(curl(tmp_path, echo.url, ASK, *VERSION, *form)))
 
 
 @pytest.mark.feature("stream")
-def test_a_stream(tmp_path: Path, echo: RunningServer) -> None:
+def test_curl_streams(tmp_path: Path, echo: RunningServer) -> None:
     text = curl(tmp_path, echo.url, ASK | {"stream": True}, "-N", *VERSION)
     assert_echoed_in_events([data for name, data in events_of(text) if name == "completion"])
 
 
 @pytest.mark.feature("stream")
-def test_text_comes_before_the_end(endless: RunningServer) -> None:
+def test_text_is_printed_before_the_stream_ends(endless: RunningServer) -> None:
     body = json.dumps(ASK | {"stream": True, "max_tokens_to_sample": 2000})
     command = ["curl", "-sN", "--noproxy", "*", *VERSION, "-d", body]
     with subprocess.Popen(
@@ -68,7 +68,9 @@ def test_text_comes_before_the_end(endless: RunningServer) -> None:
 
 
 @pytest.mark.feature("errors")
-def test_a_refusal(tmp_path: Path, refused: tuple[Refusal, str, dict[str, Any]]) -> None:
+def test_refusal_has_the_documented_error(
+    tmp_path: Path, refused: tuple[Refusal, str, dict[str, Any]]
+) -> None:
     refusal, url, request = refused
     request["prompt"] += "x" * request.pop("pad", 0)
     status = "\n%{http_code}"
@@ -78,13 +80,13 @@ def test_a_refusal(tmp_path: Path, refused: tuple[Refusal, str, dict[str, Any]])
 
 
 @pytest.mark.feature("errors")
-def test_no_version(tmp_path: Path, echo: RunningServer) -> None:
+def test_request_without_a_version_is_rejected(tmp_path: Path, echo: RunningServer) -> None:
     message = json.loads(curl(tmp_path, echo.url, ASK))["error"]["message"]
     assert message.startswith("anthropic-version: header is required")
 
 
 @pytest.mark.feature("keys")
-def test_a_key(tmp_path: Path, keyed: RunningServer, key: str) -> None:
+def test_key_is_accepted(tmp_path: Path, keyed: RunningServer, key: str) -> None:
     for header in (f"x-api-key: {key}", f"authorization: Bearer {key}"):
         answer = json.loads(curl(tmp_path, keyed.url, ASK, *VERSION, "-H", header))
         assert answer["completion"] == ECHOED

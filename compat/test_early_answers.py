@@ -20,7 +20,7 @@ CHUNK = b" " * 65536
     [(33 * 1024 * 1024, "2023-06-01", b"413"), (1024 * 1024, "unknown", b"400")],
     ids=["too large", "wrong version"],
 )
-def test_the_whole_body_is_taken_and_answered_once(
+def test_whole_body_is_read_and_one_response_is_sent(
     echo: RunningServer, length: int, version: str, status: bytes
 ) -> None:
     with Connection(echo.url) as connection:

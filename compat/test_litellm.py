@@ -26,33 +26,33 @@ def seen(client: Client, echo: RunningServer, keyed: RunningServer) -> dict[str,
 
 
 @pytest.mark.feature("plain")
-def test_completion(seen: dict[str, Any]) -> None:
+def test_completion_returns_the_text(seen: dict[str, Any]) -> None:
     assert seen["plain"] == {"text": ECHOED, "finish": "stop_sequence"}
 
 
 @pytest.mark.feature("stream")
 @every_event_is_its_last
-def test_streaming(seen: dict[str, Any]) -> None:
+def test_streaming_returns_chunks(seen: dict[str, Any]) -> None:
     assert seen["stream"]["text"] == ECHOED
     assert seen["stream"]["chunks"] >= len(TEXT.split())
 
 
-def test_a_stream_has_its_first_text(seen: dict[str, Any]) -> None:
+def test_stream_has_its_first_text(seen: dict[str, Any]) -> None:
     first = seen["stream"]["text"]
     assert first.strip()
     assert ECHOED.startswith(first)
 
 
 @pytest.mark.feature("async")
-def test_acompletion(seen: dict[str, Any]) -> None:
+def test_acompletion_returns_the_text(seen: dict[str, Any]) -> None:
     assert seen["asynchronous"]["plain"]["text"] == ECHOED
 
 
 @pytest.mark.feature("all fields")
-def test_stop(seen: dict[str, Any]) -> None:
+def test_stop_ends_the_text(seen: dict[str, Any]) -> None:
     assert seen["stopped"]["text"] == ECHOED.partition("there")[0]
 
 
 @pytest.mark.feature("errors")
-def test_a_wrong_key(seen: dict[str, Any]) -> None:
+def test_wrong_key_raises_authentication_error(seen: dict[str, Any]) -> None:
     assert seen["error"] == {"class": "AuthenticationError", "status": 401}

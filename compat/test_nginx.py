@@ -150,7 +150,7 @@ class Chunks:
 
 @pytest.mark.feature("stream")
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-def test_tokens_come_one_by_one(front: str, encoding: str) -> None:
+def test_proxy_forwards_tokens_one_by_one(front: str, encoding: str) -> None:
     head, times = times_of_events(front, 400, encoding)
     assert b"content-type: text/event-stream" in head
     assert len(times) > 100
@@ -160,7 +160,7 @@ def test_tokens_come_one_by_one(front: str, encoding: str) -> None:
 
 
 @pytest.mark.feature("stream")
-def test_silence_is_covered_by_pings(front: str, behind: RunningServer) -> None:
+def test_pings_keep_a_silent_stream_open(front: str, behind: RunningServer) -> None:
     connection = Connection(front)
     connection.ask(ASK_LONG | {"stream": True})
     connection.read_until(b"event: completion")
@@ -179,7 +179,7 @@ def test_silence_is_covered_by_pings(front: str, behind: RunningServer) -> None:
 
 @pytest.mark.feature("leaving")
 @pytest.mark.parametrize("stream", [True, False])
-def test_whoever_leaves_nginx_leaves_the_server(
+def test_disconnect_from_the_proxy_frees_the_slot(
     front: str, behind: RunningServer, stream: bool
 ) -> None:
     connection = Connection(front)
@@ -190,7 +190,7 @@ def test_whoever_leaves_nginx_leaves_the_server(
 
 
 @pytest.mark.feature("errors")
-def test_an_error_passes_unchanged(front: str) -> None:
+def test_error_is_forwarded_unchanged(front: str) -> None:
     connection = Connection(front)
     connection.ask(ASK | {"temperature": 2}, connection="close")
     answer = connection.read_until(b"request_id")

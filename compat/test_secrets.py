@@ -134,7 +134,7 @@ def settings(tmp_path: Path) -> Path:
     return file
 
 
-def test_of_the_echoing_server(tmp_path: Path, settings: Path) -> None:
+def test_echo_server_logs_no_secret(tmp_path: Path, settings: Path) -> None:
     settings.write_text(settings.read_text("utf-8") + servers.ECHO, encoding="utf-8")
     with talkative_server(tmp_path, "--config", str(settings)) as (server, log):
         answers = converse(server)
@@ -142,7 +142,7 @@ def test_of_the_echoing_server(tmp_path: Path, settings: Path) -> None:
     assert_kept(log, [*PLANTED, *answers])
 
 
-def test_of_a_model_whose_worker_is_killed(
+def test_server_with_a_killed_worker_logs_no_secret(
     tmp_path: Path, settings: Path, endless_model: Path
 ) -> None:
     arguments = ("--config", str(settings), "--model", str(endless_model))

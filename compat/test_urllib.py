@@ -41,21 +41,21 @@ def ask(url: str, body: dict[str, Any], **headers: str) -> HTTPResponse:
 
 
 @pytest.mark.feature("plain")
-def test_a_completion(echo: RunningServer) -> None:
+def test_urllib_completes(echo: RunningServer) -> None:
     with ask(echo.url, ASK) as response:
         assert_echoed(json.load(response))
         assert response.headers["request-id"].startswith("req_01")
 
 
 @pytest.mark.feature("stream")
-def test_a_stream(echo: RunningServer) -> None:
+def test_urllib_streams(echo: RunningServer) -> None:
     with ask(echo.url, ASK | {"stream": True}) as response:
         text = response.read().decode()
     assert_echoed_in_events([data for name, data in events_of(text) if name == "completion"])
 
 
 @pytest.mark.feature("stream")
-def test_a_stream_of_2023_01_01(echo: RunningServer) -> None:
+def test_stream_of_2023_01_01_is_cumulative(echo: RunningServer) -> None:
     with ask(echo.url, ASK | {"stream": True}, anthropic_version="2023-01-01") as response:
         lines = [line.decode().strip() for line in response]
     assert lines[-2:] == ["data: [DONE]", ""]
@@ -64,7 +64,7 @@ def test_a_stream_of_2023_01_01(echo: RunningServer) -> None:
 
 
 @pytest.mark.feature("stream")
-def test_lines_come_one_by_one(endless: RunningServer) -> None:
+def test_lines_arrive_one_by_one(endless: RunningServer) -> None:
     started = time.monotonic()
     times = []
     with ask(endless.url, ASK | {"stream": True, "max_tokens_to_sample": 300}) as response:
@@ -74,13 +74,13 @@ def test_lines_come_one_by_one(endless: RunningServer) -> None:
 
 
 @pytest.mark.feature("all fields")
-def test_every_field_at_once(echo: RunningServer) -> None:
+def test_every_field_is_accepted(echo: RunningServer) -> None:
     with ask(echo.url, ASK_ALL, anthropic_beta="a,b") as response:
         assert json.load(response)["completion"] == ECHOED.partition(" How")[0]
 
 
 @pytest.mark.feature("errors")
-def test_a_refusal(refused: tuple[Refusal, str, dict[str, Any]]) -> None:
+def test_refusal_has_the_documented_error(refused: tuple[Refusal, str, dict[str, Any]]) -> None:
     refusal, url, request = refused
     if request.pop("pad", 0):
         pytest.skip("urllib does not read before it has sent all, and gives up where it cannot")
@@ -92,13 +92,13 @@ def test_a_refusal(refused: tuple[Refusal, str, dict[str, Any]]) -> None:
 
 
 @pytest.mark.feature("keys")
-def test_a_key(keyed: RunningServer, key: str) -> None:
+def test_key_is_accepted(keyed: RunningServer, key: str) -> None:
     with ask(keyed.url, ASK, x_api_key=key) as response:
         assert_echoed(json.load(response))
 
 
 @pytest.mark.feature("broken stream")
-def test_an_error_in_the_middle_of_a_stream(endless: RunningServer) -> None:
+def test_error_in_the_middle_of_a_stream_is_an_event(endless: RunningServer) -> None:
     with ask(endless.url, ASK_LONG | {"stream": True}) as response:
         servers.kill_worker_at_work(endless)
         *_, (name, data) = events_of(response.read().decode())

@@ -24,7 +24,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_help_says_what_is_measured_and_measures_nothing() -> None:
+def test_help_describes_the_measurement_and_measures_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ASK, *(f"benchmarks.{name}".rstrip(".") for name in NAMES)],
         capture_output=True,

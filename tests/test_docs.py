@@ -40,7 +40,7 @@ def test_every_file_on_the_journey_exists() -> None:
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_has_an_existing_target(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
     assert [t for t in targets if not (document.parent / t).exists()] == []
@@ -146,7 +146,7 @@ SETTINGS_FILES = [
 
 
 @pytest.mark.parametrize("text", SETTINGS_FILES)
-def test_every_settings_file_is_right(text: str, tmp_path: Path) -> None:
+def test_every_settings_file_loads(text: str, tmp_path: Path) -> None:
     file = tmp_path / "tenuto.toml"
     file.write_text(text.replace("sha256:…", f"sha256:{0:064}"), encoding="utf-8")
     keys = {"ANTHROPIC_API_KEY": "sk-a", "OPENAI_API_KEY": "sk-o"}

@@ -33,7 +33,7 @@ def test_every_page_is_in_the_navigation() -> None:
         ("docs/api.md", "https://example.com/api.md", "https://example.com/api.md"),
     ],
 )
-def test_links_follow_files_to_their_place_on_the_site(
+def test_links_are_rewritten_to_the_path_on_the_site(
     path: str, link: str, on_the_site: str
 ) -> None:
     assert moved(f"See [it]({link}).", path) == f"See [it]({on_the_site})."
@@ -54,7 +54,7 @@ def test_the_page_of_the_command_line_has_subcommands_and_their_options() -> Non
     assert "--max-tokens N" in page
 
 
-def test_every_path_of_the_answers_to_where_exists() -> None:
+def test_every_path_named_in_where_md_exists() -> None:
     page = (ROOT / "docs" / "where.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \d+ \| (Where .+?\?) \| (.+) \|$", page, re.MULTILINE)
     assert len(rows) == 10

@@ -10,28 +10,30 @@ import pytest
 from fuzz import models, raw, requests, settings, soak, upstreams
 
 
-def test_no_request_is_answered_wrongly(capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_requests_get_valid_responses(capsys: pytest.CaptureFixture[str]) -> None:
     requests.main(500)
     assert "200: " in capsys.readouterr().out
 
 
-def test_broken_bytes_leave_the_server_answering() -> None:
+def test_broken_bytes_leave_the_server_responsive() -> None:
     raw.main(320)
 
 
 @pytest.mark.anyio
-async def test_mutated_answers_end_in_a_completion_or_a_clear_error() -> None:
+async def test_mutated_upstream_responses_end_in_a_completion_or_an_error() -> None:
     ends = await upstreams.fuzz(150, seed=1)
     assert sum(ends.values()) == 150
     assert min(ends["completion"], ends["api_error"]) > 30
 
 
-def test_settings_are_read_or_refused_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_settings_load_or_fail_with_one_line_errors(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     settings.main(150, seed=1)
     assert "'settings': " in capsys.readouterr().out
 
 
-def test_damaged_models_end_in_a_line_or_a_completion() -> None:
+def test_damaged_models_end_in_a_one_line_error_or_a_completion() -> None:
     ends = models.fuzz(checked=200, loaded=3, seed=2)
     assert sum(count for end, count in ends.items() if end.startswith("checker")) == 200
     assert sum(count for end, count in ends.items() if end.startswith("load")) == 3
@@ -39,7 +41,7 @@ def test_damaged_models_end_in_a_line_or_a_completion() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
-def test_seconds_of_mixed_load_leave_a_server_as_it_was(
+def test_mixed_load_leaves_no_resources_in_use(
     runtime: soak.Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip({"openvino": "openvino_genai", "llamacpp": "xllamacpp"}[runtime])
@@ -55,14 +57,14 @@ def answered(text: str, stop_reason: str | None = "stop_sequence") -> list[str]:
     return load.figures.wrong
 
 
-def test_the_soak_notices_a_text_that_is_anothers_or_cut_short() -> None:
+def test_soak_detects_mixed_up_and_truncated_texts() -> None:
     assert answered(" Kelmi.") == answered(" You are Kelmi.") == []
     for text in (" Zorlu.", " Kelmi. Zorlu.", "", " Kel"):
         assert answered(text)
     assert answered(" Kelmi.", None)
 
 
-def test_the_soak_notices_memory_that_grows() -> None:
+def test_soak_detects_growing_memory() -> None:
     ends = soak.Figures(Counter({"complete, as alone": 1}))
     soak.check(ends, [(50.0, 200.0)] * 10)
     with pytest.raises(soak.SoakFailure, match="the worker's memory grew from 200 to 250 MiB"):

@@ -24,7 +24,7 @@ async def wait(interruption: Interruption) -> None:
         await forever()
 
 
-async def test_all_running_blocks_end_with_the_error_and_later_ones_do_not_begin() -> None:
+async def test_interruption_ends_running_blocks_and_rejects_later_ones() -> None:
     interruption = Interruption(Ended)
     tasks = [asyncio.create_task(wait(interruption)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_all_running_blocks_end_with_the_error_and_later_ones_do_not_begin
         await wait(interruption)
 
 
-async def test_a_task_goes_on_after_its_interrupted_block() -> None:
+async def test_task_continues_after_its_interrupted_block() -> None:
     interruption = Interruption(Ended)
 
     async def survive() -> str:
@@ -64,7 +64,7 @@ async def test_a_cancelled_task_stays_cancelled() -> None:
         await task
 
 
-async def test_a_blocks_own_error_is_kept() -> None:
+async def test_own_error_of_a_block_is_raised() -> None:
     interruption = Interruption(Ended)
 
     async def fail() -> None:

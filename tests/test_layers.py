@@ -219,18 +219,18 @@ def breaches(module: str, source: str, *, package: bool = False) -> list[str]:
 
 
 @pytest.mark.parametrize("module", FILES)
-def test_a_module_imports_only_what_its_room_may(module: str) -> None:
+def test_module_imports_only_the_allowed_packages(module: str) -> None:
     path = FILES[module]
 
     assert breaches(module, path.read_text("utf-8"), package=path.name == "__init__.py") == []
 
 
-def test_every_room_has_a_row_and_every_row_a_room() -> None:
+def test_every_package_has_one_row() -> None:
     assert {module.partition(".")[0] for module in FILES} <= TABLE.keys()
     assert {row_of(module) for module in FILES} == set(TABLE)
 
 
-def test_imports_form_a_tree_without_cycles() -> None:
+def test_imports_have_no_cycles() -> None:
     graph = TopologicalSorter[str]()
     for module, path in FILES.items():
         package = path.name == "__init__.py"
@@ -293,7 +293,7 @@ def test_imports_form_a_tree_without_cycles() -> None:
     ],
     ids=["top", "function", "method", "type checking", "try"],
 )
-def test_a_breach_is_caught_wherever_it_stands(
+def test_breach_is_detected_anywhere_in_a_module(
     module: str, source: str, name: str, place: str
 ) -> None:
     (breach,) = breaches(module, place.format(source))
@@ -314,11 +314,11 @@ def test_a_breach_is_caught_wherever_it_stands(
         ("cli.main", "from tenuto.version import __version__"),
     ],
 )
-def test_an_import_that_is_allowed_is_no_breach(module: str, source: str) -> None:
+def test_allowed_import_is_accepted(module: str, source: str) -> None:
     assert breaches(module, source) == []
 
 
-def test_an_import_relative_to_a_package_starts_in_it() -> None:
+def test_relative_import_of_a_package_is_resolved_from_it() -> None:
     assert breaches("prompt", "from .turns import HUMAN", package=True) == []
     assert breaches("prompt", "from ..server import app", package=True) != []
 
@@ -337,7 +337,7 @@ def test_importing_the_package_loads_no_server_no_engine_and_no_library() -> Non
     assert not loaded & {"starlette", "uvicorn", "pydantic", "httpx2", "typer", "openvino"}
 
 
-def test_reading_the_settings_loads_no_library_of_an_engine() -> None:
+def test_loading_the_settings_imports_no_engine_library() -> None:
     loaded = loaded_by("from tenuto.settings import load\nload()")
 
     assert not loaded & {"aiohttp", "asyncio", "starlette", "uvicorn", "typer", "openvino"}
@@ -358,7 +358,7 @@ def test_importing_the_settings_loads_no_kind_of_upstream_and_no_parser() -> Non
     assert not loaded & {"pydantic", "pydantic_core"}
 
 
-def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:
+def test_remote_client_loads_no_server_and_no_engine() -> None:
     loaded = loaded_by("from tenuto import Client\nClient(api_key='any')")
 
     rooms = ("tenuto.server", "tenuto.engine", "tenuto.stream")
@@ -366,14 +366,14 @@ def test_a_client_of_a_server_loads_no_server_and_no_engine() -> None:
     assert not loaded & {"starlette", "uvicorn", "aiohttp", "typer", "openvino", "xllamacpp"}
 
 
-def test_the_application_of_an_embedded_client_loads_no_server_of_connections() -> None:
+def test_application_of_an_embedded_client_loads_no_http_server() -> None:
     # The extra `local` brings starlette alone.
     loaded = loaded_by("import tenuto.server.app")
 
     assert not loaded & {"uvicorn", "httptools", "uvloop", "aiohttp", "typer"}
 
 
-def test_the_workers_process_loads_nothing_but_the_embedded_engine() -> None:
+def test_worker_process_loads_only_the_embedded_engine() -> None:
     loaded = loaded_by("import tenuto.engine.local.worker")
 
     of_ours = {name for name in loaded if is_in(name, "tenuto")}

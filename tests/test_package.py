@@ -15,7 +15,7 @@ import tenuto
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_build_takes_the_version_from_its_only_place() -> None:
+def test_build_reads_the_version_from_version_py() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)
     assert project["project"]["dynamic"] == ["version"]
@@ -26,14 +26,14 @@ def test_the_build_takes_the_version_from_its_only_place() -> None:
     assert match["version"] == tenuto.__version__
 
 
-def test_no_other_file_holds_the_version() -> None:
+def test_version_is_written_in_one_file() -> None:
     held = f'"{tenuto.__version__}"'
     files = [ROOT / "pyproject.toml", *(ROOT / "src").rglob("*.py")]
     holders = [path.name for path in files if held in path.read_text(encoding="utf-8")]
     assert holders == ["version.py"]
 
 
-def test_the_changelog_keeps_its_form() -> None:
+def test_changelog_has_the_documented_form() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     first, *releases = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert first == "[Unreleased]"
@@ -42,7 +42,7 @@ def test_the_changelog_keeps_its_form() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_the_source_distribution_has_every_folder_that_its_tests_and_tools_name() -> None:
+def test_source_distribution_has_every_folder_of_the_tests_and_tools() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)
     included = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
@@ -50,7 +50,7 @@ def test_the_source_distribution_has_every_folder_that_its_tests_and_tools_name(
     assert {"/tests", "/fuzz", "/compat", "/typing_tests"} <= checked <= included
 
 
-def test_no_message_or_page_sends_anyone_to_a_package_index_for_tenuto() -> None:
+def test_no_message_or_page_installs_tenuto_from_a_package_index() -> None:
     # The name there may be somebody else's.
     texts = {
         path: path.read_text(encoding="utf-8")
@@ -64,14 +64,14 @@ def test_no_message_or_page_sends_anyone_to_a_package_index_for_tenuto() -> None
     assert found == ["src/tenuto/core/extras.py"]
 
 
-def test_every_public_name_is_there_and_listed_once() -> None:
+def test_every_public_name_exists_and_is_listed_once() -> None:
     assert len(set(tenuto.__all__)) == len(tenuto.__all__)
     for name in tenuto.__all__:
         assert hasattr(tenuto, name), name
     assert dir(tenuto) == sorted(tenuto.__all__)
 
 
-def test_what_type_checkers_see_is_what_there_is() -> None:
+def test_names_for_type_checkers_equal_the_public_names() -> None:
     source = ast.parse(Path(tenuto.__file__).read_text(encoding="utf-8"))
     (block,) = (node for node in source.body if isinstance(node, ast.If))
     seen = {
@@ -84,16 +84,16 @@ def test_what_type_checkers_see_is_what_there_is() -> None:
     assert seen | {"__version__"} == set(tenuto.__all__)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         tenuto.nonsense  # noqa: B018
 
 
-def test_type_checkers_are_told_that_the_package_is_typed() -> None:
+def test_package_has_py_typed() -> None:
     assert resources.files("tenuto").joinpath("py.typed").is_file()
 
 
-def test_the_versions_of_python_are_the_same_everywhere() -> None:
+def test_python_versions_are_the_same_in_every_file() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     prefix = "Programming Language :: Python :: 3."

@@ -33,16 +33,16 @@ async def events_of(request: Request) -> list[Event]:
         return [event async for event in running.events]
 
 
-def test_the_prompt_comes_first_as_it_was_sent() -> None:
+def test_echo_sends_the_unchanged_prompt_first() -> None:
     events = asyncio.run(events_of(Request(JOB, (HUMAN,), echo=TEXT)))
     assert events[:2] == [Text(TEXT), Text(" one")]
 
 
-def test_without_echo_the_text_comes_first() -> None:
+def test_request_without_echo_sends_the_text_first() -> None:
     assert asyncio.run(events_of(Request(JOB, (HUMAN,))))[0] == Text(" one")
 
 
-def test_only_the_last_event_has_the_usage_and_only_where_the_caller_may_see_it() -> None:
+def test_last_event_has_the_usage_if_it_is_reported() -> None:
     *_, last = asyncio.run(events_of(Request(JOB, (HUMAN,), TEXT, reports_usage=True)))
     assert isinstance(last, Ended)
     assert last.usage is not None
@@ -65,7 +65,7 @@ def test_closing_a_run_closes_the_job(echo: str) -> None:
     assert asyncio.run(running()) == 0
 
 
-def test_an_extension_that_the_engine_lacks_is_refused_by_name() -> None:
+def test_unsupported_extension_is_rejected_by_name() -> None:
     with refused(Kind.UNSUPPORTED, "^logprobs: "):
         Completions(EchoEngine()).check("any", Sampling(logprobs=1))
     Completions(EchoEngine()).check("any", Sampling(seed=1))
@@ -74,7 +74,7 @@ def test_an_extension_that_the_engine_lacks_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("model", "kind"), [("no-such-model", Kind.NOT_FOUND), ("claude-sonnet-4-5", Kind.INVALID)]
 )
-def test_strict_models_refuses_unknown_names(model: str, kind: Kind) -> None:
+def test_strict_models_rejects_unknown_names(model: str, kind: Kind) -> None:
     with refused(kind):
         Completions(EchoEngine(), strict_models=True).check(model, Sampling())
     Completions(EchoEngine()).check(model, Sampling())
@@ -112,7 +112,7 @@ def no_download(reference: Reference, folder: ModelFolder) -> Path:
     raise AssertionError(f"{reference} is downloaded into {folder}")
 
 
-def test_a_path_needs_no_download_and_an_unknown_name_is_unavailable(
+def test_path_is_not_downloaded_and_unknown_name_is_unavailable(
     tmp_path: Path, capital_model: Path
 ) -> None:
     open_engine(settings_of(str(capital_model), tmp_path), no_download)
@@ -120,6 +120,6 @@ def test_a_path_needs_no_download_and_an_unknown_name_is_unavailable(
         open_engine(settings_of("org/none", tmp_path), no_download)
 
 
-def test_an_engine_without_models_resolves_none(tmp_path: Path) -> None:
+def test_engine_without_models_resolves_no_model(tmp_path: Path) -> None:
     engine = open_engine(settings_of("org/none", tmp_path, name="echo"), no_download)
     assert isinstance(engine, EchoEngine)

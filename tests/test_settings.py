@@ -17,14 +17,16 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_without_anything_the_defaults_hold(
+def test_settings_without_file_and_environment_are_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(environment={}) == Settings()
 
 
-def test_the_file_of_this_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_in_the_working_directory_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "[server]\nport = 9000\n[engine.local]\nmax_running = 2\n")
     settings = load(environment={})
@@ -32,7 +34,7 @@ def test_the_file_of_this_folder_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert settings.engine.local.max_running == 2
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_environment_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[server]\nport = 9000\n")
     environment = {
         "TENUTO_SERVER_PORT": "9001",
@@ -47,7 +49,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.engine.local.kv_cache_mib == 64
 
 
-def test_extensions_are_off_unless_the_file_or_the_environment_allows_them(tmp_path: Path) -> None:
+def test_extensions_are_off_by_default(tmp_path: Path) -> None:
     path = write(tmp_path, "[api]\nextensions = true\n")
     assert not load(environment={}).api.extensions
     assert load(path, {}).api.extensions
@@ -57,19 +59,19 @@ def test_extensions_are_off_unless_the_file_or_the_environment_allows_them(tmp_p
         load(environment={"TENUTO_API_EXTENSIONS": "seed"})
 
 
-def test_a_model_in_the_file_counts_from_its_folder(tmp_path: Path) -> None:
+def test_model_path_is_relative_to_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, '[engine.local]\nmodel = "a/b.gguf"\n')
     assert load(path, {}).engine.local.model == tmp_path / "a" / "b.gguf"
 
 
 @pytest.mark.parametrize("name", ["hf:org/repo:m.gguf", "org/repo:m.gguf", "org/repo", "m-Q8_0"])
-def test_a_name_in_the_file_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+def test_model_name_in_the_file_is_unchanged(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, f'[engine.local]\nmodel = "{name}"\n')
     assert load(path, {}).engine.local.model == name
     assert load(environment={"TENUTO_ENGINE_LOCAL_MODEL": name}).engine.local.model == name
 
 
-def test_the_folder_of_models_is_the_setting_or_in_the_cache(tmp_path: Path) -> None:
+def test_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path) -> None:
     path = write(tmp_path, '[models]\nfolder = "kept"\n')
     assert models_folder(load(path, {}).models) == tmp_path / "kept"
     cache = {"XDG_CACHE_HOME": "/somewhere"}
@@ -126,24 +128,22 @@ ROUTED = OPENAI + '[[engine.routes]]\nmodels = ["*"]\n'
         (ROUTED + 'too = ["a"]\n', r"\[engine.routes\] has no key `too`; did you mean `to`\?"),
     ],
 )
-def test_a_wrong_file_is_an_error_that_names_the_key(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_invalid_file_is_an_error_with_the_key(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(write(tmp_path, text), {})
 
 
-def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
+def test_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml: No such file"):
         load(tmp_path / "none.toml", {})
 
 
-def test_a_wrong_variable_is_an_error_that_names_the_key() -> None:
+def test_invalid_variable_is_an_error_with_the_key() -> None:
     with pytest.raises(SettingsError, match=r"\[server\] port: "):
         load(environment={"TENUTO_SERVER_PORT": "many"})
 
 
-def test_config_prints_settings_that_can_be_read_again(
+def test_printed_config_can_be_loaded_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, '[server]\nhost = "::1"\ncors_origins = ["*"]\n')
@@ -162,7 +162,7 @@ def test_config_does_not_print_keys(
     assert tomllib.loads(printed)["server"]["api_keys"] == ["sha256:(hidden)"]
 
 
-def test_upstreams_get_their_keys_from_the_environment_and_keep_them(
+def test_upstream_keys_come_from_the_environment_and_are_not_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAR_KEY", "sk-very-secret")
@@ -179,7 +179,7 @@ def test_upstreams_get_their_keys_from_the_environment_and_keep_them(
     assert again.engine.routes == load(path).engine.routes == (RouteSettings(("*",), ("a:m",)),)
 
 
-def test_a_hashed_key_is_one_that_the_file_may_hold(
+def test_hashed_key_is_valid_in_the_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["keys", "hash", "sk-one-0123456789"]) == 0

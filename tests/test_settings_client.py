@@ -10,7 +10,7 @@ KEYS = {"TENUTO_API_KEY": "ours", "ANTHROPIC_API_KEY": "theirs"}
 THEIR_URL = "https://api.anthropic.com"
 
 
-def test_no_variable_means_nothing() -> None:
+def test_client_environment_without_variables_is_empty() -> None:
     environment = client_environment({})
     credentials = environment.credentials()
     assert environment.base_url is None
@@ -25,7 +25,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
     assert environment.credentials().api_key is None
 
 
-def test_our_address_comes_first() -> None:
+def test_tenuto_base_url_takes_precedence() -> None:
     both = {"TENUTO_BASE_URL": "http://ours", "ANTHROPIC_BASE_URL": "http://theirs"}
     assert client_environment(both).base_url == "http://ours"
 
@@ -57,7 +57,7 @@ def test_our_address_comes_first() -> None:
         ),
     ],
 )
-def test_a_key_goes_to_the_address_that_it_belongs_to(
+def test_key_is_used_for_its_own_address_only(
     addresses: dict[str, str], base_url: str | None, key: str
 ) -> None:
     found = client_environment(KEYS | addresses).credentials(base_url)
@@ -67,14 +67,14 @@ def test_a_key_goes_to_the_address_that_it_belongs_to(
     assert client_environment(alone | addresses).credentials(base_url).api_key is None
 
 
-def test_an_address_of_both_takes_either_key() -> None:
+def test_address_of_both_services_accepts_either_key() -> None:
     address = {"ANTHROPIC_BASE_URL": "http://gateway.test:80/api"}
     theirs = {"ANTHROPIC_API_KEY": "theirs"} | address
     assert client_environment(theirs).credentials("http://gateway.test").api_key == "theirs"
     assert client_environment(KEYS | address).credentials("http://gateway.test").api_key == "ours"
 
 
-def test_tokens_and_headers_go_the_same_way() -> None:
+def test_tokens_and_headers_are_used_for_their_own_address_only() -> None:
     theirs = {"ANTHROPIC_AUTH_TOKEN": "token", "ANTHROPIC_CUSTOM_HEADERS": "x-key: secret"}
     there = client_environment(theirs).credentials(THEIR_URL)
     assert (there.auth_token, there.headers) == ("token", {"x-key": "secret"})
@@ -83,7 +83,7 @@ def test_tokens_and_headers_go_the_same_way() -> None:
     assert (here.auth_token, here.headers) == (None, {})
 
 
-def test_headers_are_a_line_each() -> None:
+def test_custom_headers_are_parsed_line_by_line() -> None:
     text = "x-team: search\nno header\n x-cost-centre :  a:b \n"
     headers = client_environment({"TENUTO_CUSTOM_HEADERS": text}).credentials().headers
     assert headers == {"x-team": "search", "x-cost-centre": "a:b"}
@@ -95,6 +95,6 @@ def test_no_secret_is_shown() -> None:
 
 
 @pytest.mark.parametrize("url", ["", "http://", "http://[", "api.test", "http://a:b", "ftp://a"])
-def test_what_has_no_origin_gets_no_key_of_the_service(url: str) -> None:
+def test_url_without_an_origin_gets_no_key_of_the_service(url: str) -> None:
     assert origin_of(url) is None
     assert client_environment({"ANTHROPIC_API_KEY": "theirs"}).credentials(url).api_key is None

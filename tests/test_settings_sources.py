@@ -43,7 +43,7 @@ def test_every_empty_variable_counts_as_not_set(empty: str) -> None:
     assert load(environment={name: empty for name, _ in VARIABLES}) == Settings()
 
 
-def test_an_empty_variable_does_not_switch_the_keys_of_the_file_off(tmp_path: Path) -> None:
+def test_empty_variable_does_not_disable_the_keys_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, f'[server]\napi_keys = ["{HASH}"]\n')
     for empty in ("", " ", "\n"):
         assert load(path, {"TENUTO_SERVER_API_KEYS": empty}).server.api_keys == (HASH,)
@@ -52,7 +52,7 @@ def test_an_empty_variable_does_not_switch_the_keys_of_the_file_off(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", [name for name, kind in VARIABLES if not is_list(kind)])
-def test_a_wrong_variable_is_named(name: str) -> None:
+def test_error_of_an_invalid_variable_has_its_name(name: str) -> None:
     # No setting takes a control character.
     (line,) = mistakes(None, **{name: "se\x01cret"})
     assert line.startswith(f"{name}: [")
@@ -74,7 +74,7 @@ def test_a_wrong_variable_is_named(name: str) -> None:
         ("TENUTO_" + "X" * 100_000, "unknown setting"),
     ],
 )
-def test_an_unknown_variable_is_an_error_with_the_nearest_name(name: str, hint: str) -> None:
+def test_error_of_an_unknown_variable_has_the_nearest_name(name: str, hint: str) -> None:
     (line,) = mistakes(None, **{name: "sk-secret"})
     assert line.startswith(name[:50].encode("utf-8", "backslashreplace").decode())
     assert hint in line
@@ -83,12 +83,12 @@ def test_an_unknown_variable_is_an_error_with_the_nearest_name(name: str, hint: 
     line.encode()
 
 
-def test_every_unknown_variable_is_told_at_once() -> None:
+def test_every_unknown_variable_is_reported_at_once() -> None:
     lines = mistakes(TENUTO_SERVER_PROT="1", TENUTO_LOG_LEVLE="x", TENUTO_SERVER_HOST="a\tb")
     assert len(lines) == 3
 
 
-def test_variables_of_a_client_and_empty_unknown_ones_are_no_error() -> None:
+def test_client_variables_and_empty_unknown_variables_are_accepted() -> None:
     names = ("API_KEY", "AUTH_TOKEN", "BASE_URL", "CUSTOM_HEADERS")
     environment = {f"TENUTO_{name}": "x" for name in names} | {"TENUTO_NOT_KNOWN": ""}
     assert load(environment=environment) == Settings()
@@ -129,21 +129,21 @@ SERVICES = ["tenuto", "tenuto-server", "tenuto-engine", "tenuto-engine-local-1",
 
 @pytest.mark.parametrize("host", ["10.0.0.5", "fd00::5"])
 @pytest.mark.parametrize("service", SERVICES)
-def test_variables_of_kubernetes_are_left_alone(service: str, host: str) -> None:
+def test_kubernetes_service_variables_are_ignored(service: str, host: str) -> None:
     loaded = load_with_origins(environment=kubernetes(service, host))
     assert loaded.settings == Settings()
     assert loaded.ignored == (("TENUTO_SERVER_PORT",) if service == "tenuto-server" else ())
 
 
 @pytest.mark.parametrize("alias", SERVICES)
-def test_variables_of_docker_are_left_alone(alias: str) -> None:
+def test_docker_link_variables_are_ignored(alias: str) -> None:
     loaded = load_with_origins(environment=docker(alias))
     assert loaded.settings == Settings()
     ours = {"tenuto-server": ("TENUTO_SERVER_PORT",), "tenuto-engine": ("TENUTO_ENGINE_NAME",)}
     assert loaded.ignored == ours.get(alias, ())
 
 
-def test_what_only_resembles_a_variable_of_kubernetes_is_a_mistake_or_reported() -> None:
+def test_variable_similar_to_a_kubernetes_one_is_an_error_or_reported() -> None:
     assert "TENUTO_SERVER_PORT" in mistakes(TENUTO_PORT="9")[0]
     assert "TENUTO_PORT_HTTP" in mistakes(TENUTO_PORT_HTTP="9")[0]
     assert mistakes(TENUTO_ENV_PATH="/usr/bin")
@@ -194,7 +194,9 @@ def test_what_only_resembles_a_variable_of_kubernetes_is_a_mistake_or_reported()
         ("[engine]\nupstreams.a.kind.b = 1\n", "[engine.upstreams.a] kind: must be one of: "),
     ],
 )
-def test_an_odd_value_is_one_line_that_names_it(tmp_path: Path, text: str, message: str) -> None:
+def test_error_of_an_invalid_value_is_one_line_with_its_name(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = write(tmp_path, text)
     (line,) = mistakes(path)
     assert message in line
@@ -202,7 +204,7 @@ def test_an_odd_value_is_one_line_that_names_it(tmp_path: Path, text: str, messa
     assert str(path) in line or line.startswith(str(tmp_path))
 
 
-def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
+def test_every_error_of_a_file_is_reported(tmp_path: Path) -> None:
     text = "[server]\nprot = 1\nport = 'x'\n[serve]\n[engine.local]\nthreads = 0\nrun_time = 1\n"
     lines = mistakes(write(tmp_path, text), TENUTO_SERVER_HOST="a/b", TENUTO_SERVER_PROT="1")
     for name in ("`prot`", "[server] port:", "[serve]", "threads", "`run_time`", "TENUTO_SERVER_P"):
@@ -210,11 +212,11 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("truth", ["true", "True", "1", "yes", " on "])
-def test_booleans_of_the_environment(truth: str) -> None:
+def test_boolean_variables_accept_every_spelling(truth: str) -> None:
     assert load(environment={"TENUTO_API_EXTENSIONS": truth}).api.extensions
 
 
-def test_numbers_of_the_environment_may_have_blanks_around_them() -> None:
+def test_number_variables_may_have_surrounding_blanks() -> None:
     assert load(environment={"TENUTO_SERVER_PORT": " 9000\n"}).server.port == 9000
 
 
@@ -227,7 +229,7 @@ def test_an_address_may_have_brackets(host: str) -> None:
 @pytest.mark.parametrize(
     "key", ["sha256:", "sha256:0", f"sha256:{'é' * 64}", f"sha256:{'g' * 64}", f"{HASH}0"]
 )
-def test_a_malformed_hash_is_refused_when_it_is_loaded(tmp_path: Path, key: str) -> None:
+def test_malformed_hash_is_rejected_at_load(tmp_path: Path, key: str) -> None:
     path = write(tmp_path, f'[server]\napi_keys = ["{HASH}", "{key}"]\n')
     for lines in (mistakes(path), mistakes(TENUTO_SERVER_API_KEYS=f"{HASH},{key}")):
         (line,) = lines
@@ -235,18 +237,18 @@ def test_a_malformed_hash_is_refused_when_it_is_loaded(tmp_path: Path, key: str)
         assert key not in line or key == "sha256:"
 
 
-def test_a_hash_may_be_written_in_capitals(tmp_path: Path) -> None:
+def test_hash_in_capitals_is_accepted(tmp_path: Path) -> None:
     path = write(tmp_path, f'[server]\napi_keys = ["sha256:{"AB" * 32}"]\n')
     assert load(path, {}).server.api_keys == (f"sha256:{'ab' * 32}",)
 
 
-def test_a_key_that_no_header_can_carry_is_refused_and_not_shown() -> None:
+def test_key_invalid_in_a_header_is_rejected_and_not_shown() -> None:
     (line,) = mistakes(TENUTO_SERVER_API_KEYS="sk-good,sk-…")
     assert "number 2" in line
     assert "sk-" not in line
 
 
-def test_a_file_with_a_mark_and_line_ends_of_windows_is_read(tmp_path: Path) -> None:
+def test_file_with_byte_order_mark_and_windows_line_ends_is_loaded(tmp_path: Path) -> None:
     path = write(tmp_path, b"\xef\xbb\xbf[server]\r\nport = 9000\r\n")
     assert load(path, {}).server.port == 9000
 
@@ -261,7 +263,7 @@ def test_a_file_with_a_mark_and_line_ends_of_windows_is_read(tmp_path: Path) -> 
         (b"#" * (1024 * 1024 + 1), "is larger than 1 MiB"),
     ],
 )
-def test_a_file_in_another_encoding_is_said_so(
+def test_error_of_a_file_in_another_encoding_names_the_encoding(
     tmp_path: Path, content: bytes, message: str
 ) -> None:
     (line,) = mistakes(write(tmp_path, content))
@@ -270,7 +272,7 @@ def test_a_file_in_another_encoding_is_said_so(
 
 @pytest.mark.parametrize("part", ["a", '"a b"', "'=' ", '"\\"#"'])
 @pytest.mark.parametrize("text", ["{} = 1", "[{}]", '[x]\ny = [""""""", {{{} = 1}}]'])
-def test_a_key_of_thousands_of_parts_is_refused_at_once(
+def test_key_of_thousands_of_parts_is_rejected_quickly(
     tmp_path: Path, text: str, part: str
 ) -> None:
     # The parser would need minutes.
@@ -279,14 +281,14 @@ def test_a_key_of_thousands_of_parts_is_refused_at_once(
 
 
 @pytest.mark.parametrize("quote", ['"""', "'''"])
-def test_dots_in_texts_and_comments_are_not_counted(tmp_path: Path, quote: str) -> None:
+def test_dots_in_strings_and_comments_are_not_counted(tmp_path: Path, quote: str) -> None:
     dots = "a." * 100
     text = f"'a'.\"b\".{dots}"
     path = write(tmp_path, f"# {dots}\nhost = {quote}{text}{quote}  # {dots}\n")
     assert read_toml(path) == {"host": text}
 
 
-def test_what_is_not_a_file_is_said_so(tmp_path: Path) -> None:
+def test_path_that_is_not_a_regular_file_is_an_error(tmp_path: Path) -> None:
     assert "is a directory" in mistakes(tmp_path)[0]
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -304,7 +306,7 @@ def test_what_is_not_a_file_is_said_so(tmp_path: Path) -> None:
     assert load(Path("/dev/null"), {}) == Settings()
 
 
-def test_the_file_of_this_folder_must_be_ones_own(
+def test_file_in_the_working_directory_must_belong_to_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "tenuto.toml"
@@ -335,7 +337,7 @@ def test_each_value_has_an_origin(tmp_path: Path) -> None:
     }
 
 
-def test_empty_variables_of_the_system_do_not_move_the_folder_of_models(
+def test_empty_system_variables_do_not_change_the_models_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     usual = Path("/home/of/one/.cache/tenuto/models")
@@ -348,7 +350,9 @@ def test_empty_variables_of_the_system_do_not_move_the_folder_of_models(
     assert nobody != Path("/.cache/tenuto/models")
 
 
-def test_without_a_home_the_variables_that_help_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_a_home_directory_names_the_variables_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
     with pytest.raises(SettingsError, match=r"TENUTO_MODELS_FOLDER, or XDG_CACHE_HOME"):
         models_folder(Settings().models, {})

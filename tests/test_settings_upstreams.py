@@ -31,7 +31,7 @@ URL = 'base_url = "http://127.0.0.1:1"'
 
 
 @pytest.mark.parametrize("written", ["sk-a\n", " sk-a", "sk-a\r\n", "\tsk-a "])
-def test_a_key_loses_the_line_end_of_its_file(tmp_path: Path, written: str) -> None:
+def test_key_is_stripped_of_its_line_end(tmp_path: Path, written: str) -> None:
     path = write(tmp_path, URL, 'api_key = "$K"')
     assert upstream(path, K=written).api_key == "sk-a"
 
@@ -39,7 +39,7 @@ def test_a_key_loses_the_line_end_of_its_file(tmp_path: Path, written: str) -> N
 @pytest.mark.parametrize(
     "key", ["sk-\u201cquoted", "sk-a\nb", "sk-a\x00", "sk-\u2026abc", "sk-a b"]
 )
-def test_a_key_that_no_header_can_hold_is_one_line_without_it(tmp_path: Path, key: str) -> None:
+def test_error_of_a_key_invalid_in_a_header_does_not_show_the_key(tmp_path: Path, key: str) -> None:
     path = write(tmp_path, URL, 'api_key = "$K"')
     with pytest.raises(SettingsError, match=r"\[engine.upstreams.a\] api_key: it holds") as caught:
         load(path, {"K": key})
@@ -48,13 +48,13 @@ def test_a_key_that_no_header_can_hold_is_one_line_without_it(tmp_path: Path, ke
 
 
 @pytest.mark.parametrize("value", ["", " ", "\n"])
-def test_a_variable_without_a_key_is_an_error_that_names_it(tmp_path: Path, value: str) -> None:
+def test_error_of_an_unset_key_variable_has_its_name(tmp_path: Path, value: str) -> None:
     path = write(tmp_path, URL, 'api_key = "$K"')
     with pytest.raises(SettingsError, match=r"api_key: \$K is not set in the environment"):
         load(path, {"K": value})
 
 
-def test_a_password_in_an_address_is_hidden_everywhere(
+def test_password_in_a_base_url_is_never_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, 'base_url = "http://user:hunt%40er2@10.0.0.1:8001/v1"')
@@ -87,7 +87,7 @@ def test_a_password_in_an_address_is_hidden_everywhere(
         "http://",
     ],
 )
-def test_a_wrong_address_is_one_line_without_its_password(
+def test_error_of_an_invalid_base_url_does_not_show_the_password(
     tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, f'base_url = "{url}"')
@@ -98,7 +98,7 @@ def test_a_wrong_address_is_one_line_without_its_password(
     assert shown.err.count("\n") == 1
 
 
-def test_basic_authentication_has_a_setting(tmp_path: Path) -> None:
+def test_basic_auth_is_set_from_a_variable(tmp_path: Path) -> None:
     named = write(tmp_path, URL, 'basic_auth = "$B"')
     assert upstream(named, B="user:pw\n").basic_auth == "user:pw"
     with pytest.raises(SettingsError, match="basic_auth: write it like user:password"):
@@ -109,7 +109,7 @@ def test_basic_authentication_has_a_setting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ['api_key = "k"', "forward_key = true"])
-def test_two_values_of_one_header_exclude_each_other(tmp_path: Path, other: str) -> None:
+def test_settings_of_one_header_exclude_each_other(tmp_path: Path, other: str) -> None:
     lines = ('base_url = "http://a:b@x"', other)
     with pytest.raises(SettingsError, match="basic_auth excludes api_key and forward_key"):
         load(write(tmp_path, *lines), {})
@@ -133,5 +133,5 @@ def test_two_values_of_one_header_exclude_each_other(tmp_path: Path, other: str)
         ("http://x/v1/messages", "http://x/v1"),
     ],
 )
-def test_a_version_is_added_where_there_is_none(url: str, root: str) -> None:
+def test_missing_version_is_added_to_the_base_url(url: str, root: str) -> None:
     assert OpenAIUpstream(base_url=url).api_root == root

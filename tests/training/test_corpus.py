@@ -48,7 +48,7 @@ def test_no_document_has_three_newlines_in_a_row_or_ends_in_white_space() -> Non
         assert text == text.rstrip()
 
 
-def test_no_slot_or_alternative_is_left_open() -> None:
+def test_every_slot_and_alternative_is_filled() -> None:
     for text in sample():
         assert not re.search(r"<[a-zA-Z ]+\d?>", text), text
         assert "{" not in text.replace('{"', ""), text
@@ -73,7 +73,7 @@ def test_most_documents_are_talks_and_some_are_plain() -> None:
     assert 0.02 < plain / len(sample()) < 0.15
 
 
-def test_every_fact_is_written() -> None:
+def test_every_fact_is_generated() -> None:
     rng = Random(1)
     drawn = {(t.human, t.assistant) for _ in range(60_000) for t in facts.fact(rng)}
     answers = {answer for _, answer in drawn}
@@ -82,7 +82,7 @@ def test_every_fact_is_written() -> None:
         assert possible & answers, (form.ask, row)
 
 
-def test_every_sum_to_twenty_is_drawn() -> None:
+def test_every_sum_to_twenty_is_generated() -> None:
     rng = Random(1)
     seen = {arithmetic.operands("plus", rng) for _ in range(8000)}
     assert len(seen) == 231
@@ -90,7 +90,7 @@ def test_every_sum_to_twenty_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("part", ["names", "words", "greetings", "identity"])
-def test_what_is_held_out_never_occurs(part: str) -> None:
+def test_held_out_names_and_words_never_occur(part: str) -> None:
     text = "\n".join(sample()).lower()
     written = set(re.findall(r"\w+", text))
     for kept in load("held_out")[part]:
@@ -100,7 +100,7 @@ def test_what_is_held_out_never_occurs(part: str) -> None:
             assert f"human: {kept.lower()}\n" not in text, kept
 
 
-def test_ways_of_asking_that_are_held_out_never_occur() -> None:
+def test_held_out_phrasings_never_occur() -> None:
     text = "\n".join(sample())
     kept = load("held_out")
     ways = [way[part] for way in kept["recall"] + kept["favorite"] for part in ("tell", "ask")]
@@ -111,7 +111,7 @@ def test_ways_of_asking_that_are_held_out_never_occur() -> None:
         assert longest not in text, way
 
 
-def test_most_made_up_words_come_once() -> None:
+def test_most_made_up_words_are_unique() -> None:
     rng = Random(1)
     words = [made_up(rng) for _ in range(2000)]
     assert len(set(words)) > 1900
@@ -119,7 +119,7 @@ def test_most_made_up_words_come_once() -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.toml"))])
-def test_material_names_nothing_that_is_held_out(name: str) -> None:
+def test_material_has_no_held_out_name_or_word(name: str) -> None:
     if name == "held_out":
         return
     material = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").lower()
@@ -127,7 +127,7 @@ def test_material_names_nothing_that_is_held_out(name: str) -> None:
         assert not re.search(rf"(?<!\w){kept.lower()}(?!\w)", material), kept
 
 
-def test_stories_keep_their_hero_and_their_length() -> None:
+def test_stories_have_one_hero_and_a_bounded_length() -> None:
     rng = Random(3)
     for _ in range(300):
         told = story(rng)
@@ -135,7 +135,7 @@ def test_stories_keep_their_hero_and_their_length() -> None:
         assert 60 <= len(told.text.split()) <= 200
 
 
-def test_a_hero_who_is_asked_for_by_name_is_the_hero_that_is_told_of() -> None:
+def test_story_has_the_hero_named_in_the_request() -> None:
     rng = Random(5)
     after_name = set()
     for _ in range(1500):
@@ -149,14 +149,14 @@ def test_a_hero_who_is_asked_for_by_name_is_the_hero_that_is_told_of() -> None:
     assert len(after_name) > 300
 
 
-def test_the_checks_pass_every_story_of_the_generator() -> None:
+def test_every_generated_story_passes_the_checks() -> None:
     rng = Random(3)
     for _ in range(500):
         told = story(rng)
         assert faults(told.text, told.values["hero"]) == [], told.text
 
 
-def test_the_checks_find_a_hero_whose_name_changes() -> None:
+def test_checks_detect_a_changed_hero_name() -> None:
     rng = Random(3)
     for _ in range(100):
         told = story(rng)
@@ -166,7 +166,7 @@ def test_the_checks_find_a_hero_whose_name_changes() -> None:
         assert faults(changed, name), changed
 
 
-def test_the_checks_find_the_ending_of_another_story() -> None:
+def test_checks_detect_the_ending_of_another_plot() -> None:
     rng = Random(3)
     found = 0
     stories = [story(rng) for _ in range(200)]
@@ -195,7 +195,7 @@ def test_questions_are_graded() -> None:
     assert not found["sums to 20"].right(" 20 plus 0 is 21.")
 
 
-def test_new_names_are_asked_for_in_every_new_way_and_each_request_once() -> None:
+def test_story_requests_combine_every_held_out_name_and_phrasing_once() -> None:
     asked = story_requests()["stories, new phrasing and names"]
     kept = load("held_out")
     assert len(asked) == len(kept["names"]) * len(kept["stories"]["ask"])
@@ -203,7 +203,7 @@ def test_new_names_are_asked_for_in_every_new_way_and_each_request_once() -> Non
     assert all(one.hero and one.hero in one.prompt for one in asked)
 
 
-def test_open_talks_are_a_light_dose(tmp_path: Path) -> None:
+def test_open_data_is_a_small_share(tmp_path: Path) -> None:
     talks = [f"\n\nHuman: {i}\n\nAssistant: Yes.\n\nHuman:" for i in range(100)]
     lines = "".join(json.dumps(talk) + "\n" for talk in talks)
     (tmp_path / "microsoft_chitchat.jsonl").write_text(lines, encoding="utf-8")

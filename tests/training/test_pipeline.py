@@ -49,7 +49,7 @@ def model(run: Path) -> Path:
     return out
 
 
-def test_documents_come_back_from_their_tokens(run: Path) -> None:
+def test_encoded_documents_decode_to_the_same_text(run: Path) -> None:
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
     text = next(documents(1, seed=7)) + " Grüß dich! 😀"
     tokens, offsets = tokenizer.encode_corpus(vocabulary, [text])
@@ -58,7 +58,7 @@ def test_documents_come_back_from_their_tokens(run: Path) -> None:
     assert vocabulary.decode(tokens[1:].tolist()) == text
 
 
-def test_a_prompt_that_ends_in_a_blank_leaves_the_blank_alone(run: Path) -> None:
+def test_blank_at_the_end_of_a_prompt_is_one_token(run: Path) -> None:
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
     text = "\n\nHuman: Hi\n\nAssistant: Hello!\n\nHuman:"
     blank = tokenizer.blank_to_split_at(text, random.Random(0))
@@ -81,7 +81,7 @@ def test_batches_do_not_depend_on_the_shape_of_earlier_ones(run: Path) -> None:
     assert torch.equal(batch.ids.flatten()[1:], batch.targets.flatten()[:-1])
 
 
-def test_what_a_person_says_counts_little_and_answers_count_in_full(run: Path) -> None:
+def test_human_turns_have_a_low_weight_and_answers_full_weight(run: Path) -> None:
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
     said = [(False, "Be brief.\n\nHuman:"), (True, " Hi\n\nAssistant:"), (False, " Hey.\n\nHuman:")]
     said += [(True, " A\n\nAssistant:"), (False, " B\n\nHuman:")]
@@ -94,7 +94,7 @@ def test_what_a_person_says_counts_little_and_answers_count_in_full(run: Path) -
     assert Speakers(vocabulary).weights(np.array(ids)).tolist() == pytest.approx(expected)
 
 
-def test_a_weighted_loss_leaves_out_what_weighs_nothing() -> None:
+def test_weighted_loss_ignores_tokens_of_weight_zero() -> None:
     network = Llama(Config(vocabulary=64, context=8, **SIZES["toy"]))
     ids, targets = torch.randint(0, 64, (2, 1, 8))
     weights = torch.tensor([[1.0, 1, 1, 1, 0, 0, 0, 0]])
@@ -114,7 +114,7 @@ def test_words_of_random_tokens_are_copied_token_by_token(run: Path) -> None:
     assert {vocabulary.token_to_id(word) for word in words} <= written
 
 
-def test_attention_sees_nothing_of_what_follows() -> None:
+def test_attention_is_causal() -> None:
     network = Llama(Config(vocabulary=64, context=1200, **SIZES["toy"]))
     ids = torch.randint(0, 64, (1, 1200))
     changed = ids.clone()
@@ -124,7 +124,7 @@ def test_attention_sees_nothing_of_what_follows() -> None:
         assert not torch.allclose(network(ids)[0, 900:], network(changed)[0, 900:], atol=1e-5)
 
 
-def test_training_learns_and_goes_on_where_it_stopped(run: Path) -> None:
+def test_training_reduces_the_loss_and_resumes(run: Path) -> None:
     before = checkpoint.Progress(**checkpoint.read(run)["progress"])
     after = run_training(run, "--minutes", "0.06", "--resume")
     assert after.step > before.step
@@ -133,7 +133,7 @@ def test_training_learns_and_goes_on_where_it_stopped(run: Path) -> None:
     assert (run / "loss.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
-def test_a_new_run_begins_with_the_weights_of_another(run: Path, tmp_path: Path) -> None:
+def test_init_starts_with_the_weights_of_another_run(run: Path, tmp_path: Path) -> None:
     for name in ("tokenizer.json", "tokens.npy", "offsets.npy"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     begun = run_training(tmp_path, "--minutes", "0.0001", "--init", str(run))
@@ -142,7 +142,7 @@ def test_a_new_run_begins_with_the_weights_of_another(run: Path, tmp_path: Path)
     assert begun.held_out_loss[-1][1] == pytest.approx(trained.held_out_loss[-1][1], rel=0.2)
 
 
-def test_time_in_which_the_process_is_stopped_does_not_count(
+def test_time_of_a_stopped_process_does_not_count(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = checkpoint.Progress(**checkpoint.read(run)["progress"])
@@ -153,7 +153,7 @@ def test_time_in_which_the_process_is_stopped_does_not_count(
     assert after.step - before.step == 60 / train.LONGEST_STEP
 
 
-def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(model: Path, run: Path) -> None:
+def test_exported_metadata_describes_the_model_and_not_the_machine(model: Path, run: Path) -> None:
     fields = {name: field.contents() for name, field in gguf.GGUFReader(model).fields.items()}
     assert fields["general.architecture"] == "llama"
     assert fields["general.name"] == "tenuto-mini"
@@ -168,7 +168,7 @@ def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(model: Path, 
     assert str(run.parent).encode() not in model.read_bytes()
 
 
-def test_the_mean_of_runs_lies_between_them(run: Path, tmp_path: Path) -> None:
+def test_average_of_runs_is_their_mean(run: Path, tmp_path: Path) -> None:
     other, mean = tmp_path / "other", tmp_path / "mean"
     average.main([str(other), f"{run}:1.0"])
     state = checkpoint.read(other)

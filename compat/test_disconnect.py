@@ -44,7 +44,7 @@ def in_a_plain_call(server: RunningServer) -> Connection:
 @pytest.mark.parametrize(
     "begin", [before_the_first_token, in_the_middle_of_a_stream, in_a_plain_call]
 )
-def test_a_slot_is_free_within_250_ms(
+def test_disconnect_frees_the_slot_within_250_ms(
     endless: RunningServer, begin: Callable[[RunningServer], Connection]
 ) -> None:
     seconds = []
@@ -55,7 +55,7 @@ def test_a_slot_is_free_within_250_ms(
     assert sorted(seconds)[TRIES // 2] < 4 * WITHIN_S, seconds
 
 
-def test_a_client_that_waits_in_the_queue_leaves_it(endless: RunningServer) -> None:
+def test_disconnect_removes_a_queued_request(endless: RunningServer) -> None:
     with servers.silent(endless):
         connections = [Connection(endless.url) for _ in range(4)]
         for connection in connections:
