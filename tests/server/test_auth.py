@@ -22,7 +22,7 @@ async def ask(headers: dict[str, Any]) -> httpx2.Response:
 
 @pytest.mark.parametrize("key", ["sk-hashed", "sk-plain"])
 @pytest.mark.parametrize("header", ["x-api-key", "X-Api-Key", "authorization", "Authorization"])
-async def test_a_key_opens_the_door_in_either_header(header: str, key: str) -> None:
+async def test_key_is_accepted_in_either_header(header: str, key: str) -> None:
     value = f"Bearer {key}" if header.lower() == "authorization" else key
     assert (await ask({header: value})).status_code == 200
 
@@ -42,13 +42,11 @@ async def test_a_key_opens_the_door_in_either_header(header: str, key: str) -> N
         ({"x-api-key": "sk-wrong", "authorization": "Bearer sk-plain"}, "invalid x-api-key"),
     ],
 )
-async def test_without_a_right_key_nothing_is_answered(
-    headers: dict[str, Any], message: str
-) -> None:
+async def test_missing_or_wrong_key_is_rejected(headers: dict[str, Any], message: str) -> None:
     assert_error(await ask(headers), 401, "authentication_error", message)
 
 
-async def test_the_key_is_asked_for_before_the_version_and_the_body() -> None:
+async def test_key_is_checked_before_version_and_body() -> None:
     async with client_of(EchoEngine(), KEYED) as client:
         del client.headers["anthropic-version"]
         response = await client.post("/v1/complete", content=b"{")
@@ -56,6 +54,6 @@ async def test_the_key_is_asked_for_before_the_version_and_the_body() -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-async def test_whoever_watches_the_server_needs_no_key(path: str) -> None:
+async def test_health_routes_need_no_key(path: str) -> None:
     async with client_of(EchoEngine(), KEYED) as client:
         assert (await client.get(path)).status_code == 200

@@ -42,7 +42,7 @@ class SmallEngine(EchoEngine):
     ids=["plain", "ascii", "escaped"],
 )
 @pytest.mark.parametrize("unit", ["a", "é", "\r\n", "\0"])
-async def test_the_longest_prompt_passes_in_every_spelling(unit: str, spell: Any) -> None:
+async def test_longest_prompt_is_accepted_in_every_encoding(unit: str, spell: Any) -> None:
     longest = 100_000
     kept = len(unit.replace("\r\n", "\n").encode())
     prompt = f"\n\nHuman: {unit * ((longest - 30) // kept)}\n\nAssistant:"
@@ -54,7 +54,7 @@ async def test_the_longest_prompt_passes_in_every_spelling(unit: str, spell: Any
     assert response.status_code == 200, response.text
 
 
-async def test_a_body_that_no_prompt_of_the_context_needs_is_refused() -> None:
+async def test_body_larger_than_any_prompt_of_the_context_is_rejected() -> None:
     limit = most_body_bytes(LimitSettings(), 1000)
     assert limit < 2 * 2**20
     async with client_of(SmallEngine(1000)) as client:
@@ -71,7 +71,7 @@ async def test_a_body_that_no_prompt_of_the_context_needs_is_refused() -> None:
         (2**26, 1000, 2**26),
     ],
 )
-def test_the_limit_is_the_setting_or_follows_from_the_context(
+def test_body_limit_is_the_setting_or_derived_from_the_context(
     setting: int | None, longest_prompt: int, most: int
 ) -> None:
     assert most_body_bytes(LimitSettings(max_body_bytes=setting), longest_prompt) == most
@@ -79,7 +79,9 @@ def test_the_limit_is_the_setting_or_follows_from_the_context(
 
 @pytest.mark.parametrize("size", [200, 200_000])
 @pytest.mark.parametrize("content", [b"{", b'{"prompt": "'])
-async def test_bytes_are_let_go_however_a_request_ends(content: bytes, size: int) -> None:
+async def test_bytes_in_flight_are_released_at_every_end_of_a_request(
+    content: bytes, size: int
+) -> None:
     limits = LimitSettings(max_bytes_in_flight=600_000)
     async with client_of(EchoEngine(), Settings(limits=limits)) as client:
         for _ in range(20):
@@ -90,7 +92,7 @@ async def test_bytes_are_let_go_however_a_request_ends(content: bytes, size: int
             assert response.status_code == 200
 
 
-async def test_bodies_beyond_the_budget_are_refused_and_small_ones_still_pass() -> None:
+async def test_bodies_over_the_budget_are_rejected_and_small_ones_accepted() -> None:
     budget = BodyBudget(1_000_000)
     with budget.reservation() as first, budget.reservation() as second:
         first.add(500_000)
@@ -103,7 +105,7 @@ async def test_bodies_beyond_the_budget_are_refused_and_small_ones_still_pass() 
     assert budget.held == 0
 
 
-async def test_a_single_body_has_room_however_small_the_budget() -> None:
+async def test_single_body_is_accepted_with_any_budget() -> None:
     budget = BodyBudget(10)
     with budget.reservation() as only:
         only.add(1000)
@@ -113,7 +115,7 @@ async def test_a_single_body_has_room_however_small_the_budget() -> None:
     assert budget.held == 0
 
 
-async def test_a_body_that_arrives_while_others_fill_the_budget_is_refused_with_a_time() -> None:
+async def test_body_over_the_budget_is_rejected_with_retry_after() -> None:
     limits = LimitSettings(max_bytes_in_flight=300_000)
     async with client_of(EchoEngine(), Settings(limits=limits)) as client:
 

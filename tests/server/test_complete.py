@@ -78,7 +78,7 @@ def events_of(stream: str) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-async def test_a_plain_answer_has_the_documented_fields(client: httpx2.AsyncClient) -> None:
+async def test_plain_response_has_the_documented_fields(client: httpx2.AsyncClient) -> None:
     response = await client.post("/v1/complete", json=BODY)
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -95,7 +95,7 @@ async def test_a_plain_answer_has_the_documented_fields(client: httpx2.AsyncClie
     }
 
 
-async def test_a_stream_gives_the_same_text_in_events(client: httpx2.AsyncClient) -> None:
+async def test_stream_sends_the_same_text_in_events(client: httpx2.AsyncClient) -> None:
     response = await client.post("/v1/complete", json=BODY | {"stream": True})
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -177,7 +177,7 @@ def assert_error(response: httpx2.Response, status: int, kind: str, message: str
         ({"max_tokens": 1}, "max_tokens: Extra inputs are not permitted. This API calls it"),
     ],
 )
-async def test_bad_fields_are_named(
+async def test_error_of_an_invalid_field_has_its_name(
     client: httpx2.AsyncClient, change: dict[str, Any], message: str
 ) -> None:
     response = await client.post("/v1/complete", json=BODY | change)
@@ -185,7 +185,7 @@ async def test_bad_fields_are_named(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b'{"a":NaN}', b"[" * 99999])
-async def test_a_body_that_is_no_json_object_is_refused(
+async def test_body_other_than_a_json_object_is_rejected(
     client: httpx2.AsyncClient, body: bytes
 ) -> None:
     response = await client.post("/v1/complete", content=body)
@@ -243,7 +243,7 @@ async def test_another_method_is_not_allowed(client: httpx2.AsyncClient) -> None
         (failed("The engine broke."), 500, "api_error", "The engine broke."),
     ],
 )
-async def test_an_error_before_the_first_piece_is_a_status(
+async def test_error_before_the_first_piece_is_a_status(
     stream: bool, error: Exception, status: int, kind: str, message: str
 ) -> None:
     async with client_of(ScriptedEngine(error)) as client:
@@ -256,7 +256,9 @@ async def test_an_error_before_the_first_piece_is_a_status(
     ("error", "message"),
     [(failed("The engine broke."), "The engine broke."), (ZeroDivisionError("secret"), "")],
 )
-async def test_an_error_after_it_is_the_last_event(error: Exception, message: str) -> None:
+async def test_error_after_the_first_piece_is_the_last_event(
+    error: Exception, message: str
+) -> None:
     engine = ScriptedEngine(Piece(""), Piece(" one", 1), error)
     async with client_of(engine) as client:
         response = await client.post("/v1/complete", json=BODY | {"stream": True})
@@ -291,7 +293,7 @@ async def test_every_error_of_the_table_is_sent_in_the_middle_of_a_stream(
     assert last == error_body(Refusal(kind, "What is wrong."), response.headers["request-id"])
 
 
-async def test_a_bug_is_a_500_without_details() -> None:
+async def test_internal_error_is_a_500_without_details() -> None:
     app = create_app(Settings(), ScriptedEngine(ZeroDivisionError("secret")))
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -343,7 +345,7 @@ async def asgi_app_call(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_leaves_cancels_its_job(stream: bool) -> None:
+async def test_disconnect_cancels_the_job(stream: bool) -> None:
     engine, gone = SilentEngine(), asyncio.Event()
     call = asyncio.create_task(asgi_call(engine, BODY | {"stream": stream}, gone, []))
     async with asyncio.timeout(5):
@@ -370,7 +372,7 @@ class _Endless(EchoEngine):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_stops_reading_frees_the_slot_at_a_match(stream: bool) -> None:
+async def test_stalled_reader_frees_the_slot_at_a_match(stream: bool) -> None:
     engine, reads_again = _Endless(), asyncio.Event()
     body = BODY | {"stream": stream, "stop_sequences": [" END"]}
     blocked = asyncio.Event()
@@ -392,7 +394,7 @@ async def test_a_client_that_stops_reading_frees_the_slot_at_a_match(stream: boo
     assert sent[-1]["type"] == "http.response.body"
 
 
-async def test_a_quiet_stream_sends_pings() -> None:
+async def test_silent_stream_sends_pings() -> None:
     gone, sent = asyncio.Event(), list[Any]()
     call = asgi_call(SilentEngine(), BODY | {"stream": True}, gone, sent, ping_interval_s=0.01)
     task = asyncio.create_task(call)
@@ -413,7 +415,7 @@ async def test_2023_01_01_streams_the_whole_text_in_each_event(client: httpx2.As
     assert texts == [" one", " one two", " one two three", " one two three"]
 
 
-async def test_2023_01_01_answers_with_its_two_fields_more(client: httpx2.AsyncClient) -> None:
+async def test_2023_01_01_response_has_two_more_fields(client: httpx2.AsyncClient) -> None:
     headers = {"anthropic-version": "2023-01-01"}
     body = (await client.post("/v1/complete", json=BODY, headers=headers)).json()
     assert (body["truncated"], body["exception"]) == (False, None)

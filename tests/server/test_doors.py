@@ -15,14 +15,14 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "[::1]", "LOCALHOST"]
 )
-async def test_names_of_this_machine_are_answered(host: str) -> None:
+async def test_host_header_of_this_machine_is_accepted(host: str) -> None:
     async with client_of(EchoEngine()) as client:
         response = await client.post("/v1/complete", json=BODY, headers={"host": host})
     assert response.status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io:80"])
-async def test_a_web_page_under_a_name_of_its_own_is_refused(host: str) -> None:
+async def test_other_host_header_is_rejected(host: str) -> None:
     async with client_of(EchoEngine()) as client:
         response = await client.post("/v1/complete", json=BODY, headers={"host": host})
     assert_error(response, 403, "permission_error", "allowed_hosts")
@@ -35,14 +35,14 @@ async def test_a_web_page_under_a_name_of_its_own_is_refused(host: str) -> None:
         ServerSettings(host="0.0.0.0", api_keys=("k",)),
     ],
 )
-async def test_an_allowed_name_and_a_public_address_are_answered(server: ServerSettings) -> None:
+async def test_allowed_host_header_is_accepted(server: ServerSettings) -> None:
     async with client_of(EchoEngine(), Settings(server=server)) as client:
         headers = {"host": "llm.internal:8000", "x-api-key": "k"}
         response = await client.post("/v1/complete", json=BODY, headers=headers)
     assert response.status_code == 200
 
 
-async def test_pages_of_other_origins_are_allowed_only_when_configured() -> None:
+async def test_other_origins_are_allowed_only_when_configured() -> None:
     headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
     async with client_of(EchoEngine()) as client:
         closed = await client.options("/v1/complete", headers=headers)
@@ -85,7 +85,7 @@ async def test_each_limit_is_a_setting(change: dict[str, object], message: str) 
     assert_error(response, 400, "invalid_request_error", message)
 
 
-async def test_lenient_prompts_are_completed_as_they_are() -> None:
+async def test_lenient_prompt_is_completed_unchanged() -> None:
     settings = Settings(api=ApiSettings(lenient_prompts=True))
     async with client_of(EchoEngine(), settings) as client:
         response = await client.post("/v1/complete", json=BODY | {"prompt": "Once upon"})
@@ -106,7 +106,7 @@ LONG = "x" * 20_000
         ("POST", "/v1/complete", {"host": LONG}),
     ],
 )
-async def test_what_is_quoted_of_a_request_is_cut(
+async def test_quoted_parts_of_a_request_are_truncated(
     method: str, path: str, headers: dict[str, str]
 ) -> None:
     settings = Settings(api=ApiSettings(strict_models=True))
@@ -116,14 +116,14 @@ async def test_what_is_quoted_of_a_request_is_cut(
     assert len(response.content) < 1000
 
 
-async def test_a_name_that_is_no_unicode_is_refused_and_not_a_bug() -> None:
+async def test_field_name_with_a_lone_surrogate_is_rejected() -> None:
     async with client_of(EchoEngine()) as client:
         body = rb'{"model": "m", "prompt": "p", "max_tokens_to_sample": 1, "\ud800": 1}'
         response = await client.post("/v1/complete", content=body)
     assert_error(response, 400, "invalid_request_error", "Extra inputs are not permitted")
 
 
-async def test_a_model_that_cannot_be_asked_for_is_not_found() -> None:
+async def test_overlong_model_name_is_not_found() -> None:
     async with client_of(EchoEngine()) as client:
         assert (await client.get("/v1/models/" + "m" * 256)).status_code == 200
         response = await client.get("/v1/models/" + "m" * 257)

@@ -69,7 +69,7 @@ def completions_of(stream: str) -> list[dict[str, Any]]:
     return [data for name, data in events_of(stream) if name == "completion"]
 
 
-async def test_a_request_without_them_is_answered_as_ever_but_for_the_usage(
+async def test_request_without_extensions_gets_the_standard_response_and_usage(
     client: httpx2.AsyncClient,
 ) -> None:
     plain = await client.post("/v1/complete", json=BODY)
@@ -89,7 +89,7 @@ async def test_a_request_without_them_is_answered_as_ever_but_for_the_usage(
     assert last.keys() == fields | {"usage"}
 
 
-async def test_usage_is_in_the_headers_of_a_plain_answer(client: httpx2.AsyncClient) -> None:
+async def test_usage_is_in_the_headers_of_a_plain_response(client: httpx2.AsyncClient) -> None:
     headers = (await client.post("/v1/complete", json=BODY)).headers
     assert headers["tenuto-input-tokens"] == "5"
     assert headers["tenuto-cached-tokens"] == "0"
@@ -106,7 +106,7 @@ async def test_usage_is_in_the_last_event_of_a_stream(client: httpx2.AsyncClient
     assert 0 < first_ms < 60_000
 
 
-async def test_what_is_not_known_is_left_out_of_the_headers_and_null_in_events() -> None:
+async def test_unknown_usage_is_absent_from_headers_and_null_in_events() -> None:
     engine = ScriptedEngine(Piece(""), Piece("", finish=Finish.END))
     async with client_of(engine, ON) as client:
         assert not USAGE & (await client.post("/v1/complete", json=BODY)).headers.keys()
@@ -115,7 +115,7 @@ async def test_what_is_not_known_is_left_out_of_the_headers_and_null_in_events()
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_without_the_setting_nothing_is_told_and_nothing_allowed(stream: bool) -> None:
+async def test_extensions_are_rejected_without_the_setting(stream: bool) -> None:
     async with client_of(EchoEngine()) as client:
         response = await client.post("/v1/complete", json=BODY | {"stream": stream})
         assert not USAGE & response.headers.keys()
@@ -128,7 +128,7 @@ async def test_without_the_setting_nothing_is_told_and_nothing_allowed(stream: b
 
 
 @pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
-async def test_echo_puts_the_prompt_in_front(client: httpx2.AsyncClient, version: str) -> None:
+async def test_echo_prepends_the_prompt(client: httpx2.AsyncClient, version: str) -> None:
     client.headers["anthropic-version"] = version
     prompt = PROMPT + " "  # what is sent to the engine has no such space
     asked = BODY | {"echo": True, "prompt": prompt}
@@ -156,7 +156,7 @@ async def test_a_stop_sequence_does_not_end_the_echo(client: httpx2.AsyncClient)
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_error_is_a_status_with_echo_too(stream: bool) -> None:
+async def test_error_before_the_echo_is_a_status(stream: bool) -> None:
     async with client_of(ScriptedEngine(too_long(99, 10)), ON) as client:
         response = await client.post("/v1/complete", json=BODY | {"echo": True, "stream": stream})
     assert_error(response, 400, "invalid_request_error", "99 tokens > 10 maximum")
@@ -175,7 +175,7 @@ async def test_seed_and_logprobs_reach_the_engine(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("version", ["2023-01-01", "2023-06-01"])
-async def test_log_probabilities_are_in_the_answer(version: str) -> None:
+async def test_logprobs_are_in_the_plain_response(version: str) -> None:
     async with client_of(ScoringEngine(), ON) as client:
         client.headers["anthropic-version"] = version
         answer = (await client.post("/v1/complete", json=BODY | {"logprobs": 1})).json()
@@ -187,7 +187,7 @@ async def test_log_probabilities_are_in_the_answer(version: str) -> None:
     }
 
 
-async def test_log_probabilities_come_with_their_text() -> None:
+async def test_logprobs_are_in_the_event_of_their_text() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         asked = BODY | {"logprobs": 0, "stream": True}
         events = completions_of((await client.post("/v1/complete", json=asked)).text)
@@ -196,7 +196,7 @@ async def test_log_probabilities_come_with_their_text() -> None:
     assert all(event["logprobs"]["top_logprobs"] is None for event in events)
 
 
-async def test_log_probabilities_add_up_in_2023_01_01() -> None:
+async def test_logprobs_are_cumulative_in_2023_01_01() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         client.headers["anthropic-version"] = "2023-01-01"
         asked = BODY | {"logprobs": 0, "stream": True}
@@ -207,7 +207,7 @@ async def test_log_probabilities_add_up_in_2023_01_01() -> None:
     assert events[-1]["usage"]["output_tokens"] == 3
 
 
-async def test_no_log_probability_comes_from_beyond_a_stop_sequence() -> None:
+async def test_logprobs_end_at_a_stop_sequence() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         asked = BODY | {"logprobs": 0, "stop_sequences": ["."]}
         answer = (await client.post("/v1/complete", json=asked)).json()
@@ -215,14 +215,14 @@ async def test_no_log_probability_comes_from_beyond_a_stop_sequence() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_engine_without_log_probabilities_says_so(
+async def test_logprobs_are_rejected_by_an_engine_without_them(
     client: httpx2.AsyncClient, stream: bool
 ) -> None:
     response = await client.post("/v1/complete", json=BODY | {"logprobs": 0, "stream": stream})
     assert_error(response, 400, "invalid_request_error", "logprobs: the engine that answers")
 
 
-async def test_an_engine_that_does_not_say_what_it_can_do_is_asked_for_nothing() -> None:
+async def test_engine_without_declared_extensions_gets_none() -> None:
     class PlainEngine(EchoEngine):
         @property
         def capabilities(self) -> Capabilities:
@@ -233,7 +233,7 @@ async def test_an_engine_that_does_not_say_what_it_can_do_is_asked_for_nothing()
     assert_error(response, 400, "invalid_request_error", "seed: the engine that answers")
 
 
-async def test_echo_with_logprobs_is_refused() -> None:
+async def test_echo_with_logprobs_is_rejected() -> None:
     engine = ScoringEngine()
     async with client_of(engine, ON) as client:
         response = await client.post("/v1/complete", json=BODY | {"logprobs": 0, "echo": True})
@@ -241,7 +241,7 @@ async def test_echo_with_logprobs_is_refused() -> None:
     assert engine.jobs == []
 
 
-async def test_a_web_page_may_read_the_usage() -> None:
+async def test_usage_headers_are_exposed_to_web_pages() -> None:
     settings = ServerSettings(cors_origins=("https://example.com",))
     for api, told in ((ApiSettings(extensions=True), USAGE), (ApiSettings(), set())):
         async with client_of(EchoEngine(), Settings(server=settings, api=api)) as client:
@@ -253,7 +253,7 @@ async def test_a_web_page_may_read_the_usage() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("settings", [Settings(), ON], ids=["off", "on"])
-async def test_the_log_tells_the_usage_always_and_the_prompt_never(
+async def test_log_has_the_usage_and_not_the_prompt(
     settings: Settings, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client_of(EchoEngine(), settings) as client:
@@ -267,7 +267,7 @@ async def test_the_log_tells_the_usage_always_and_the_prompt_never(
     assert "one" not in line
 
 
-async def test_the_log_tells_how_a_refused_request_ended(
+async def test_log_has_the_outcome_of_a_rejected_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with client_of(ScriptedEngine(too_long(99, 10))) as client:
@@ -280,9 +280,7 @@ async def test_the_log_tells_how_a_refused_request_ended(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_the_log_tells_that_the_client_left(
-    stream: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_log_records_a_disconnect(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     engine, gone = SilentEngine(), asyncio.Event()
     with caplog.at_level(logging.INFO, "tenuto"):
         call = asyncio.create_task(asgi_call(engine, BODY | {"stream": stream}, gone, []))
@@ -296,7 +294,7 @@ async def test_the_log_tells_that_the_client_left(
     assert line.endswith(" end=client_left")
 
 
-async def test_the_document_has_the_fields_where_they_are_allowed(
+async def test_openapi_document_has_the_allowed_extensions(
     client: httpx2.AsyncClient,
 ) -> None:
     document = (await client.get("/openapi.json")).json()
@@ -310,7 +308,7 @@ async def test_the_document_has_the_fields_where_they_are_allowed(
     assert "tenuto-" not in json.dumps(document)
 
 
-async def test_answers_are_what_that_document_says() -> None:
+async def test_responses_match_the_document_with_extensions() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         document = (await client.get("/openapi.json")).json()
         for most in (0, 1):
@@ -321,7 +319,7 @@ async def test_answers_are_what_that_document_says() -> None:
             assert answer["logprobs"]["tokens"]
 
 
-async def test_jobs_of_standard_requests_ask_for_nothing_more() -> None:
+async def test_job_of_a_standard_request_has_no_extensions() -> None:
     engine = ScoringEngine()
     async with client_of(engine) as client:
         await client.post("/v1/complete", json=BODY)

@@ -25,7 +25,7 @@ async def test_the_server_is_alive_before_the_model_is_loaded() -> None:
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-async def test_the_server_is_ready_only_when_the_model_is_loaded() -> None:
+async def test_server_is_ready_once_the_model_is_loaded() -> None:
     loading = await get(LoadingEngine(), "/ready")
     assert (loading.status_code, loading.json()["detail"]) == (503, "The model is loading.")
     ready = await get(EchoEngine(), "/ready")

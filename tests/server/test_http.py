@@ -53,17 +53,17 @@ def completion(body: bytes) -> str:
 # Connections on which nobody has asked.
 
 
-async def test_a_connection_without_a_request_is_closed_in_silence() -> None:
+async def test_connection_without_a_request_is_closed_without_a_response() -> None:
     async with listening() as port:
         assert await exchange(port, b"") == b""
 
 
-async def test_empty_lines_are_no_request() -> None:
+async def test_empty_lines_are_ignored() -> None:
     async with listening() as port:
         assert await exchange(port, b"\r\n\r\n") == b""
 
 
-async def test_empty_lines_after_an_answer_are_not_answered() -> None:
+async def test_empty_lines_after_a_response_are_ignored() -> None:
     async with listening() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post(close=False))
@@ -74,14 +74,14 @@ async def test_empty_lines_after_an_answer_are_not_answered() -> None:
         writer.close()
 
 
-async def test_a_connection_beyond_the_limit_is_not_answered_before_it_asks() -> None:
+async def test_connection_over_the_limit_gets_no_response_before_its_request() -> None:
     async with listening(LimitSettings(max_connections=1, head_timeout_s=0.2)) as port:
         _, first = await asyncio.open_connection("127.0.0.1", port)
         assert await exchange(port, b"") == b""
         first.close()
 
 
-async def test_an_idle_connection_stays_open_for_the_time_that_is_set() -> None:
+async def test_idle_connection_stays_open_for_keep_alive_s() -> None:
     async with listening(PATIENT, keep_alive_s=0.4) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ async def test_an_idle_connection_stays_open_for_the_time_that_is_set() -> None:
         writer.close()
 
 
-def test_idle_connections_outlast_those_of_proxies() -> None:
+def test_default_keep_alive_is_longer_than_that_of_proxies() -> None:
     assert ServerSettings().keep_alive_s > 60
 
 
@@ -113,7 +113,7 @@ def test_idle_connections_outlast_those_of_proxies() -> None:
     ids=["h2c", "websocket", "two"],
 )
 @pytest.mark.parametrize("pieces", [1, 2, 1000])
-async def test_an_offer_to_upgrade_is_ignored_and_the_body_kept(
+async def test_upgrade_offer_is_ignored_and_the_body_read(
     offer: tuple[str, ...], pieces: int
 ) -> None:
     async with listening(PATIENT) as port:
@@ -131,7 +131,7 @@ async def test_an_offer_to_upgrade_is_ignored_and_the_body_kept(
         writer.close()
 
 
-async def test_an_offer_to_upgrade_may_come_with_a_chunked_body_or_without_one() -> None:
+async def test_upgrade_offer_is_ignored_with_a_chunked_body_or_none() -> None:
     offer = b"connection: upgrade, close\r\nupgrade: h2c\r\n"
     head = b"POST /v1/complete HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n"
     chunked = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(PLAIN), PLAIN)
@@ -141,14 +141,14 @@ async def test_an_offer_to_upgrade_may_come_with_a_chunked_body_or_without_one()
     assert parts(answer) == (200, {"status": "alive"})
 
 
-async def test_many_offers_at_once_are_many_requests() -> None:
+async def test_pipelined_upgrade_offers_are_separate_requests() -> None:
     offer = b"GET /health HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
     last = b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n"
     async with listening(PATIENT) as port:
         assert (await exchange(port, 5 * offer + last)).count(b'"alive"') == 6
 
 
-async def test_a_tunnel_is_refused() -> None:
+async def test_connect_request_is_rejected() -> None:
     async with listening() as port:
         answer = await exchange(port, b"CONNECT example.com:443 HTTP/1.1\r\nhost: a\r\n\r\nhello")
     assert_refused(answer, 405, "not a proxy")
@@ -157,7 +157,7 @@ async def test_a_tunnel_is_refused() -> None:
 # HTTP/1.0.
 
 
-async def test_a_client_of_http_1_0_gets_a_stream_without_chunks() -> None:
+async def test_http_1_0_stream_is_not_chunked() -> None:
     async with listening() as port:
         answer = await exchange(port, post(STREAMED, version="1.0", close=False))
     head, _, stream = answer.partition(b"\r\n\r\n")
@@ -169,19 +169,19 @@ async def test_a_client_of_http_1_0_gets_a_stream_without_chunks() -> None:
     assert b"".join(texts).decode() == ECHOED
 
 
-async def test_asking_http_1_0_to_keep_a_stream_open_does_not_keep_it() -> None:
+async def test_http_1_0_stream_closes_despite_keep_alive() -> None:
     data = post(STREAMED, "connection: keep-alive", version="1.0", close=False)
     async with listening(PATIENT) as port:
         assert b"chunked" not in (await exchange(port, data)).lower()
 
 
-async def test_a_client_of_http_1_0_is_left_after_its_answer() -> None:
+async def test_http_1_0_connection_closes_after_the_response() -> None:
     async with listening(PATIENT) as port:
         status, body = parts(await exchange(port, post(version="1.0", close=False)))
     assert (status, body["completion"]) == (200, ECHOED)
 
 
-async def test_a_client_of_http_1_0_keeps_its_connection_if_it_asks() -> None:
+async def test_http_1_0_connection_stays_open_with_keep_alive() -> None:
     async with listening(PATIENT) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(2):
@@ -192,7 +192,7 @@ async def test_a_client_of_http_1_0_keeps_its_connection_if_it_asks() -> None:
         writer.close()
 
 
-async def test_permission_to_send_is_not_given_to_clients_that_do_not_know_of_it() -> None:
+async def test_continue_is_not_sent_to_http_1_0_clients() -> None:
     async with listening() as port:
         old = await exchange(port, post(PLAIN, "expect: 100-continue", version="1.0"))
         new = await exchange(port, post(PLAIN, "expect: 100-continue"))
@@ -203,7 +203,7 @@ async def test_permission_to_send_is_not_given_to_clients_that_do_not_know_of_it
 # Bodies and targets.
 
 
-async def test_after_a_body_that_was_not_wanted_the_connection_ends() -> None:
+async def test_connection_closes_after_an_unread_body() -> None:
     """The client's next request would otherwise be read as that body."""
     async with listening(LimitSettings(max_body_bytes=100)) as port:
         head = post(b"", "expect: 100-continue", close=False).replace(b"length: 0", b"length: 500")
@@ -213,7 +213,7 @@ async def test_after_a_body_that_was_not_wanted_the_connection_ends() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
-async def test_a_body_may_come_in_chunks(size: int) -> None:
+async def test_chunked_body_is_read(size: int) -> None:
     chunks = [PLAIN[start : start + size] for start in range(0, len(PLAIN), size)]
     body = b"".join(b"%x;a=b\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     head = (
@@ -225,7 +225,7 @@ async def test_a_body_may_come_in_chunks(size: int) -> None:
     assert parts(answer)[1]["completion"] == ECHOED
 
 
-async def test_chunks_that_hold_nothing_but_names_are_refused() -> None:
+async def test_oversized_trailers_are_rejected() -> None:
     head = b"POST /v1/complete HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
     limits = LimitSettings(max_header_bytes=2048, body_timeout_s=0.2)
     async with listening(limits) as port:
@@ -237,14 +237,14 @@ async def test_chunks_that_hold_nothing_but_names_are_refused() -> None:
     ("target", "status"),
     [("http://localhost/health", 200), ("http://localhost", 200), ("*", 404), ("//health", 404)],
 )
-async def test_every_form_of_a_target_is_understood(target: str, status: int) -> None:
+async def test_every_form_of_a_request_target_is_accepted(target: str, status: int) -> None:
     async with listening() as port:
         data = f"GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         answer = await exchange(port, data.encode())
     assert int(answer.split(b" ")[1]) == status
 
 
-async def test_a_method_without_a_body_in_its_answer_keeps_the_connection_in_step() -> None:
+async def test_head_request_keeps_the_connection_usable() -> None:
     async with listening(PATIENT) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for path, status in (("/health", 200), ("/v1/complete", 405), ("/nowhere", 404)):
@@ -257,7 +257,7 @@ async def test_a_method_without_a_body_in_its_answer_keeps_the_connection_in_ste
         writer.close()
 
 
-async def test_https_on_this_port_is_told_so() -> None:
+async def test_tls_handshake_gets_an_explaining_error() -> None:
     async with listening() as port:
         assert_refused(await exchange(port, b"\x16\x03\x01\x02\x00\x01\x00"), 400, "not https://")
 
@@ -276,7 +276,7 @@ async def test_https_on_this_port_is_told_so() -> None:
         (["content-type: application/json; charset=utf-8"], 200, ""),
     ],
 )
-async def test_a_header_twice_counts_if_it_says_the_same(
+async def test_repeated_header_is_accepted_if_its_values_are_equal(
     lines: list[str], status: int, message: str
 ) -> None:
     async with listening(api_keys=("a",)) as port:
@@ -308,7 +308,7 @@ async def until_running(engine: EchoEngine, jobs: int = 1) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_pipelined_requests_are_answered_in_their_order() -> None:
+async def test_pipelined_requests_get_responses_in_order() -> None:
     async with listening() as port:
         first = post(PLAIN.replace(b"one two three", b"first"), close=False)
         second = post(PLAIN.replace(b"one two three", b"second"), close=False)
@@ -316,7 +316,7 @@ async def test_pipelined_requests_are_answered_in_their_order() -> None:
     assert re.findall(rb'"completion":" (.*?)"', answer) == [b"first", b"second", b"one two three"]
 
 
-async def test_a_pipelined_request_that_is_slow_to_come_does_not_cut_the_running_answer() -> None:
+async def test_slow_pipelined_request_does_not_truncate_the_running_response() -> None:
     engine = HeldEngine()
     async with listening(LimitSettings(head_timeout_s=0.1, max_header_bytes=1024), engine) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -337,7 +337,7 @@ async def test_a_pipelined_request_that_is_slow_to_come_does_not_cut_the_running
     assert refusal.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_the_body_of_a_pipelined_request_is_not_taken_for_a_head() -> None:
+async def test_body_of_a_pipelined_request_is_not_parsed_as_a_head() -> None:
     engine = HeldEngine()
     limits = LimitSettings(head_timeout_s=0.1, max_header_bytes=1024)
     async with listening(limits, engine) as port:
@@ -357,7 +357,7 @@ async def test_the_body_of_a_pipelined_request_is_not_taken_for_a_head() -> None
     assert (status, completion(answer)) == (200, ECHOED)
 
 
-async def test_garbage_behind_a_request_does_not_cut_its_answer() -> None:
+async def test_garbage_after_a_request_does_not_truncate_its_response() -> None:
     engine = HeldEngine()
     async with listening(PATIENT, engine) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -376,7 +376,7 @@ async def test_garbage_behind_a_request_does_not_cut_its_answer() -> None:
 
 
 @pytest.mark.parametrize("behind", [1, 3])
-async def test_a_client_that_leaves_with_requests_behind_frees_its_slot(behind: int) -> None:
+async def test_disconnect_with_pipelined_requests_frees_the_slot(behind: int) -> None:
     engine = SilentEngine()
     async with listening(PATIENT, engine) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -388,7 +388,7 @@ async def test_a_client_that_leaves_with_requests_behind_frees_its_slot(behind: 
         await until_running(engine, 0)
 
 
-async def test_more_requests_than_are_taken_close_the_connection_after_the_answers() -> None:
+async def test_too_many_pipelined_requests_close_the_connection() -> None:
     async with listening(PATIENT) as port:
         answer = await exchange(port, 200 * post(close=False))
     assert 1 <= answer.count(b"HTTP/1.1 200") < 200

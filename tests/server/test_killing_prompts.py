@@ -33,7 +33,7 @@ def asking(words: str, **fields: object) -> dict[str, Any]:
     # Of a prompt that was not even read through nothing else can be the cause.
     [("a bad step", False, 2), ("bad reading", False, 1), ("bad reading", True, 1)],
 )
-async def test_a_prompt_that_killed_the_worker_is_not_to_be_sent_again(
+async def test_prompt_that_killed_the_worker_is_not_retryable(
     words: str, streamed: bool, deaths: int
 ) -> None:
     async with running() as engine, client_of(engine) as client:
@@ -49,7 +49,7 @@ async def test_a_prompt_that_killed_the_worker_is_not_to_be_sent_again(
 
 
 @pytest.mark.usefixtures("dying")
-async def test_a_client_does_not_send_it_again_by_itself() -> None:
+async def test_client_does_not_retry_a_prompt_that_killed_the_worker() -> None:
     async with running() as engine:
         http = client_of(engine)
         async with AsyncClient(base_url="http://localhost", http_client=http) as client:
@@ -68,7 +68,9 @@ global LOADED; LOADED = b""; serve()
 """
 
 
-async def test_its_neighbours_may_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_beside_a_killing_prompt_are_retryable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(WorkerProcess, "spawn", spawning([failing(TOGETHER)]))
     async with running() as engine, client_of(engine) as client:
         neighbour = asyncio.create_task(client.post("/v1/complete", json=asking("wait")))

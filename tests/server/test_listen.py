@@ -41,7 +41,7 @@ def connects(host: str, port: int) -> bool:
 
 @needs_ipv6
 @pytest.mark.parametrize("host", ["::", "[::]", "0:0:0:0:0:0:0:0"])
-def test_every_address_means_both_families(host: str) -> None:
+def test_wildcard_address_listens_on_ipv4_and_ipv6(host: str) -> None:
     with listener_on(host) as listener:
         port = listener.getsockname()[1]
         assert connects("127.0.0.1", port)
@@ -50,7 +50,7 @@ def test_every_address_means_both_families(host: str) -> None:
 
 @needs_ipv6
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
-def test_brackets_are_taken_off(host: str) -> None:
+def test_brackets_of_a_host_are_removed(host: str) -> None:
     assert is_loopback(host)
     with listen(ServerSettings(host=host, port=0)) as listener:
         assert listener.getsockname()[0] == "::1"
@@ -69,32 +69,32 @@ def names(monkeypatch: pytest.MonkeyPatch, **addresses: list[str]) -> None:
 
 
 @needs_ipv6
-def test_a_name_may_have_an_address_of_ipv6_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_with_only_ipv6_listens_on_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, six=["::1"])
     with listener_on("six") as listener:
         assert listener.getsockname()[0] == "::1"
 
 
 @needs_ipv6
-def test_of_both_families_a_name_is_listened_on_with_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_with_both_families_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, both=["::1", "127.0.0.1"])
     with listener_on("both") as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("host", ["nosuch.invalid", "[nosuch.invalid]", "1.2.3.4.5", "a b"])
-def test_an_unknown_name_is_said_to_be_unknown(host: str) -> None:
+def test_unknown_host_name_is_an_error(host: str) -> None:
     with pytest.raises(CannotListen, match=r"cannot listen on .*:0: the host name is unknown$"):
         listen(ServerSettings(host=host, port=0), insecure=True)
 
 
 @pytest.mark.parametrize("host", ["x" * 70 + ".invalid", "é" * 300])
-def test_what_cannot_be_a_name_is_one_line_too(host: str) -> None:
+def test_invalid_host_name_is_a_one_line_error(host: str) -> None:
     with pytest.raises(CannotListen, match="host name"):
         listen(ServerSettings(host=host, port=0), insecure=True)
 
 
-def test_an_address_of_another_machine_is_said_not_to_be_here() -> None:
+def test_address_of_another_machine_is_an_error() -> None:
     with pytest.raises(CannotListen, match=r"cannot listen on 192\.0\.2\.1:0: Cannot assign"):
         listen(ServerSettings(host="192.0.2.1", port=0), insecure=True)
 
@@ -107,7 +107,7 @@ def test_an_address_in_an_error_has_its_brackets() -> None:
             listen(ServerSettings(host="::1", port=port))
 
 
-def test_addresses_are_printed_as_in_urls() -> None:
+def test_addresses_are_printed_as_in_a_url() -> None:
     assert [in_brackets(host) for host in ("::1", "[::1]", "127.0.0.1", "localhost")] == [
         "[::1]",
         "[::1]",

@@ -76,7 +76,7 @@ async def asking(
 KEYED = Settings(server=ServerSettings(api_keys=("sk-right",)))
 
 
-async def test_every_request_is_one_line_whatever_its_status() -> None:
+async def test_every_request_is_logged_in_one_line() -> None:
     with logged() as lines:
         async with asking(KEYED) as client:
             right = {"x-api-key": "sk-right"}
@@ -121,7 +121,7 @@ async def test_every_request_is_one_line_whatever_its_status() -> None:
     assert "one two" not in "".join(lines)
 
 
-async def test_what_an_operator_should_see_is_a_warning() -> None:
+async def test_access_and_server_errors_are_logged_as_warnings() -> None:
     broken = failed("It broke.")
     with logged("warning") as lines:
         async with asking(KEYED) as client:
@@ -146,7 +146,7 @@ async def test_probes_are_logged_only_for_debugging() -> None:
         assert len(requests(lines)) == count
 
 
-async def test_requests_that_never_reach_a_route_are_lines_too() -> None:
+async def test_requests_without_a_route_are_logged() -> None:
     limits = LimitSettings(max_header_bytes=2048, head_timeout_s=0.2)
     with logged() as lines:
         async with listening(limits) as port:
@@ -168,7 +168,7 @@ async def test_requests_that_never_reach_a_route_are_lines_too() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
-async def test_a_body_that_breaks_the_rules_of_http_is_one_line(pieces: int) -> None:
+async def test_invalid_http_body_is_logged_in_one_line(pieces: int) -> None:
     head = post(b"", "x: y", close=False).replace(
         b"content-length: 0", b"transfer-encoding: chunked"
     )
@@ -187,7 +187,7 @@ async def test_a_body_that_breaks_the_rules_of_http_is_one_line(pieces: int) -> 
     assert f"request-id: {fields_of(line)['request_id']}\r\n".encode() in answer
 
 
-async def test_nothing_that_a_client_sends_can_forge_or_hide_a_line() -> None:
+async def test_client_data_cannot_forge_or_hide_a_line() -> None:
     evil = (
         "x\n2026-01-01T00:00:00.000Z INFO tenuto.request: forged\r\x1b[2J\u202e\x85\u2028\ud800\0"
     )
@@ -214,7 +214,7 @@ async def test_a_model_name_with_spaces_stays_one_value() -> None:
     assert fields_of(line)["model"] == "a\\u0020b\\u003dc\\u0020\\u0022d"
 
 
-async def test_as_json_each_line_is_an_object() -> None:
+async def test_each_json_line_is_an_object() -> None:
     with logged("debug", "json") as lines:
         async with asking(Settings(api=ApiSettings(extensions=True))) as client:
             answer = await client.post("/v1/complete", json=BODY | {"model": "ä\n"})
@@ -256,7 +256,7 @@ def test_a_line_has_the_time_in_utc() -> None:
 # Standard error that nobody reads.
 
 
-def test_a_full_pipe_holds_nobody_up_and_loses_only_lines() -> None:
+def test_full_pipe_drops_lines_and_does_not_block() -> None:
     reader, writer = os.pipe()
     lines = LineWriter(writer, most_lines=100)
     done = threading.Event()
@@ -279,7 +279,7 @@ def test_a_full_pipe_holds_nobody_up_and_loses_only_lines() -> None:
     assert text.startswith(b"line 0\nline 1\n")
 
 
-def test_lines_come_in_order_and_whole() -> None:
+def test_lines_are_written_whole_and_in_order() -> None:
     reader, writer = os.pipe()
     lines = LineWriter(writer)
     for number in range(500):
@@ -290,7 +290,7 @@ def test_lines_come_in_order_and_whole() -> None:
         assert stream.read().splitlines() == [f"line {n} é\\ud800" for n in range(500)]
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
+def test_closed_pipe_is_ignored() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     lines = LineWriter(writer)
@@ -299,14 +299,14 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
     os.close(writer)
 
 
-def test_a_closed_standard_error_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_standard_error_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     with logging_to_stderr(LogSettings()) as log:
         log.announce("Listening")
         logging.getLogger("tenuto.x").info("hi")
 
 
-def test_libraries_are_logged_where_they_warn() -> None:
+def test_warnings_of_libraries_are_logged() -> None:
     reader, writer = os.pipe()
     code = (
         "import logging, sys\n"
@@ -360,7 +360,7 @@ def test_libraries_are_logged_where_they_warn() -> None:
         (["127.0.0.1"], ["forwarded: for=192.0.2.1", "x-forwarded-for: 192.0.2.1"], "192.0.2.1"),
     ],
 )
-async def test_only_a_trusted_proxy_is_believed(
+async def test_forwarded_address_is_read_from_trusted_proxies_only(
     trusted: list[str], headers: list[str], address: str
 ) -> None:
     with logged() as lines:

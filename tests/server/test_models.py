@@ -30,7 +30,7 @@ async def complete(settings: Settings, headers: dict[str, str], **fields: Any) -
         return await client.post("/v1/complete", json=BODY | fields, headers=headers)
 
 
-async def test_the_model_that_answers_comes_first() -> None:
+async def test_serving_model_is_listed_first() -> None:
     page = (await get("/v1/models")).json()
     assert [model["id"] for model in page["data"]] == ALL[:20]
     assert page["data"][0] == {
@@ -43,7 +43,7 @@ async def test_the_model_that_answers_comes_first() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 23, 1000])
-async def test_pages_forwards_and_backwards_hold_every_model_once(limit: int) -> None:
+async def test_paging_in_both_directions_returns_every_model_once(limit: int) -> None:
     for parameter, edge in (("after_id", "last_id"), ("before_id", "first_id")):
         seen: list[str] = []
         query = ""
@@ -73,12 +73,12 @@ async def test_the_official_client_pages_through_the_list() -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "after_id=no"])
-async def test_a_wrong_page_is_refused_by_its_field(query: str) -> None:
+async def test_invalid_page_is_rejected_by_its_field(query: str) -> None:
     response = await get(f"/v1/models?{query}")
     assert_error(response, 400, "invalid_request_error", query.split("=")[0])
 
 
-async def test_strict_models_are_those_of_the_list() -> None:
+async def test_strict_models_accepts_the_listed_models() -> None:
     for name in ("echo", "claude-2.1", "claude-instant-v1"):
         assert (await complete(STRICT, {}, model=name)).status_code == 200
         assert (await get(f"/v1/models/{name}")).json()["id"] == name
@@ -94,7 +94,7 @@ async def test_strict_models_are_those_of_the_list() -> None:
     )
 
 
-async def test_an_unknown_model_is_refused_before_its_prompt_is_read() -> None:
+async def test_unknown_model_is_rejected_before_the_prompt_is_parsed() -> None:
     async with client_of(EchoEngine(), STRICT) as client:
         body = {"model": "claude-9", "prompt": "no turns", "max_tokens_to_sample": 1}
         response = await client.post("/v1/complete", json=body)
@@ -102,7 +102,7 @@ async def test_an_unknown_model_is_refused_before_its_prompt_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["claude-9", "claude-opus-5-5", "gpt-2", "ü/x"])
-async def test_by_default_any_model_is_accepted(name: str) -> None:
+async def test_any_model_is_accepted_by_default(name: str) -> None:
     response = await complete(Settings(), {}, model=name)
     assert (response.status_code, response.json()["model"]) == (200, "echo")
 
@@ -115,7 +115,7 @@ async def test_every_beta_name_is_accepted(betas: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_retired_model_is_answered_with_a_warning(
+async def test_response_for_a_retired_model_has_a_warning(
     stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client_of(EchoEngine()) as client:
@@ -133,5 +133,5 @@ async def test_a_retired_model_is_answered_with_a_warning(
     assert "warning" not in other.headers
 
 
-async def test_no_name_is_no_model() -> None:
+async def test_empty_model_name_is_not_found() -> None:
     assert_error(await get("/v1/models/", Settings()), 404, "not_found_error", "model: ")

@@ -37,7 +37,7 @@ FIRST = {"2023-06-01": "event: completion\ndata: {", "2023-01-01": "data: {"}
     ],
     ids=["accepted", "with a model", "pings of an upstream"],
 )
-async def test_the_first_event_is_the_first_text(script: list[Piece], version: str) -> None:
+async def test_first_event_has_the_first_text(script: list[Piece], version: str) -> None:
     engine = ScriptedEngine(*script, Piece(" one", 1), Piece(""), Piece(" two\n\nHuman:", 1))
     async with client_of(engine) as client:
         headers = HEADERS | {"anthropic-version": version}
@@ -61,7 +61,7 @@ async def messages(engine: SilentEngine, **settings: Any) -> tuple[list[Any], li
     return sent, times
 
 
-async def test_headers_come_at_once_and_a_ping_after_a_second_and_then_at_the_interval() -> None:
+async def test_headers_are_sent_at_once_and_pings_at_the_interval() -> None:
     started = asyncio.get_running_loop().time()
     sent, times = await messages(SilentEngine(), ping_interval_s=1.5)
     assert [message["type"] for message in sent[:2]] == [
@@ -74,12 +74,12 @@ async def test_headers_come_at_once_and_a_ping_after_a_second_and_then_at_the_in
     assert times[2] - times[1] > 1.4
 
 
-async def test_an_interval_below_a_second_counts_from_the_beginning() -> None:
+async def test_interval_below_a_second_applies_to_the_first_ping() -> None:
     _, times = await messages(SilentEngine(), ping_interval_s=0.1)
     assert times[1] - times[0] < 0.8
 
 
-async def test_a_cancellation_while_the_pinger_ends_is_not_swallowed() -> None:
+async def test_cancellation_while_the_pinger_ends_is_raised() -> None:
     """The pinger may be in the middle of a write that ends late."""
     from tenuto.core.events import Text
     from tenuto.server.client_address import TrustedProxies

@@ -71,23 +71,23 @@ def assert_refused(answer: bytes, status: int, message: str) -> None:
     assert f"request-id: {body['request_id']}\r\n".encode() in answer
 
 
-async def test_what_is_not_http_is_refused_in_the_envelope() -> None:
+async def test_invalid_http_is_rejected_in_the_error_envelope() -> None:
     async with listening() as port:
         assert_refused(await exchange(port, b"HELLO\r\n\r\n"), 400, "Invalid HTTP request")
 
 
-async def test_a_head_without_end_is_refused() -> None:
+async def test_endless_head_is_rejected() -> None:
     async with listening() as port:
         endless = b"GET /health HTTP/1.1\r\nx: " + b"a" * 100_000
         assert_refused(await exchange(port, endless), 431, "2048 bytes")
 
 
-async def test_a_head_that_does_not_come_is_given_up() -> None:
+async def test_head_timeout_is_a_408() -> None:
     async with listening() as port:
         assert_refused(await exchange(port, b"POST /v1/com"), 408, "head did not arrive")
 
 
-async def test_the_head_of_a_further_request_has_its_time_too() -> None:
+async def test_head_timeout_applies_to_later_requests() -> None:
     async with listening() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(json.dumps(BODY).encode()).replace(b"connection: close", b"x: y"))
@@ -98,12 +98,12 @@ async def test_the_head_of_a_further_request_has_its_time_too() -> None:
         writer.close()
 
 
-async def test_a_body_that_does_not_come_is_given_up() -> None:
+async def test_body_timeout_is_a_408() -> None:
     async with listening() as port:
         assert_refused(await exchange(port, request(b"{", 100)), 408, "body did not arrive")
 
 
-async def test_connections_beyond_the_limit_are_told_so() -> None:
+async def test_connection_over_the_limit_gets_an_overloaded_error() -> None:
     limits = LimitSettings(max_connections=2, head_timeout_s=5)
     async with listening(limits) as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
@@ -112,14 +112,14 @@ async def test_connections_beyond_the_limit_are_told_so() -> None:
             writer.close()
 
 
-async def test_a_connection_that_ends_makes_room_for_another() -> None:
+async def test_closed_connection_frees_its_place() -> None:
     async with listening(LimitSettings(max_connections=1)) as port:
         for _ in range(3):
             whole = json.dumps(BODY).encode()
             assert (await exchange(port, request(whole))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_connections_far_beyond_the_limit_are_closed_without_a_word(
+async def test_connections_far_over_the_limit_are_closed_without_a_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tenuto.server.protocol._MOST_CROWDED", 2)
@@ -142,7 +142,7 @@ async def test_connections_far_beyond_the_limit_are_closed_without_a_word(
             writer.close()
 
 
-async def test_a_second_request_on_a_connection_may_have_a_head_of_its_own() -> None:
+async def test_head_limit_applies_to_each_request() -> None:
     # Both heads together are over the limit, neither is alone.
     body = json.dumps(BODY).encode()
     padded = request(body).replace(b"connection: close", b"x: " + b"a" * 1500)
@@ -156,7 +156,7 @@ async def test_a_second_request_on_a_connection_may_have_a_head_of_its_own() -> 
         writer.close()
 
 
-async def test_slow_and_idle_clients_do_not_hold_up_others() -> None:
+async def test_slow_and_idle_clients_do_not_block_others() -> None:
     limits = LimitSettings(head_timeout_s=30, body_timeout_s=30)
     async with listening(limits) as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
@@ -168,7 +168,7 @@ async def test_slow_and_idle_clients_do_not_hold_up_others() -> None:
             writer.close()
 
 
-async def test_a_client_that_is_still_sending_can_read_why_it_is_refused() -> None:
+async def test_rejection_is_readable_while_the_client_sends() -> None:
     limits = LimitSettings(max_body_bytes=100_000)
     async with listening(limits) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -182,7 +182,7 @@ async def test_a_client_that_is_still_sending_can_read_why_it_is_refused() -> No
         writer.close()
 
 
-async def test_a_client_that_waits_for_permission_to_send_is_refused_at_once() -> None:
+async def test_expect_continue_request_is_rejected_before_its_body() -> None:
     async with listening(LimitSettings(max_body_bytes=1000, body_timeout_s=60)) as port:
         head = request(b"", 5000).replace(b"connection: close", b"expect: 100-continue")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

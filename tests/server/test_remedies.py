@@ -31,18 +31,18 @@ pytestmark = pytest.mark.anyio
         ("/api/generate", "Completions are at POST /v1/complete"),
     ],
 )
-async def test_a_wrong_path_is_answered_with_the_right_one(path: str, remedy: str) -> None:
+async def test_error_of_a_wrong_path_has_the_right_one(path: str, remedy: str) -> None:
     async with client_of(EchoEngine()) as client:
         assert_error(await client.post(path, json=BODY), 404, "not_found_error", remedy)
 
 
-async def test_a_wrong_method_is_answered_with_the_right_one() -> None:
+async def test_error_of_a_wrong_method_has_the_right_one() -> None:
     async with client_of(EchoEngine()) as client:
         response = await client.get("/v1/complete")
     assert_error(response, 405, "invalid_request_error", "GET /v1/complete. Send POST.")
 
 
-async def test_a_browser_at_the_address_sees_that_the_server_runs() -> None:
+async def test_root_page_reports_a_running_server() -> None:
     settings = Settings(server=ServerSettings(api_keys=("k",)))
     async with client_of(EchoEngine(), settings) as client:
         shown = await client.get("/")
@@ -54,7 +54,7 @@ async def test_a_browser_at_the_address_sees_that_the_server_runs() -> None:
 
 
 @pytest.mark.parametrize("field", ["seed", "logprobs", "echo"])
-async def test_an_extension_that_is_off_is_answered_with_its_setting(field: str) -> None:
+async def test_error_of_a_disabled_extension_names_the_setting(field: str) -> None:
     async with client_of(EchoEngine()) as client:
         response = await client.post("/v1/complete", json=BODY | {field: 1})
     assert_error(response, 400, "invalid_request_error", "set `extensions = true` in [api]")
@@ -67,7 +67,7 @@ async def test_extensions_are_listed_only_where_they_are_allowed() -> None:
             assert (await client.get("/ready")).json()["extensions"] == listed
 
 
-async def test_a_page_of_the_internet_may_ask_a_local_server_that_allows_it() -> None:
+async def test_private_network_preflight_is_accepted_when_configured() -> None:
     headers = {
         "origin": "https://app.example",
         "access-control-request-method": "POST",
@@ -88,7 +88,7 @@ async def test_a_page_of_the_internet_may_ask_a_local_server_that_allows_it() ->
 
 
 @pytest.mark.parametrize("error", [invalid("the template \udc80 refuses"), failed("\ud83d broke")])
-async def test_an_error_with_half_a_character_is_an_answer(error: Exception) -> None:
+async def test_error_with_a_lone_surrogate_is_sent(error: Exception) -> None:
     async with client_of(ScriptedEngine(error)) as client:
         response = await client.post("/v1/complete", json=BODY)
     assert response.status_code in (400, 500)
@@ -97,7 +97,7 @@ async def test_an_error_with_half_a_character_is_an_answer(error: Exception) -> 
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("version", ["2023-06-01", "2023-01-01"])
-async def test_a_completion_with_half_a_character_is_an_answer(version: str, stream: bool) -> None:
+async def test_completion_with_a_lone_surrogate_is_sent(version: str, stream: bool) -> None:
     accepted = Accepted("model \udcff", "upstream \udcff", ("a warning \udcff",))
     engine = ScriptedEngine(
         Piece("", accepted=accepted), Piece(" a\udc80b", 1), Piece("", finish=Finish.END)
@@ -117,6 +117,6 @@ async def test_a_completion_with_half_a_character_is_an_answer(version: str, str
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "127.0.0.2:8000", "[::1]:1"])
-async def test_every_loopback_address_is_a_name_of_this_machine(host: str) -> None:
+async def test_host_header_of_any_loopback_address_is_accepted(host: str) -> None:
     async with client_of(EchoEngine()) as client:
         assert (await client.get("/health", headers={"host": host})).status_code == 200

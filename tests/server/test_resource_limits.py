@@ -46,29 +46,29 @@ def check(shape: Shape, size: int, count: int = 1, *, memory: bool = True) -> tu
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_no_shape_of_body_keeps_the_loop_or_takes_much_memory(name: str) -> None:
+def test_every_shape_of_body_is_bounded_in_time_and_memory(name: str) -> None:
     assert check(SHAPES[name], SIZE) == (SHAPES[name].status,)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_body_that_is_read_at_once_is_small_enough_for_that(name: str) -> None:
+def test_body_below_the_piecewise_size_does_not_block_the_loop(name: str) -> None:
     # The largest that is; what it answers may depend on its size.
     check(SHAPES[name], 64 * 1024, memory=False)
 
 
 @pytest.mark.parametrize("name", LARGEST)
-def test_the_largest_body_is_no_exception(name: str) -> None:
+def test_largest_body_is_bounded_in_time_and_memory(name: str) -> None:
     assert check(SHAPES[name], LARGEST_BODY) == (SHAPES[name].status,)
 
 
 @pytest.mark.parametrize("size", [8 * 1024, 60 * 1024])
 @pytest.mark.parametrize("name", TOGETHER)
-def test_many_at_once_are_no_exception(name: str, size: int) -> None:
+def test_concurrent_bodies_are_bounded_in_time_and_memory(name: str, size: int) -> None:
     # Few turns are answered, where many are refused.
     assert set(check(SHAPES[name], size, count=64)) <= {200, 400, 529}
 
 
-def test_many_of_the_largest_at_once_are_served_or_refused_with_overloaded() -> None:
+def test_concurrent_largest_bodies_are_served_or_overloaded() -> None:
     statuses = check(SHAPES["prompt, letters"], LARGEST_BODY, count=8, memory=False)
 
     assert set(statuses) == {200, 529}
@@ -99,18 +99,18 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("shape", ANSWERS.values(), ids=ANSWERS)
-def test_long_answers_are_no_exception(shape: Shape) -> None:
+def test_long_completions_are_bounded_in_time_and_memory(shape: Shape) -> None:
     assert check(shape, MIB // 8) == (200,)
 
 
-def test_the_whole_text_of_a_cumulative_stream_is_no_exception() -> None:
+def test_cumulative_streams_are_bounded_in_time_and_memory() -> None:
     shape = _with_fields("word" * 4096, stream=True)
     old = Shape(shape.head, shape.unit, shape.tail, 200, version="2023-01-01")
 
     assert check(old, MIB // 4) == (200,)
 
 
-def test_many_lists_of_stop_sequences_leave_nothing_behind() -> None:
+def test_many_lists_of_stop_sequences_leak_no_memory() -> None:
     app = app_of()
 
     async def send(start: int, count: int) -> None:

@@ -64,7 +64,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-async def test_a_stream_that_outlasts_the_grace_time_ends_with_an_error_event() -> None:
+async def test_stream_longer_than_the_grace_time_ends_with_an_error_event() -> None:
     async with running(DeafEngine(), 0.1) as server:
         reader, writer = await server.ask(post(STREAMED))
         async with asyncio.timeout(10):
@@ -80,7 +80,7 @@ async def test_a_stream_that_outlasts_the_grace_time_ends_with_an_error_event() 
     assert answer.endswith(b"0\r\n\r\n")
 
 
-async def test_a_plain_request_that_outlasts_it_gets_a_status() -> None:
+async def test_plain_request_longer_than_the_grace_time_gets_a_status() -> None:
     engine = DeafEngine()
     async with running(engine, 0.1) as server:
         reader, writer = await server.ask(post(PLAIN))
@@ -93,7 +93,7 @@ async def test_a_plain_request_that_outlasts_it_gets_a_status() -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "overloaded_error"
 
 
-async def test_a_request_whose_body_still_comes_gets_a_status() -> None:
+async def test_request_with_an_incomplete_body_gets_a_status() -> None:
     async with running(EchoEngine(), 0.1) as server:
         reader, writer = await server.ask(post(PLAIN)[:-5])
         await asyncio.sleep(0.1)
@@ -105,7 +105,7 @@ async def test_a_request_whose_body_still_comes_gets_a_status() -> None:
     assert answer.startswith(b"HTTP/1.1 529 ")
 
 
-async def test_a_request_that_has_begun_to_arrive_is_answered_and_its_connection_closed() -> None:
+async def test_partly_received_request_is_served_and_its_connection_closed() -> None:
     async with running(EchoEngine(), 5) as server:
         data = post(PLAIN, close=False)
         reader, writer = await server.ask(data[:20])
@@ -122,7 +122,7 @@ async def test_a_request_that_has_begun_to_arrive_is_answered_and_its_connection
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_a_signal_lets_an_answer_end(name: signal.Signals) -> None:
+async def test_signal_drains_the_running_response(name: signal.Signals) -> None:
     class Slow(EchoEngine):
         async def generate(self, job):  # type: ignore[no-untyped-def]
             async for piece in super().generate(job):
@@ -157,7 +157,7 @@ async def test_a_second_signal_ends_the_grace_time() -> None:
     assert b"event: error\n" in answer
 
 
-async def test_a_client_that_does_not_read_does_not_hold_the_server() -> None:
+async def test_client_that_does_not_read_does_not_block_the_shutdown() -> None:
     class Flood(EchoEngine):
         async def generate(self, job):  # type: ignore[no-untyped-def]
             async for piece in super().generate(job):

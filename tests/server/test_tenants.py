@@ -27,7 +27,7 @@ ONE, TWO = {"x-api-key": "sk-one"}, {"x-api-key": "sk-two"}
 TWO_AS_BEARER = {"authorization": "Bearer sk-two"}
 
 
-async def test_a_key_is_the_same_caller_in_either_header() -> None:
+async def test_key_is_the_same_caller_in_either_header() -> None:
     engine = ScriptedEngine(Piece("", finish=Finish.END))
     async with client_of(engine, KEYED) as client:
         for headers in (ONE, TWO, TWO_AS_BEARER):
@@ -50,7 +50,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
     await engine.aclose()
 
 
-async def test_usage_counts_as_cached_what_the_same_key_sent(client: httpx2.AsyncClient) -> None:
+async def test_cached_tokens_are_those_of_the_same_key(client: httpx2.AsyncClient) -> None:
     async def cached(prompt: str, key: dict[str, str], *, stream: bool = False) -> int:
         body = {**BODY, "prompt": prompt, "max_tokens_to_sample": 1, "stream": stream}
         response = await client.post("/v1/complete", json=body, headers=key)

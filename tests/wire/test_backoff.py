@@ -25,7 +25,7 @@ NOW = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
         "Tue Nov 14 22:13:25 2023",
     ],
 )
-def test_a_date_is_in_utc_wherever_the_server_runs(
+def test_retry_after_date_is_in_utc_in_any_time_zone(
     monkeypatch: pytest.MonkeyPatch, zone: str, date: str
 ) -> None:
     monkeypatch.setenv("TZ", zone)
@@ -54,11 +54,13 @@ def test_a_date_is_in_utc_wherever_the_server_runs(
         ({}, None),
     ],
 )
-def test_the_forms_of_a_wait(headers: dict[str, str], seconds: float | None) -> None:
+def test_every_form_of_retry_after_is_parsed(
+    headers: dict[str, str], seconds: float | None
+) -> None:
     assert retry_after_s(headers, NOW) == seconds
 
 
 @given(st.text())
-def test_whatever_a_server_sends_is_a_wait_or_none(text: str) -> None:
+def test_any_retry_after_is_a_finite_delay_or_none(text: str) -> None:
     wait = retry_after_s({"retry-after": text}, NOW)
     assert wait is None or 0 <= wait < float("inf")

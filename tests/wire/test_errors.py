@@ -55,9 +55,7 @@ def test_the_table_is_complete() -> None:
         (599, Kind.FAILED),
     ],
 )
-def test_a_status_without_a_kind_of_its_own_is_judged_by_whose_fault_it_is(
-    status: int, kind: Kind
-) -> None:
+def test_other_status_is_a_client_or_server_error(status: int, kind: Kind) -> None:
     assert kind_of_status(status) is kind
 
 
@@ -77,31 +75,29 @@ def test_an_error_without_a_request_has_no_request_id() -> None:
 
 
 @pytest.mark.parametrize(("kind", "status", "name"), TABLE)
-def test_a_client_reads_the_error_that_the_server_raised(
-    kind: Kind, status: int, name: str
-) -> None:
+def test_error_body_is_read_back_as_the_same_error(kind: Kind, status: int, name: str) -> None:
     read = refusal_of(status, error_body(Refusal(kind, "What is wrong."), "req_01"))
     assert (type_of(read.kind), status_of(read.kind)) == (name, status)
     assert read.message == "What is wrong."
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_client_tells_errors_inside_a_stream_by_their_type(kind: Kind) -> None:
+def test_error_inside_a_stream_is_classified_by_its_type(kind: Kind) -> None:
     read = refusal_of(None, error_body(Refusal(kind, "Gone.")))
     assert type_of(read.kind) == type_of(kind)
 
 
-def test_a_client_reads_the_first_servers_shape_without_an_outer_type() -> None:
+def test_error_body_without_an_outer_type_is_read() -> None:
     read = refusal_of(None, {"error": {"type": "overloaded_error", "message": "Overloaded"}})
     assert (read.kind, str(read)) == (Kind.OVERLOADED, "Overloaded")
 
 
-def test_an_error_of_a_type_not_known_yet_is_the_servers_fault() -> None:
+def test_error_of_an_unknown_type_is_a_server_error() -> None:
     read = refusal_of(None, {"error": {"type": "new_error", "message": "New."}})
     assert (read.kind, read.message) == (Kind.FAILED, "New.")
 
 
-def test_an_answer_that_is_no_error_envelope_is_named_by_its_status() -> None:
+def test_error_without_an_envelope_has_the_status_in_its_message() -> None:
     read = refusal_of(502, "<html>Bad Gateway</html>")
     assert (read.kind, read.message) == (Kind.FAILED, "the server answered 502")
 
@@ -117,7 +113,5 @@ json_values = st.recursive(
 
 
 @given(st.none() | st.integers(400, 599), json_values)
-def test_whatever_the_answer_is_it_becomes_an_error_with_words(
-    status: int | None, body: object
-) -> None:
+def test_any_response_becomes_an_error_with_a_message(status: int | None, body: object) -> None:
     assert isinstance(refusal_of(status, body).message, str)

@@ -51,7 +51,7 @@ def read(*parts: bytes) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_event_is_read_the_same_wherever_it_is_cut(case: str) -> None:
+def test_event_is_parsed_in_any_chunks(case: str) -> None:
     data, events = CASES[case]
     assert read(data) == events
     for cut in range(len(data) + 1):
@@ -59,7 +59,7 @@ def test_an_event_is_read_the_same_wherever_it_is_cut(case: str) -> None:
     assert read(*(data[at : at + 1] for at in range(len(data)))) == events
 
 
-def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
+def test_event_is_returned_as_soon_as_it_is_complete() -> None:
     source = EventSource()
     assert source.push(b"event: a\ndata: 1\r") == []
     assert source.push(b"\n\r") == [ServerSentEvent("a", "1")]
@@ -78,7 +78,7 @@ def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.lists(st.integers(0, 400)),
 )
-def test_what_was_written_is_read(
+def test_written_events_are_read_back(
     events: list[tuple[str, list[str]]], end: str, cuts: list[int]
 ) -> None:
     written = "".join(
@@ -90,7 +90,7 @@ def test_what_was_written_is_read(
     assert read(*parts) == [(name, "\n".join(lines)) for name, lines in events]
 
 
-def test_an_event_without_end_is_not_kept_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_event_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_source, "MAX_EVENT_BYTES", 1000)
     source = EventSource()
     source.push(b"data: " + b"x" * 900)
@@ -99,7 +99,7 @@ def test_an_event_without_end_is_not_kept_forever(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("rest", [b"", b"\n", b"\r\n", b"\r"])
-def test_what_no_blank_line_ends_is_there_for_those_who_can_tell(rest: bytes) -> None:
+def test_unterminated_last_event_is_returned_by_end(rest: bytes) -> None:
     source = EventSource()
     assert source.push(b"data: 1\n\nevent: a\ndata: 2" + rest) == [ServerSentEvent("", "1")]
     assert source.held
@@ -107,14 +107,14 @@ def test_what_no_blank_line_ends_is_there_for_those_who_can_tell(rest: bytes) ->
     assert source.end() is None
 
 
-def test_nothing_is_left_of_a_stream_that_ends_as_it_should() -> None:
+def test_terminated_stream_leaves_no_held_bytes() -> None:
     source = EventSource()
     source.push(b"\xef\xbb\xbfdata: 1\n\n")
     assert (source.held, source.end()) == (0, None)
     assert EventSource().end() is None
 
 
-def test_a_reader_may_keep_less_of_an_event() -> None:
+def test_maximum_event_size_is_configurable() -> None:
     source = EventSource(100)
     with pytest.raises(EventTooLong, match="longer than 100 bytes"):
         source.push(b"data: " + b"x" * 100)

@@ -18,7 +18,7 @@ def test_an_id_is_its_prefix_and_24_letters_and_digits(
         assert re.fullmatch(prefix + "_[0-9A-Za-z]{24}", make())
 
 
-def test_no_character_of_the_random_part_can_be_taken_for_another() -> None:
+def test_random_part_has_no_ambiguous_characters() -> None:
     random_parts = "".join(completion_id().removeprefix("compl_01") for _ in range(200))
 
     assert not set(random_parts) & set("0OIl")

@@ -21,7 +21,7 @@ def rope(text: str) -> Rope:
 
 
 @given(_texts.map("".join), _texts.map("".join))
-def test_it_is_read_as_the_value_that_was_written(one: str, two: str) -> None:
+def test_parts_join_to_the_json_of_the_value(one: str, two: str) -> None:
     def value(first: Text, second: Text) -> Any:
         return {"a": first, "b": [{"c": "x", "d": Rope.joined("s", second)}, None, 2**64 - 1, 1.5]}
 
@@ -30,14 +30,14 @@ def test_it_is_read_as_the_value_that_was_written(one: str, two: str) -> None:
     assert json.loads(b"".join(parts)) == value(one, two)
 
 
-def test_no_part_is_long() -> None:
+def test_every_part_is_short() -> None:
     parts = finish(json_steps({"prompt": rope("\0é😀" * 100_000)}))
 
     assert len(parts) > 10
     assert max(map(len, parts)) < 500_000
 
 
-def test_a_text_is_never_taken_for_a_place_of_another() -> None:
+def test_text_that_resembles_a_placeholder_is_kept() -> None:
     parts = finish(json_steps(["0" * 32, rope("a"), '"' + "f" * 32 + '"']))
 
     assert json.loads(b"".join(parts)) == ["0" * 32, "a", '"' + "f" * 32 + '"']

@@ -26,7 +26,7 @@ def test_no_model_is_in_both_lists() -> None:
 
 
 @pytest.mark.parametrize("alias", ALIASES)
-def test_an_alias_leads_to_a_known_model_in_one_step(alias: str) -> None:
+def test_alias_resolves_to_a_known_model_in_one_step(alias: str) -> None:
     assert alias in TEXT_MODELS
     assert resolve(alias) in TEXT_MODELS
     assert resolve(resolve(alias)) == resolve(alias)
@@ -42,5 +42,5 @@ def test_an_alias_leads_to_a_known_model_in_one_step(alias: str) -> None:
         ("tenuto-mini", None),
     ],
 )
-def test_retirement_dates(name: str, end: date | None) -> None:
+def test_retirement_date_is_that_of_the_table(name: str, end: date | None) -> None:
     assert retired_on(name) == end

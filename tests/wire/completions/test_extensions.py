@@ -28,13 +28,13 @@ def parse(**fields: object) -> ExtendedRequest:
     return request
 
 
-def test_all_fields_are_read() -> None:
+def test_every_extension_is_parsed() -> None:
     request = parse(seed=2**64 - 1, logprobs=20, echo=True)
     assert (request.seed, request.logprobs, request.echo) == (2**64 - 1, 20, True)
 
 
 @pytest.mark.parametrize("fields", [{}, {"seed": None, "logprobs": None, "echo": None}])
-def test_without_them_nothing_is_asked_for(fields: dict[str, None]) -> None:
+def test_absent_extensions_have_their_defaults(fields: dict[str, None]) -> None:
     request = parse(**fields)
     assert (request.seed, request.logprobs, request.echo) == (None, None, False)
 
@@ -53,7 +53,7 @@ def test_without_them_nothing_is_asked_for(fields: dict[str, None]) -> None:
         ("echos", True, "Extra inputs are not permitted. Did you mean `echo`?"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(field: str, value: object, reason: str) -> None:
+def test_invalid_value_is_rejected_by_name(field: str, value: object, reason: str) -> None:
     with refused(Kind.INVALID) as refusal:
         parse(**{field: value})
     assert refusal.value.message.startswith(f"{field}: {reason}")
@@ -64,9 +64,7 @@ ADDED = ExtendedRequest.model_fields.keys() - CompletionRequest.model_fields.key
 
 @pytest.mark.parametrize("version", Version)
 @pytest.mark.parametrize("field", sorted(ADDED))
-def test_where_they_are_not_allowed_the_refusal_names_the_setting(
-    field: str, version: Version
-) -> None:
+def test_error_of_a_disabled_extension_names_the_setting(field: str, version: Version) -> None:
     with refused(Kind.INVALID) as refusal:
         parse_request(json.dumps(SMALLEST | {field: 1}).encode(), version)
     assert refusal.value.message == (
@@ -75,7 +73,7 @@ def test_where_they_are_not_allowed_the_refusal_names_the_setting(
     )
 
 
-def test_tags_belong_to_the_old_version_here_too() -> None:
+def test_tags_are_accepted_in_2023_01_01() -> None:
     body = json.dumps(SMALLEST | {"tags": {"a": "b"}, "seed": 1}).encode()
     request = parse_request(body, Version.V2023_01_01, kind=ExtendedRequest)
     assert isinstance(request, ExtendedRequest)
@@ -84,19 +82,19 @@ def test_tags_belong_to_the_old_version_here_too() -> None:
         parse_request(body, kind=ExtendedRequest)
 
 
-def test_a_prompt_has_no_log_probabilities() -> None:
+def test_logprobs_with_echo_are_rejected() -> None:
     with refused(Kind.INVALID, match="logprobs: with `echo`"):
         parse(logprobs=0, echo=True).check_together()
     parse(logprobs=0).check_together()
     parse(echo=True).check_together()
 
 
-def test_a_request_without_them_is_the_standard_one() -> None:
+def test_extended_request_adds_only_the_extensions() -> None:
     added = ExtendedRequest.model_fields.keys() - CompletionRequest.model_fields.keys()
     assert added == {"seed", "logprobs", "echo"}
 
 
-def test_log_probabilities_are_lists_of_one_length() -> None:
+def test_logprobs_are_lists_of_equal_length() -> None:
     tokens = [TokenLogprob("a", 0, 1, -1.0, {"a": -1.0}), TokenLogprob("b", 1, 2, None)]
     assert logprobs_body(tokens, top=True) == {
         "tokens": ["a", "b"],
@@ -108,7 +106,7 @@ def test_log_probabilities_are_lists_of_one_length() -> None:
     assert logprobs_body([], top=True)["top_logprobs"] == []
 
 
-def test_headers_hold_the_known_numbers() -> None:
+def test_usage_headers_have_the_known_numbers() -> None:
     assert usage_headers(Usage(22, None, 7, 12.345)) == {
         "tenuto-input-tokens": "22",
         "tenuto-output-tokens": "7",

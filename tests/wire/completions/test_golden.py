@@ -32,7 +32,7 @@ STREAMS: dict[str, list[Text | Ended | Refusal | None]] = {
 
 @pytest.mark.parametrize("version", Version)
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_has_exactly_these_bytes(version: Version, name: str) -> None:
+def test_stream_equals_the_golden_file(version: Version, name: str) -> None:
     encoder = encoder_of(version, "compl_01QqWwEeRrTtYyUuIiOoPpAa", "claude-2.1", top=True)
     stream = b""
     for event in STREAMS[name]:

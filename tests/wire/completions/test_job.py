@@ -18,7 +18,7 @@ TEXT = "\n\nHuman: Name one prime.\n\nAssistant:"
 PROMPT = parse_prompt(TEXT)
 
 
-def test_a_job_carries_what_the_request_asks_for() -> None:
+def test_job_has_every_field_of_the_request() -> None:
     request = CompletionRequest(
         model="claude-2.1",
         prompt=TEXT,
@@ -39,7 +39,7 @@ def test_a_job_carries_what_the_request_asks_for() -> None:
     assert "sk-1" not in repr(job)
 
 
-def test_a_job_without_settings_samples_from_everything() -> None:
+def test_job_without_sampling_fields_has_no_limits() -> None:
     request = CompletionRequest(model="claude-2.1", prompt=TEXT, max_tokens_to_sample=7, top_k=0)
 
     job = request_of(request, PROMPT, sampling_of(request)).job
@@ -48,7 +48,7 @@ def test_a_job_without_settings_samples_from_everything() -> None:
     assert (job.stop_sequences, job.stream, job.user_id, job.caller) == ((), False, None, ANONYMOUS)
 
 
-def test_the_next_human_turn_always_stops() -> None:
+def test_human_turn_is_always_a_stop_sequence() -> None:
     request = CompletionRequest(
         model="m", prompt=TEXT, max_tokens_to_sample=7, stop_sequences=["END"]
     )

@@ -64,7 +64,7 @@ def _long(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @example({"prompt": "\ud83d\ude00" * 9}, True, None, 7)
 @example({"\ud83d" * 9: "\\" * 9}, True, None, 1)
 @example({"a": '\\\\"'}, True, None, 1)
-def test_the_fields_are_those_of_the_whole_body_however_it_is_cut(
+def test_fields_equal_those_of_the_whole_body_for_any_chunks(
     fields: dict[str, Any], ascii_only: bool, indent: int | None, size: int
 ) -> None:
     body = json.dumps(fields, ensure_ascii=ascii_only, indent=indent).encode(
@@ -100,7 +100,7 @@ def _marked(value: Any) -> Any:
 @pytest.mark.usefixtures("_long")
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from([*'"\\[]{}:, ntu019e-', "é", "\0", '"a"']), max_size=40))
-def test_what_is_no_json_is_refused_as_the_whole_body_is(units: list[str]) -> None:
+def test_invalid_json_is_rejected_like_the_whole_body(units: list[str]) -> None:
     body = b'{"a":' + "".join(units).encode()
     whole = outcome(lambda: read_object(body, LIMITS.json_depth))
 
@@ -112,7 +112,7 @@ def test_what_is_no_json_is_refused_as_the_whole_body_is(units: list[str]) -> No
     ["a", "é", "😀", r"\u0041", r"\ud83d\ude00", r"\n", r"\"", r"\\", r"\\\"", r"\\u0041"],
 )
 @pytest.mark.parametrize("size", [16 * 1024, 16 * 1024 - 1, 5000])
-def test_a_long_prompt_arrives_as_it_was_written(spelled: str, size: int) -> None:
+def test_long_prompt_is_decoded_unchanged(spelled: str, size: int) -> None:
     prompt = f'"x{spelled * 60_000}"'
     body = ('{"model":"m","max_tokens_to_sample":1,"prompt":' + prompt + "}").encode()
 
@@ -122,7 +122,7 @@ def test_a_long_prompt_arrives_as_it_was_written(spelled: str, size: int) -> Non
     assert check_fields(fields, Version.V2023_06_01, LIMITS, CompletionRequest).model == "m"
 
 
-def test_a_prompt_is_a_long_text_from_a_size_on() -> None:
+def test_prompt_over_a_size_is_a_long_text() -> None:
     short, long = "a" * 128 * 1024, "a" * (128 * 1024 + 1)
 
     assert feed(json.dumps({"prompt": short}).encode(), 9999) == {"prompt": short}
@@ -144,7 +144,7 @@ def test_a_prompt_is_a_long_text_from_a_size_on() -> None:
         ({f"k{n}": 0 for n in range(90_000)}, "The request body holds too many values"),
     ],
 )
-def test_other_long_texts_are_refused_by_the_name_of_their_field(
+def test_long_text_in_another_field_is_rejected_by_name(
     fields: dict[str, object], message: str
 ) -> None:
     body = json.dumps(REQUIRED | {"prompt": "p" * 200_000} | fields).encode()
@@ -155,7 +155,7 @@ def test_other_long_texts_are_refused_by_the_name_of_their_field(
     assert raised.value.message.startswith(message)
 
 
-def test_the_largest_lists_and_texts_go_with_a_long_prompt() -> None:
+def test_largest_fields_are_accepted_with_a_long_prompt() -> None:
     smile = "😀"
     fields = {
         "prompt": "p" * 200_000,
@@ -172,7 +172,7 @@ def test_the_largest_lists_and_texts_go_with_a_long_prompt() -> None:
     assert request.stop_sequences == fields["stop_sequences"]
 
 
-def test_a_limit_above_the_default_is_no_less_a_limit() -> None:
+def test_limit_above_the_default_is_enforced() -> None:
     limits = FieldLimits(stop_sequence_chars=200_000, stop_sequences_total_chars=300_000)
 
     def send(length: int) -> int:

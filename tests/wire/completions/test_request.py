@@ -71,21 +71,21 @@ def test_the_three_required_fields_are_enough() -> None:
     assert (request.stop_sequences, request.stream, request.metadata) == ([], False, None)
 
 
-def test_every_documented_field_reaches_the_other_side() -> None:
+def test_every_documented_field_is_parsed() -> None:
     assert parse(**WHOLE).model_dump() == WHOLE
 
 
 @given(requests)
-def test_a_request_survives_its_own_json(request: CompletionRequest) -> None:
+def test_request_round_trips_through_json(request: CompletionRequest) -> None:
     assert parse_request(request.model_dump_json().encode()) == request
 
 
 @pytest.mark.parametrize("field", sorted(WHOLE.keys() - SMALLEST.keys()))
-def test_an_explicit_null_is_like_leaving_an_optional_field_out(field: str) -> None:
+def test_explicit_null_equals_an_absent_optional_field(field: str) -> None:
     assert parse(**{field: None}) == parse()
 
 
-def test_a_metadata_without_a_user_is_accepted() -> None:
+def test_metadata_without_a_user_is_accepted() -> None:
     metadata = parse(metadata={"user_id": None}).metadata
 
     assert metadata is not None
@@ -108,7 +108,7 @@ def test_a_metadata_without_a_user_is_accepted() -> None:
         ("metadata", {"user_id": "x" * 256}),
     ],
 )
-def test_the_ends_of_a_range_belong_to_it(field: str, value: object) -> None:
+def test_both_ends_of_a_range_are_accepted(field: str, value: object) -> None:
     assert parse(**{field: value}).model_dump()[field] == value
 
 
@@ -151,14 +151,14 @@ def test_the_ends_of_a_range_belong_to_it(field: str, value: object) -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_refused_by_the_name_of_its_field(
+def test_invalid_value_is_rejected_by_the_name_of_its_field(
     field: str, value: object, message: str
 ) -> None:
     assert error_of(**{field: value}).startswith(message)
 
 
 @pytest.mark.parametrize("field", sorted(SMALLEST))
-def test_a_missing_field_is_named(field: str) -> None:
+def test_error_of_a_missing_field_has_its_name(field: str) -> None:
     body = {name: value for name, value in SMALLEST.items() if name != field}
 
     assert refusal(json.dumps(body).encode()) == f"{field}: Field required"
@@ -182,12 +182,12 @@ def test_a_missing_field_is_named(field: str) -> None:
         ),
     ],
 )
-def test_an_unknown_field_is_refused_with_the_way_out(field: str, message: str) -> None:
+def test_unknown_field_is_rejected_with_the_remedy(field: str, message: str) -> None:
     assert error_of(**{field: 1}) == message
 
 
 @pytest.mark.parametrize("slip", ["max_tokens", "max_new_tokens", "maxTokens"])
-def test_another_apis_name_for_the_length_is_recognised(slip: str) -> None:
+def test_max_tokens_of_another_api_is_named_in_the_error(slip: str) -> None:
     body = {"model": "claude-2.1", "prompt": "Hi", slip: 5}
 
     assert refusal(json.dumps(body).encode()) == (
@@ -196,7 +196,7 @@ def test_another_apis_name_for_the_length_is_recognised(slip: str) -> None:
     )
 
 
-def test_a_request_meant_for_messages_is_told_where_it_belongs() -> None:
+def test_error_of_a_messages_request_has_the_right_route() -> None:
     body = {"model": "claude-2.1", "max_tokens_to_sample": 5, "messages": []}
 
     assert "POST /v1/messages" in refusal(json.dumps(body).encode())
@@ -221,36 +221,36 @@ def test_a_request_meant_for_messages_is_told_where_it_belongs() -> None:
     ],
     ids=lambda value: value[:20],
 )
-def test_a_body_that_is_no_json_object_is_refused(body: bytes, message: str) -> None:
+def test_body_other_than_a_json_object_is_rejected(body: bytes, message: str) -> None:
     assert refusal(body).startswith(message)
 
 
 @pytest.mark.parametrize("field", ["model", "prompt"])
-def test_half_a_surrogate_pair_is_refused_since_it_is_no_text(field: str) -> None:
+def test_lone_surrogate_in_a_value_is_rejected(field: str) -> None:
     assert error_of(**{field: "\ud83d"}).startswith(f"{field}: Input should be a valid string")
 
 
-def test_half_a_surrogate_pair_in_a_name_is_refused_in_words_that_can_be_sent() -> None:
+def test_error_of_a_lone_surrogate_in_a_name_is_encodable() -> None:
     message = error_of(**{"\ud83d": 1})
 
     assert message.encode()
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000])
-def test_a_number_beyond_all_bounds_is_refused(number: bytes) -> None:
+def test_infinite_number_is_rejected(number: bytes) -> None:
     body = json.dumps(SMALLEST).encode()[:-1] + b', "temperature": ' + number + b"}"
 
     assert "temperature" in refusal(body) or "not valid JSON" in refusal(body)
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
-def test_no_body_at_all_raises_anything_but_invalid_request(body: bytes) -> None:
+def test_any_bytes_raise_only_invalid_request(body: bytes) -> None:
     with refused(Kind.INVALID):
         parse_request(body)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(WHOLE)) | st.text(), json_values))
-def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
+def test_any_fields_are_a_request_or_rejected_by_name(
     fields: dict[str, object],
 ) -> None:
     try:
@@ -263,20 +263,20 @@ def test_a_body_is_either_a_request_or_refused_by_the_name_of_a_field(
     assert sound
 
 
-def test_a_checked_request_cannot_be_changed() -> None:
+def test_request_is_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse().model = "another"
 
 
 @pytest.mark.parametrize("off", [-1, -1.0])
-def test_minus_one_leaves_a_sampling_field_off_as_it_once_did(off: float) -> None:
+def test_minus_one_disables_a_sampling_field(off: float) -> None:
     fields = SMALLEST | {"temperature": off, "top_p": off, "top_k": off}
     assert parse_request(json.dumps(fields).encode()) == parse_request(
         json.dumps(SMALLEST).encode()
     )
 
 
-def test_tags_belong_to_2023_01_01_alone() -> None:
+def test_tags_are_accepted_in_2023_01_01_only() -> None:
     body = json.dumps(SMALLEST | {"tags": {"a": "b"}}).encode()
     assert parse_request(body, Version.V2023_01_01) == parse_request(json.dumps(SMALLEST).encode())
     with refused(Kind.INVALID, match="tags: Extra inputs are not permitted"):
@@ -289,11 +289,11 @@ def test_tags_belong_to_2023_01_01_alone() -> None:
 
 @pytest.mark.parametrize("value", [None, 1, [], {}])
 @pytest.mark.parametrize("field", ["foo", "messages", "tags", "seed"])
-def test_an_unknown_field_is_refused_by_name_whatever_its_value(field: str, value: object) -> None:
+def test_unknown_field_is_rejected_by_name_for_any_value(field: str, value: object) -> None:
     assert error_of(**{field: value}).startswith(f"{field}: Extra inputs are not permitted")
 
 
-def test_a_missing_field_is_named_before_an_unknown_one() -> None:
+def test_missing_field_is_reported_before_an_unknown_one() -> None:
     assert refusal(b'{"foo": null, "model": "m", "prompt": "p"}') == (
         "max_tokens_to_sample: Field required"
     )
@@ -309,7 +309,7 @@ def test_a_missing_field_is_named_before_an_unknown_one() -> None:
     ],
     ids=["top", "metadata", "surrogates", "surrogates in metadata"],
 )
-def test_a_long_name_is_cut_where_it_is_quoted(fields: dict[str, object]) -> None:
+def test_long_name_is_truncated_in_the_error(fields: dict[str, object]) -> None:
     message = error_of(**fields)
 
     assert "Extra inputs are not permitted" in message
@@ -328,7 +328,7 @@ def test_a_long_name_is_cut_where_it_is_quoted(fields: dict[str, object]) -> Non
     ],
     ids=["items", "wrong items", "fields", "metadata", "list as model", "object as prompt"],
 )
-def test_a_refusal_takes_little_memory_however_much_is_wrong(
+def test_rejection_takes_little_memory_for_any_number_of_errors(
     fields: dict[str, object], named: str
 ) -> None:
     body = json.dumps(SMALLEST | fields).encode()
@@ -359,7 +359,7 @@ def test_a_refusal_takes_little_memory_however_much_is_wrong(
         ),
     ],
 )
-def test_the_largest_value_is_accepted_and_the_next_one_refused_by_name(
+def test_largest_value_is_accepted_and_the_next_rejected_by_name(
     field: str, most: object, beyond: object, message: str
 ) -> None:
     assert parse(**{field: most}).model_dump()[field] == most
@@ -375,7 +375,7 @@ def test_the_largest_value_is_accepted_and_the_next_one_refused_by_name(
     ],
     ids=["count", "name", "text"],
 )
-def test_tags_are_bounded(most: dict[str, str], beyond: dict[str, str]) -> None:
+def test_number_and_size_of_tags_are_limited(most: dict[str, str], beyond: dict[str, str]) -> None:
     def send(tags: object) -> CompletionRequest:
         body = json.dumps(SMALLEST | {"tags": tags}).encode()
         return parse_request(body, Version.V2023_01_01)
@@ -385,7 +385,7 @@ def test_tags_are_bounded(most: dict[str, str], beyond: dict[str, str]) -> None:
         send(beyond)
 
 
-def test_a_number_that_is_too_long_to_read_is_refused_without_words_of_the_interpreter() -> None:
+def test_error_of_too_many_digits_has_no_python_message() -> None:
     message = refusal(json.dumps(SMALLEST).encode()[:-1] + b', "top_k": ' + b"9" * 5000 + b"}")
 
     assert message == "The request body is not valid JSON: a number has too many digits"

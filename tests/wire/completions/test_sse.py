@@ -98,7 +98,7 @@ def test_golden_bytes_of_an_error() -> None:
     )
 
 
-def test_an_error_of_several_lines_stays_on_one() -> None:
+def test_multi_line_error_is_encoded_on_one_line() -> None:
     refusal = invalid('prompt must start with "\n\nHuman:" turn')
 
     assert encoder().error(refusal) == (
@@ -109,7 +109,7 @@ def test_an_error_of_several_lines_stays_on_one() -> None:
     )
 
 
-def test_an_event_has_the_fields_of_a_whole_answer_in_the_same_order() -> None:
+def test_event_has_the_fields_of_a_plain_response_in_order() -> None:
     whole = Completion(ID, "claude-2.1", Completed("", Ended(End.TURN)))
     ((_, data),) = read(encoder().end(Ended(End.TURN)))
 
@@ -117,7 +117,7 @@ def test_an_event_has_the_fields_of_a_whole_answer_in_the_same_order() -> None:
 
 
 @given(st.lists(texts, max_size=4), endings, texts, texts)
-def test_any_reader_gets_back_what_was_written(
+def test_written_stream_is_read_back(
     written: list[str], ended: Ended, completion_id: str, model: str
 ) -> None:
     write = encoder(completion_id, model)
@@ -140,7 +140,7 @@ def test_any_reader_gets_back_what_was_written(
 
 
 @given(texts)
-def test_an_error_arrives_with_its_type_and_words(message: str) -> None:
+def test_error_keeps_its_type_and_message(message: str) -> None:
     ((name, data),) = read(encoder().error(overloaded(message), "req_01"))
     refusal = refusal_of(None, json.loads(data))
     assert (name, refusal.kind, refusal.message) == ("error", Kind.OVERLOADED, well_formed(message))
@@ -148,7 +148,7 @@ def test_an_error_arrives_with_its_type_and_words(message: str) -> None:
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
-def test_a_client_that_breaks_lines_as_unicode_does_reads_every_event(separator: str) -> None:
+def test_client_that_splits_unicode_lines_reads_every_event(separator: str) -> None:
     stream = encoder().text(Text(f"one{separator}two"))
 
     # str.splitlines, on which many clients' line readers are built, knows more line ends than

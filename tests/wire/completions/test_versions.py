@@ -10,15 +10,15 @@ from tests.refusals import refused
 
 
 @pytest.mark.parametrize("header", ["2023-06-01", " 2023-06-01 ", "2023-06-01\t"])
-def test_the_version_of_the_official_clients_is_spoken(header: str) -> None:
+def test_version_of_the_official_clients_is_accepted(header: str) -> None:
     assert parse_version(header) is Version.V2023_06_01
 
 
-def test_the_version_after_the_last_client_is_answered_alike() -> None:
+def test_later_version_is_treated_like_2023_06_01() -> None:
     assert parse_version("2026-10-21") is Version.V2023_06_01
 
 
-def test_a_missing_version_is_asked_for() -> None:
+def test_missing_version_is_rejected() -> None:
     with refused(Kind.INVALID, match=r"^anthropic-version: header is required"):
         parse_version(None)
 
@@ -27,7 +27,7 @@ def test_a_missing_version_is_asked_for() -> None:
     "header",
     ["", "1", "2022-01-01", "2023-10-01", "v2023-06-01", "latest"],
 )
-def test_another_version_is_refused_by_its_name(header: str) -> None:
+def test_unknown_version_is_rejected_by_name(header: str) -> None:
     with refused(Kind.INVALID) as raised:
         parse_version(header)
 
