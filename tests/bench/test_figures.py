@@ -12,9 +12,7 @@ durations = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)
 
 
 @given(durations, st.floats(0.001, 1))
-def test_a_percentile_is_a_value_that_its_share_does_not_exceed(
-    values: list[float], share: float
-) -> None:
+def test_percentile_is_the_smallest_value_of_its_share(values: list[float], share: float) -> None:
     found = percentile(values, share)
     assert found in values
     assert sum(value <= found for value in values) >= share * len(values) - 1e-9
@@ -22,7 +20,7 @@ def test_a_percentile_is_a_value_that_its_share_does_not_exceed(
 
 
 @given(durations)
-def test_the_median_and_the_largest_are_the_known_ones(values: list[float]) -> None:
+def test_median_and_maximum_equal_the_reference(values: list[float]) -> None:
     found = times(values)
     assert found.median == statistics.median_low(values)
     assert found.largest == max(values)
@@ -30,17 +28,17 @@ def test_the_median_and_the_largest_are_the_known_ones(values: list[float]) -> N
 
 
 @pytest.mark.parametrize(("count", "p99"), [(1, 1), (99, 99), (100, 99), (101, 100), (200, 198)])
-def test_the_99th_percentile_by_nearest_rank(count: int, p99: float) -> None:
+def test_99th_percentile_is_by_nearest_rank(count: int, p99: float) -> None:
     assert percentile([float(n) for n in range(count, 0, -1)], 0.99) == p99
 
 
-def test_nothing_measured_is_no_figure() -> None:
+def test_figures_without_measurements_are_empty() -> None:
     assert times([]) == Times(None, None, None)
     empty = figures(4, [], 0.0, complete=False)
     assert (empty.requests, empty.tokens_per_s, empty.client_cpu) == (0, 0.0, 0.0)
 
 
-def test_the_figures_are_those_of_the_whole_answers() -> None:
+def test_figures_count_only_complete_responses() -> None:
     outcomes = [
         # Four tokens in three events, since it ended for their number.
         Outcome(10.0, (10.5, 10.6, 10.8), 11.0, "max_tokens", 4),
@@ -64,6 +62,6 @@ def test_the_figures_are_those_of_the_whole_answers() -> None:
     assert found.between_tokens_s.median == pytest.approx(0.1)
 
 
-def test_an_answer_without_text_has_no_first_token() -> None:
+def test_response_without_text_has_no_first_token() -> None:
     found = figures(1, [Outcome(0.0, (), 1.0, "stop_sequence", 4)], 0.0, complete=True)
     assert (found.requests, found.tokens, found.first_token_s.median) == (1, 0, None)

@@ -32,7 +32,7 @@ async def measured(server: Script, level: Level, kind: PromptSet = PromptSet.DIS
     return level.figures()
 
 
-async def test_as_many_requests_are_sent_as_were_asked_for(server: Script) -> None:
+async def test_requested_number_of_requests_is_sent(server: Script) -> None:
     found = await measured(server, Level(3, requests=10))
     assert len(server.bodies) == found.requests == 10
     assert found.complete
@@ -47,7 +47,7 @@ async def test_as_many_requests_are_sent_as_were_asked_for(server: Script) -> No
     assert set(server.keys) == {"the-key"}
 
 
-async def test_so_many_are_open_at_once_and_never_more(server: Script) -> None:
+async def test_concurrency_is_reached_and_never_exceeded(server: Script) -> None:
     server.held = threading.Event()
     level = Level(5, requests=11)
     running = asyncio.create_task(generator(server).run(level, lambda _: None))
@@ -62,19 +62,19 @@ async def test_so_many_are_open_at_once_and_never_more(server: Script) -> None:
     assert len(server.bodies) == 11
 
 
-async def test_events_with_text_are_counted_and_others_are_not(server: Script) -> None:
+async def test_only_events_with_text_are_counted(server: Script) -> None:
     found = await measured(server, Level(2, requests=4))
     assert (found.tokens, found.exact) == (4 * 3, 0)
 
 
-async def test_a_completion_that_ends_for_its_tokens_has_as_many(server: Script) -> None:
+async def test_completion_that_ends_at_max_tokens_has_max_tokens(server: Script) -> None:
     server.texts = (" one two three",)
     server.stop_reason = "max_tokens"
     found = await measured(server, Level(2, requests=4))
     assert (found.tokens, found.exact) == (4 * 3, 4)
 
 
-async def test_waits_of_the_server_are_found_where_they_were(server: Script) -> None:
+async def test_delays_of_the_server_are_measured(server: Script) -> None:
     server.first_s, server.gap_s = 0.3, 0.05
     found = await measured(server, Level(1, requests=2))
     assert found.first_token_s.median is not None
@@ -88,7 +88,7 @@ async def test_waits_of_the_server_are_found_where_they_were(server: Script) -> 
     assert found.tokens_per_s == pytest.approx(found.tokens / found.seconds)
 
 
-async def test_failures_are_counted_by_their_reason(server: Script) -> None:
+async def test_failures_are_counted_by_reason(server: Script) -> None:
     server.failures = [529, "error", "break", 529]
     found = await measured(server, Level(1, requests=6))
     assert (found.requests, found.failed) == (2, 4)
@@ -100,7 +100,7 @@ async def test_failures_are_counted_by_their_reason(server: Script) -> None:
     assert found.tokens == 2 * 3
 
 
-async def test_a_conversation_goes_on_with_the_answers(server: Script) -> None:
+async def test_conversation_continues_with_the_responses(server: Script) -> None:
     await measured(server, Level(1, requests=4), PromptSet.MULTI_TURN)
     first, second, third, other = server.prompts
     assert second.startswith(first + " one two three\n\nHuman: ")
@@ -108,13 +108,13 @@ async def test_a_conversation_goes_on_with_the_answers(server: Script) -> None:
     assert not other.startswith(first)
 
 
-async def test_a_conversation_that_failed_is_not_continued(server: Script) -> None:
+async def test_failed_conversation_is_not_continued(server: Script) -> None:
     server.failures = [529]
     await measured(server, Level(1, requests=2), PromptSet.MULTI_TURN)
     assert server.prompts[1].count("Human:") == 1
 
 
-async def test_the_warm_up_shares_no_beginning_with_what_is_measured(server: Script) -> None:
+async def test_warm_up_prompt_shares_no_prefix_with_measured_prompts(server: Script) -> None:
     work = generator(server, PromptSet.SHARED_PREFIX)
     assert await work.warm_up() is None
     await work.run(Level(1, requests=2), lambda _: None)
@@ -123,20 +123,20 @@ async def test_the_warm_up_shares_no_beginning_with_what_is_measured(server: Scr
     assert warm_up[:8] != first[:8]
 
 
-async def test_the_warm_up_tells_why_it_failed(server: Script) -> None:
+async def test_warm_up_returns_the_reason_of_its_failure(server: Script) -> None:
     server.failures = [401]
     assert await generator(server).warm_up() == "401 overloaded_error"
     server.url = "http://127.0.0.1:1"
     assert await generator(server).warm_up() == "cannot connect: Connection refused"
 
 
-async def test_even_the_shortest_duration_measures_each_of_those_at_once(server: Script) -> None:
+async def test_shortest_duration_measures_each_concurrent_request(server: Script) -> None:
     level = Level(3, duration_s=0.0)
     await generator(server).run(level, lambda _: None)
     assert level.figures().requests == 3
 
 
-async def test_after_the_duration_nothing_new_is_sent(server: Script) -> None:
+async def test_no_request_is_sent_after_the_duration(server: Script) -> None:
     server.first_s = 0.2
     level = Level(2, duration_s=0.5)
     shares: list[float] = []
@@ -149,7 +149,7 @@ async def test_after_the_duration_nothing_new_is_sent(server: Script) -> None:
     assert shares[-1] == 1.0
 
 
-async def test_what_was_measured_before_an_interruption_is_kept(server: Script) -> None:
+async def test_measurements_before_an_interruption_are_kept(server: Script) -> None:
     level = Level(1, requests=100)
     work = generator(server)
     running = asyncio.create_task(

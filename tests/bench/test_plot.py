@@ -24,7 +24,7 @@ def point(text: str) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def test_more_is_drawn_higher_and_each_measurement_further_right() -> None:
+def test_larger_values_are_higher_and_later_levels_further_right() -> None:
     levels = [
         dataclasses.replace(ONE, concurrency=count, tokens_per_s=rate)
         for count, rate in ((1, 100.0), (2, 180.0), (4, 150.0))
@@ -37,13 +37,13 @@ def test_more_is_drawn_higher_and_each_measurement_further_right() -> None:
     assert (heights[1] - heights[0]) / (heights[2] - heights[0]) == pytest.approx(80 / 50, rel=0.01)
 
 
-def test_what_was_not_measured_is_left_out() -> None:
+def test_missing_values_are_left_out() -> None:
     none = dataclasses.replace(ONE, first_token_s=Times(None, None, None))
     lines = points(svg([ONE, none], "t"))
     assert [len(line) for line in lines] == [2, 1, 1, 2, 2]
 
 
-def test_the_title_cannot_break_the_picture() -> None:
+def test_title_is_escaped() -> None:
     text = svg([ONE], 'a <b> & "c"')
     assert 'a <b> & "c"' in [each.text for each in ElementTree.fromstring(text).iter(f"{SVG}text")]
 

@@ -24,13 +24,13 @@ def common_beginning(one: str, other: str) -> str:
 
 
 @given(sets, keys)
-def test_the_same_key_gives_the_same_prompts(kind: PromptSet, key: tuple[int, int]) -> None:
+def test_same_key_returns_the_same_prompts(kind: PromptSet, key: tuple[int, int]) -> None:
     assert conversation(kind, SIZES, *key) == conversation(kind, SIZES, *key)
 
 
 @pytest.mark.parametrize("kind", [PromptSet.DISTINCT, PromptSet.MULTI_TURN])
 @given(first=keys, second=keys)
-def test_two_conversations_differ_from_their_first_words_on(
+def test_conversations_differ_from_their_first_words(
     kind: PromptSet, first: tuple[int, int], second: tuple[int, int]
 ) -> None:
     if first != second:
@@ -39,9 +39,7 @@ def test_two_conversations_differ_from_their_first_words_on(
 
 
 @given(st.integers(0, 2**32), st.integers(0, 1000), st.integers(1001, 2000))
-def test_a_shared_prefix_is_as_long_as_was_asked_and_no_longer(
-    seed: int, first: int, second: int
-) -> None:
+def test_shared_prefix_has_the_requested_length(seed: int, first: int, second: int) -> None:
     kind = PromptSet.SHARED_PREFIX
     prompts = [first_prompt(kind, seed, number) for number in (first, second)]
     shared = common_beginning(*prompts)
@@ -51,7 +49,7 @@ def test_a_shared_prefix_is_as_long_as_was_asked_and_no_longer(
 
 
 @given(sets, keys)
-def test_every_prompt_is_one_that_the_api_accepts(kind: PromptSet, key: tuple[int, int]) -> None:
+def test_every_prompt_is_valid(kind: PromptSet, key: tuple[int, int]) -> None:
     talk = conversation(kind, SIZES, *key)
     answers = [" an answer"] * (len(talk.questions) - 1)
     parsed = parse_prompt(talk.prompt(answers))

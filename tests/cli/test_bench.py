@@ -58,7 +58,7 @@ def test_the_table_has_a_line_for_each_concurrency(server: Script, tmp_path: Pat
     assert re.search(r"processors .*, \d{4}-\d\d-\d\d$", circumstances)
 
 
-def test_failures_and_inexact_counts_are_said(
+def test_failures_and_inexact_counts_are_reported(
     server: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.failures = ["none", 529]
@@ -68,7 +68,7 @@ def test_failures_and_inexact_counts_are_said(
     assert "exact for 0 of 3 completions" in out
 
 
-def test_json_is_one_object_with_all_figures(
+def test_json_report_is_one_object_with_every_figure(
     server: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--concurrency", "2", "--requests", "4", "--json", "--seed", "5")
@@ -81,7 +81,7 @@ def test_json_is_one_object_with_all_figures(
     assert report["load"]["kind"] == "multi-turn"
 
 
-def test_ctrl_c_prints_what_was_measured_so_far(server: Script) -> None:
+def test_ctrl_c_prints_the_measurements_so_far(server: Script) -> None:
     arguments = ["--base-url", server.url, "--concurrency", "1,2", "--requests", "2"]
     # The warm-up and all of the first concurrency are answered, the second waits.
     server.held, server.held_from = threading.Event(), 3
@@ -101,14 +101,14 @@ def test_ctrl_c_prints_what_was_measured_so_far(server: Script) -> None:
     assert row[:3] == ["1", "2", "0"]
 
 
-def test_without_a_server_one_is_started_and_ended() -> None:
+def test_server_is_started_and_stopped_without_base_url() -> None:
     done = bench("--concurrency", "2", "--requests", "2", "--max-tokens", "4", "--json")
     assert (done.returncode, done.stderr) == (0, "Starting a server.\n")
     (level,) = json.loads(done.stdout)["levels"]
     assert (level["requests"], level["failed"]) == (2, 0)
 
 
-def test_a_server_that_cannot_start_says_why() -> None:
+def test_failed_start_of_the_server_is_reported() -> None:
     done = bench("--model", "nowhere.gguf")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("tenuto: nowhere.gguf: there is no such file")
@@ -125,7 +125,7 @@ def test_a_server_that_cannot_start_says_why() -> None:
         (("--prompts", "odd"), "'odd' is not one of"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_invalid_input_is_a_one_line_error(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", *arguments]) == 2
@@ -151,13 +151,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_a_server_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_server_is_a_one_line_error(capsys: pytest.CaptureFixture[str]) -> None:
     shown = failure_of_bench(f"http://127.0.0.1:{free_port()}", capsys)
     assert "cannot connect: Connection refused" in shown
     assert "is a server running there? `tenuto serve` starts one" in shown
 
 
-def test_a_server_without_tls_is_one_line(
+def test_server_without_tls_is_a_one_line_error(
     server: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = failure_of_bench(server.url.replace("http://", "https://"), capsys)
@@ -166,14 +166,14 @@ def test_a_server_without_tls_is_one_line(
 
 
 @pytest.mark.parametrize("content", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
-def test_a_server_that_speaks_no_http_is_one_line(
+def test_server_without_http_is_a_one_line_error(
     content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(lambda _, send: send(content)) as other:
         assert "the connection broke" in failure_of_bench(other.url, capsys)
 
 
-def test_a_server_that_wants_a_key_is_one_line(
+def test_missing_key_is_a_one_line_error(
     server: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.failures = [401]
@@ -197,7 +197,7 @@ def test_a_server_that_wants_a_key_is_one_line(
         ({}, None),
     ],
 )
-def test_credentials_go_where_their_variables_belong(
+def test_credentials_are_sent_to_their_own_service_only(
     variables: dict[str, str],
     sent: bytes | None,
     monkeypatch: pytest.MonkeyPatch,
@@ -215,7 +215,7 @@ def test_credentials_go_where_their_variables_belong(
 
 
 @pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect"])
-def test_credentials_follow_no_redirect(
+def test_credentials_are_not_sent_to_a_redirect(
     status: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TENUTO_API_KEY", "sk-ours")
@@ -235,7 +235,7 @@ def test_credentials_follow_no_redirect(
         ("http://127.0.0.1:x", "--base-url: "),
     ],
 )
-def test_an_address_that_is_none_is_one_line(
+def test_invalid_base_url_is_a_one_line_error(
     url: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", "--base-url", url]) == 2
@@ -244,7 +244,7 @@ def test_an_address_that_is_none_is_one_line(
     assert shown.count("\n") == 1
 
 
-def test_a_key_with_odd_letters_is_one_line_without_it(
+def test_error_of_an_invalid_key_does_not_show_the_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TENUTO_API_KEY", "sk-secret…")
@@ -256,7 +256,7 @@ def test_a_key_with_odd_letters_is_one_line_without_it(
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
-def test_a_server_on_this_machine_is_asked_directly(
+def test_local_server_is_contacted_without_a_proxy(
     server: Script, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
@@ -265,7 +265,7 @@ def test_a_server_on_this_machine_is_asked_directly(
     assert main(["bench", "--base-url", server.url, "--concurrency", "1", "--requests", "1"]) == 0
 
 
-def test_a_proxy_that_cannot_be_used_is_one_line(
+def test_unusable_proxy_is_a_one_line_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")

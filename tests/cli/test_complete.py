@@ -56,7 +56,7 @@ def assert_fails(done: subprocess.CompletedProcess[str], message: str, code: int
     assert done.stderr.count("\n") == 1
 
 
-def test_it_prints_clean_text() -> None:
+def test_complete_prints_clean_text() -> None:
     done = complete("Hello, world!", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
@@ -65,7 +65,7 @@ def test_it_prints_clean_text() -> None:
     assert "Human:" not in done.stdout
 
 
-def test_a_pipe_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_piped_prompt_is_read_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
     text = "What is the capital of France?\n"
     argument = complete(text)
@@ -76,7 +76,7 @@ def test_a_pipe_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dash.stdout == argument.stdout
 
 
-def test_json_is_the_answer_of_the_api() -> None:
+def test_json_is_the_response_of_the_api() -> None:
     body = json.loads(complete("Hello", "--json", "--max-tokens", "1").stdout)
     assert body["type"] == "completion"
     assert body["stop_reason"] == "max_tokens"
@@ -89,7 +89,7 @@ def test_raw_completes_a_text_without_turns() -> None:
     assert done.stdout.strip()
 
 
-def test_a_stop_ends_the_text(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_option_ends_the_text(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
     wanted = ("--raw", "Once upon a time, there was a")
     text = here(*wanted).stdout.rstrip("\n")
@@ -98,7 +98,7 @@ def test_a_stop_ends_the_text(here: Here, monkeypatch: pytest.MonkeyPatch) -> No
     assert (stopped.returncode, stopped.stdout) == (0, text[: text.index("time")] + "\n")
 
 
-def test_a_server_answers_instead_of_the_engine(server: RunningServer) -> None:
+def test_base_url_completes_on_the_server(server: RunningServer) -> None:
     done = complete("Hello", "--base-url", server.url, "--max-tokens", "5", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
@@ -121,12 +121,12 @@ def test_a_system_text_stands_before_the_first_turn(system: str, prompt: str | N
     assert script.prompts == [prompt or f"{system}\n\nHuman: hi\n\nAssistant:"]
 
 
-def test_a_server_that_refuses_is_an_error_in_one_line(here: Here, server: RunningServer) -> None:
+def test_rejection_by_the_server_is_a_one_line_error(here: Here, server: RunningServer) -> None:
     done = here("--raw", "no turns", "--base-url", server.url)
     assert_fails(done, "prompt must start with")
 
 
-def test_a_server_that_allows_extensions_takes_a_seed(
+def test_server_with_extensions_accepts_a_seed(
     here: Here, tmp_path: Path, endless_model: Path
 ) -> None:
     settings = tmp_path / "tenuto.toml"
@@ -138,12 +138,14 @@ def test_a_server_that_allows_extensions_takes_a_seed(
     assert texts[1] == texts[2] != texts[3]
 
 
-def test_any_other_server_refuses_a_seed_with_the_remedy(here: Here, server: RunningServer) -> None:
+def test_server_without_extensions_rejects_a_seed_with_the_remedy(
+    here: Here, server: RunningServer
+) -> None:
     done = here("hi", "--seed", "1", "--base-url", server.url)
     assert_fails(done, "seed: Extra inputs are not permitted; leave --seed out, or set `extensions")
 
 
-def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
+def test_unreachable_server_is_a_one_line_error() -> None:
     assert_fails(complete("hi", "--base-url", "http://127.0.0.1:1"), "http://127.0.0.1:1", code=1)
 
 
@@ -170,20 +172,20 @@ def test_a_server_that_is_not_there_is_an_error_in_one_line() -> None:
         ((os.fsdecode(b"\xff"),), "prompt"),
     ],
 )
-def test_bad_input_is_an_error_in_one_line(
+def test_invalid_input_is_a_one_line_error(
     here: Here, arguments: tuple[str, ...], message: str
 ) -> None:
     assert_fails(here(*arguments), message)
 
 
-def test_a_truncated_model_is_an_error_in_one_line(here: Here, tmp_path: Path) -> None:
+def test_truncated_model_is_a_one_line_error(here: Here, tmp_path: Path) -> None:
     whole = built_in_model().read_bytes()
     truncated = tmp_path / "half.gguf"
     truncated.write_bytes(whole[: len(whole) // 2])
     assert_fails(here("hi", "--model", str(truncated)), "half.gguf: the file is truncated")
 
 
-def test_ctrl_c_ends_it_cleanly(endless_model: Path) -> None:
+def test_ctrl_c_exits_cleanly(endless_model: Path) -> None:
     arguments = ["hi", "--model", str(endless_model), "--max-tokens", "1000000"]
     with subprocess.Popen(
         [*COMMAND, *arguments],
@@ -201,7 +203,7 @@ def test_ctrl_c_ends_it_cleanly(endless_model: Path) -> None:
         assert process.wait(PATIENCE_S) == 130
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(endless_model: Path) -> None:
+def test_closed_output_pipe_is_not_an_error(endless_model: Path) -> None:
     arguments = ["hi", "--model", str(endless_model), "--max-tokens", "1000000"]
     with subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -73,7 +73,7 @@ def test_names_are_completed(
     assert completed(typed, monkeypatch, capsys) == offered
 
 
-def test_mistakes_in_the_settings_do_not_disturb(
+def test_invalid_settings_do_not_break_completion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tenuto.toml").write_text("[nonsense]\n")

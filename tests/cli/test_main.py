@@ -8,29 +8,29 @@ from tenuto import __version__
 from tenuto.cli.main import main
 
 
-def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         assert main(arguments) == 0
         assert re.search(r"complete +Complete a prompt", capsys.readouterr().out)
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_option_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"tenuto {__version__}\n"
 
 
-def test_help_says_that_a_bare_text_is_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_describes_the_wrapping_of_bare_text(capsys: pytest.CaptureFixture[str]) -> None:
     main(["complete", "--help"])
     assert "wrapped into one Human turn" in " ".join(capsys.readouterr().out.split())
 
 
-def test_an_unknown_command_is_an_error_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_is_a_one_line_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sing"]) == 2
     assert capsys.readouterr().err == "tenuto: No such command 'sing'.\n"
 
 
 @pytest.mark.parametrize("option", ["--port", "--grace"])
-def test_a_number_out_of_range_names_what_is_allowed(
+def test_error_of_a_number_out_of_range_has_the_range(
     capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     assert main(["serve", option, "-1"]) == 2
@@ -41,7 +41,7 @@ COMMANDS = ["complete", "serve", "pull", "models", "rm", "bench", "config", "key
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_speaks_no_python(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_help_has_no_python_syntax(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert main([*command.split(), "--help"]) == 0
     assert not re.search(r"<\w|\bNone\b|\(\)", capsys.readouterr().out)
 

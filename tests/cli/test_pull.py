@@ -121,7 +121,7 @@ def test_a_split_model_is_pulled_listed_and_run(bench: Bench) -> None:
     assert listed["reason"].startswith("its part mini-Q8_0-00002-of-00003.gguf: metadata split.no")
 
 
-def test_pulling_again_downloads_nothing(bench: Bench) -> None:
+def test_second_pull_downloads_nothing(bench: Bench) -> None:
     bench.run("pull", "org/mini-GGUF")
     before = len(bench.hub.of_content())
     again = bench.run("pull", "hf:org/mini-GGUF")
@@ -140,11 +140,11 @@ def test_a_model_of_the_hub_is_downloaded_once_for_complete(bench: Bench) -> Non
     assert len(bench.hub.requests) == asked
 
 
-def test_serve_takes_the_model_from_the_environment(bench: Bench) -> None:
+def test_serve_reads_the_model_from_the_environment(bench: Bench) -> None:
     bench.fails("serve", code=2, says="no such repository", TENUTO_ENGINE_LOCAL_MODEL="hf:org/none")
 
 
-def test_the_settings_file_names_a_model_and_the_folder(bench: Bench) -> None:
+def test_settings_file_sets_the_model_and_the_folder(bench: Bench) -> None:
     (bench.folder / "tenuto.toml").write_text(
         '[engine.local]\nmodel = "hf:org/none"\n[models]\nfolder = "kept"\n', encoding="utf-8"
     )
@@ -159,7 +159,7 @@ def test_the_settings_file_names_a_model_and_the_folder(bench: Bench) -> None:
     assert done.returncode == 0
 
 
-def test_a_connection_that_breaks_is_taken_up_where_it_broke(bench: Bench) -> None:
+def test_broken_download_resumes_at_its_offset(bench: Bench) -> None:
     bench.hub.break_after = [1_000_000, 500_000]
     done = bench.run("pull", "org/mini-GGUF")
     assert done.returncode == 0
@@ -168,19 +168,19 @@ def test_a_connection_that_breaks_is_taken_up_where_it_broke(bench: Bench) -> No
     assert asked == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-def test_a_hub_that_ignores_ranges_is_read_from_the_beginning(bench: Bench) -> None:
+def test_hub_without_ranges_restarts_the_download(bench: Bench) -> None:
     bench.hub.break_after = [1_000_000]
     bench.hub.ignore_range = True
     done = bench.run("pull", "org/mini-GGUF")
     assert Path(done.stdout.strip()).read_bytes() == CONTENT
 
 
-def test_a_hub_that_is_overloaded_for_a_moment_is_asked_again(bench: Bench) -> None:
+def test_overloaded_hub_is_retried(bench: Bench) -> None:
     bench.hub.statuses = [503, 429]
     assert bench.run("pull", "org/mini-GGUF").returncode == 0
 
 
-def test_ctrl_c_keeps_what_came_and_the_next_pull_goes_on(bench: Bench) -> None:
+def test_ctrl_c_keeps_the_partial_file_and_the_next_pull_resumes(bench: Bench) -> None:
     bench.hub.stall_after = 1_000_000
     command = [sys.executable, "-m", "tenuto", "pull", "org/mini-GGUF"]
     with subprocess.Popen(
@@ -211,14 +211,14 @@ def test_ctrl_c_keeps_what_came_and_the_next_pull_goes_on(bench: Bench) -> None:
     assert bench.hub.of_content()[-1].range == f"bytes={here}-"
 
 
-def test_a_wrong_checksum_keeps_nothing(bench: Bench) -> None:
+def test_checksum_mismatch_deletes_the_file(bench: Bench) -> None:
     repo = bench.hub.repos["org/mini-GGUF"]
     repo.announced["mini-Q8_0.gguf"] = CONTENT[::-1]
     bench.fails("pull", "org/mini-GGUF", code=1, says="checksum mismatch")
     assert bench.files() == []
 
 
-def test_more_than_the_disk_can_hold_is_not_begun(bench: Bench) -> None:
+def test_model_larger_than_the_free_space_is_not_downloaded(bench: Bench) -> None:
     class Huge(bytes):
         def __len__(self) -> int:
             return 10**16
@@ -228,7 +228,7 @@ def test_more_than_the_disk_can_hold_is_not_begun(bench: Bench) -> None:
     assert bench.hub.of_content() == []
 
 
-def test_the_token_is_taken_from_the_environment_and_stays_on_the_hub(bench: Bench) -> None:
+def test_token_is_read_from_the_environment_and_sent_to_the_hub_only(bench: Bench) -> None:
     bench.hub.repos["org/private"] = HubRepo({"m.gguf": CONTENT}, token=TOKEN)
     bench.fails("pull", "org/private", code=2, says="private: .* set HF_TOKEN")
     assert bench.run("pull", "org/private", HF_TOKEN=TOKEN).returncode == 0
@@ -237,12 +237,12 @@ def test_the_token_is_taken_from_the_environment_and_stays_on_the_hub(bench: Ben
     assert [request.authorization for request in stored] == [None]
 
 
-def test_a_wrong_token_is_refused_without_being_shown(bench: Bench) -> None:
+def test_error_of_a_wrong_token_does_not_show_the_token(bench: Bench) -> None:
     bench.hub.repos["org/private"] = HubRepo({"m.gguf": CONTENT}, token="another")
     bench.fails("pull", "org/private", code=2, says="HF_TOKEN", HF_TOKEN=TOKEN)
 
 
-def test_terms_that_were_not_accepted_are_explained(bench: Bench) -> None:
+def test_error_of_a_gated_model_explains_the_terms(bench: Bench) -> None:
     bench.hub.repos["org/gated"] = HubRepo({"m.gguf": CONTENT}, gated=True)
     bench.fails("pull", "org/gated", code=1, says="terms .* set HF_TOKEN")
 
@@ -257,11 +257,11 @@ def test_terms_that_were_not_accepted_are_explained(bench: Bench) -> None:
         ("../..:x.gguf", "not a model on the hub"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(bench: Bench, model: str, says: str) -> None:
+def test_invalid_model_name_is_a_one_line_error(bench: Bench, model: str, says: str) -> None:
     bench.fails("pull", model, code=2, says=says)
 
 
-def test_a_hub_that_names_files_outside_is_not_followed(bench: Bench) -> None:
+def test_file_names_outside_the_folder_are_ignored(bench: Bench) -> None:
     bench.hub.repos["org/evil"] = HubRepo(
         {"../../../evil.gguf": CONTENT, "/tmp/evil.gguf": CONTENT}
     )
@@ -269,21 +269,21 @@ def test_a_hub_that_names_files_outside_is_not_followed(bench: Bench) -> None:
     assert list(bench.folder.rglob("evil*")) == []
 
 
-def test_a_hub_that_is_not_there_is_one_line(bench: Bench) -> None:
+def test_unreachable_hub_is_a_one_line_error(bench: Bench) -> None:
     says = "the hub cannot be reached .* HF_ENDPOINT"
     bench.fails("pull", "org/mini-GGUF", code=1, says=says, HF_ENDPOINT="http://127.0.0.1:1")
     bench.fails("pull", "org/mini-GGUF", code=1, says=says, HF_ENDPOINT="nonsense")
     bench.fails("pull", "org/mini-GGUF", code=1, says="HF_HUB_OFFLINE", HF_HUB_OFFLINE="1")
 
 
-def test_a_file_that_is_no_model_is_told_so(bench: Bench) -> None:
+def test_downloaded_file_that_is_not_a_model_is_an_error(bench: Bench) -> None:
     bench.hub.repos["org/odd"] = HubRepo({"m.gguf": b"GGUF?"}, in_git=frozenset({"m.gguf"}))
     done = bench.run("pull", "org/odd")
     assert done.returncode == 1
     assert "the download is complete, but the file is truncated" in done.stderr
 
 
-def test_without_the_library_the_remedy_is_named(bench: Bench) -> None:
+def test_error_of_a_missing_library_has_the_remedy(bench: Bench) -> None:
     blocked = bench.folder / "blocked"
     blocked.mkdir()
     (blocked / "huggingface_hub.py").write_text("raise ImportError(name=__name__)", "utf-8")
@@ -291,7 +291,7 @@ def test_without_the_library_the_remedy_is_named(bench: Bench) -> None:
     bench.fails("pull", "org/mini-GGUF", code=1, says=says, PYTHONPATH=str(blocked))
 
 
-def test_a_bar_is_drawn_on_a_terminal_and_only_there(bench: Bench) -> None:
+def test_progress_bar_is_drawn_only_on_a_terminal(bench: Bench) -> None:
     ours, its = pty.openpty()
     try:
         with subprocess.Popen(
@@ -308,7 +308,7 @@ def test_a_bar_is_drawn_on_a_terminal_and_only_there(bench: Bench) -> None:
     assert "3.5/3.5 MB" in shown
 
 
-def test_models_is_a_table_with_the_reason_why_one_cannot_run(bench: Bench) -> None:
+def test_models_prints_a_table_with_the_reason_of_unusable_models(bench: Bench) -> None:
     path = bench.models / "org" / "odd" / "odd.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT[:1000])
@@ -322,7 +322,7 @@ def test_models_is_a_table_with_the_reason_why_one_cannot_run(bench: Bench) -> N
     assert odd.endswith("none: the file is truncated: it ends within its header")
 
 
-def test_rm_asks_and_without_a_terminal_wants_yes(bench: Bench) -> None:
+def test_rm_requires_yes_without_a_terminal(bench: Bench) -> None:
     path = bench.models / "org" / "repo" / "m.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(bytes(2000))

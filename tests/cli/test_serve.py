@@ -26,7 +26,7 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.7])
-def test_a_truncated_model_is_one_line(tmp_path: Path, share: float) -> None:
+def test_truncated_model_is_a_one_line_error(tmp_path: Path, share: float) -> None:
     whole = built_in_model().read_bytes()
     path = tmp_path / "half.gguf"
     path.write_bytes(whole[: int(len(whole) * share)])
@@ -36,7 +36,7 @@ def test_a_truncated_model_is_one_line(tmp_path: Path, share: float) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_model_that_the_runtime_refuses_ends_the_server(tmp_path: Path) -> None:
+def test_model_rejected_by_the_runtime_ends_the_server(tmp_path: Path) -> None:
     path = tmp_path / "odd.gguf"
     path.write_bytes(built_in_model().read_bytes().replace(b"llama", b"zzama"))
     done = serve("--model", str(path))
@@ -69,7 +69,7 @@ def ending_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_the_settings_file_is_the_first_thing_that_is_said(
+def test_settings_file_is_the_first_line_of_the_log(
     there: str,
     arguments: list[str],
     named: str | None,

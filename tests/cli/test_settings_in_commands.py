@@ -33,7 +33,7 @@ def test_complete_reads_the_file_of_the_folder(
     assert capsys.readouterr().out == "Hello\n"
 
 
-def test_complete_reads_the_variables_and_the_file_that_is_named(
+def test_complete_reads_the_variables_and_the_named_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other.toml"
@@ -44,7 +44,7 @@ def test_complete_reads_the_variables_and_the_file_that_is_named(
     assert "nosuch.gguf" in error(capsys, "complete", "hi")
 
 
-def test_complete_asks_upstreams_that_the_settings_name(
+def test_complete_uses_the_upstreams_of_the_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tenuto.toml").write_text(
@@ -54,7 +54,7 @@ def test_complete_asks_upstreams_that_the_settings_name(
     assert "cannot be reached" in error(capsys, "complete", "hi", code=1)
 
 
-def test_complete_asks_the_server_of_the_variable(
+def test_complete_uses_the_server_of_the_variable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
@@ -65,7 +65,7 @@ def test_complete_asks_the_server_of_the_variable(
 
 
 @pytest.mark.parametrize("command", ["complete x", "serve", "config", "models", "rm x", "bench"])
-def test_every_mistake_is_a_line_of_its_own(
+def test_every_settings_error_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("TENUTO_SERVER_PROT", "1")
@@ -85,13 +85,11 @@ def test_every_mistake_is_a_line_of_its_own(
         ("0123456789abcde…", "printable ASCII"),
     ],
 )
-def test_a_weak_key_is_not_hashed(
-    capsys: pytest.CaptureFixture[str], key: str, message: str
-) -> None:
+def test_weak_key_is_rejected(capsys: pytest.CaptureFixture[str], key: str, message: str) -> None:
     assert message in error(capsys, "keys", "hash", key)
 
 
-def test_config_says_where_each_value_comes_from(
+def test_config_prints_the_origin_of_each_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenuto.toml").write_text("[server]\nport = 9000\n[api]\nextensions = true\n")
@@ -115,7 +113,7 @@ def test_config_says_where_each_value_comes_from(
         "ftp://user:hunter2@host",
     ],
 )
-def test_a_password_in_an_address_is_never_shown(
+def test_password_in_a_base_url_is_never_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     assert "hunter2" not in without_password(url)
@@ -133,12 +131,12 @@ def test_a_password_in_an_address_is_never_shown(
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://[", "http://", "x", "http://a:b"])
-def test_an_odd_address_is_one_line(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_invalid_base_url_is_a_one_line_error(capsys: pytest.CaptureFixture[str], url: str) -> None:
     shown = error(capsys, "complete", "hi", "--base-url", url)
     assert shown.count("\n") == 1
 
 
-def test_an_odd_key_is_one_line_without_it(
+def test_error_of_an_invalid_key_does_not_show_the_key(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TENUTO_API_KEY", "sk-secret…")
@@ -147,13 +145,13 @@ def test_an_odd_key_is_one_line_without_it(
     assert "secret" not in shown
 
 
-def test_an_option_that_is_misspelt_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_of_a_misspelt_option_has_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean --model?" in error(capsys, "complete", "hi", "--modle", "x")
     assert "Did you mean --max-tokens?" in error(capsys, "complete", "hi", "--max-tokns", "3")
 
 
 @pytest.mark.parametrize("width", ["60", "80", "200"])
-def test_the_summaries_of_commands_are_whole(
+def test_command_summaries_are_not_truncated(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
@@ -167,7 +165,5 @@ def test_the_summaries_of_commands_are_whole(
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1", "127.0.0.1:80", "", "[::1"])
-def test_a_host_that_is_no_address_is_one_line(
-    capsys: pytest.CaptureFixture[str], host: str
-) -> None:
+def test_invalid_host_is_a_one_line_error(capsys: pytest.CaptureFixture[str], host: str) -> None:
     assert error(capsys, "serve", "--host", host).startswith("tenuto: --host: must be")

@@ -49,7 +49,7 @@ def shell(
 
 @pytest.mark.parametrize("redirection", [">&-", "> /dev/full", "| head -c 0"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_output_that_cannot_be_written_is_one_line(
+def test_unwritable_output_is_a_one_line_error(
     tmp_path: Path, command: str, redirection: str
 ) -> None:
     done = shell(COMMANDS[command], redirection, tmp_path)
@@ -67,7 +67,7 @@ def test_output_that_cannot_be_written_is_one_line(
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2> /dev/full", ">&- 2>&-", "<&-"])
 @pytest.mark.parametrize("command", ["complete", *WRONG])
-def test_errors_that_cannot_be_written_do_no_harm(
+def test_unwritable_standard_error_keeps_the_exit_code(
     tmp_path: Path, command: str, redirection: str
 ) -> None:
     done = shell(COMMANDS.get(command) or WRONG[command], redirection, tmp_path)
@@ -94,7 +94,9 @@ def test_the_embedded_engine_runs_without_standard_streams(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 @pytest.mark.parametrize("utf8_mode", ["0", "1"])
-def test_input_that_is_not_utf8_is_one_line(tmp_path: Path, locale: str, utf8_mode: str) -> None:
+def test_input_that_is_not_utf8_is_a_one_line_error(
+    tmp_path: Path, locale: str, utf8_mode: str
+) -> None:
     for arguments in (["complete"], ["keys", "hash"]):
         done = subprocess.run(
             [*PYTHON, *arguments],
@@ -108,13 +110,13 @@ def test_input_that_is_not_utf8_is_one_line(tmp_path: Path, locale: str, utf8_mo
         assert done.stderr == b"tenuto: standard input is not UTF-8, byte 3 (0xe9)\n"
 
 
-def test_an_argument_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
+def test_argument_that_is_not_utf8_is_a_one_line_error(tmp_path: Path) -> None:
     done = shell(["complete", os.fsdecode(b"caf\xe9")], "", tmp_path)
     assert done.returncode == 2
     assert done.stderr == b"tenuto: the prompt is not UTF-8, byte 3 (0xe9)\n"
 
 
-def test_standard_input_may_have_a_mark(tmp_path: Path) -> None:
+def test_byte_order_mark_of_standard_input_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfHello")
     (tmp_path / "wide").write_bytes("Hello".encode("utf-16"))
     assert shell(["complete"], "< marked", tmp_path).stdout.decode().strip() == "Hello"
@@ -122,7 +124,7 @@ def test_standard_input_may_have_a_mark(tmp_path: Path) -> None:
     assert wide.stderr == b"tenuto: standard input is UTF-16; it must be UTF-8\n"
 
 
-def test_letters_that_the_output_lacks_are_replaced(tmp_path: Path) -> None:
+def test_unencodable_characters_are_replaced(tmp_path: Path) -> None:
     for options in ([], ["--json"]):
         arguments = ["complete", "caf\u00e9 \U0001f600", *options]
         done = shell(arguments, "", tmp_path, PYTHONIOENCODING="ascii")
@@ -130,7 +132,7 @@ def test_letters_that_the_output_lacks_are_replaced(tmp_path: Path) -> None:
         assert b"caf? ?" in done.stdout
 
 
-def test_a_pipe_that_does_not_block_gets_all_of_it(tmp_path: Path) -> None:
+def test_non_blocking_pipe_gets_the_whole_output(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     text = "many words " * 20_000
@@ -158,7 +160,7 @@ def test_a_pipe_that_does_not_block_gets_all_of_it(tmp_path: Path) -> None:
     assert text.startswith(read.decode().strip()[:100_000])
 
 
-def test_ctrl_c_ends_it_while_nobody_takes_its_output(endless_model: Path, tmp_path: Path) -> None:
+def test_ctrl_c_exits_while_the_output_pipe_is_full(endless_model: Path, tmp_path: Path) -> None:
     arguments = ["complete", "hi", "--model", str(endless_model), "--max-tokens", "1000000"]
     with subprocess.Popen(
         [*PYTHON, *arguments],
@@ -190,7 +192,7 @@ def unread(descriptor: int) -> int:
 
 
 @pytest.mark.parametrize("delay_s", [0.04, 0.15, 0.3, 0.5])
-def test_ctrl_c_at_any_moment_leaves_no_traceback(tmp_path: Path, delay_s: float) -> None:
+def test_ctrl_c_at_any_time_prints_no_traceback(tmp_path: Path, delay_s: float) -> None:
     # From our first line on: before it Python itself starts, however long that takes.
     program = (
         "import os, signal, sys, threading\n"
@@ -215,7 +217,7 @@ def test_ctrl_c_at_any_moment_leaves_no_traceback(tmp_path: Path, delay_s: float
 
 
 @pytest.mark.parametrize("key", [b"\x04", b"n\r", b"\r"])
-def test_rm_that_is_not_confirmed_deletes_nothing(tmp_path: Path, key: bytes) -> None:
+def test_unconfirmed_rm_deletes_nothing(tmp_path: Path, key: bytes) -> None:
     path = tmp_path / "tenuto" / "models" / "acme" / "x" / "m.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(bytes(10))
@@ -226,20 +228,20 @@ def test_rm_that_is_not_confirmed_deletes_nothing(tmp_path: Path, key: bytes) ->
     assert path.exists()
 
 
-def test_keys_hash_asks_for_the_key_and_does_not_show_it(tmp_path: Path) -> None:
+def test_keys_hash_prompts_for_the_key_without_echo(tmp_path: Path) -> None:
     code, shown = on_terminal(["keys", "hash"], tmp_path, b"a-long-enough-secret\r")
     assert code == 0
     assert "sha256:" in shown
     assert "secret" not in shown
 
 
-def test_keys_new_says_which_line_is_the_secret(tmp_path: Path) -> None:
+def test_keys_new_labels_the_secret(tmp_path: Path) -> None:
     code, shown = on_terminal(["keys", "new"], tmp_path)
     assert code == 0
     assert shown.index("The key") < shown.index("sk-tenuto-") < shown.index("Its hash")
 
 
-def test_complete_names_the_model_on_a_terminal(tmp_path: Path) -> None:
+def test_complete_prints_the_model_on_a_terminal(tmp_path: Path) -> None:
     code, shown = on_terminal(["complete", "Hello"], tmp_path, variables=ECHO)
     assert code == 0
     assert "echo" in shown
@@ -255,7 +257,7 @@ def test_complete_names_the_model_on_a_terminal(tmp_path: Path) -> None:
         ({"TERM": "dumb"}, "tenuto: nowhere.gguf: "),
     ],
 )
-def test_an_error_is_coloured_on_a_terminal_that_wants_it(
+def test_error_is_coloured_on_a_terminal_with_colours(
     tmp_path: Path, variables: dict[str, str], start: str
 ) -> None:
     code, shown = on_terminal(WRONG["no such model"], tmp_path, variables=variables)
@@ -273,7 +275,7 @@ run()
 
 
 @pytest.mark.parametrize("home", [None, ""])
-def test_without_a_home_a_path_works_and_a_name_is_one_line(
+def test_missing_home_allows_a_path_and_rejects_a_name(
     tmp_path: Path, home: str | None, endless_model: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:

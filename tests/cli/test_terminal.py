@@ -26,7 +26,7 @@ def screen(shown: str) -> list[str]:
     return lines
 
 
-def test_a_spinner_turns_while_the_model_loads_and_leaves_nothing(tmp_path: Path) -> None:
+def test_spinner_is_shown_and_erased_while_the_model_loads(tmp_path: Path) -> None:
     code, shown = on_terminal(["complete", "Hello", "--max-tokens", "2"], tmp_path)
     assert code == 0
     assert "Loading the model…" in SPINNER.findall(shown)
@@ -35,9 +35,7 @@ def test_a_spinner_turns_while_the_model_loads_and_leaves_nothing(tmp_path: Path
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_spinner_turns_while_the_first_token_is_awaited(
-    tmp_path: Path, options: list[str]
-) -> None:
+def test_spinner_is_shown_until_the_first_token(tmp_path: Path, options: list[str]) -> None:
     with scripted_server() as script:
         script.first_s = 1.0
         # `--json` needs another kind of answer, which this server lacks; it still waits.
@@ -47,7 +45,7 @@ def test_a_spinner_turns_while_the_first_token_is_awaited(
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_spinner_where_none_is_wanted(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_spinner_is_disabled_by_the_environment(tmp_path: Path, variables: dict[str, str]) -> None:
     with scripted_server() as script:
         script.first_s = 0.6
         code, shown = on_terminal(
@@ -59,7 +57,7 @@ def test_no_spinner_where_none_is_wanted(tmp_path: Path, variables: dict[str, st
     assert "one two three" in shown
 
 
-def test_ctrl_c_keeps_what_was_printed_and_says_stopped(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_printed_text_and_prints_stopped(tmp_path: Path) -> None:
     with scripted_server() as script:
         script.held = threading.Event()
         code, shown = on_terminal(
@@ -70,14 +68,14 @@ def test_ctrl_c_keeps_what_was_printed_and_says_stopped(tmp_path: Path) -> None:
     assert lines[1:] == ["one^C", "Stopped."]
 
 
-def test_ctrl_c_while_the_model_loads(tmp_path: Path) -> None:
+def test_ctrl_c_while_the_model_loads_prints_stopped(tmp_path: Path) -> None:
     code, shown = on_terminal(["complete", "Hi"], tmp_path, b"\x03", after=b"Loading")
     assert code == 130
     assert screen(shown)[-2] == "Stopped."
     assert "Loading" not in " ".join(screen(shown))
 
 
-def test_serve_names_the_next_step_and_stops_in_words(tmp_path: Path) -> None:
+def test_serve_prints_the_next_step_and_its_shutdown(tmp_path: Path) -> None:
     code, shown = on_terminal(
         ["serve", "--port", "0"],
         tmp_path,
@@ -99,7 +97,7 @@ def test_serve_names_the_next_step_and_stops_in_words(tmp_path: Path) -> None:
         (["complete", "Hello, world!", "--json"], "This is the small built-in model."),
     ],
 )
-def test_a_command_names_the_next_step(tmp_path: Path, arguments: list[str], step: str) -> None:
+def test_command_prints_the_next_step(tmp_path: Path, arguments: list[str], step: str) -> None:
     code, shown = on_terminal(arguments, tmp_path)
     assert code == 0
     assert step in shown

@@ -38,7 +38,7 @@ def assert_secret(error: BaseException, value: str) -> None:
 
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_key_that_no_header_can_hold_is_named(
+def test_key_invalid_in_a_header_is_an_error_with_its_name(
     kind: Any, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("api_key", "auth_token"):
@@ -52,7 +52,7 @@ def test_a_key_that_no_header_can_hold_is_named(
 
 
 @pytest.mark.parametrize("value", [BAD[0], BAD[1]])
-def test_a_variable_that_no_header_can_hold_is_named(
+def test_variable_invalid_in_a_header_is_an_error_with_its_name(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("TENUTO_API_KEY", "TENUTO_AUTH_TOKEN"):
@@ -67,7 +67,7 @@ def test_a_variable_that_no_header_can_hold_is_named(
 
 
 @pytest.mark.parametrize("value", BAD)
-async def test_an_extra_header_is_checked_before_anything_is_sent(dual: Dual, value: str) -> None:
+async def test_invalid_extra_header_is_rejected_before_sending(dual: Dual, value: str) -> None:
     def nothing(_: Any) -> None:
         raise AssertionError
 
@@ -90,7 +90,7 @@ async def test_an_extra_header_is_checked_before_anything_is_sent(dual: Dual, va
         ("http://gpu.test/v1/complete", "must end before /v1/complete"),
     ],
 )
-def test_an_address_that_is_none_is_an_error_at_construction(
+def test_invalid_base_url_is_an_error_at_construction(
     url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for make in (Client, AsyncClient, Client().with_options):
@@ -103,7 +103,7 @@ def test_an_address_that_is_none_is_an_error_at_construction(
 
 
 @pytest.mark.parametrize("base", ["/v1", "/v1/", ""])
-async def test_a_base_may_end_in_the_version(dual: Dual, base: str) -> None:
+async def test_base_url_may_end_in_the_version(dual: Dual, base: str) -> None:
     seen: list[str] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -115,7 +115,7 @@ async def test_a_base_may_end_in_the_version(dual: Dual, base: str) -> None:
     assert seen == ["/v1/complete", "/api/v1/complete"]
 
 
-async def test_a_key_of_the_environment_does_not_move_to_another_address(
+async def test_key_of_the_environment_is_not_sent_to_another_address(
     dual: Dual, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-theirs")
@@ -140,7 +140,7 @@ async def test_a_key_of_the_environment_does_not_move_to_another_address(
         assert "x-secret" not in request.headers
 
 
-def test_tls_to_a_plain_port_is_named() -> None:
+def test_error_of_tls_to_a_plain_port_names_the_cause() -> None:
     def respond(_: bytes, send: Any) -> None:
         send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
@@ -152,7 +152,7 @@ def test_tls_to_a_plain_port_is_named() -> None:
     assert ".." not in str(caught.value)
 
 
-def test_no_password_is_in_an_error() -> None:
+def test_errors_do_not_show_the_password() -> None:
     with Client(base_url="http://user:pass-word@127.0.0.1:9", max_retries=0) as client:
         with pytest.raises(tenuto.APIConnectionError, match="tenuto serve") as caught:
             client.completions.create(**ASK)

@@ -37,11 +37,13 @@ class Server:
         return httpx2.Response(200, json=WHOLE)
 
 
-def test_the_names_of_the_official_package_are_ours() -> None:
+def test_names_of_the_official_package_are_aliases() -> None:
     assert (tenuto.Anthropic, tenuto.AsyncAnthropic) == (Client, AsyncClient)
 
 
-async def test_our_variables_come_first(dual: Dual, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tenuto_variables_take_precedence(
+    dual: Dual, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("API_KEY", "AUTH_TOKEN", "BASE_URL"):
         monkeypatch.setenv(f"ANTHROPIC_{name}", f"http://anthropic/{name}")
         monkeypatch.setenv(f"TENUTO_{name}", f"http://tenuto/{name}")
@@ -52,7 +54,7 @@ async def test_our_variables_come_first(dual: Dual, monkeypatch: pytest.MonkeyPa
     assert server.request.headers["authorization"] == "Bearer http://tenuto/AUTH_TOKEN"
 
 
-async def test_without_anything_the_server_next_door_is_asked(
+async def test_default_base_url_is_the_local_server(
     dual: Dual, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("API_KEY", "AUTH_TOKEN", "BASE_URL"):
@@ -74,7 +76,7 @@ async def test_a_base_url_may_be_set_later(dual: Dual) -> None:
     assert str(server.request.url) == "http://later.test/v1/complete"
 
 
-async def test_headers_are_one_whatever_their_case(dual: Dual) -> None:
+async def test_headers_are_case_insensitive(dual: Dual) -> None:
     server = Server()
     client = dual.client(server, default_headers={"X-API-Key": "sk-other"})
     await dual.create(client, extra_headers={"ANTHROPIC-VERSION": "2023-01-01"})
@@ -82,32 +84,32 @@ async def test_headers_are_one_whatever_their_case(dual: Dual) -> None:
     assert server.request.headers.get_list("anthropic-version") == ["2023-01-01"]
 
 
-async def test_it_says_who_it_is(dual: Dual) -> None:
+async def test_user_agent_is_the_client(dual: Dual) -> None:
     server = Server()
     await dual.create(dual.client(server))
     assert server.request.headers["user-agent"] == f"Tenuto/Python {tenuto.__version__}"
 
 
 @pytest.mark.parametrize("stops", [("END",), {"END"}, ["END"], dict.fromkeys(["END"])])
-async def test_stop_sequences_of_any_kind(dual: Dual, stops: Any) -> None:
+async def test_stop_sequences_of_any_iterable_are_sent_as_a_list(dual: Dual, stops: Any) -> None:
     server = Server()
     await dual.create(dual.client(server), stop_sequences=stops)
     assert b'"stop_sequences":["END"]' in server.request.content
 
 
-async def test_a_lone_stop_sequence_is_not_taken_apart(dual: Dual) -> None:
+async def test_string_as_stop_sequences_is_sent_unchanged(dual: Dual) -> None:
     server = Server()
     await dual.create(dual.client(server), stop_sequences="END")
     assert b'"stop_sequences":"END"' in server.request.content
 
 
-async def test_half_a_surrogate_pair_is_the_servers_business(dual: Dual) -> None:
+async def test_lone_surrogate_is_sent_escaped(dual: Dual) -> None:
     server = Server()
     await dual.create(dual.client(server), prompt="\n\nHuman: \ud83d\n\nAssistant:")
     assert b"\\ud83d" in server.request.content
 
 
-async def test_timeouts_of_the_older_library_are_understood(dual: Dual) -> None:
+async def test_httpx_timeouts_are_accepted(dual: Dual) -> None:
     server = Server()
     await dual.create(dual.client(server, timeout=httpx.Timeout(3.0, connect=1.0)))
     assert server.request.extensions["timeout"] == {
@@ -132,13 +134,15 @@ async def test_timeouts_of_the_older_library_are_understood(dual: Dual) -> None:
         ({"engine": "local", "base_url": "http://x"}, "leave out engine or base_url"),
     ],
 )
-def test_a_wrong_option_is_named(kind: Any, options: dict[str, Any], message: str) -> None:
+def test_error_of_an_invalid_option_has_its_name(
+    kind: Any, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         kind(**options)
     assert "sk-secret" not in str(caught.value)
 
 
-def test_an_http_client_of_the_wrong_kind_is_named() -> None:
+def test_http_client_of_the_wrong_type_is_rejected() -> None:
     with httpx.Client() as other, pytest.raises(TypeError, match=r"httpx2\.Client, not httpx\."):
         Client(http_client=other)  # type: ignore[arg-type]
     with httpx2.Client() as sync, pytest.raises(TypeError, match=r"httpx2\.AsyncClient, not"):
@@ -155,13 +159,13 @@ def test_an_unknown_option_is_a_type_error() -> None:
 @pytest.mark.parametrize(
     ("name", "hint"), [("messages", "package `anthropic`"), ("completion", "completions.create")]
 )
-def test_who_looks_for_another_api_is_told_where_it_is(name: str, hint: str) -> None:
+def test_attribute_error_for_another_api_has_the_remedy(name: str, hint: str) -> None:
     with pytest.raises(AttributeError, match=hint):
         getattr(Client(), name)
     assert not hasattr(Client(), "nonsense")
 
 
-async def test_a_retired_model_is_warned_about_once(dual: Dual) -> None:
+async def test_retired_model_warns_once(dual: Dual) -> None:
     client = dual.client(Server())
     with pytest.warns(
         DeprecationWarning, match=r"'claude-2\.1' on 2025-07-21.*end of life"
@@ -174,7 +178,7 @@ async def test_a_retired_model_is_warned_about_once(dual: Dual) -> None:
     await dual.create(client, model="tenuto-mini")
 
 
-def test_the_warning_names_the_callers_line() -> None:
+def test_warning_has_the_callers_line() -> None:
     client = OURS.client(Server())
     calls: list[Callable[[], object]] = [
         lambda: client.completions.create(**ASK | {"model": "claude-2"}),
@@ -207,7 +211,7 @@ def test_threads_share_one_pool() -> None:
         client.completions.create(**ASK)
 
 
-def test_a_client_that_is_forgotten_closes_its_connections(server: RunningServer) -> None:
+def test_collected_client_closes_its_connections(server: RunningServer) -> None:
     def open_files() -> int:
         gc.collect()
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -220,7 +224,7 @@ def test_a_client_that_is_forgotten_closes_its_connections(server: RunningServer
     assert open_files() == before
 
 
-async def test_nobody_listens(dual: Dual) -> None:
+async def test_refused_connection_error_has_the_remedy(dual: Dual) -> None:
     kind = AsyncClient if dual.awaited else Client
     client = kind(base_url="http://127.0.0.1:9", max_retries=0)
     with pytest.raises(tenuto.APIConnectionError, match=r"127\.0\.0\.1:9.*`tenuto serve`"):

@@ -42,9 +42,7 @@ WRONG = {
 }
 
 
-def test_a_model_of_the_hub_is_downloaded_once_and_answers(
-    tmp_path: Path, capital_model: Path
-) -> None:
+def test_hub_model_is_downloaded_once_and_completes(tmp_path: Path, capital_model: Path) -> None:
     content = capital_model.read_bytes()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ANTHROPIC_"))}
     with hub_server() as hub:

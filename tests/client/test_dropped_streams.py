@@ -165,7 +165,7 @@ def test_a_stream_may_outlive_its_loop_without_a_warning(server: LoopbackServer)
     assert [str(each.message) for each in seen] == []
 
 
-def test_iterating_over_a_stream_without_a_name_goes_on(server: LoopbackServer) -> None:
+def test_iteration_over_an_unnamed_stream_continues(server: LoopbackServer) -> None:
     with Client(base_url=server.url) as client:
         seen: list[Completion] = []
         for item in client.completions.create(**STREAM):

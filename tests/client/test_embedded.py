@@ -44,7 +44,7 @@ def left_open() -> tuple[int, int, int]:
     return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), len(children)
 
 
-async def test_an_engine_answers_without_a_server(dual: Dual) -> None:
+async def test_engine_completes_without_a_server(dual: Dual) -> None:
     async def ask(client: Any) -> None:
         plain = await dual.create(client, **HELLO)
         assert plain.completion == " one two three"
@@ -59,7 +59,7 @@ async def test_an_engine_answers_without_a_server(dual: Dual) -> None:
     await dual.inside(embedded(dual, "echo"), ask)
 
 
-async def test_a_model_answers(dual: Dual, capital_model: Path) -> None:
+async def test_model_completes(dual: Dual, capital_model: Path) -> None:
     async def ask(client: Any) -> None:
         answer = await dual.create(
             client,
@@ -97,7 +97,7 @@ def test_an_awaited_client_may_be_used_from_one_loop_after_another() -> None:
     asyncio.run(client.close())
 
 
-def test_many_clients_one_after_another_leave_nothing_behind() -> None:
+def test_consecutive_clients_leak_nothing() -> None:
     def cycle(ask: bool) -> None:
         with Client(engine="echo" if ask else "local") as client:
             if ask:
@@ -111,7 +111,7 @@ def test_many_clients_one_after_another_leave_nothing_behind() -> None:
     assert left_open() == before
 
 
-def test_engines_that_answered_leave_nothing_behind() -> None:
+def test_used_engines_leak_nothing() -> None:
     with Client(engine="local") as client:
         client.completions.create(**HELLO)
     before = left_open()
@@ -121,7 +121,7 @@ def test_engines_that_answered_leave_nothing_behind() -> None:
     assert left_open() == before
 
 
-async def test_a_client_that_is_forgotten_ends_its_engine(dual: Dual) -> None:
+async def test_collected_client_ends_its_engine(dual: Dual) -> None:
     await asyncio.to_thread(int)  # So that the loop of the test has its thread.
     before = left_open()
     client = embedded(dual, "echo")
@@ -131,7 +131,7 @@ async def test_a_client_that_is_forgotten_ends_its_engine(dual: Dual) -> None:
     assert left_open() == before
 
 
-async def test_leaving_frees_the_engine(dual: Dual, endless_model: Path) -> None:
+async def test_closed_stream_frees_the_slot(dual: Dual, endless_model: Path) -> None:
     async def running(client: Any) -> int:
         response = await dual.got(client._pool.get().get("http://localhost/ready"))
         count: int = response.json()["running"]
@@ -151,7 +151,7 @@ async def test_leaving_frees_the_engine(dual: Dual, endless_model: Path) -> None
     await dual.inside(embedded(dual, f"local:{endless_model}", max_retries=0), leave)
 
 
-async def test_closing_ends_what_still_runs(dual: Dual, endless_model: Path) -> None:
+async def test_close_ends_running_streams(dual: Dual, endless_model: Path) -> None:
     client = embedded(dual, f"local:{endless_model}")
     stream = await dual.create(client, max_tokens_to_sample=2000, stream=True)
     await dual.got(anext(stream) if dual.awaited else next(stream))
@@ -162,7 +162,7 @@ async def test_closing_ends_what_still_runs(dual: Dual, endless_model: Path) -> 
         await dual.create(client)
 
 
-async def test_a_timeout_holds_for_an_engine_too(dual: Dual, endless_model: Path) -> None:
+async def test_timeout_applies_to_an_engine(dual: Dual, endless_model: Path) -> None:
     async def ask(client: Any) -> None:
         await dual.create(client, max_tokens_to_sample=1)
         with pytest.raises(tenuto.APITimeoutError):
@@ -194,7 +194,7 @@ print(next(stream).type)
 @pytest.mark.parametrize(
     "end", ["", "raise SystemExit(0)", "import asyncio; asyncio.run(asyncio.sleep(0))"]
 )
-def test_a_script_that_closes_nothing_ends_cleanly(end: str) -> None:
+def test_script_without_close_exits_cleanly(end: str) -> None:
     command = [sys.executable, "-W", "default", "-c", SCRIPT.format(end=end)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "completion\n", "")

@@ -102,7 +102,7 @@ print(bool(client.completions.create(**ask, timeout=20).completion))
 """
 
 
-def test_a_forked_process_that_ends_leaves_the_parents_engine_alone() -> None:
+def test_exit_of_a_forked_process_keeps_the_parents_engine() -> None:
     # Python 3.12 and later warn about every fork of a process with threads.
     warnings = ["-W", "default", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *warnings, "-c", FORKING]
@@ -115,7 +115,7 @@ def engine_thread() -> threading.Thread | None:
     return found[0] if found else None
 
 
-def test_the_collector_may_end_an_engine_on_its_own_thread() -> None:
+def test_engine_may_be_collected_on_its_own_thread() -> None:
     client = Client(engine="echo")
     client.completions.create(**HELLO)
     thread = engine_thread()
@@ -142,7 +142,7 @@ class SlowEngine(echo.EchoEngine):
         return "slow"
 
 
-def test_closing_does_not_wait_for_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_does_not_wait_for_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     loading = threading.Event()
 
     def make(*_: object) -> Engine:
@@ -176,7 +176,7 @@ def ask_into(client: Client, errors: list[BaseException]) -> None:
         errors.append(error)
 
 
-def test_starting_may_race_closing() -> None:
+def test_start_and_close_may_race() -> None:
     for _ in range(30):
         client = Client(engine="echo", max_retries=0)
         errors: list[BaseException] = []
@@ -188,7 +188,7 @@ def test_starting_may_race_closing() -> None:
         assert all("closed" in str(error) for error in errors)
 
 
-def test_what_the_application_raises_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_of_the_application_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Any:
         async def app(*_: object) -> None:
             raise KeyError("a part of the prompt")
@@ -215,7 +215,7 @@ def test_a_missing_library_is_an_error_at_construction(monkeypatch: pytest.Monke
         assert client.completions.create(**HELLO).completion
 
 
-def test_the_settings_file_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_file_sets_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tenuto.toml").write_text(
         '[engine.local]\nmodel = "nosuch.gguf"\n[api]\nextensions = true\n'
     )
@@ -232,7 +232,7 @@ def test_the_settings_file_names_the_model(tmp_path: Path, monkeypatch: pytest.M
         Client(engine="local:third.gguf")
 
 
-def test_a_downloaded_model_is_called_by_its_name(
+def test_downloaded_model_is_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endless_model: Path
 ) -> None:
     place = tmp_path / "models" / "acme" / "x" / "x-Q8_0.gguf"
@@ -246,7 +246,7 @@ def test_a_downloaded_model_is_called_by_its_name(
         Client(engine="local:acme/y")
 
 
-def test_forgotten_engines_end() -> None:
+def test_collected_engines_end() -> None:
     client = Client(engine="echo")
     client.completions.create(**HELLO)
     del client

@@ -23,7 +23,7 @@ SHARED = [
 ]
 
 
-def test_there_are_as_many_as_there_should_be() -> None:
+def test_error_classes_are_those_of_the_official_package() -> None:
     ours = {name for name in tenuto.__all__ if name.endswith("Error")}
     assert ours - set(SHARED) == {"IncompleteStreamError"}
     theirs = {name for name in anthropic.__all__ if name.endswith("Error")}
@@ -38,14 +38,14 @@ def test_there_are_as_many_as_there_should_be() -> None:
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_who_catches_one_catches_the_same(name: str) -> None:
+def test_error_classes_have_the_same_bases(name: str) -> None:
     def line(module: object) -> list[str]:
         return [kind.__name__ for kind in getattr(module, name).__mro__]
 
     assert line(tenuto) == line(anthropic)
 
 
-def test_the_tree_at_the_top_of_the_file_is_the_real_one() -> None:
+def test_documented_error_tree_is_complete() -> None:
     drawn = re.findall(r"(?:├──|└──|^ {4})\s*(\w+)", errors.__doc__ or "", re.MULTILINE)
     real = {
         name
@@ -82,7 +82,7 @@ def every_error() -> list[tenuto.APIError]:
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_an_error_survives_pickling_and_copies(error: tenuto.APIError, protocol: int) -> None:
+def test_error_survives_pickling_and_copying(error: tenuto.APIError, protocol: int) -> None:
     data = pickle.dumps(error, protocol)
     for twin in (pickle.loads(data), copy.copy(error), copy.deepcopy(error)):
         assert type(twin) is type(error)
@@ -96,24 +96,24 @@ def test_an_error_survives_pickling_and_copies(error: tenuto.APIError, protocol:
     assert not any(secret.encode() in data for secret in SECRETS)
 
 
-def test_an_error_without_an_answer_survives_too() -> None:
+def test_error_without_a_response_survives_pickling_and_copying() -> None:
     error = errors.StreamAlreadyConsumed()
     assert str(pickle.loads(pickle.dumps(error))) == str(copy.copy(error)) == str(error)
 
 
-class ToldAgain(tenuto.BadRequestError):
-    """A class of a user's own, with an argument more."""
+class HintedError(tenuto.BadRequestError):
+    """Subclass of a user, with one more argument."""
 
     def __init__(self, message: str, *, response: httpx2.Response, hint: str) -> None:
         super().__init__(message, response=response, body=None)
         self.hint = hint
 
 
-def test_an_error_of_a_users_own_survives_too() -> None:
+def test_error_subclass_survives_pickling() -> None:
     request = httpx2.Request("POST", "http://api.test/v1/complete")
-    error = ToldAgain("m", response=httpx2.Response(400, request=request), hint="h")
+    error = HintedError("m", response=httpx2.Response(400, request=request), hint="h")
     twin = pickle.loads(pickle.dumps(error))
-    assert (type(twin), twin.hint, twin.status_code) == (ToldAgain, "h", 400)
+    assert (type(twin), twin.hint, twin.status_code) == (HintedError, "h", 400)
 
 
 def refuse() -> None:
@@ -121,7 +121,7 @@ def refuse() -> None:
         client.completions.create(model="m", prompt="no turns", max_tokens_to_sample=1)
 
 
-def test_an_error_comes_back_from_another_process() -> None:
+def test_error_is_raised_across_processes() -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         with pytest.raises(tenuto.BadRequestError, match="must start with") as caught:

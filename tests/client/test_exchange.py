@@ -37,20 +37,20 @@ def result(steps: Generator[Step, Outcome, Success], outcome: Outcome) -> Succes
     return ended
 
 
-def test_a_success_is_read_whole() -> None:
+def test_successful_response_is_read_whole() -> None:
     steps, good = begin(), answer(200)
     assert next(steps) == Send(REQUEST)
     assert steps.send(good) == Read(good)
     assert result(steps, None) == Success(good, 0)
 
 
-def test_a_stream_is_left_to_the_caller() -> None:
+def test_stream_is_returned_unread() -> None:
     steps, good = begin(stream=True), answer(200)
     next(steps)
     assert result(steps, good) == Success(good, 0)
 
 
-def test_every_retry_closes_waits_and_sends_the_same() -> None:
+def test_retry_closes_waits_and_resends() -> None:
     steps = begin()
     next(steps)
     for wait, failure in ((0.5, answer(529)), (7.0, answer(429, retry_after="7"))):
@@ -82,7 +82,7 @@ def test_a_failure_after_retries_is_the_last_one() -> None:
         steps.send(None)
 
 
-def test_no_connection_is_tried_again() -> None:
+def test_connection_error_is_retried() -> None:
     steps = begin(1)
     next(steps)
     assert steps.send(httpx2.ConnectError("refused")) == Wait(0.5)
@@ -92,7 +92,7 @@ def test_no_connection_is_tried_again() -> None:
     assert isinstance(caught.value.__cause__, httpx2.ConnectError)
 
 
-def test_a_timeout_is_tried_again() -> None:
+def test_timeout_is_retried() -> None:
     steps = begin(1)
     next(steps)
     assert steps.send(httpx2.ReadTimeout("slow")) == Wait(0.5)
@@ -104,14 +104,14 @@ def test_a_timeout_is_tried_again() -> None:
 @pytest.mark.parametrize(
     "error", [httpx2.UnsupportedProtocol("ftp"), httpx2.LocalProtocolError("bad header")]
 )
-def test_what_would_fail_again_is_not_tried_again(error: httpx2.HTTPError) -> None:
+def test_permanent_error_is_not_retried(error: httpx2.HTTPError) -> None:
     steps = begin(5)
     next(steps)
     with pytest.raises(APIConnectionError):
         steps.send(error)
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+def test_truncated_response_is_retried() -> None:
     steps = begin(1)
     next(steps)
     steps.send(answer(200))
@@ -119,7 +119,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
     assert steps.send(None) == Send(REQUEST)
 
 
-def test_an_error_that_breaks_off_is_a_connection_error() -> None:
+def test_truncated_error_response_is_a_connection_error() -> None:
     steps = begin(0)
     next(steps)
     steps.send(answer(400))

@@ -69,7 +69,7 @@ class Recorder:
         return json.loads(self.requests[-1].content)
 
 
-async def test_a_completion(dual: Dual) -> None:
+async def test_completion_has_every_field(dual: Dual) -> None:
     client = dual.client(Recorder(dual.library.answer(WHOLE | {"new": 1})))
     completion = await dual.create(client)
     assert completion.completion == " Hello!"
@@ -86,7 +86,7 @@ async def test_a_completion(dual: Dual) -> None:
     assert str(completion).startswith("Completion(id='compl_1', completion=' Hello!'")
 
 
-async def test_a_completion_without_newer_fields(dual: Dual) -> None:
+async def test_completion_without_newer_fields_is_parsed(dual: Dual) -> None:
     old = {"completion": " Hi", "stop_reason": "max_tokens", "model": "claude-v1", "stop": None}
     client = dual.client(Recorder(dual.library.answer(old)))
     completion = await dual.create(client)
@@ -94,7 +94,7 @@ async def test_a_completion_without_newer_fields(dual: Dual) -> None:
     assert completion.to_dict() == old
 
 
-async def test_what_is_sent(dual: Dual) -> None:
+async def test_request_has_every_field_and_header(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE))
     await dual.create(dual.client(server), **FIELDS)
     assert server.body == ASK | FIELDS
@@ -107,7 +107,7 @@ async def test_what_is_sent(dual: Dual) -> None:
     assert "authorization" not in server.headers
 
 
-async def test_what_is_left_out_is_not_sent(dual: Dual) -> None:
+async def test_omitted_fields_are_not_sent(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE))
     not_given, omit = dual.library.module.NOT_GIVEN, dual.library.module.omit
     await dual.create(dual.client(server), temperature=not_given, top_k=omit, stream=not_given)
@@ -116,7 +116,7 @@ async def test_what_is_left_out_is_not_sent(dual: Dual) -> None:
     assert server.body == ASK | {"stream": False, "metadata": None}
 
 
-async def test_extra_headers_query_and_body(dual: Dual) -> None:
+async def test_extra_headers_query_and_body_are_sent(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE))
     client = dual.client(server, default_headers={"X-Team": "a"}, default_query={"tenant": "t"})
     await dual.create(
@@ -134,7 +134,7 @@ async def test_extra_headers_query_and_body(dual: Dual) -> None:
     assert server.body == ASK | {"temperature": 0.1, "seed": 7}
 
 
-async def test_a_default_header_can_be_taken_away(dual: Dual) -> None:
+async def test_default_header_can_be_omitted(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE))
     client = dual.client(server, default_headers={"X-Team": "a"})
     await dual.create(client, extra_headers={"X-Team": dual.library.module.omit})
@@ -142,7 +142,7 @@ async def test_a_default_header_can_be_taken_away(dual: Dual) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"prompt": None}, {"maxTokens": 5}])
-async def test_a_wrong_call_is_a_type_error(dual: Dual, wrong: dict[str, Any]) -> None:
+async def test_invalid_call_is_a_type_error(dual: Dual, wrong: dict[str, Any]) -> None:
     client = dual.client(Recorder(dual.library.answer(WHOLE)))
     fields = ASK | wrong
     if fields["prompt"] is None:
@@ -151,7 +151,7 @@ async def test_a_wrong_call_is_a_type_error(dual: Dual, wrong: dict[str, Any]) -
         await dual.got(client.completions.create(**fields))
 
 
-async def test_a_stream(dual: Dual) -> None:
+async def test_stream_yields_every_piece(dual: Dual) -> None:
     server = Recorder(dual.library.stream(*STREAM))
     stream = await dual.create(dual.client(server), stream=True)
     pieces = await dual.items(stream)
@@ -163,7 +163,7 @@ async def test_a_stream(dual: Dual) -> None:
     assert stream.response.is_closed
 
 
-async def test_a_stream_may_be_left_early(dual: Dual) -> None:
+async def test_stream_can_be_closed_early(dual: Dual) -> None:
     response = dual.library.stream(*STREAM)
     stream = await dual.create(dual.client(Recorder(response)), stream=True)
     first = await dual.got(anext(stream) if dual.awaited else next(stream))
@@ -185,7 +185,7 @@ async def test_a_stream_is_closed_by_its_with_block(dual: Dual) -> None:
     assert response.body.closed
 
 
-async def test_an_error_in_the_middle_of_a_stream(dual: Dual) -> None:
+async def test_error_in_the_middle_of_a_stream_is_raised(dual: Dual) -> None:
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     response = dual.library.stream(piece(" Hel"), event("error", error), piece("lo"))
     stream = await dual.create(dual.client(Recorder(response)), stream=True)
@@ -199,7 +199,7 @@ async def test_an_error_in_the_middle_of_a_stream(dual: Dual) -> None:
     assert response.body.closed
 
 
-async def test_the_raw_response(dual: Dual) -> None:
+async def test_raw_response_is_parsed(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE, x_new="1"))
     create = dual.client(server).completions.with_raw_response.create
     response = await dual.got(create(**ASK))
@@ -213,7 +213,7 @@ async def test_the_raw_response(dual: Dual) -> None:
     assert response.is_closed
 
 
-async def test_the_raw_response_of_a_stream(dual: Dual) -> None:
+async def test_raw_response_of_a_stream_is_parsed(dual: Dual) -> None:
     server = Recorder(dual.library.stream(*STREAM))
     raw = dual.client(server).with_raw_response.completions
     response = await dual.got(raw.create(**ASK, stream=True))
@@ -221,7 +221,7 @@ async def test_the_raw_response_of_a_stream(dual: Dual) -> None:
     assert "".join(p.completion for p in await dual.items(response.parse())) == " Hello!"
 
 
-async def test_the_streaming_response(dual: Dual) -> None:
+async def test_streaming_response_is_read_by_lines(dual: Dual) -> None:
     async def use(response: Any) -> None:
         assert not response.is_closed
         assert response.headers["request-id"] == "req_1"
@@ -234,7 +234,7 @@ async def test_the_streaming_response(dual: Dual) -> None:
     assert server.requests[0].method == "POST"
 
 
-async def test_the_streaming_response_parsed(dual: Dual) -> None:
+async def test_streaming_response_is_parsed(dual: Dual) -> None:
     async def parse(response: Any) -> Any:
         return await dual.got(response.parse())
 
@@ -273,7 +273,9 @@ async def test_the_streaming_response_parsed(dual: Dual) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_error_status(dual: Dual, status: int, name: str, kind: str, stream: bool) -> None:
+async def test_error_status_raises_its_class(
+    dual: Dual, status: int, name: str, kind: str, stream: bool
+) -> None:
     body = {"type": "error", "error": {"type": kind, "message": "What is wrong."}}
     client = dual.client(Recorder(dual.library.answer(body, status)))
     with pytest.raises(dual.library.module.APIStatusError) as caught:
@@ -287,7 +289,7 @@ async def test_an_error_status(dual: Dual, status: int, name: str, kind: str, st
     assert error.message == str(error) == f"Error code: {status} - {body}"
 
 
-async def test_an_error_that_is_no_json(dual: Dual) -> None:
+async def test_error_without_json_has_the_text(dual: Dual) -> None:
     page = dual.library.http.Response(502, text=" <html>Bad Gateway</html>\n")
     with pytest.raises(dual.library.module.InternalServerError) as caught:
         await dual.create(dual.client(Recorder(page)))
@@ -295,7 +297,7 @@ async def test_an_error_that_is_no_json(dual: Dual) -> None:
     assert (caught.value.type, caught.value.request_id) == (None, None)
 
 
-async def test_no_connection(dual: Dual) -> None:
+async def test_connection_error_is_raised(dual: Dual) -> None:
     client = dual.client(Recorder(dual.library.http.ConnectError("refused")))
     with pytest.raises(
         dual.library.module.APIConnectionError, match=r"^Connection error\."
@@ -306,7 +308,7 @@ async def test_no_connection(dual: Dual) -> None:
     assert not isinstance(caught.value, dual.library.module.APITimeoutError)
 
 
-async def test_a_timeout(dual: Dual) -> None:
+async def test_timeout_is_raised(dual: Dual) -> None:
     client = dual.client(Recorder(dual.library.http.ReadTimeout("slow")))
     with pytest.raises(dual.library.module.APITimeoutError, match=r"^Request timed out") as caught:
         await dual.create(client)
@@ -314,7 +316,7 @@ async def test_a_timeout(dual: Dual) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 529])
-async def test_a_failure_that_may_pass_is_retried(dual: Dual, status: int) -> None:
+async def test_temporary_failure_is_retried(dual: Dual, status: int) -> None:
     soon = dual.library.answer({}, status, retry_after_ms="1")
     server = Recorder(soon, soon, dual.library.answer(WHOLE))
     client = dual.client(server, max_retries=2)
@@ -328,7 +330,7 @@ async def test_a_failure_that_may_pass_is_retried(dual: Dual, status: int) -> No
     ("status", "told", "requests"),
     [(400, None, 1), (400, "true", 3), (500, "false", 1), (500, "maybe", 3)],
 )
-async def test_the_server_may_decide_on_retries(
+async def test_server_header_decides_on_retries(
     dual: Dual, status: int, told: str | None, requests: int
 ) -> None:
     headers = {"x_should_retry": told} if told else {}
@@ -338,7 +340,7 @@ async def test_the_server_may_decide_on_retries(
     assert len(server.requests) == requests
 
 
-async def test_options_of_one_call(dual: Dual) -> None:
+async def test_options_of_one_call_are_applied(dual: Dual) -> None:
     server = Recorder(dual.library.answer({}, 500, retry_after_ms="1"))
     client = dual.client(server, max_retries=2, timeout=7.0)
     with pytest.raises(dual.library.module.InternalServerError):
@@ -353,7 +355,7 @@ async def test_options_of_one_call(dual: Dual) -> None:
     assert server.requests[-1].extensions["timeout"]["read"] is None
 
 
-def test_options_of_a_client(library: Library) -> None:
+def test_options_of_a_client_are_readable(library: Library) -> None:
     def nothing(_: Any) -> None:
         raise AssertionError
 
@@ -371,7 +373,7 @@ def test_options_of_a_client(library: Library) -> None:
     assert client.AI_PROMPT == library.module.AI_PROMPT
 
 
-async def test_copies_send_what_they_should(dual: Dual) -> None:
+async def test_copies_send_their_own_options(dual: Dual) -> None:
     server = Recorder(dual.library.answer(WHOLE))
     client = dual.client(server, default_headers={"X-Team": "a"})
     await dual.create(client.with_options(default_headers={"X-Cost": "c"}, api_key="sk-2"))
@@ -383,7 +385,7 @@ async def test_copies_send_what_they_should(dual: Dual) -> None:
     assert str(server.requests[-1].url) == "http://b.test/api/v1/complete"
 
 
-async def test_a_token_is_a_bearer(dual: Dual, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_auth_token_is_sent_as_bearer(dual: Dual, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-environment")
     server = Recorder(dual.library.answer(WHOLE))
     await dual.create(dual.client(server, api_key=None, auth_token="token"))
@@ -391,7 +393,9 @@ async def test_a_token_is_a_bearer(dual: Dual, monkeypatch: pytest.MonkeyPatch) 
     assert "x-api-key" not in server.headers
 
 
-async def test_the_environment(dual: Dual, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_sets_key_token_and_base_url(
+    dual: Dual, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-environment")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://environment.test/api")
@@ -404,7 +408,7 @@ async def test_the_environment(dual: Dual, monkeypatch: pytest.MonkeyPatch) -> N
     assert (server.headers["x-team"], server.headers["x-cost"]) == ("a", "c:d")
 
 
-async def test_closing(dual: Dual) -> None:
+async def test_client_is_closed_after_its_with_block(dual: Dual) -> None:
     client = dual.client(Recorder(dual.library.answer(WHOLE)))
     assert not client.is_closed()
 
@@ -421,7 +425,7 @@ def model(name: str) -> dict[str, str]:
     return {"type": "model", "id": name, "display_name": name, "created_at": created}
 
 
-async def test_models_page_by_page(dual: Dual) -> None:
+async def test_models_are_listed_page_by_page(dual: Dual) -> None:
     pages = [
         {"data": [model("b"), model("a")], "has_more": True, "first_id": "b", "last_id": "a"},
         {"data": [model("c")], "has_more": False, "first_id": "c", "last_id": "c"},
@@ -436,7 +440,7 @@ async def test_models_page_by_page(dual: Dual) -> None:
     assert "content-type" not in server.headers
 
 
-async def test_models_backwards(dual: Dual) -> None:
+async def test_models_are_listed_backwards(dual: Dual) -> None:
     body = {"data": [model("b")], "has_more": True, "first_id": "b", "last_id": "b"}
     server = Recorder(dual.library.answer(body))
     page = await dual.got(dual.client(server).models.list(before_id="c"))
@@ -446,7 +450,7 @@ async def test_models_backwards(dual: Dual) -> None:
     assert [dict(r.url.params)["before_id"] for r in server.requests] == ["c", "b"]
 
 
-async def test_one_model(dual: Dual) -> None:
+async def test_model_is_retrieved(dual: Dual) -> None:
     server = Recorder(dual.library.answer(model("org/model")))
     found = await dual.got(dual.client(server).models.retrieve("claude-2.1"))
     assert (found.id, found.type, found._request_id) == ("org/model", "model", "req_1")
@@ -455,7 +459,9 @@ async def test_one_model(dual: Dual) -> None:
         await dual.got(dual.client(server).models.retrieve(""))
 
 
-async def test_against_the_server(dual: Dual, capital_server: RunningServer) -> None:
+async def test_client_completes_against_the_server(
+    dual: Dual, capital_server: RunningServer
+) -> None:
     module = dual.library.module
     kind = module.AsyncAnthropic if dual.awaited else module.Anthropic
     client = kind(api_key="sk-any", base_url=capital_server.url)

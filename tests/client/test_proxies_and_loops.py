@@ -68,7 +68,7 @@ def lasting() -> Iterator[LoopbackServer]:
         ({"HTTP_PROXY": "p:1"}, "localhost", None),
     ],
 )
-def test_the_proxy_for_an_address(
+def test_proxy_is_chosen_by_variable_and_host(
     variables: dict[str, str], host: str, variable: str | None
 ) -> None:
     found = proxy_for("http", host, 80, variables)
@@ -78,13 +78,13 @@ def test_the_proxy_for_an_address(
 @pytest.mark.parametrize(
     "host", ["127.8.9.1", "[::1]", "a.localhost", "0.0.0.0", "::ffff:127.0.0.1"]
 )
-def test_loopback_has_many_names(host: str) -> None:
+def test_every_loopback_name_is_recognised(host: str) -> None:
     assert is_loopback(host)
     assert not is_loopback("localhost.test")
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1", "nonsense://x"])
-async def test_loopback_is_asked_directly(
+async def test_loopback_is_contacted_without_a_proxy(
     dual: Dual, server: LoopbackServer, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -102,7 +102,7 @@ async def test_loopback_is_asked_directly(
         ("http://user:pass-word@127.0.0.1:1", r"proxy http://127\.0\.0\.1:1 from ALL_PROXY"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_is_named(
+async def test_error_of_an_unusable_proxy_has_its_variable(
     dual: Dual, proxy: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)

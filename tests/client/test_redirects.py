@@ -48,7 +48,9 @@ def secretive(dual: Dual, url: str, **options: Any) -> Any:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_another_origin_gets_nothing(dual: Dual, status: int, stream: bool) -> None:
+async def test_redirect_to_another_origin_is_not_followed(
+    dual: Dual, status: int, stream: bool
+) -> None:
     with serving(completing) as other:
         with serving(redirecting(status, lambda: f"{other.url}/v1/complete?a=b")) as server:
             client = secretive(dual, server.url)
@@ -73,9 +75,7 @@ async def called(create: Callable[..., Any]) -> Any:
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-async def test_raw_and_streaming_responses_do_not_follow_either(
-    dual: Dual, streaming: bool
-) -> None:
+async def test_raw_and_streaming_responses_follow_no_redirect(dual: Dual, streaming: bool) -> None:
     async def nothing(_: Any) -> None: ...
 
     with serving(completing) as other:
@@ -106,7 +106,9 @@ async def test_raw_and_streaming_responses_do_not_follow_either(
         ("http://user:pass-word@other.test/", "http://other.test"),
     ],
 )
-async def test_the_other_origin_is_named(dual: Dual, location: str, there: str) -> None:
+async def test_error_of_a_redirect_has_the_other_origin(
+    dual: Dual, location: str, there: str
+) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         assert request.url.host == "api.test"
         return httpx2.Response(307, headers={"location": location})
@@ -119,7 +121,7 @@ async def test_the_other_origin_is_named(dual: Dual, location: str, there: str) 
 @pytest.mark.parametrize("status", [307, 308])
 @pytest.mark.parametrize("location", ["/new/v1/complete", "http://api.test:80/new/v1/complete"])
 @pytest.mark.parametrize("follows", [True, False])
-async def test_the_same_origin_gets_the_same_request(
+async def test_redirect_within_the_origin_repeats_the_request(
     dual: Dual, status: int, location: str, follows: bool
 ) -> None:
     seen: list[httpx2.Request] = []
@@ -145,7 +147,7 @@ async def test_the_same_origin_gets_the_same_request(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-async def test_a_post_never_becomes_a_get(dual: Dual, status: int) -> None:
+async def test_post_is_never_redirected_as_get(dual: Dual, status: int) -> None:
     seen: list[str] = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -160,7 +162,7 @@ async def test_a_post_never_becomes_a_get(dual: Dual, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_get_is_followed_within_the_origin(dual: Dual, status: int) -> None:
+async def test_get_follows_redirects_within_the_origin(dual: Dual, status: int) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/v1/models":
             return httpx2.Response(status, headers={"location": "/models"})
@@ -171,7 +173,7 @@ async def test_a_get_is_followed_within_the_origin(dual: Dual, status: int) -> N
     assert await dual.items(client.models.list()) == []
 
 
-async def test_a_loop_of_redirects_ends(dual: Dual) -> None:
+async def test_redirect_loop_ends_in_an_error(dual: Dual) -> None:
     def handle(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(307, headers={"location": "/v1/complete"})
 
@@ -186,7 +188,7 @@ async def test_a_loop_of_redirects_ends(dual: Dual) -> None:
     [(300, {}), (304, {}), (307, {}), (307, {"location": "http://["}), (302, {"location": ""})],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_redirect_to_nowhere_is_an_error_of_its_status(
+async def test_redirect_without_a_location_is_a_status_error(
     dual: Dual, status: int, headers: dict[str, str], stream: bool
 ) -> None:
     client = dual.client(lambda _: httpx2.Response(status, headers=headers))
@@ -195,7 +197,7 @@ async def test_a_redirect_to_nowhere_is_an_error_of_its_status(
     assert caught.value.status_code == status
 
 
-async def test_a_client_of_the_callers_own_does_not_leak_either(dual: Dual) -> None:
+async def test_callers_http_client_follows_no_redirect(dual: Dual) -> None:
     http: Any = (httpx2.AsyncClient if dual.awaited else httpx2.Client)(follow_redirects=True)
 
     def run(server: LoopbackServer) -> Any:

@@ -19,28 +19,28 @@ def delay(retries: int = 0, chance: float = 0.0, **headers: str) -> float:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529, 599])
-def test_what_may_pass_is_sent_again(status: int) -> None:
+def test_temporary_status_is_retried(status: int) -> None:
     assert should_retry(status, {})
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 413, 418, 422])
-def test_what_the_caller_got_wrong_is_not(status: int) -> None:
+def test_client_error_status_is_not_retried(status: int) -> None:
     assert not should_retry(status, {})
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-def test_the_server_knows_better(status: int) -> None:
+def test_x_should_retry_overrides_the_status(status: int) -> None:
     assert should_retry(status, {"x-should-retry": "true"})
     assert not should_retry(status, {"x-should-retry": "false"})
     assert should_retry(status, {"x-should-retry": "yes"}) is should_retry(status, {})
 
 
-def test_the_wait_doubles_up_to_a_bound() -> None:
+def test_backoff_doubles_up_to_a_maximum() -> None:
     assert [delay(n) for n in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
     assert delay(10_000) == 8
 
 
-def test_a_quarter_of_the_wait_is_chance() -> None:
+def test_backoff_has_a_quarter_of_jitter() -> None:
     assert delay(1, chance=0.5) == 0.875
     assert delay(1, chance=1.0) == 0.75
 
@@ -58,7 +58,7 @@ def test_a_quarter_of_the_wait_is_chance() -> None:
         ({"retry_after_ms": "soon", "retry_after": "7"}, 7),
     ],
 )
-def test_the_server_says_when(headers: dict[str, str], expected: float) -> None:
+def test_retry_after_header_sets_the_delay(headers: dict[str, str], expected: float) -> None:
     assert delay(3, chance=0.9, **headers) == pytest.approx(expected)
 
 
@@ -70,12 +70,12 @@ def test_the_server_says_when(headers: dict[str, str], expected: float) -> None:
         *("Tue, 99 Nov 2023", "Tue, 14 Nov 99999 22:00:00 GMT"),
     ],
 )
-def test_a_wait_that_makes_no_sense_is_not_waited_for(value: str) -> None:
+def test_invalid_retry_after_is_ignored(value: str) -> None:
     assert delay(0, retry_after=value) == 0.5
 
 
 @given(st.integers(0, 2000), st.floats(0, 1, exclude_max=True), st.text() | st.floats().map(str))
-def test_a_wait_is_always_bounded(retries: int, chance: float, told: str) -> None:
+def test_delay_is_always_bounded(retries: int, chance: float, told: str) -> None:
     for headers in ({}, {"retry-after": told}, {"retry-after-ms": told}):
         wait = delay_s(retries, headers, now=NOW, chance=chance)
         assert 0 < wait <= 60

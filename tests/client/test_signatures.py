@@ -27,7 +27,7 @@ def methods(client: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_create_shows_its_arguments_the_required_ones_first(kind: Any) -> None:
+def test_signature_of_create_has_required_arguments_first(kind: Any) -> None:
     for create in methods(kind()):
         parameters = inspect.signature(create).parameters
         assert list(parameters)[:3] == REQUIRED
@@ -39,7 +39,7 @@ def test_create_shows_its_arguments_the_required_ones_first(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_client_shows_its_arguments(kind: Any) -> None:
+def test_signature_of_a_client_has_its_arguments(kind: Any) -> None:
     parameters = inspect.signature(kind).parameters
     assert {"api_key", "base_url", "engine", "timeout", "http_client"} <= parameters.keys()
     assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in parameters.values())
@@ -50,7 +50,7 @@ def test_a_client_shows_its_arguments(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_wrong_arguments_of_a_client_are_named_as_they_were_written(kind: Any) -> None:
+def test_type_error_of_a_client_has_the_wrong_argument(kind: Any) -> None:
     name = kind.__name__
     with pytest.raises(TypeError, match=rf"^{name}\(\) .* 'timout'; did you mean 'timeout'\?$"):
         kind(timout=5)
@@ -61,7 +61,7 @@ def test_wrong_arguments_of_a_client_are_named_as_they_were_written(kind: Any) -
         kind().with_options(max_retry=1)
 
 
-async def test_wrong_arguments_of_a_call_are_named(dual: Dual) -> None:
+async def test_type_error_of_a_call_has_the_wrong_argument(dual: Dual) -> None:
     client = dual.client(lambda _: OURS.answer(WHOLE))
     cases = {
         "max_tokens": "did you mean 'max_tokens_to_sample'",
@@ -82,13 +82,13 @@ async def test_wrong_arguments_of_a_call_are_named(dual: Dual) -> None:
     assert ASK["model"]
 
 
-def test_a_client_shows_where_it_points_and_no_secret() -> None:
+def test_repr_has_the_base_url_and_no_secret() -> None:
     client = Client(base_url="http://user:pass-word@gpu.test:9/api?k=v", api_key="sk-secret")
     assert repr(client) == "Client(base_url='http://gpu.test:9/api/', max_retries=2)"
     assert repr(AsyncClient(engine="echo")) == "AsyncClient(engine='echo', max_retries=2)"
 
 
-def test_the_errors_are_those_of_the_package() -> None:
+def test_error_classes_have_the_name_of_the_package() -> None:
     assert repr(tenuto.BadRequestError) == "<class 'tenuto.BadRequestError'>"
     assert {getattr(tenuto, n).__module__ for n in tenuto.__all__ if n.endswith("Error")} == {
         "tenuto"

@@ -31,12 +31,12 @@ async def stream_of(dual: Dual, *chunks: bytes | Exception, **options: Any) -> A
     return await dual.create(client, stream=True)
 
 
-async def test_only_the_text(dual: Dual) -> None:
+async def test_text_yields_the_text_only(dual: Dual) -> None:
     stream = await stream_of(dual, PING, piece(" Hel"), piece(""), piece("lo!"), LAST)
     assert await dual.items(stream.text) == [" Hel", "lo!"]
 
 
-async def test_the_final_completion(dual: Dual) -> None:
+async def test_final_completion_has_the_whole_text(dual: Dual) -> None:
     stream = await stream_of(dual, piece(" Hel"), piece("lo"), piece("!", "max_tokens"))
     assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
     final = await dual.got(stream.get_final_completion())
@@ -44,7 +44,7 @@ async def test_the_final_completion(dual: Dual) -> None:
     assert await dual.got(stream.get_final_completion()) == final
 
 
-async def test_the_final_completion_has_the_log_probabilities_of_all_pieces(dual: Dual) -> None:
+async def test_final_completion_has_the_logprobs_of_every_piece(dual: Dual) -> None:
     def scored(text: str, reason: str | None, tokens: list[str], top: object) -> bytes:
         body = PIECE | {"completion": text, "stop_reason": reason}
         return event("completion", body | {"logprobs": {"tokens": tokens, "top": top}})
@@ -58,7 +58,9 @@ async def test_the_final_completion_has_the_log_probabilities_of_all_pieces(dual
 
 
 @pytest.mark.parametrize("chunks", [(), (PING,), (piece(" Hel"), piece("lo")), (LAST[:40],)])
-async def test_a_stream_without_its_end_is_an_error(dual: Dual, chunks: tuple[bytes, ...]) -> None:
+async def test_stream_without_a_final_event_is_an_error(
+    dual: Dual, chunks: tuple[bytes, ...]
+) -> None:
     stream = await stream_of(dual, *chunks)
     with pytest.raises(IncompleteStreamError, match="before its final event") as caught:
         await dual.items(stream)
@@ -92,21 +94,21 @@ async def test_a_closed_stream_has_no_final_completion(dual: Dual) -> None:
         assert caught.value.text == (" Hel" if started else "")
 
 
-async def test_a_stream_that_failed_has_the_same_error_again(dual: Dual) -> None:
+async def test_failed_stream_raises_the_same_error_again(dual: Dual) -> None:
     stream = await stream_of(dual, piece(" Hel"), httpx2.ReadError("reset by peer"))
     for _ in range(2):
         with pytest.raises(APIConnectionError, match="reset by peer"):
             await dual.got(stream.get_final_completion())
 
 
-async def test_an_answer_that_is_no_stream_is_named(dual: Dual) -> None:
+async def test_error_of_another_content_type_has_the_type(dual: Dual) -> None:
     response = httpx2.Response(200, json={"completion": " Hi"})
     stream = await dual.create(dual.client(lambda _: response), stream=True)
     with pytest.raises(IncompleteStreamError, match="application/json"):
         await dual.items(stream)
 
 
-async def test_a_connection_that_breaks(dual: Dual) -> None:
+async def test_broken_connection_raises_connection_error(dual: Dual) -> None:
     stream = await stream_of(dual, piece(" Hel"), httpx2.ReadError("reset by peer"))
     with pytest.raises(APIConnectionError, match="reset by peer"):
         await dual.items(stream)
@@ -115,7 +117,7 @@ async def test_a_connection_that_breaks(dual: Dual) -> None:
         await dual.items(stream)
 
 
-async def test_what_came_before_an_error_in_the_same_bytes_is_given_first(dual: Dual) -> None:
+async def test_text_before_an_error_in_the_same_chunk_is_yielded_first(dual: Dual) -> None:
     error = event("error", {"type": "error", "error": {"type": "api_error", "message": "Broke."}})
     stream = await stream_of(dual, piece(" Hel") + error)
     assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
@@ -123,13 +125,13 @@ async def test_what_came_before_an_error_in_the_same_bytes_is_given_first(dual: 
         await dual.items(stream)
 
 
-async def test_a_piece_that_is_none_is_named(dual: Dual) -> None:
+async def test_invalid_piece_is_a_validation_error(dual: Dual) -> None:
     stream = await stream_of(dual, event("completion", [1]), LAST)
     with pytest.raises(APIResponseValidationError):
         await dual.items(stream)
 
 
-async def test_a_closed_stream_is_at_its_end(dual: Dual) -> None:
+async def test_closed_stream_yields_nothing(dual: Dual) -> None:
     stream = await stream_of(dual, piece(" Hel") + piece("lo"), LAST)
     assert (await dual.got(anext(stream) if dual.awaited else next(stream))).completion == " Hel"
     await dual.close(stream)
@@ -137,7 +139,7 @@ async def test_a_closed_stream_is_at_its_end(dual: Dual) -> None:
     assert await dual.items(stream) == []
 
 
-def test_leaving_a_stream_frees_the_servers_slot(long_server: RunningServer) -> None:
+def test_closed_stream_frees_the_servers_slot(long_server: RunningServer) -> None:
     with Client(base_url=long_server.url) as client:
         with client.completions.create(**LONG) as stream:
             next(stream)

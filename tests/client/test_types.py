@@ -22,13 +22,13 @@ def parse(content: bytes, *, strict: bool = False) -> Completion:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[1]", b'"text"', b"null", b"\xff"])
-def test_an_answer_of_something_else_is_named(content: bytes) -> None:
+def test_error_of_a_foreign_response_has_its_content_type(content: bytes) -> None:
     with pytest.raises(APIResponseValidationError, match=r"text/html.*`base_url`") as caught:
         parse(content)
     assert caught.value.status_code == 200
 
 
-def test_odd_fields_reach_the_caller_unless_it_is_strict() -> None:
+def test_unexpected_types_are_returned_unless_strict() -> None:
     odd = b'{"completion": " Hi", "stop_reason": 7, "model": null}'
     completion = parse(odd)
     odd_fields = {"completion": " Hi", "stop_reason": 7, "model": None}
@@ -38,7 +38,7 @@ def test_odd_fields_reach_the_caller_unless_it_is_strict() -> None:
         parse(odd, strict=True)
 
 
-def test_a_completion_survives_copies() -> None:
+def test_completion_survives_copying_and_pickling() -> None:
     body = b'{"type":"completion","id":"c","completion":" Hi","model":"m","new":[1]}'
     completion = parse(body)
     for twin in (

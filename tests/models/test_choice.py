@@ -28,40 +28,40 @@ USUAL = ("m-Q2_K.gguf", "m-Q4_0.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "README.m
     "wanted",
     ["m-Q4_K_M.gguf", "Q4_K_M", "q4_k_m", "m-q4_k_m", "M-Q4_K_M.GGUF"],
 )
-def test_a_file_is_meant_by_its_name_or_its_quantisation(wanted: str) -> None:
+def test_file_is_chosen_by_name_or_quantisation(wanted: str) -> None:
     assert chosen(wanted, *USUAL) == ["m-Q4_K_M.gguf"]
 
 
-def test_the_only_model_is_meant_without_a_word() -> None:
+def test_only_model_is_chosen_without_a_name() -> None:
     assert chosen(None, "odd.gguf", "README.md", "mmproj-odd-f16.gguf") == ["odd.gguf"]
 
 
-def test_a_small_model_is_taken_in_q8_0_and_a_large_one_in_4_bits() -> None:
+def test_default_is_q8_0_for_small_and_4_bits_for_large_models() -> None:
     assert chosen(None, *USUAL) == ["m-Q8_0.gguf"]
     large = [name for name in USUAL if "Q8_0" not in name]
     assert chosen(None, *large, ("m-Q8_0.gguf", 5 * GB)) == ["m-Q4_K_M.gguf"]
 
 
-def test_a_file_in_a_folder_is_meant_by_its_name_too() -> None:
+def test_file_in_a_folder_is_chosen_by_its_name() -> None:
     assert chosen("m.gguf", "a/m.gguf", "a/n.gguf") == ["a/m.gguf"]
     assert chosen("a/n.gguf", "a/m.gguf", "a/n.gguf") == ["a/n.gguf"]
 
 
-def test_several_that_fit_are_listed_with_their_sizes() -> None:
+def test_ambiguous_choice_lists_the_files_with_their_sizes() -> None:
     message = refusal("Q8_0", "a-Q8_0.gguf", ("b-Q8_0.gguf", 2 * GB), "c-Q4_0.gguf")
     assert "a-Q8_0.gguf (1.0 GB); b-Q8_0.gguf (2.0 GB)" in message
     assert "c-Q4_0" not in message
     assert "a.gguf" in refusal(None, "a.gguf", "b.gguf")
 
 
-def test_what_is_not_there_is_answered_with_what_is() -> None:
+def test_missing_quantisation_lists_the_available_files() -> None:
     message = refusal("Q5_K_M", *USUAL)
     assert "has no 'Q5_K_M'" in message
     assert "m-Q4_0.gguf (1.0 GB)" in message
     assert "README" not in message
 
 
-def test_a_repository_without_gguf_says_so() -> None:
+def test_repository_without_gguf_is_an_error() -> None:
     assert "holds no GGUF file" in refusal(None, "model.safetensors")
 
 
@@ -69,21 +69,21 @@ PARTS = [f"m-Q8_0-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("wanted", [None, "Q8_0", PARTS[0], PARTS[1], "m-Q8_0"])
-def test_a_split_model_is_taken_whole_and_in_order(wanted: str | None) -> None:
+def test_split_model_is_chosen_whole_and_in_order(wanted: str | None) -> None:
     assert chosen(wanted, *reversed(PARTS)) == PARTS
 
 
-def test_the_size_of_a_split_model_is_that_of_all_parts() -> None:
+def test_size_of_a_split_model_includes_every_part() -> None:
     split = [(part, 2 * GB) for part in PARTS]
     assert chosen(None, *split, "m-Q4_K_M.gguf") == ["m-Q4_K_M.gguf"]
     assert "(6.0 GB)" in refusal("Q1", *split)
 
 
-def test_a_part_that_is_missing_is_named() -> None:
+def test_missing_part_is_named() -> None:
     assert PARTS[2] in refusal("Q8_0", *PARTS[:2])
 
 
 @pytest.mark.parametrize("name", ["../x.gguf", "/x.gguf", "a/../../x.gguf", "a\\x.gguf"])
-def test_a_name_that_leads_out_is_never_chosen(name: str) -> None:
+def test_name_outside_the_folder_is_never_chosen(name: str) -> None:
     assert "no GGUF file" in refusal(None, name)
     assert chosen("Q8_0", name, "m-Q8_0.gguf") == ["m-Q8_0.gguf"]

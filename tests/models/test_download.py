@@ -87,7 +87,7 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_file_arrives_whole_and_alone(tmp_path: Path) -> None:
+def test_download_writes_one_complete_file(tmp_path: Path) -> None:
     told: list[int] = []
     path = get(Source(), tmp_path, told=told)
     assert path == tmp_path / "o" / "r" / "m.gguf"
@@ -97,23 +97,21 @@ def test_a_file_arrives_whole_and_alone(tmp_path: Path) -> None:
     assert told[-1] == len(CONTENT)
 
 
-def test_what_is_here_is_not_downloaded_again(tmp_path: Path) -> None:
+def test_complete_file_is_not_downloaded_again(tmp_path: Path) -> None:
     get(Source(), tmp_path)
     again = Source()
     get(again, tmp_path)
     assert again.starts == []
 
 
-def test_a_file_that_has_another_length_now_is_downloaded_anew(tmp_path: Path) -> None:
+def test_file_with_another_length_is_downloaded_again(tmp_path: Path) -> None:
     get(Source(), tmp_path)
     newer = CONTENT + b"more"
     assert get(Source(newer), tmp_path, remote(newer)).read_bytes() == newer
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit()])
-def test_whatever_ends_it_the_next_run_goes_on_from_there(
-    tmp_path: Path, stop: BaseException
-) -> None:
+def test_next_run_resumes_after_any_interruption(tmp_path: Path, stop: BaseException) -> None:
     with pytest.raises(type(stop)):
         get(Source(errors=[(4000, stop)]), tmp_path)
     model = RemoteModel((remote(),))
@@ -125,13 +123,13 @@ def test_whatever_ends_it_the_next_run_goes_on_from_there(
     assert source.starts == [4000]
 
 
-def test_a_connection_that_breaks_is_taken_up_again(tmp_path: Path) -> None:
+def test_broken_connection_is_resumed(tmp_path: Path) -> None:
     source = Source(errors=[(3000, Broken("x")), (2000, Broken("x"))])
     assert get(source, tmp_path).read_bytes() == CONTENT
     assert source.starts == [0, 3000, 5000]
 
 
-def test_an_answer_that_ends_too_early_is_taken_up_again(tmp_path: Path) -> None:
+def test_short_response_is_resumed(tmp_path: Path) -> None:
     class Short(Source):
         @contextmanager
         def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
@@ -143,13 +141,13 @@ def test_an_answer_that_ends_too_early_is_taken_up_again(tmp_path: Path) -> None
     assert source.starts == [0, 6000]
 
 
-def test_a_hub_that_begins_anew_each_time_is_believed(tmp_path: Path) -> None:
+def test_response_without_range_restarts_the_file(tmp_path: Path) -> None:
     source = Source(errors=[(3000, Broken("x"))], whole=True)
     assert get(source, tmp_path).read_bytes() == CONTENT
 
 
 @given(st.lists(st.integers(0, len(CONTENT)), max_size=4), st.booleans())
-def test_however_it_breaks_the_file_is_the_right_one(
+def test_file_is_correct_after_any_breaks(
     tmp_path_factory: pytest.TempPathFactory, breaks: list[int], whole: bool
 ) -> None:
     source = Source(errors=[(after, Broken("x")) for after in breaks], whole=whole)
@@ -157,7 +155,7 @@ def test_however_it_breaks_the_file_is_the_right_one(
     assert get(source, folder).read_bytes() == CONTENT
 
 
-def test_it_gives_up_when_nothing_comes_and_keeps_what_came(
+def test_download_without_progress_fails_and_keeps_the_partial_file(
     tmp_path: Path, no_waits: list[float]
 ) -> None:
     errors: list[tuple[int, BaseException]] = [(3000, Broken("x"))]
@@ -170,13 +168,13 @@ def test_it_gives_up_when_nothing_comes_and_keeps_what_came(
     assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
 
 
-def test_a_wrong_checksum_keeps_nothing(tmp_path: Path) -> None:
+def test_checksum_mismatch_deletes_the_file(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="checksum"):
         get(Source(CONTENT[::-1]), tmp_path)
     assert files_in(tmp_path) == []
 
 
-def test_a_part_that_was_damaged_is_found_by_the_checksum(tmp_path: Path) -> None:
+def test_damaged_partial_file_is_detected_by_the_checksum(tmp_path: Path) -> None:
     partial = partial_of(tmp_path / "o" / "r" / "m.gguf", remote().sha256 or "")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"?" * 500)
@@ -185,7 +183,7 @@ def test_a_part_that_was_damaged_is_found_by_the_checksum(tmp_path: Path) -> Non
     assert get(Source(), tmp_path).read_bytes() == CONTENT
 
 
-def test_parts_of_another_version_are_not_continued(tmp_path: Path) -> None:
+def test_partial_file_of_another_version_is_not_resumed(tmp_path: Path) -> None:
     other = CONTENT[::-1]
     with pytest.raises(KeyboardInterrupt):
         get(Source(other, [(4000, KeyboardInterrupt())]), tmp_path, remote(other))
@@ -194,20 +192,20 @@ def test_parts_of_another_version_are_not_continued(tmp_path: Path) -> None:
     assert source.starts == [0]
 
 
-def test_a_part_that_is_longer_than_the_file_is_begun_anew(tmp_path: Path) -> None:
+def test_overlong_partial_file_is_restarted(tmp_path: Path) -> None:
     partial = partial_of(tmp_path / "o" / "r" / "m.gguf", remote().sha256 or "")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(CONTENT + b"?")
     assert get(Source(), tmp_path).read_bytes() == CONTENT
 
 
-def test_more_than_was_announced_is_not_written(tmp_path: Path) -> None:
+def test_bytes_over_the_announced_size_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="more than"):
         get(Source(CONTENT * 100), tmp_path)
     assert sum(path.stat().st_size for path in files_in(tmp_path)) <= len(CONTENT)
 
 
-def test_a_file_that_git_keeps_is_checked_by_gits_own_checksum(tmp_path: Path) -> None:
+def test_file_stored_in_git_is_verified_by_its_git_checksum(tmp_path: Path) -> None:
     git = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
     file = RemoteFile("m.gguf", len(CONTENT), None, git)
     assert get(Source(), tmp_path, file).read_bytes() == CONTENT
@@ -215,12 +213,12 @@ def test_a_file_that_git_keeps_is_checked_by_gits_own_checksum(tmp_path: Path) -
         get(Source(CONTENT[::-1]), tmp_path / "other", file)
 
 
-def test_a_file_without_a_checksum_is_refused(tmp_path: Path) -> None:
+def test_file_without_a_checksum_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="no checksum"):
         get(Source(), tmp_path, RemoteFile("m.gguf", len(CONTENT), None))
 
 
-def test_all_parts_are_downloaded_and_counted_together(tmp_path: Path) -> None:
+def test_progress_covers_every_part(tmp_path: Path) -> None:
     parts = [remote(CONTENT, f"m-0000{number}-of-00002.gguf") for number in (1, 2)]
     with pytest.raises(KeyboardInterrupt):
         get(Source(errors=[(10**6, KeyboardInterrupt())]), tmp_path, *parts)
@@ -231,7 +229,7 @@ def test_all_parts_are_downloaded_and_counted_together(tmp_path: Path) -> None:
     assert told[-1] == 2 * len(CONTENT)
 
 
-def test_too_little_room_is_said_before_anything_is_asked_for(
+def test_too_little_disk_space_is_an_error_before_any_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(len(CONTENT) - 1))
@@ -242,21 +240,23 @@ def test_too_little_room_is_said_before_anything_is_asked_for(
     assert files_in(tmp_path) == []
 
 
-def test_only_what_is_missing_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_required_for_the_missing_bytes_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         get(Source(errors=[(9000, KeyboardInterrupt())]), tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(len(CONTENT) - 9000))
     assert get(Source(), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_disk_that_fills_up_meanwhile_keeps_what_came(tmp_path: Path) -> None:
+def test_full_disk_keeps_the_partial_file(tmp_path: Path) -> None:
     full = OSError(28, "No space left on device")
     with pytest.raises(ModelUnavailable, match="No space left on device; free some space"):
         get(Source(errors=[(3000, full)]), tmp_path)
     assert [path.stat().st_size for path in files_in(tmp_path)] == [3000]
 
 
-def test_two_at_once_do_not_write_one_file(tmp_path: Path) -> None:
+def test_concurrent_download_of_one_file_is_rejected(tmp_path: Path) -> None:
     class Nested(Source):
         @contextmanager
         def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
@@ -268,7 +268,7 @@ def test_two_at_once_do_not_write_one_file(tmp_path: Path) -> None:
     assert get(Nested(), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_name_that_leads_out_is_refused_before_anything_is_asked_for(tmp_path: Path) -> None:
+def test_name_outside_the_folder_is_rejected_before_any_request(tmp_path: Path) -> None:
     source = Source()
     with pytest.raises(ModelUnavailable, match="outside"):
         get(source, tmp_path / "models", remote(path="../../../evil.gguf"))
@@ -276,7 +276,7 @@ def test_a_name_that_leads_out_is_refused_before_anything_is_asked_for(tmp_path:
     assert files_in(tmp_path) == []
 
 
-def test_a_file_that_another_process_finished_meanwhile_is_not_downloaded_again(
+def test_file_completed_by_another_process_is_not_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, folder = Source(), ModelFolder(tmp_path)

@@ -15,11 +15,11 @@ def add(folder: Path, name: str, size: int = 10) -> Path:
     return path
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_missing_folder_is_empty(tmp_path: Path) -> None:
     assert ModelFolder(tmp_path / "none").models() == []
 
 
-def test_models_are_listed_by_name_and_other_files_are_not(tmp_path: Path) -> None:
+def test_models_are_listed_by_name_without_other_files(tmp_path: Path) -> None:
     add(tmp_path, "o/r/b-Q8_0.gguf", 7)
     add(tmp_path, "o/r/deep/a.gguf", 5)
     add(tmp_path, "o/r/README.md")
@@ -30,7 +30,7 @@ def test_models_are_listed_by_name_and_other_files_are_not(tmp_path: Path) -> No
     assert listed == [("o/r:b-Q8_0.gguf", 7, True), ("o/r:deep/a.gguf", 5, True)]
 
 
-def test_a_split_model_is_one_and_complete_with_all_parts(tmp_path: Path) -> None:
+def test_split_model_is_complete_with_every_part(tmp_path: Path) -> None:
     add(tmp_path, "o/r/m-00002-of-00002.gguf", 2)
     (model,) = ModelFolder(tmp_path).models()
     assert (model.size, model.complete) == (2, False)
@@ -52,7 +52,7 @@ def test_a_model_is_found_by_any_of_its_names(tmp_path: Path, text: str) -> None
     assert ModelFolder(tmp_path).find(text).path == path
 
 
-def test_a_name_that_several_have_is_refused_with_all(tmp_path: Path) -> None:
+def test_ambiguous_name_is_rejected_with_every_match(tmp_path: Path) -> None:
     add(tmp_path, "o/r/m-Q8_0.gguf")
     add(tmp_path, "o/r/m-Q4_0.gguf")
     with pytest.raises(ModelUnavailable, match=r"o/r:m-Q4_0\.gguf, o/r:m-Q8_0\.gguf"):
@@ -60,13 +60,13 @@ def test_a_name_that_several_have_is_refused_with_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["none", "o/r:Q4_0", "m-Q8", "../r", ""])
-def test_a_name_that_none_has_is_refused(tmp_path: Path, text: str) -> None:
+def test_unknown_name_is_rejected(tmp_path: Path, text: str) -> None:
     add(tmp_path, "o/r/m-Q8_0.gguf")
     with pytest.raises(ModelUnavailable, match="tenuto models"):
         ModelFolder(tmp_path).find(text)
 
 
-def test_what_is_not_complete_is_not_found(tmp_path: Path) -> None:
+def test_incomplete_model_is_not_found(tmp_path: Path) -> None:
     add(tmp_path, partial_of(Path("o/r/m.gguf"), "0" * 64).as_posix(), 4)
     folder = ModelFolder(tmp_path)
     (model,) = folder.models()
@@ -75,7 +75,7 @@ def test_what_is_not_complete_is_not_found(tmp_path: Path) -> None:
         folder.find("o/r:m.gguf")
 
 
-def test_removing_takes_the_whole_model_and_nothing_else(tmp_path: Path) -> None:
+def test_remove_deletes_exactly_the_model(tmp_path: Path) -> None:
     root = tmp_path / "models"
     add(root, "o/r/m-00001-of-00002.gguf")
     add(root, "o/r/m-00002-of-00002.gguf")
@@ -108,7 +108,7 @@ def test_nothing_is_placed_outside_the_folder(tmp_path: Path, repo: str, file: s
         ModelFolder(tmp_path / "models").place(repo, file)
 
 
-def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
+def test_link_outside_the_folder_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     victim = add(outside, "m.gguf")
     root = tmp_path / "models"
@@ -124,7 +124,7 @@ def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
     assert victim.exists()
 
 
-def test_a_name_that_counts_more_parts_than_there_are_costs_one_look(
+def test_missing_parts_are_found_with_one_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stray = add(tmp_path, "o/r/x-00001-of-99999.gguf", 3)
@@ -146,7 +146,7 @@ def test_a_name_that_counts_more_parts_than_there_are_costs_one_look(
 @pytest.mark.parametrize(
     "name", ["x-00000-of-00000.gguf", "x-00003-of-00002.gguf", "x-00000-of-00002.gguf"]
 )
-def test_a_number_beyond_the_count_is_no_number_of_a_part(tmp_path: Path, name: str) -> None:
+def test_part_number_over_the_count_is_part_of_the_name(tmp_path: Path, name: str) -> None:
     path = add(tmp_path, f"o/r/{name}", 3)
     (model,) = ModelFolder(tmp_path).models()
     assert (model.path, model.complete) == (path, True)

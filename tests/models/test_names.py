@@ -19,7 +19,7 @@ from tenuto.models.names import Reference
         ("Org-1/Repo_2.5-GGUF", Reference("Org-1/Repo_2.5-GGUF")),
     ],
 )
-def test_a_reference_is_read(text: str, reference: Reference) -> None:
+def test_reference_is_parsed(text: str, reference: Reference) -> None:
     assert names.parse(text) == reference
 
 
@@ -43,13 +43,13 @@ def test_a_reference_is_read(text: str, reference: Reference) -> None:
         *("o/r\n", "-o/r", "é/r"),
     ],
 )
-def test_what_is_no_reference_is_refused_with_the_form(text: str) -> None:
+def test_invalid_reference_is_rejected_with_the_form(text: str) -> None:
     with pytest.raises(ModelUnavailable, match=r"org/repo:file\.gguf"):
         names.parse(text)
 
 
 @given(st.text())
-def test_a_safe_file_stays_in_its_folder(path: str) -> None:
+def test_safe_file_name_stays_in_its_folder(path: str) -> None:
     if names.is_file(path):
         assert not path.startswith("/")
         assert ".." not in path.split("/")
@@ -73,11 +73,11 @@ def test_a_safe_file_stays_in_its_folder(path: str) -> None:
         ("faq2_kitchen.gguf", None),
     ],
 )
-def test_the_quantisation_is_told_by_the_name(path: str, kind: str | None) -> None:
+def test_quantisation_is_parsed_from_the_name(path: str, kind: str | None) -> None:
     assert names.quantisation(path) == kind
 
 
-def test_all_parts_are_named_by_any() -> None:
+def test_every_part_names_all_parts() -> None:
     parts = ["a/m-00001-of-00003.gguf", "a/m-00002-of-00003.gguf", "a/m-00003-of-00003.gguf"]
     assert all(names.parts(part) == parts for part in parts)
     assert {names.first_file(part) for part in parts} == {parts[0]}
@@ -97,5 +97,5 @@ def test_all_parts_are_named_by_any() -> None:
         (10**13, "10.0 TB"),
     ],
 )
-def test_sizes_are_written_for_people(size: int, text: str) -> None:
+def test_sizes_have_decimal_units(size: int, text: str) -> None:
     assert size_text(size) == text

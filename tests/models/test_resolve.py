@@ -32,12 +32,12 @@ def resolved(text: str | Path, tmp_path: Path) -> tuple[Path, list[str]]:
     return resolve(text, ModelFolder(tmp_path / "models"), hub.pull), hub.asked
 
 
-def test_a_path_that_is_there_is_itself(tmp_path: Path, here: Path) -> None:
+def test_existing_path_is_returned(tmp_path: Path, here: Path) -> None:
     assert resolved(str(here), tmp_path) == (here, [])
     assert resolved(str(tmp_path), tmp_path) == (tmp_path, [])
 
 
-def test_a_path_wins_over_a_name(
+def test_path_takes_precedence_over_a_name(
     tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -46,18 +46,18 @@ def test_a_path_wins_over_a_name(
 
 
 @pytest.mark.parametrize("text", ["o/r", "o/r:Q8_0", "m-Q8_0", "hf:o/r", "hf:o/r:m-Q8_0.gguf"])
-def test_a_model_that_is_downloaded_needs_no_hub(tmp_path: Path, here: Path, text: str) -> None:
+def test_downloaded_model_is_resolved_without_the_hub(
+    tmp_path: Path, here: Path, text: str
+) -> None:
     assert resolved(text, tmp_path) == (here, [])
 
 
 @pytest.mark.parametrize("text", ["hf:o/r:Q4_0", "hf:o/other", "hf:o/r:n.gguf"])
-def test_what_is_not_there_is_pulled_if_it_is_asked_of_the_hub(
-    tmp_path: Path, here: Path, text: str
-) -> None:
+def test_missing_hub_reference_is_pulled(tmp_path: Path, here: Path, text: str) -> None:
     assert resolved(text, tmp_path) == (Path("pulled.gguf"), [text.removeprefix("hf:")])
 
 
-def test_what_is_not_complete_is_pulled(tmp_path: Path, here: Path) -> None:
+def test_incomplete_model_is_pulled(tmp_path: Path, here: Path) -> None:
     here.rename(partial_of(here, "0" * 64))
     assert resolved("hf:o/r", tmp_path)[1] == ["o/r"]
     with pytest.raises(ModelUnavailable):
@@ -65,12 +65,12 @@ def test_what_is_not_complete_is_pulled(tmp_path: Path, here: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["o/other", "nowhere.gguf", "o/r:Q4_0", "./x"])
-def test_a_name_alone_never_asks_the_hub(tmp_path: Path, here: Path, text: str) -> None:
+def test_name_without_the_hub_prefix_is_not_pulled(tmp_path: Path, here: Path, text: str) -> None:
     with pytest.raises(ModelUnavailable, match=r"there is no such file.* `tenuto models`"):
         resolved(text, tmp_path)
 
 
-def test_several_of_one_name_are_listed(tmp_path: Path, here: Path) -> None:
+def test_ambiguous_name_lists_the_models(tmp_path: Path, here: Path) -> None:
     here.with_name("m-Q4_0.gguf").touch()
     for text in ("o/r", "hf:o/r"):
         with pytest.raises(
@@ -79,10 +79,10 @@ def test_several_of_one_name_are_listed(tmp_path: Path, here: Path) -> None:
             resolved(text, tmp_path)
 
 
-def test_a_path_of_the_settings_is_left_to_the_engine(tmp_path: Path) -> None:
+def test_path_of_the_settings_is_returned_unchecked(tmp_path: Path) -> None:
     assert resolved(Path("nowhere.gguf"), tmp_path) == (Path("nowhere.gguf"), [])
 
 
-def test_a_reference_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_invalid_hub_reference_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="not a model on the hub"):
         resolved("hf:../x", tmp_path)

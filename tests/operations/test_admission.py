@@ -82,7 +82,7 @@ def client_of(engine: EchoEngine, *limits: OneAtATime | Full) -> httpx2.AsyncCli
     ],
     ids=["turn", "length", "stop", "broken", "refused", "bug", "late bug"],
 )
-async def test_a_lease_is_released_once_whatever_the_end(
+async def test_lease_is_released_once_at_every_end(
     script: list[Piece | Exception], status: int | None, stream: bool
 ) -> None:
     limit = OneAtATime()
@@ -93,7 +93,7 @@ async def test_a_lease_is_released_once_whatever_the_end(
     assert (limit.held, limit.released) == ([], [hash_key("a")])
 
 
-async def test_a_refused_request_is_429_and_never_reaches_the_engine() -> None:
+async def test_rejected_request_is_429_and_does_not_reach_the_engine() -> None:
     engine, first = ScriptedEngine(Piece("")), OneAtATime()
     async with client_of(engine, first, Full()) as client:
         response = await client.post("/v1/complete", json=BODY)
@@ -102,7 +102,7 @@ async def test_a_refused_request_is_429_and_never_reaches_the_engine() -> None:
     assert first.released == [hash_key("a")]
 
 
-async def test_a_limit_counts_each_key_alone() -> None:
+async def test_limit_counts_each_key_separately() -> None:
     limit, engine = OneAtATime(), EchoEngine()
     limit.held.append(hash_key("a"))
     async with client_of(engine, limit) as client:

@@ -49,7 +49,7 @@ def client_of(engine: EchoEngine, *observers: Kept | Broken, **server: Any) -> h
     return httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=HEADERS)
 
 
-async def test_a_completion_is_recorded_with_all_that_is_known_of_it() -> None:
+async def test_completion_is_recorded_with_every_known_field() -> None:
     kept, before = Kept(), time.time()
     accepted = Accepted(model="m-2", upstream="east")
     engine = ScriptedEngine(Piece("", accepted=accepted), Piece(" a\n\nHuman:", 1))
@@ -93,7 +93,7 @@ async def test_other_requests_are_recorded_with_their_route(
     assert (record.route, record.outcome) == (route, outcome)
 
 
-async def test_a_request_that_is_refused_before_its_route_is_recorded() -> None:
+async def test_request_rejected_before_its_route_is_recorded() -> None:
     kept = Kept()
     async with client_of(EchoEngine(), kept) as client:
         await client.get("/v1/models", headers={"host": "evil.example"})
@@ -101,7 +101,7 @@ async def test_a_request_that_is_refused_before_its_route_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_answer_that_breaks_is_recorded_with_the_kind_of_its_error(stream: bool) -> None:
+async def test_broken_response_is_recorded_with_the_kind_of_its_error(stream: bool) -> None:
     kept = Kept()
     async with client_of(ScriptedEngine(Piece(" a", 1), failed("It broke.")), kept) as client:
         await client.post("/v1/complete", json=BODY | {"stream": stream})
@@ -120,7 +120,7 @@ async def test_a_disconnect_is_recorded() -> None:
     assert [record.outcome for record in kept.records] == [Delivery.DISCONNECTED]
 
 
-async def test_a_bug_in_the_middle_of_a_response_cuts_it_and_is_recorded() -> None:
+async def test_internal_error_truncates_the_response_and_is_recorded() -> None:
     kept, sent = Kept(), list[Any]()
 
     async def send(message: Any) -> None:
@@ -135,7 +135,7 @@ async def test_a_bug_in_the_middle_of_a_response_cuts_it_and_is_recorded() -> No
     assert len(kept.records) == 1
 
 
-async def test_an_observer_with_a_bug_harms_neither_the_response_nor_other_observers() -> None:
+async def test_failing_observer_affects_neither_response_nor_other_observers() -> None:
     kept = Kept()
     async with client_of(EchoEngine(), Broken(), kept) as client:
         assert (await client.post("/v1/complete", json=BODY)).status_code == 200
