@@ -37,11 +37,11 @@ class EngineContract:
         """A started engine for one test, which may close it."""
         raise NotImplementedError
 
-    async def test_the_first_piece_says_that_the_job_is_accepted(self, engine: Engine) -> None:
+    async def test_first_piece_reports_the_acceptance(self, engine: Engine) -> None:
         pieces = await write(engine, job())
         assert pieces[0] == Piece("")
 
-    async def test_only_the_last_piece_says_why_the_text_ends(self, engine: Engine) -> None:
+    async def test_only_the_last_piece_has_the_finish_reason(self, engine: Engine) -> None:
         pieces = await write(engine, job())
         assert [piece.finish is None for piece in pieces] == [True] * (len(pieces) - 1) + [False]
 
@@ -51,7 +51,7 @@ class EngineContract:
             assert sum(piece.tokens for piece in pieces) == most
             assert pieces[-1].finish is Finish.LENGTH
 
-    async def test_one_seed_gives_one_text(self, engine: Engine) -> None:
+    async def test_same_seed_returns_the_same_text(self, engine: Engine) -> None:
         # The very first run of a prompt may differ from later ones, which find it in the cache.
         await write(engine, job())
         first, second = [await write(engine, job()) for _ in range(2)]
@@ -76,7 +76,7 @@ class EngineContract:
         texts = await asyncio.gather(*(write(engine, job(seed=seed)) for seed in range(8)))
         assert all(pieces[-1].finish is not None for pieces in texts)
 
-    async def test_a_job_does_not_wait_for_the_end_of_another(self, engine: Engine) -> None:
+    async def test_jobs_write_concurrently(self, engine: Engine) -> None:
         # Each of both writes while the other has not ended.
         async with (
             aclosing(engine.generate(job(1500))) as one,
@@ -88,7 +88,7 @@ class EngineContract:
                     if piece.text:
                         break
 
-    async def test_a_closed_engine_refuses_with_an_error(self, mortal: Engine) -> None:
+    async def test_closed_engine_rejects_jobs(self, mortal: Engine) -> None:
         await mortal.aclose()
         with pytest.raises(Refusal):
             await write(mortal, job())

@@ -115,9 +115,7 @@ def admitted(admission: Admission[str]) -> list[int]:
 
 
 @given(st.lists(st.integers(1, 10), max_size=20), st.integers(1, 5))
-def test_every_job_runs_in_the_end_and_in_the_order_of_arrival(
-    sizes: list[int], max_running: int
-) -> None:
+def test_every_job_runs_in_the_order_of_arrival(sizes: list[int], max_running: int) -> None:
     admission = Admission[str](blocks=10, max_running=max_running, max_waiting=len(sizes))
     for key, blocks in enumerate(sizes):
         assert admission.offer(key, *job(blocks))
@@ -143,7 +141,7 @@ def test_a_small_job_does_not_overtake_a_large_one() -> None:
     assert admitted(admission) == [2, 3]
 
 
-def test_a_job_whose_turn_was_blocked_runs_when_the_one_before_gives_up() -> None:
+def test_blocked_job_runs_when_the_one_before_is_withdrawn() -> None:
     admission = Admission[str](blocks=10, max_running=4, max_waiting=4)
     admission.offer(1, *job(6))
     admission.admit()
@@ -154,7 +152,7 @@ def test_a_job_whose_turn_was_blocked_runs_when_the_one_before_gives_up() -> Non
     assert admitted(admission) == [3]
 
 
-def test_a_full_queue_refuses() -> None:
+def test_full_queue_rejects_a_job() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
     admission.offer(1, *job())
     admission.admit()
@@ -164,7 +162,7 @@ def test_a_full_queue_refuses() -> None:
     assert admission.waiting == 1
 
 
-def test_without_a_queue_a_job_is_accepted_only_if_it_runs_at_once() -> None:
+def test_job_without_a_queue_is_accepted_only_if_it_runs_at_once() -> None:
     admission = Admission[str](blocks=10, max_running=2, max_waiting=0)
 
     assert admission.offer(1, *job(6))
@@ -184,7 +182,7 @@ def test_a_running_job_cannot_be_withdrawn() -> None:
     assert admission.reserved == 3
 
 
-def test_a_job_that_waits_is_not_released() -> None:
+def test_release_of_a_queued_job_is_ignored() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
     admission.offer(1, *job(3))
     admission.release(1)
@@ -192,7 +190,7 @@ def test_a_job_that_waits_is_not_released() -> None:
     assert (admission.waiting, admission.reserved) == (1, 0)
 
 
-def test_releasing_twice_gives_the_blocks_back_once() -> None:
+def test_second_release_is_ignored() -> None:
     admission = Admission[str](blocks=10, max_running=1, max_waiting=1)
     admission.offer(1, *job(3))
     admission.admit()

@@ -127,11 +127,11 @@ def render(template: str, messages: Sequence[tuple[str, str]], prefill: str = ""
     ],
     ids=["ChatML", "Qwen 2.5", "Qwen 3", "Llama 3", "Gemma", "Mistral", "Phi"],
 )
-def test_a_conversation_is_written_as_its_family_knows_it(template: str, text: str) -> None:
+def test_conversation_is_rendered_in_the_format_of_its_family(template: str, text: str) -> None:
     assert render(template, TALK, "Because") == text
 
 
-def test_a_template_has_its_own_system_text_where_the_prompt_has_none() -> None:
+def test_template_adds_its_default_system_text() -> None:
     text = render(QWEN_2_5, [("user", "Hi")])
     assert text.startswith("<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nHi")
 
@@ -147,7 +147,7 @@ def test_a_template_has_its_own_system_text_where_the_prompt_has_none() -> None:
         ("a\n  {% if true %}\nb\n  {% endif %}\nc", "a\nb\nc"),
     ],
 )
-def test_templates_find_what_they_were_written_for(template: str, text: str) -> None:
+def test_templates_have_the_expected_functions(template: str, text: str) -> None:
     assert render(template, [("user", "Hi")]) == text
 
 
@@ -165,14 +165,14 @@ def test_templates_find_what_they_were_written_for(template: str, text: str) -> 
         "{{ raise_exception('no') }}",
     ],
 )
-def test_a_hostile_or_broken_template_is_refused_in_one_line(template: str) -> None:
+def test_hostile_or_broken_template_is_rejected_in_one_line(template: str) -> None:
     with pytest.raises(TemplateRefused) as refusal:
         ChatTemplate(file(template))
     assert str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_messages_that_the_template_does_not_take_are_refused_with_its_words() -> None:
+def test_messages_rejected_by_the_template_have_its_message() -> None:
     with pytest.raises(TemplateRefused, match=r"^Roles must alternate$"):
         render(GEMMA, [("assistant", "Hello."), ("user", "Hi")])
 
@@ -188,11 +188,11 @@ def test_messages_that_the_template_does_not_take_are_refused_with_its_words() -
         ({"name": "gemma", "finetune": "pt"}, False),
     ],
 )
-def test_a_base_model_is_told_by_its_name(general: dict[str, str], chats: bool) -> None:
+def test_base_model_is_recognised_by_its_name(general: dict[str, str], chats: bool) -> None:
     assert is_chat_model(file(CHATML, **general)) is chats
 
 
-def test_the_format_decides_whether_there_is_a_template() -> None:
+def test_format_setting_selects_the_template() -> None:
     base = file(CHATML, name="Model Base")
     assert template_of(base, "auto") is None
     assert template_of(base, "chat") is not None
@@ -202,7 +202,7 @@ def test_the_format_decides_whether_there_is_a_template() -> None:
         template_of(file(None), "chat")
 
 
-def test_a_template_in_a_file_is_found_there(tmp_path: Path) -> None:
+def test_template_is_read_from_the_model_file(tmp_path: Path) -> None:
     read = gguf.read(with_template(tmp_path / "chat.gguf", PHI))
     text = ChatTemplate(read).prompt([("user", "Hi")], "", None).text
     assert text == "<|user|>\nHi<|end|>\n<|assistant|>\n"
@@ -229,7 +229,7 @@ def prompt(template: str, messages: Sequence[tuple[str, str]], prefill: str = ""
 
 
 @pytest.mark.parametrize("upper", ["", " | upper", " | trim", "[:99]"])
-def test_a_system_text_is_not_lost_where_its_words_stand_in_a_turn_too(upper: str) -> None:
+def test_system_text_repeated_in_a_turn_is_kept(upper: str) -> None:
     question = "Explain the note 'Be brief.' to me."
     template = ONLY_TURNS.replace("m.content", f"(m.content{upper})")
     expected = f"Be brief.\n\n{question}"
@@ -239,7 +239,7 @@ def test_a_system_text_is_not_lost_where_its_words_stand_in_a_turn_too(upper: st
     assert render(template, talk) == f"<user>{expected}<assistant>"
 
 
-def test_a_system_text_alone_takes_the_place_of_an_empty_first_turn() -> None:
+def test_system_text_replaces_an_empty_first_turn() -> None:
     assert prompt(ONLY_TURNS, [("system", "Be brief."), ("user", "")]) == (
         "<user>Be brief.<assistant>"
     )
@@ -256,19 +256,17 @@ def test_a_system_text_alone_takes_the_place_of_an_empty_first_turn() -> None:
         ),
     ],
 )
-def test_a_template_that_leaves_a_turn_out_is_refused_and_not_followed_in_silence(
-    template: str, role: str
-) -> None:
+def test_template_that_omits_a_turn_is_rejected(template: str, role: str) -> None:
     with pytest.raises(TemplateRefused, match=f"^it leaves out the text of the {role}$"):
         prompt(template, [("user", "Why?"), ("assistant", "Why?"), ("user", "Why?")])
 
 
-def test_turns_of_white_space_alone_may_be_left_out() -> None:
+def test_turns_of_white_space_may_be_omitted() -> None:
     template = "{% for m in messages if m.content.strip() %}{{ m.content }}{% endfor %}"
     assert prompt(template, [("user", " \n"), ("assistant", "a"), ("user", "b")]) == "ab"
 
 
-def test_a_template_that_says_nothing_of_the_user_is_known_for_it() -> None:
+def test_template_that_omits_the_user_has_a_warning() -> None:
     template = template_of(file("{{ bos_token }}Hello, {{ messages | length }}"), "chat")
     assert template is not None
     assert template.warning == "its chat template leaves out the text of the user"
@@ -285,13 +283,13 @@ def test_a_template_that_says_nothing_of_the_user_is_known_for_it() -> None:
         "{% set p = messages[0].content[0] %}{{ p.text if p is mapping else raise_exception('') }}",
     ],
 )
-def test_a_template_may_want_contents_in_parts(template: str) -> None:
+def test_template_with_content_parts_is_rendered(template: str) -> None:
     assert template_of(file(template), "chat") is not None
     assert prompt(template, [("user", "Hi")]).removeprefix("<p>") == "Hi"
     assert prompt(template, [("system", "So:"), ("user", "Hi")]).count("So:") == 1
 
 
-def test_what_a_template_refuses_in_both_forms_is_refused_in_the_words_for_text() -> None:
+def test_template_that_rejects_both_forms_raises_the_error_for_text() -> None:
     template = "{{ raise_exception('a list' if messages[0].content is string else 'a text') }}"
     with pytest.raises(TemplateRefused, match=r"^a list$"):
         ChatTemplate(file(template))
@@ -306,7 +304,7 @@ def test_the_time_is_the_same_in_the_whole_of_a_prompt() -> None:
 @pytest.mark.parametrize(
     "template", ["caf\udce9 {{ messages[0].content }}", r"{{ 'caf\udce9 ' + messages[0].content }}"]
 )
-def test_halves_of_characters_in_a_template_are_replaced(template: str) -> None:
+def test_lone_surrogates_in_a_template_are_replaced(template: str) -> None:
     assert prompt(template, [("user", "é")]) == "caf\ufffd é"
     with pytest.raises(TemplateRefused) as refusal:
         ChatTemplate(file(r"{{ raise_exception('\ud83d') }}"))
@@ -318,6 +316,6 @@ def test_a_text_of_private_characters_is_kept() -> None:
     assert prompt(CHATML, [("user", text)]).count(text) == 1
 
 
-def test_more_turns_than_there_are_marks_are_written() -> None:
+def test_more_turns_than_private_marks_are_rendered() -> None:
     talk = [("user" if n % 2 == 0 else "assistant", str(n)) for n in range(70_001)]
     assert prompt(ONLY_TURNS, talk).endswith("<user>70000<assistant>")

@@ -85,7 +85,7 @@ BOTH = {"openvino_genai", "xllamacpp"}
         ({"xllamacpp"}, FOLDER, "openvino"),
     ],
 )
-def test_the_fastest_runtime_that_reads_the_file_loads_it(
+def test_fastest_readable_runtime_is_loaded(
     install: Install, installed: set[str], file: Gguf, chosen: str
 ) -> None:
     install(installed)
@@ -94,13 +94,13 @@ def test_the_fastest_runtime_that_reads_the_file_loads_it(
 
 
 @pytest.mark.parametrize("name", ["openvino", "llamacpp"])
-def test_a_setting_decides_for_one(install: Install, name: str) -> None:
+def test_runtime_setting_is_used(install: Install, name: str) -> None:
     install(BOTH)
     said: tuple[object, ...] = choose.load_runtime(OPTIONS, SPLIT, name)
     assert said == (Loaded(name, tokenises=True), name, "")
 
 
-def test_llama_cpp_is_not_tried_on_a_folder(install: Install) -> None:
+def test_llama_cpp_is_not_tried_for_a_folder(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
         choose.load_runtime(OPTIONS, FOLDER)
@@ -108,7 +108,7 @@ def test_llama_cpp_is_not_tried_on_a_folder(install: Install) -> None:
         choose.load_runtime(OPTIONS, FOLDER, "llamacpp")
 
 
-def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install: Install) -> None:
+def test_second_runtime_is_loaded_with_the_reason_of_the_first(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
     assert said == (
@@ -118,7 +118,7 @@ def test_where_the_first_refuses_the_second_loads_and_the_reason_is_told(install
     )
 
 
-def test_a_model_that_cannot_be_tokenised_for_is_refused(install: Install) -> None:
+def test_model_without_a_working_tokenizer_is_rejected(install: Install) -> None:
     install(BOTH, mute=frozenset({"openvino"}))
     said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
     why = "openvino loads this model, but its tokenizer does not work (RuntimeError)"
@@ -128,13 +128,13 @@ def test_a_model_that_cannot_be_tokenised_for_is_refused(install: Install) -> No
         choose.load_runtime(OPTIONS, READABLE)
 
 
-def test_where_all_refuse_all_reasons_are_told(install: Install) -> None:
+def test_error_of_all_runtimes_has_every_reason(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino", "llamacpp"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot .*; llamacpp cannot load this model$"):
         choose.load_runtime(OPTIONS, READABLE)
 
 
-def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Install) -> None:
+def test_runtime_that_fails_its_probe_is_replaced_by_the_next(install: Install) -> None:
     install(BOTH)
     tried: list[object] = []
 
@@ -148,13 +148,13 @@ def test_a_runtime_that_cannot_compute_here_is_followed_by_the_next(install: Ins
     assert note == "openvino cannot compute with this model here: could not create a primitive"
 
 
-def test_the_one_that_is_set_has_no_second(install: Install) -> None:
+def test_configured_runtime_has_no_fallback(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
     with pytest.raises(CannotLoad, match=r"^openvino cannot load this model$"):
         choose.load_runtime(OPTIONS, READABLE, "openvino")
 
 
-def test_without_a_runtime_the_error_says_how_to_get_one(install: Install) -> None:
+def test_error_without_a_runtime_has_the_remedy(install: Install) -> None:
     install(set())
     with pytest.raises(CannotLoad, match=r"pip install '\.\[local\]'$"):
         choose.load_runtime(OPTIONS, READABLE)
@@ -164,7 +164,7 @@ def test_without_a_runtime_the_error_says_how_to_get_one(install: Install) -> No
     ("runtime", "library"),
     [(openvino.OpenVinoRuntime, "openvino_genai"), (llamacpp.LlamaCppRuntime, "xllamacpp")],
 )
-def test_a_runtime_names_the_library_that_is_missing(
+def test_error_of_a_missing_library_has_its_name(
     monkeypatch: pytest.MonkeyPatch, runtime: type[Runtime], library: str
 ) -> None:
     for name in ("numpy", "openvino"):  # these load first, wherever they are installed
@@ -186,7 +186,7 @@ def test_a_runtime_names_the_library_that_is_missing(
         ({"xllamacpp"}, "ir", None),
     ],
 )
-def test_the_last_resort_is_the_least_preferred_that_reads_the_format(
+def test_last_resort_is_the_least_preferred_readable_runtime(
     install: Install, installed: set[str], file_format: Format, last: str | None
 ) -> None:
     install(installed)

@@ -53,7 +53,7 @@ def test_the_built_in_model_is_described() -> None:
     assert found.reason == ""
 
 
-def test_what_is_wrong_with_a_file_is_its_description(tmp_path: Path) -> None:
+def test_description_of_a_damaged_file_has_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     assert describe(path) == Description(None, None, None, None, "there is no such file")
     path.write_bytes(built_in_model().read_bytes()[:5000])
@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_file_is_its_description(tmp_path: Path) -> None:
         (model("F32", "IQ4_XS", "IQ4_XS", general_file_type=999), "IQ4_XS"),
     ],
 )
-def test_the_quantisation_is_what_the_file_says_or_mostly_holds(file: Gguf, name: str) -> None:
+def test_quantisation_is_declared_or_that_of_most_tensors(file: Gguf, name: str) -> None:
     assert quantisation(file) == name
 
 
@@ -81,7 +81,7 @@ def test_the_quantisation_is_what_the_file_says_or_mostly_holds(file: Gguf, name
         (model(split_count=3), "models in several files"),
     ],
 )
-def test_what_openvino_cannot_read_is_for_llamacpp(
+def test_file_unreadable_for_openvino_runs_on_llamacpp(
     install: Install, file: Gguf, without_llamacpp: str
 ) -> None:
     install(BOTH)
@@ -93,14 +93,14 @@ def test_what_openvino_cannot_read_is_for_llamacpp(
 
 
 @pytest.mark.parametrize("file", [model(), model("F16"), model("Q4_0", split_count=1)])
-def test_what_openvino_reads_it_runs_where_it_is_installed(install: Install, file: Gguf) -> None:
+def test_file_readable_for_openvino_runs_on_it_if_installed(install: Install, file: Gguf) -> None:
     install(BOTH)
     assert runtime_for(file) == ("openvino", "")
     install({"xllamacpp"})
     assert runtime_for(file) == ("llama.cpp", "")
 
 
-def test_without_any_runtime_the_remedy_is_named(install: Install) -> None:
+def test_reason_without_a_runtime_has_the_remedy(install: Install) -> None:
     install(set())
     assert runtime_for(model()) == (None, f"no runtime is installed; {INSTALL}")
 
@@ -125,7 +125,7 @@ TEXT = {"tokenizer.ggml.model": "gpt2"}
         ({"tokenizer.ggml.model": "no_vocab"}, "a model without a vocabulary (llama)"),
     ],
 )
-def test_what_does_not_complete_text_is_said_to_be_what_it_is(
+def test_error_of_another_type_of_model_has_the_type(
     tmp_path: Path, changes: dict[str, Any], what: str
 ) -> None:
     path = with_metadata(tmp_path / "m.gguf", changes)
@@ -137,7 +137,7 @@ def test_what_does_not_complete_text_is_said_to_be_what_it_is(
     assert (found.runtime, found.reason) == (None, reason)
 
 
-def test_files_without_an_architecture_or_tensors_are_no_models(tmp_path: Path) -> None:
+def test_file_without_architecture_or_tensors_is_not_a_model(tmp_path: Path) -> None:
     path = with_metadata(
         tmp_path / "i.gguf", {"general.architecture": None, "general.type": "imatrix"}
     )
@@ -163,12 +163,12 @@ def test_files_without_an_architecture_or_tensors_are_no_models(tmp_path: Path) 
     ],
     ids=str,
 )
-def test_a_description_survives_any_value(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_description_is_made_for_any_metadata(tmp_path: Path, changes: dict[str, Any]) -> None:
     found = describe(with_metadata(tmp_path / "m.gguf", changes))
     assert found.reason or found.runtime
 
 
-def test_a_tokenizer_of_sentencepieces_kind_is_for_llamacpp(install: Install) -> None:
+def test_sentencepiece_tokenizer_runs_on_llamacpp(install: Install) -> None:
     install(BOTH)
     assert runtime_for(model(**{"tokenizer_ggml.model": "llama"})) == ("llama.cpp", "")
 
@@ -190,7 +190,7 @@ def test_token_ids_that_are_not_in_the_vocabulary_count_as_missing(
     assert all("the vocabulary has 4096 tokens: it counts as missing" in each for each in warnings)
 
 
-def test_a_file_that_does_not_say_how_text_is_split_is_reported(tmp_path: Path) -> None:
+def test_missing_pre_tokenizer_is_a_warning(tmp_path: Path) -> None:
     file = model_file.read(with_metadata(tmp_path / "m.gguf", {"tokenizer.ggml.pre": None}))
     (warning,) = model_file.warnings(file)
     assert "tokenizer.ggml.pre is missing" in warning

@@ -75,7 +75,7 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-class TestLocalKeepsTheContract(EngineContract):
+class TestLocalContract(EngineContract):
     @pytest.fixture(scope="class")
     async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
         engine = await started(replace(SETTINGS, model=endless_model))
@@ -97,7 +97,7 @@ async def test_jobs_without_a_seed_differ(endless_model: Path, runtime: Library)
         await engine.aclose()
 
 
-async def test_temperature_0_always_takes_the_likeliest_token(engine: LocalEngine) -> None:
+async def test_temperature_0_takes_the_likeliest_token(engine: LocalEngine) -> None:
     greedy = [Job(PROMPT, 24, sampling=Sampling(temperature=0, seed=seed)) for seed in range(4)]
     await write(engine, greedy[0])  # Fills the prefix cache.
     assert len({text_of(await write(engine, each)) for each in greedy}) == 1
@@ -116,13 +116,15 @@ async def test_the_narrowest_sampling_is_greedy(
 @pytest.mark.parametrize(
     "fields", [{"top_k": 2**64}, {"top_k": 10**30}, {"temperature": 1e-300}, {"top_p": 1e-300}]
 )
-async def test_no_sampling_value_is_too_odd(engine: LocalEngine, fields: dict[str, float]) -> None:
+async def test_extreme_sampling_values_complete(
+    engine: LocalEngine, fields: dict[str, float]
+) -> None:
     odd = Job(PROMPT, 4, sampling=Sampling(**fields))  # type: ignore[arg-type]
     assert (await write(engine, odd))[-1].finish is not None
     assert engine.health().restarts == 0
 
 
-async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
+async def test_prompt_over_the_context_is_rejected_with_both_numbers(
     engine: LocalEngine,
 ) -> None:
     context = engine.capabilities.context
@@ -134,13 +136,15 @@ async def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(
     assert tokens > context
 
 
-async def test_a_hopelessly_long_prompt_is_refused_without_reading_it(engine: LocalEngine) -> None:
+async def test_prompt_far_over_the_context_is_rejected_before_tokenising(
+    engine: LocalEngine,
+) -> None:
     with refused(Kind.TOO_LONG):
         await asyncio.wait_for(write(engine, Job(raw_prompt("x" * 30_000_000), 1)), 20)
 
 
 @BOTH
-async def test_more_tokens_than_the_context_holds_are_capped(
+async def test_max_tokens_over_the_context_are_capped(
     endless_model: Path, runtime: Library
 ) -> None:
     engine = await started(of_runtime(runtime, model=endless_model))
@@ -156,11 +160,11 @@ async def test_more_tokens_than_the_context_holds_are_capped(
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\n\nHuman: 😀é漢\n\nAssistant:", " ", "\ufffd"])
-async def test_any_text_can_be_completed(engine: LocalEngine, text: str) -> None:
+async def test_any_text_completes(engine: LocalEngine, text: str) -> None:
     assert (await write(engine, Job(raw_prompt(text), 4)))[-1].finish is not None
 
 
-async def test_a_full_queue_refuses_as_overloaded(endless_model: Path) -> None:
+async def test_full_queue_is_overloaded(endless_model: Path) -> None:
     settings = replace(SETTINGS, model=endless_model, max_running=1, max_waiting=1)
     engine = await started(settings)
     jobs = [engine.generate(job(2000)) for _ in range(3)]
@@ -179,7 +183,7 @@ async def test_a_full_queue_refuses_as_overloaded(endless_model: Path) -> None:
         await engine.aclose()
 
 
-async def test_more_jobs_than_the_cache_holds_wait_and_all_end_whole(
+async def test_jobs_over_the_cache_are_queued_and_complete(
     endless_model: Path,
 ) -> None:
     # Room for two completions of this length: the others wait, and none is cut short.
@@ -215,7 +219,7 @@ async def idle(engine: LocalEngine) -> None:
 
 
 @BOTH
-async def test_a_killed_worker_fails_its_jobs_and_is_replaced(
+async def test_killed_worker_fails_its_jobs_and_is_replaced(
     endless_model: Path, runtime: Library
 ) -> None:
     mortal = await started(of_runtime(runtime, model=endless_model, max_running=2))
@@ -236,7 +240,7 @@ async def test_a_killed_worker_fails_its_jobs_and_is_replaced(
 
 
 @BOTH
-async def test_a_caller_that_never_reads_holds_nobody_up(
+async def test_caller_that_never_reads_does_not_block_others(
     endless_model: Path, runtime: Library
 ) -> None:
     engine = await started(of_runtime(runtime, model=endless_model, max_running=2))
@@ -254,7 +258,7 @@ async def test_a_caller_that_never_reads_holds_nobody_up(
 
 
 @BOTH
-async def test_cancelling_frees_those_that_run_and_those_that_wait(
+async def test_cancelling_frees_running_and_queued_jobs(
     endless_model: Path, runtime: Library
 ) -> None:
     engine = await started(of_runtime(runtime, model=endless_model, max_running=2))
@@ -270,7 +274,7 @@ async def test_cancelling_frees_those_that_run_and_those_that_wait(
         await engine.aclose()
 
 
-async def test_the_limits_that_were_worked_out_are_in_the_log(
+async def test_derived_limits_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = replace(SETTINGS, threads=1, context=512, kv_cache_mib=8, batch_tokens=64)
@@ -296,7 +300,7 @@ async def test_a_worker_ends_with_its_engine(mortal: LocalEngine) -> None:
         os.kill(pid, 0)
 
 
-async def test_a_job_waits_for_a_model_that_is_still_loading() -> None:
+async def test_job_waits_for_the_model_to_load() -> None:
     engine = LocalEngine(SETTINGS)
     await engine.start()
     try:
@@ -306,7 +310,7 @@ async def test_a_job_waits_for_a_model_that_is_still_loading() -> None:
         await engine.aclose()
 
 
-async def test_a_job_does_not_wait_for_ever() -> None:
+async def test_wait_for_the_model_is_limited() -> None:
     engine = LocalEngine(LocalSettings(load_wait_s=0.0))
     await engine.start()
     try:
@@ -316,23 +320,23 @@ async def test_a_job_does_not_wait_for_ever() -> None:
         await engine.aclose()
 
 
-def test_a_missing_file_is_named() -> None:
+def test_missing_file_is_an_error_with_its_name() -> None:
     with pytest.raises(ModelError, match=r"nowhere\.gguf: there is no such file"):
         LocalEngine(LocalSettings(model=Path("nowhere.gguf")))
 
 
-def test_a_folder_is_no_model(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a folder without a model; name a GGUF file, or"):
         LocalEngine(LocalSettings(model=tmp_path))
 
 
-def test_a_damaged_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+def test_damaged_folder_is_rejected_before_loading(tmp_path: Path) -> None:
     (tmp_path / "openvino_model.xml").touch()
     with pytest.raises(ModelError, match=r"openvino_model\.bin is missing$"):
         LocalEngine(LocalSettings(model=tmp_path))
 
 
-async def test_a_folder_of_openvinos_is_a_model(tmp_path: Path, capital_model: Path) -> None:
+async def test_openvino_folder_is_a_model(tmp_path: Path, capital_model: Path) -> None:
     pytest.importorskip("openvino_genai")
     folder = as_folder(capital_model, tmp_path / "capital-ov")
     engine = await started(replace(SETTINGS, model=folder))
@@ -344,7 +348,7 @@ async def test_a_folder_of_openvinos_is_a_model(tmp_path: Path, capital_model: P
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.5, 0.99])
-def test_a_truncated_file_is_refused_before_it_is_loaded(tmp_path: Path, share: float) -> None:
+def test_truncated_file_is_rejected_before_loading(tmp_path: Path, share: float) -> None:
     whole = built_in_model().read_bytes()
     path = tmp_path / "half.gguf"
     path.write_bytes(whole[: int(len(whole) * share)])
@@ -352,7 +356,7 @@ def test_a_truncated_file_is_refused_before_it_is_loaded(tmp_path: Path, share: 
         LocalEngine(LocalSettings(model=path))
 
 
-async def test_a_file_that_the_runtime_refuses_is_an_error_for_all(tmp_path: Path) -> None:
+async def test_file_rejected_by_the_runtime_fails_every_job(tmp_path: Path) -> None:
     # A sound file of an architecture that nobody knows.
     path = tmp_path / "odd.gguf"
     path.write_bytes(built_in_model().read_bytes().replace(b"llama", b"zzama"))
@@ -371,9 +375,7 @@ async def test_a_file_that_the_runtime_refuses_is_an_error_for_all(tmp_path: Pat
 
 
 @BOTH
-async def test_a_worker_that_hangs_is_killed_and_replaced(
-    endless_model: Path, runtime: Library
-) -> None:
+async def test_hanging_worker_is_killed_and_replaced(endless_model: Path, runtime: Library) -> None:
     engine = await started(of_runtime(runtime, model=endless_model, step_timeout_s=1.0))
     try:
         running = engine.generate(job(2000))
@@ -392,7 +394,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(
         await engine.aclose()
 
 
-async def test_a_worker_that_hangs_while_idle_is_replaced_too() -> None:
+async def test_worker_that_hangs_while_idle_is_replaced() -> None:
     engine = await started(replace(SETTINGS, step_timeout_s=0.5))
     try:
         os.kill(worker_pid(engine), signal.SIGSTOP)
@@ -404,7 +406,7 @@ async def test_a_worker_that_hangs_while_idle_is_replaced_too() -> None:
         await engine.aclose()
 
 
-async def test_a_worker_that_starves_is_slow_and_loses_nothing(endless_model: Path) -> None:
+async def test_starved_worker_loses_no_text(endless_model: Path) -> None:
     starving = await started(replace(SETTINGS, model=endless_model))
     try:
         pid = worker_pid(starving)
@@ -436,7 +438,7 @@ async def greedy(engine: LocalEngine, prompt: Prompt) -> tuple[str, Finish | Non
     return text_of(pieces), pieces[-1].finish
 
 
-async def test_a_model_that_chats_gets_its_template(tmp_path: Path) -> None:
+async def test_chat_model_gets_its_template(tmp_path: Path) -> None:
     # One that the model was never taught: what it answers shows that it was given just this.
     template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}<answer>"
     path = with_template(tmp_path / "chat.gguf", template)
@@ -455,7 +457,7 @@ async def test_a_model_that_chats_gets_its_template(tmp_path: Path) -> None:
 
 
 @BOTH
-async def test_a_model_that_chats_ends_its_turn_and_keeps_the_space(
+async def test_chat_model_ends_its_turn_and_keeps_the_space(
     tmp_path: Path, capital_model: Path, runtime: Library
 ) -> None:
     path = with_template(tmp_path / "chat.gguf", TAUGHT, capital_model)
@@ -470,7 +472,7 @@ async def test_a_model_that_chats_ends_its_turn_and_keeps_the_space(
         await engine.aclose()
 
 
-async def test_a_prompt_that_the_template_refuses_is_the_callers_error(tmp_path: Path) -> None:
+async def test_prompt_rejected_by_the_template_is_a_client_error(tmp_path: Path) -> None:
     refuses = "{% if messages | length > 1 %}{{ raise_exception('one turn only') }}{% endif %}x"
     engine = await started(
         replace(SETTINGS, model=with_template(tmp_path / "chat.gguf", refuses), format="chat")
@@ -484,7 +486,7 @@ async def test_a_prompt_that_the_template_refuses_is_the_callers_error(tmp_path:
         await engine.aclose()
 
 
-async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+async def test_broken_template_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     path = with_template(tmp_path / "broken.gguf", "{% if %}")
     engine = LocalEngine(replace(SETTINGS, model=path))
     await engine.start()
@@ -497,7 +499,7 @@ async def test_a_broken_template_is_an_error_with_a_way_out(tmp_path: Path) -> N
 
 @BOTH
 @pytest.mark.parametrize("name", ["bos", "eos"])
-async def test_a_token_that_is_not_in_the_vocabulary_is_as_if_there_were_none(
+async def test_token_id_outside_the_vocabulary_is_ignored(
     tmp_path: Path, runtime: Library, name: str
 ) -> None:
     answers = []
@@ -519,7 +521,7 @@ async def test_a_token_that_is_not_in_the_vocabulary_is_as_if_there_were_none(
     assert all(answer == answers[0] for answer in answers)
 
 
-async def test_a_token_that_ends_openvinos_process_is_for_llamacpp(tmp_path: Path) -> None:
+async def test_token_id_that_crashes_openvino_runs_on_llamacpp(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     path = with_metadata(tmp_path / "m.gguf", {"tokenizer.ggml.unknown_token_id": 2**32 - 1})
     engine = await started(replace(SETTINGS, model=path))
@@ -554,7 +556,7 @@ def damaged(path: Path, tensor: str, scale: int) -> Path:
 @pytest.mark.parametrize(
     ("tensor", "scale"), [("token_embd.weight", NAN), ("blk.2.ffn_up.weight", INFINITE)]
 )
-async def test_weights_that_are_not_numbers_are_an_error_of_each_request(
+async def test_nan_weights_fail_each_request(
     tmp_path: Path,
     runtime: Library,
     tensor: str,
@@ -575,7 +577,7 @@ async def test_weights_that_are_not_numbers_are_an_error_of_each_request(
 
 
 @BOTH
-async def test_text_without_turns_spells_control_tokens_unless_the_settings_say_no(
+async def test_raw_text_spells_control_tokens_unless_disabled(
     runtime: Library,
 ) -> None:
     counts = []
@@ -593,7 +595,7 @@ async def test_text_without_turns_spells_control_tokens_unless_the_settings_say_
 
 
 @BOTH
-async def test_text_of_a_turn_is_text_for_the_model(tmp_path: Path, runtime: Library) -> None:
+async def test_text_of_a_turn_spells_no_control_token(tmp_path: Path, runtime: Library) -> None:
     path = with_template(tmp_path / "chat.gguf", TAUGHT)
     engine = await started(of_runtime(runtime, model=path))
     try:
@@ -609,9 +611,7 @@ async def test_text_of_a_turn_is_text_for_the_model(tmp_path: Path, runtime: Lib
 
 
 @BOTH
-async def test_a_template_with_bytes_that_are_not_utf8_serves_requests(
-    tmp_path: Path, runtime: Library
-) -> None:
+async def test_template_with_invalid_utf8_serves_requests(tmp_path: Path, runtime: Library) -> None:
     path = with_template(tmp_path / "chat.gguf", TAUGHT + "{{ 'caf?' }}")
     path.write_bytes(path.read_bytes().replace(b"caf?", b"caf\xe9"))
     engine = await started(of_runtime(runtime, model=path))
@@ -623,7 +623,7 @@ async def test_a_template_with_bytes_that_are_not_utf8_serves_requests(
 
 
 @BOTH
-async def test_a_model_in_the_hubs_cache_runs_as_a_plain_file_does(
+async def test_model_in_the_hub_cache_runs_like_a_plain_file(
     tmp_path: Path, runtime: Library
 ) -> None:
     blob, snapshot = tmp_path / "blobs" / "0a1b", tmp_path / "snapshots" / "0123"
@@ -655,7 +655,7 @@ async def test_a_split_model_of_links_runs(tmp_path: Path) -> None:
         await engine.aclose()
 
 
-async def test_what_openvino_refuses_runs_on_llamacpp_and_the_log_says_so_once(
+async def test_fallback_to_llamacpp_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("xllamacpp")
@@ -681,7 +681,7 @@ async def test_what_openvino_refuses_runs_on_llamacpp_and_the_log_says_so_once(
     assert said[0].startswith("OpenVINO cannot load this model: ")
 
 
-async def test_the_one_runtime_that_is_set_is_not_replaced(tmp_path: Path) -> None:
+async def test_configured_runtime_is_not_replaced(tmp_path: Path) -> None:
     pytest.importorskip("openvino_genai")
     key = b"general.file_type"
     path = tmp_path / "odd.gguf"
@@ -695,7 +695,7 @@ async def test_the_one_runtime_that_is_set_is_not_replaced(tmp_path: Path) -> No
         await engine.aclose()
 
 
-class TestLlamaCppKeepsTheContract(EngineContract):
+class TestLlamaCppContract(EngineContract):
     @pytest.fixture(scope="class")
     async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
         pytest.importorskip("xllamacpp")
@@ -711,7 +711,7 @@ class TestLlamaCppKeepsTheContract(EngineContract):
         await engine.aclose()
 
 
-async def test_a_runtime_that_dies_of_a_model_is_replaced_before_all_is_given_up(
+async def test_crashing_runtime_is_replaced_for_the_last_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("xllamacpp")

@@ -55,7 +55,7 @@ def usage_of(piece: Piece) -> Usage:
     return piece.usage
 
 
-async def test_the_prompt_is_counted_at_once_and_the_completion_as_it_is_written(
+async def test_usage_has_the_prompt_at_once_and_the_completion_as_written(
     engine: LocalEngine,
 ) -> None:
     first, *others = await write(engine, Job(PROMPT, 30, sampling=Sampling(seed=1)))
@@ -72,7 +72,7 @@ async def test_the_prompt_is_counted_at_once_and_the_completion_as_it_is_written
     assert written == 30
 
 
-async def test_tokens_found_in_the_cache_are_told_where_the_runtime_knows(
+async def test_cached_tokens_are_reported_where_the_runtime_counts_them(
     engine: LocalEngine,
 ) -> None:
     await write(engine, Job(PROMPT, 1))
@@ -82,7 +82,7 @@ async def test_tokens_found_in_the_cache_are_told_where_the_runtime_knows(
     assert usage.cached_tokens == (usage.input_tokens - 1 if known and usage.input_tokens else None)
 
 
-async def test_tokens_stand_where_they_are_in_the_text(capital: LocalEngine) -> None:
+async def test_tokens_have_their_offsets_in_the_text(capital: LocalEngine) -> None:
     pieces = await write(capital, ASKS)
     text, tokens = text_of(pieces), tokens_of(pieces)
     assert tuple(token.token for token in tokens) == CAPITAL
@@ -91,7 +91,7 @@ async def test_tokens_stand_where_they_are_in_the_text(capital: LocalEngine) -> 
     assert [token.logprob for token in tokens] == pytest.approx([0.0] * len(tokens), abs=1e-3)
 
 
-async def test_nothing_is_told_unless_it_is_asked_for(engine: LocalEngine) -> None:
+async def test_job_without_logprobs_has_no_tokens(engine: LocalEngine) -> None:
     asking, not_asking = await asyncio.gather(
         write(engine, ASKS), write(engine, replace(ASKS, sampling=Sampling(seed=1)))
     )
@@ -99,13 +99,13 @@ async def test_nothing_is_told_unless_it_is_asked_for(engine: LocalEngine) -> No
     assert not tokens_of(not_asking)
 
 
-async def test_asking_changes_nothing_of_the_text(engine: LocalEngine) -> None:
+async def test_logprobs_do_not_change_the_text(engine: LocalEngine) -> None:
     await write(engine, ASKS)  # a cached prompt may differ from a new one in the last bits
     told = text_of(await write(engine, ASKS))
     assert told == text_of(await write(engine, replace(ASKS, sampling=Sampling(seed=1))))
 
 
-async def test_the_likeliest_tokens_are_told_or_refused(engine: LocalEngine) -> None:
+async def test_top_logprobs_are_returned_or_rejected(engine: LocalEngine) -> None:
     asks = replace(ASKS, sampling=Sampling(seed=1, logprobs=3))
     if engine._supervisor.load.runtime == "openvino":
         with refused(Kind.UNSUPPORTED, match="logprobs: Input should be less than or equal to 0"):
@@ -121,7 +121,7 @@ async def test_the_likeliest_tokens_are_told_or_refused(engine: LocalEngine) -> 
         assert token.top[token.token] == token.logprob
 
 
-async def test_both_runtimes_agree_on_what_is_likely(tmp_path: Path) -> None:
+async def test_both_runtimes_return_the_same_logprobs(tmp_path: Path) -> None:
     logit = 6.0
     path = scripted(tmp_path / "unsure.gguf", *CAPITAL, logit=logit)
     scores = []
@@ -138,7 +138,7 @@ async def test_both_runtimes_agree_on_what_is_likely(tmp_path: Path) -> None:
     assert scores[0] == pytest.approx([logprob(logit)] * len(CAPITAL), abs=0.05)
 
 
-async def test_the_space_that_a_chat_begins_with_is_no_part_of_a_token(tmp_path: Path) -> None:
+async def test_leading_space_of_a_chat_belongs_to_no_token(tmp_path: Path) -> None:
     # What the model says begins without the space that answers begin with.
     spaceless = scripted(tmp_path / "spaceless.gguf", "The", *CAPITAL[1:])
     path = with_template(tmp_path / "chat.gguf", TAUGHT + " ", spaceless)
@@ -153,10 +153,10 @@ async def test_the_space_that_a_chat_begins_with_is_no_part_of_a_token(tmp_path:
     assert [token.token for token in tokens] == ["The", *CAPITAL[1:]]
 
 
-def test_a_token_that_could_not_come_has_no_log_probability_that_json_could_not_hold() -> None:
+def test_infinite_logprob_is_null() -> None:
     never = ScoredToken(b"a", -math.inf, ((b"b", -0.5), (b"c", None), (b"a", -math.inf)))
     assert _scored(never, 3, 4) == ("a", 3, 4, None, {"b": -0.5})
 
 
-async def test_what_it_can_do_is_known_before_its_model_is_loaded() -> None:
+async def test_capabilities_are_available_before_the_load() -> None:
     assert LocalEngine(SETTINGS).capabilities.extensions == ("seed", "logprobs")

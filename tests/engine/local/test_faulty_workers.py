@@ -157,7 +157,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_whatever_a_worker_does_its_job_fails_and_the_next_is_served(
+async def test_faulty_worker_fails_its_job_and_the_next_is_served(
     workers: Workers, fault: str
 ) -> None:
     workers(failing(FAULTS[fault]))
@@ -169,7 +169,7 @@ async def test_whatever_a_worker_does_its_job_fails_and_the_next_is_served(
         assert (status.ready, status.restarts) == (True, 1)
 
 
-async def test_frames_about_jobs_that_are_gone_are_ignored(workers: Workers) -> None:
+async def test_frames_of_unknown_jobs_are_ignored(workers: Workers) -> None:
     gone = "send('Wrote', [[999, 'x', 1, None]]); send('Refused', 998, 'invalid', 'no', None)"
     workers(failing(gone))
     async with running() as engine:
@@ -188,7 +188,7 @@ async def test_frames_about_jobs_that_are_gone_are_ignored(workers: Workers) -> 
     ],
     ids=repr,
 )
-async def test_a_process_that_cannot_be_started_is_tried_again(
+async def test_failed_process_start_is_retried(
     workers: Workers, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenuto.engine.local.supervisor._FIRST_DELAY_S", 0.01)
@@ -219,7 +219,7 @@ def slowly_reaped(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, async
     return reaping, may_end
 
 
-async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next(
+async def test_job_during_the_reaping_of_a_worker_waits_for_the_next(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers(failing("os._exit(1)"))
@@ -238,7 +238,7 @@ async def test_a_job_that_comes_while_a_dead_worker_is_reaped_waits_for_the_next
         assert await later == " ok"
 
 
-async def test_closing_waits_for_the_end_of_a_worker_that_died_just_now(
+async def test_close_waits_for_a_worker_that_just_died(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers(failing("os._exit(1)"))
@@ -255,7 +255,7 @@ async def test_closing_waits_for_the_end_of_a_worker_that_died_just_now(
         await asyncio.wait_for(closing, PATIENCE_S)
 
 
-async def test_a_supervisor_that_fails_ends_in_an_error_and_not_in_silence(
+async def test_failing_supervisor_ends_in_an_error(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: object, worker: WorkerProcess) -> bool:
@@ -271,7 +271,7 @@ async def test_a_supervisor_that_fails_ends_in_an_error_and_not_in_silence(
         assert not engine.health().ready
 
 
-async def test_to_wait_for_the_end_may_be_cancelled(
+async def test_wait_for_the_end_can_be_cancelled(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_end, kill = asyncio.Event(), WorkerProcess.kill
@@ -291,7 +291,7 @@ async def test_to_wait_for_the_end_may_be_cancelled(
         assert closing.cancelled()
 
 
-async def test_a_worker_whose_jobs_get_nowhere_is_replaced_though_it_answers(
+async def test_responsive_worker_without_progress_is_replaced(
     workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
     stuck = "send('Accepted', key, 1)\nglobal LOADED; LOADED = b''; serve({'step': 17})"
@@ -311,7 +311,7 @@ async def test_a_worker_that_hangs_while_it_loads_is_replaced(workers: Workers) 
         assert await answer(engine) == " ok"
 
 
-async def test_a_worker_that_loads_for_long_is_left_alone(workers: Workers) -> None:
+async def test_slow_load_is_not_interrupted(workers: Workers) -> None:
     busy = "end = time.monotonic() + 1\nwhile time.monotonic() < end: sum(range(10000))\n"
     workers(PRELUDE + LOOP + busy + "serve()")
     async with running(step_timeout_s=0.4) as engine:
@@ -330,7 +330,7 @@ if "step" in prompt: os._exit(1)
 """
 
 
-async def test_a_job_that_killed_the_worker_twice_is_refused(workers: Workers) -> None:
+async def test_job_that_killed_the_worker_twice_is_rejected(workers: Workers) -> None:
 
     workers(*[failing(KILLED_BY)] * 3)
     async with running() as engine:
@@ -345,7 +345,7 @@ async def test_a_job_that_killed_the_worker_twice_is_refused(workers: Workers) -
         assert engine.health().restarts == 2
 
 
-async def test_a_refusal_does_not_tell_another_key_who_asked_the_same(workers: Workers) -> None:
+async def test_rejected_job_is_not_revealed_to_another_key(workers: Workers) -> None:
     workers(*[failing(KILLED_BY)] * 4)
     async with running() as engine:
         for key in ("one", "two"):
@@ -361,7 +361,9 @@ async def test_a_refusal_does_not_tell_another_key_who_asked_the_same(workers: W
         assert engine.health().restarts == 4
 
 
-async def test_a_prompt_that_cannot_be_read_is_refused_the_second_time(workers: Workers) -> None:
+async def test_prompt_that_kills_the_tokenizer_is_rejected_at_the_second_attempt(
+    workers: Workers,
+) -> None:
 
     workers(*[failing(KILLED_BY)] * 2)
     async with running() as engine:
@@ -373,7 +375,7 @@ async def test_a_prompt_that_cannot_be_read_is_refused_the_second_time(workers: 
         assert await answer(engine, a_job("a good one")) == " ok"
 
 
-async def test_others_may_be_sent_again_and_are_served(workers: Workers) -> None:
+async def test_jobs_beside_a_killing_job_are_served_on_retry(workers: Workers) -> None:
     together = """\
 send("TokenisingReport", key, True)
 send("Accepted", key, 1)
@@ -393,14 +395,14 @@ if "wait" in prompt: global LOADED; LOADED = b""; serve()
         assert await answer(engine, a_job("wait")) == " ok"
 
 
-async def test_a_full_load_wait_is_an_overload(workers: Workers) -> None:
+async def test_expired_load_wait_is_overloaded(workers: Workers) -> None:
     workers(PRELUDE + "time.sleep(600)")
     async with running(load_wait_s=0.05) as engine:
         with refused(Kind.OVERLOADED):
             await answer(engine)
 
 
-async def test_to_be_ready_may_be_waited_for_before_the_start(workers: Workers) -> None:
+async def test_ready_can_be_awaited_before_the_start(workers: Workers) -> None:
     engine = LocalEngine(LocalSettings(load_wait_s=PATIENCE_S))
     ready = asyncio.create_task(engine.ready())
     await asyncio.sleep(0)
@@ -432,7 +434,7 @@ TEXTS_BELOW, CHATS_BELOW = 1000, 8000
     ],
     ids=lambda each: each if isinstance(each, bool) else f"{each.text[:9]!a}",
 )
-async def test_a_hopelessly_long_prompt_is_refused_before_the_worker_has_it(
+async def test_prompt_far_over_the_context_is_not_sent_to_the_worker(
     workers: Workers, prompt: Prompt, chats: bool, sent: bool
 ) -> None:
     loaded = encode(frames.Loaded(100, 10, 10, 1000, 1, "openvino", chats, ""))

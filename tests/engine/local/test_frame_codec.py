@@ -88,12 +88,12 @@ def plain(frame: Frame) -> tuple[str, str]:
     return type(frame).__name__, json.dumps(astuple(frame))
 
 
-def test_there_is_an_example_of_every_frame() -> None:
+def test_examples_cover_every_frame() -> None:
     assert {type(frame) for frame in ONE_OF_EACH} == set(get_args(Frame))
 
 
 @pytest.mark.parametrize("frame", ONE_OF_EACH, ids=lambda frame: type(frame).__name__)
-def test_a_frame_arrives_as_it_was_sent_wherever_it_is_cut(frame: Frame) -> None:
+def test_frame_is_decoded_in_any_two_chunks(frame: Frame) -> None:
     data = encode(frame)
 
     for at in range(len(data)):
@@ -103,9 +103,7 @@ def test_a_frame_arrives_as_it_was_sent_wherever_it_is_cut(frame: Frame) -> None
 
 
 @given(st.lists(any_frame, max_size=4), st.data())
-def test_frames_arrive_in_order_however_the_bytes_are_cut(
-    sent: list[Frame], data: st.DataObject
-) -> None:
+def test_frames_are_decoded_in_order_in_any_chunks(sent: list[Frame], data: st.DataObject) -> None:
     stream = b"".join(map(encode, sent))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     reader = FrameReader()
@@ -117,7 +115,7 @@ def test_frames_arrive_in_order_however_the_bytes_are_cut(
     assert [plain(frame) for frame in got] == [plain(frame) for frame in sent]
 
 
-def test_a_byte_at_a_time_gives_each_frame_with_its_last_byte() -> None:
+def test_frame_is_returned_with_its_last_byte() -> None:
     reader = FrameReader()
 
     for frame in ONE_OF_EACH:
@@ -132,7 +130,7 @@ def test_a_frame_begins_with_its_length_in_four_bytes() -> None:
     assert data == b"\x00\x00\x00\x0c" + b'["Cancel",7]'
 
 
-def test_a_prompt_of_many_megabytes_crosses_in_one_frame() -> None:
+def test_prompt_of_many_megabytes_is_one_frame() -> None:
     prompt = "漢" * 2_000_000
     data = encode(Submit(1, prompt, 1, Sampling(seed=0)))
     reader = FrameReader()
@@ -182,19 +180,19 @@ def test_a_prompt_of_many_megabytes_crosses_in_one_frame() -> None:
     ],
     ids=lambda body: body[:30].decode("latin-1"),
 )
-def test_what_is_no_frame_is_refused(body: bytes) -> None:
+def test_invalid_frame_is_rejected(body: bytes) -> None:
     with pytest.raises(BadFrame) as caught:
         FrameReader().feed(len(body).to_bytes(4, "big") + body)
     assert "\n" not in str(caught.value)
 
 
 @given(st.binary(max_size=200))
-def test_whatever_arrives_is_frames_or_refused(data: bytes) -> None:
+def test_any_bytes_are_frames_or_rejected(data: bytes) -> None:
     reader = FrameReader(MOST_BYTES)
     with contextlib.suppress(BadFrame):
         reader.feed(data)
 
 
-def test_a_length_beyond_all_sense_is_refused_before_it_is_waited_for() -> None:
+def test_excessive_length_is_rejected_at_once() -> None:
     with pytest.raises(BadFrame):
         FrameReader(MOST_BYTES).feed(b"\xff\xff\xff\xff")

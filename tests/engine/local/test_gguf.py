@@ -114,7 +114,7 @@ def refusal(path: Path, file: File | bytes) -> str:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_the_smallest_sound_file_is_read(path: Path, version: int) -> None:
+def test_smallest_valid_file_is_read(path: Path, version: int) -> None:
     file = read(path, File(version=version))
 
     assert file.architecture == "llama"
@@ -146,7 +146,7 @@ def test_every_type_of_metadata_is_read(path: Path) -> None:
     assert file.tensor_types == {"F16", "F32", "Q8_0"}
 
 
-def test_the_place_of_every_tensor_is_that_in_the_file(path: Path) -> None:
+def test_tensor_offsets_are_those_in_the_file(path: Path) -> None:
     file = read(path, WHOLE)
 
     start = len(WHOLE) - (192 + 16)
@@ -157,7 +157,7 @@ def test_the_place_of_every_tensor_is_that_in_the_file(path: Path) -> None:
     )
 
 
-def test_a_file_that_ends_too_early_is_refused_wherever_it_ends(path: Path) -> None:
+def test_file_truncated_anywhere_is_rejected(path: Path) -> None:
     for end in range(len(WHOLE)):
         refusal(path, WHOLE[:end])
 
@@ -167,7 +167,7 @@ def test_a_file_that_ends_too_early_is_refused_wherever_it_ends(path: Path) -> N
     st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4),
     st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 63)), max_size=2),
 )
-def test_a_damaged_file_is_refused_or_read_and_quickly(
+def test_damaged_file_is_rejected_or_read_quickly(
     path: Path, bytes_set: list[tuple[int, int]], bits_flipped: list[tuple[int, int]]
 ) -> None:
     data = bytearray(WHOLE)
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_refused_or_read_and_quickly(
 
 @settings(deadline=timedelta(seconds=2))
 @given(st.integers(0, len(WHOLE)), st.integers(0, 40), st.binary(max_size=40))
-def test_a_file_with_bytes_lost_or_added_is_refused_or_read_and_quickly(
+def test_file_with_lost_or_added_bytes_is_rejected_or_read_quickly(
     path: Path, at: int, lost: int, added: bytes
 ) -> None:
     check(path, WHOLE[:at] + added + WHOLE[at + lost :])
@@ -219,7 +219,7 @@ def check(path: Path, data: bytes) -> None:
         (File(pairs=[ARCHITECTURE, pair("x", ARRAY, array(13, b""))]), "metadata type 13"),
     ],
 )
-def test_a_file_that_is_no_gguf_file_is_refused_with_the_reason(
+def test_file_of_another_format_is_rejected_with_the_reason(
     path: Path, file: File | bytes, reason: str
 ) -> None:
     assert reason in refusal(path, file)
@@ -247,9 +247,7 @@ def test_a_file_that_is_no_gguf_file_is_refused_with_the_reason(
         (tensor("a", [4], 0, 2**63), "truncated"),
     ],
 )
-def test_a_tensor_that_cannot_be_where_it_says_is_refused(
-    path: Path, broken: bytes, reason: str
-) -> None:
+def test_tensor_with_an_invalid_offset_is_rejected(path: Path, broken: bytes, reason: str) -> None:
     assert reason in refusal(path, File(tensors=[tensor("sound", [4], 0, 0), broken]))
 
 
@@ -268,11 +266,11 @@ def test_a_tensor_that_just_fits_is_accepted(path: Path, shape: list[int]) -> No
         pair("general.alignment", STRING, string(b"32")),
     ],
 )
-def test_an_alignment_that_is_no_power_of_two_is_refused(path: Path, alignment: bytes) -> None:
+def test_alignment_that_is_not_a_power_of_two_is_rejected(path: Path, alignment: bytes) -> None:
     assert "must be a power of two" in refusal(path, File(pairs=[ARCHITECTURE, alignment]))
 
 
-def test_the_files_own_alignment_counts(path: Path) -> None:
+def test_alignment_of_the_file_is_applied(path: Path) -> None:
     aligned = [ARCHITECTURE, pair("general.alignment", U32, number(8, 4))]
     tensors = [tensor("a", [2], 0, 8)]
 
@@ -292,13 +290,11 @@ def test_the_files_own_alignment_counts(path: Path) -> None:
         bytes(File(pairs=[pair("x", ARRAY, number(ARRAY, 4) + number(2**61))])),
     ],
 )
-def test_a_count_that_cannot_be_true_is_refused_before_anything_is_made_of_it(
-    path: Path, lie: bytes
-) -> None:
+def test_impossible_count_is_rejected_before_allocation(path: Path, lie: bytes) -> None:
     assert "damaged" in (reason := refusal(path, lie)) or "truncated" in reason
 
 
-def test_arrays_within_arrays_without_end_are_refused(path: Path) -> None:
+def test_deeply_nested_arrays_are_rejected(path: Path) -> None:
     value = array(U8)
     for _ in range(500):
         value = array(ARRAY, value)
@@ -306,11 +302,11 @@ def test_arrays_within_arrays_without_end_are_refused(path: Path) -> None:
     assert "damaged" in refusal(path, File(pairs=[ARCHITECTURE, pair("x", ARRAY, value)]))
 
 
-def test_the_message_does_not_name_the_file(path: Path) -> None:
+def test_message_has_no_file_name(path: Path) -> None:
     assert path.name not in refusal(path, WHOLE[:100])
 
 
-def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
+def test_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         gguf.read(tmp_path / "none.gguf")
 
@@ -327,9 +323,7 @@ def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path: Path) -> None:
         (pair("gemma.block_count", U32, number(2, 4)), "missing"),
     ],
 )
-def test_a_hyperparameter_that_no_model_can_have_is_refused(
-    path: Path, value: bytes | None, fault: str
-) -> None:
+def test_impossible_hyperparameter_is_rejected(path: Path, value: bytes | None, fault: str) -> None:
     file = read(path, File(pairs=[ARCHITECTURE, *([value] if value else [])]))
 
     with pytest.raises(ModelFileError, match=f"metadata llama.block_count is {fault}"):
@@ -377,7 +371,7 @@ def test_lists_are_read_as_they_were_written(
     assert metadata["texts"] == texts
 
 
-def test_a_count_without_end_is_refused_before_memory_is(tmp_path: Path) -> None:
+def test_excessive_count_is_rejected_before_memory_is_exhausted(tmp_path: Path) -> None:
     count = 50_000_000
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1)
     head += struct.pack("<Q", 1) + b"x" + struct.pack("<IIQ", 9, 0, count)

@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_it_says_of_itself_is_told_as_gguf_does(folder: Path) -> None:
+def test_metadata_has_the_keys_of_gguf(folder: Path) -> None:
     model = model_file.read(folder)
     assert model.architecture == "qwen2"
     assert model.metadata["general.name"] == "some-model-int8-ov"
@@ -68,7 +68,7 @@ def test_what_it_says_of_itself_is_told_as_gguf_does(folder: Path) -> None:
     assert "qwen2.attention.key_length" not in model.metadata
 
 
-def test_every_id_that_the_model_may_write_has_its_bytes(folder: Path) -> None:
+def test_every_output_id_has_its_bytes(folder: Path) -> None:
     table = token_bytes(ir.read(folder))
     # The last three are there for alignment only.
     assert table == [b"a", b" b", b"\xc3", b"<tool>", b"", b"", b"", b""]
@@ -85,14 +85,14 @@ def test_every_id_that_the_model_may_write_has_its_bytes(folder: Path) -> None:
     ],
     ids=["BPE with bytes", "unigram"],
 )
-def test_sentencepiece_is_known_by_its_decoder(
+def test_sentencepiece_is_recognised_by_its_decoder(
     folder: Path, vocabulary: object, decoder: object
 ) -> None:
     write(folder, "tokenizer.json", {"model": {"vocab": vocabulary}, "decoder": decoder})
     assert token_bytes(ir.read(folder))[:2] == [b"\xc3", b" b"]
 
 
-def test_gpt2s_names_for_numbers_are_known(folder: Path) -> None:
+def test_hyperparameter_names_of_gpt2_are_read(folder: Path) -> None:
     config = {"model_type": "gpt2", "n_positions": 1024, "n_layer": 3, "n_embd": 32, "n_head": 2}
     write(folder, "config.json", config)
     model = ir.read(folder)
@@ -101,13 +101,13 @@ def test_gpt2s_names_for_numbers_are_known(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("said", [[3, 4], 3])
-def test_all_ends_count_wherever_they_are_said(folder: Path, said: object) -> None:
+def test_end_tokens_of_every_file_are_merged(folder: Path, said: object) -> None:
     write(folder, "generation_config.json", {"eos_token_id": said})
     assert ir.read(folder).ends == {3, 4}
 
 
 @pytest.mark.parametrize("token", ["<end>", {"content": "<end>", "lstrip": False}])
-def test_the_tokens_that_a_template_may_name_are_found(folder: Path, token: object) -> None:
+def test_named_special_tokens_are_found(folder: Path, token: object) -> None:
     write(folder, "tokenizer_config.json", {"eos_token": token, "bos_token": None})
     metadata = ir.read(folder).metadata
     assert metadata["tokenizer.ggml.eos_token_id"] == 4
@@ -121,12 +121,12 @@ def test_the_tokens_that_a_template_may_name_are_found(folder: Path, token: obje
         {"chat_template": [{"name": "tool_use"}, {"name": "default", "template": "{{ 1 }}"}]},
     ],
 )
-def test_the_chat_template_is_that_of_the_tokenizer(folder: Path, said: object) -> None:
+def test_chat_template_is_read_from_the_tokenizer_config(folder: Path, said: object) -> None:
     write(folder, "tokenizer_config.json", said)
     assert ir.read(folder).metadata["tokenizer.chat_template"] == "{{ 1 }}"
 
 
-def test_a_chat_template_in_a_file_of_its_own_goes_first(folder: Path) -> None:
+def test_chat_template_file_takes_precedence(folder: Path) -> None:
     write(folder, "tokenizer_config.json", {"chat_template": "{{ 1 }}"})
     (folder / "chat_template.jinja").write_text("{{ 2 }}")
     assert ir.read(folder).metadata["tokenizer.chat_template"] == "{{ 2 }}"
@@ -137,7 +137,7 @@ def test_a_chat_template_in_a_file_of_its_own_goes_first(folder: Path) -> None:
     [f"{network}.{ending}" for network in NETWORKS for ending in ("xml", "bin")]
     + ["config.json", "tokenizer.json"],
 )
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+def test_missing_file_is_an_error_with_its_name(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ModelFileError, match=f"^{name} is missing"):
         ir.read(folder)
@@ -188,7 +188,7 @@ def test_damaged_json_is_refused(folder: Path, name: str, content: str, reason: 
 
 
 @pytest.mark.parametrize("value", [0, -1, "4096", 1.5, True])
-def test_a_number_that_is_none_is_named(folder: Path, value: object) -> None:
+def test_invalid_number_is_an_error_with_its_key(folder: Path, value: object) -> None:
     write(folder, "config.json", CONFIG | {"max_position_embeddings": value})
     reason = "config.json: max_position_embeddings must be a positive integer"
     with pytest.raises(ModelFileError, match=reason):
@@ -220,7 +220,7 @@ _NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), value=_json, name=st.sampled_from(_NAMES))
-def test_no_value_in_a_wrong_place_is_more_than_an_error(
+def test_misplaced_values_raise_only_model_errors(
     folder: Path, data: st.DataObject, value: Any, name: str
 ) -> None:
     known = {
@@ -245,7 +245,7 @@ def test_no_value_in_a_wrong_place_is_more_than_an_error(
     assert len(problem(damaged).splitlines()) <= 1
 
 
-def test_a_network_that_gives_no_logits_does_not_complete_text(folder: Path) -> None:
+def test_network_without_logits_is_rejected(folder: Path) -> None:
     embeds = NETWORK.replace(
         '"Result"><data offset="0.5"/>',
         '"Result"><output><port id="0" names="last_hidden_state"/></output>',
@@ -260,14 +260,12 @@ def test_a_network_that_gives_no_logits_does_not_complete_text(folder: Path) -> 
 
 
 @pytest.mark.parametrize("unknown", [{"unk_token": "a"}, {"unk_id": 0}])
-def test_the_token_for_unknown_text_is_told_from_the_others(
-    folder: Path, unknown: dict[str, Any]
-) -> None:
+def test_unknown_token_is_distinguished_from_others(folder: Path, unknown: dict[str, Any]) -> None:
     write(folder, "tokenizer.json", TOKENIZER | {"model": {**TOKENIZER["model"], **unknown}})  # type: ignore[dict-item]
     assert ir.read(folder).metadata["tokenizer.ggml.token_type"][:3] == [2, 1, 1]
 
 
-def test_a_token_that_is_no_text_is_an_error(folder: Path) -> None:
+def test_token_with_a_lone_surrogate_is_an_error(folder: Path) -> None:
     write(folder, "tokenizer.json", TOKENIZER | {"model": {"type": "BPE", "vocab": {"\ud800": 0}}})
     with pytest.raises(ModelFileError, match="its vocabulary cannot be read"):
         ir.read(folder)

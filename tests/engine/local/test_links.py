@@ -41,13 +41,13 @@ def link(tmp_path: Path) -> Path:
     return cached(tmp_path, [built_in_model()])[0]
 
 
-def test_a_runtime_gets_the_links_name_and_not_the_checksum(link: Path) -> None:
+def test_runtime_opens_the_link_by_its_name(link: Path) -> None:
     assert model_file.name(link) == "tenuto-mini"
     assert opened(link) == ("tenuto-mini.gguf", b"GGUF")
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_a_chain_of_links_is_followed_to_a_name_that_says_gguf(link: Path, absolute: bool) -> None:
+def test_chain_of_links_is_followed_to_a_gguf_name(link: Path, absolute: bool) -> None:
     outer = link.parent.parent / "outer"
     target = link if absolute else Path(link.parent.name) / link.name
     outer.symlink_to(target)
@@ -70,7 +70,7 @@ def test_the_parts_of_a_split_model_are_found_beside_the_link(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["0a1b", "m.GGUF", "m.gguf.bak", os.fsdecode(b"caf\xe9.gguf")])
-def test_a_name_that_a_library_does_not_take_is_linked_to(tmp_path: Path, name: str) -> None:
+def test_name_unusable_for_a_library_is_linked(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     shutil.copy(built_in_model(), path)
     with model_file.readable(path) as readable:
@@ -81,7 +81,7 @@ def test_a_name_that_a_library_does_not_take_is_linked_to(tmp_path: Path, name: 
     assert model_file.name(path).encode()
 
 
-def test_parts_in_a_folder_that_is_not_utf8_are_linked_to_together(tmp_path: Path) -> None:
+def test_parts_in_a_folder_that_is_not_utf8_are_linked_together(tmp_path: Path) -> None:
     first = split(built_in_model(), tmp_path / os.fsdecode(b"caf\xe9"), max_tensors=20)[0]
     with model_file.readable(first) as readable:
         str(readable).encode()
@@ -89,14 +89,14 @@ def test_parts_in_a_folder_that_is_not_utf8_are_linked_to_together(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["with space é😀.gguf", "-dash.gguf", "m.gguf"])
-def test_any_other_name_is_used_as_it_is(tmp_path: Path, name: str) -> None:
+def test_usable_name_is_not_linked(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     shutil.copy(built_in_model(), path)
     with model_file.readable(path) as readable:
         assert readable == path
 
 
-def test_a_file_is_given_as_it_is_where_no_folder_is_writable(
+def test_file_is_not_linked_without_a_writable_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "0a1b"
@@ -106,7 +106,7 @@ def test_a_file_is_given_as_it_is_where_no_folder_is_writable(
         assert readable == path
 
 
-def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+def test_broken_link_is_an_error_with_its_name(tmp_path: Path) -> None:
     dangling, loop = tmp_path / "dangling.gguf", tmp_path / "loop.gguf"
     dangling.symlink_to("nowhere")
     loop.symlink_to("loop.gguf")
@@ -116,7 +116,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
         LocalEngine(LocalSettings(model=loop))
 
 
-def test_a_folder_is_called_by_its_own_name_and_in_the_hubs_cache_by_the_repositorys(
+def test_folder_in_the_hub_cache_has_the_repositorys_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     snapshot = tmp_path / "models--org--some-int8-ov" / "snapshots" / "0123"

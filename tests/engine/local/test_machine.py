@@ -9,7 +9,7 @@ import pytest
 from tenuto.engine.local import machine
 
 
-def test_the_kv_budget_is_what_the_parent_says() -> None:
+def test_kv_budget_is_the_setting() -> None:
     assert machine.kv_budget(3) == 3 * 1024 * 1024
 
 
@@ -32,7 +32,7 @@ GIB = 2**30
         ({"memory/memory.limit_in_bytes": 2**63 - 4096}, None),
     ],
 )
-def test_the_least_limit_on_memory_counts(
+def test_smallest_memory_limit_is_used(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     limits: dict[str, int | str],
@@ -56,14 +56,14 @@ def in_cgroup(
         (folder / name).write_text(f"{limit}\n")
 
 
-def test_there_is_a_core_and_not_more_than_there_are_threads() -> None:
+def test_cores_are_between_one_and_the_threads() -> None:
     assert 1 <= machine.physical_cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(
     ("limit", "cores"), [("150000 100000", 1), ("50000 100000", 1), ("200000 100000", 2)]
 )
-def test_a_containers_share_counts(
+def test_cpu_quota_of_a_container_is_used(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, cores: int
 ) -> None:
     four_cores(monkeypatch, tmp_path)

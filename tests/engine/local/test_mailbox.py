@@ -34,14 +34,14 @@ async def get(mailbox: Mailbox) -> Piece:
     return reader.result()
 
 
-async def test_the_first_piece_says_that_the_job_is_accepted() -> None:
+async def test_first_piece_reports_the_acceptance() -> None:
     mailbox = Mailbox()
     mailbox.accept()
 
     assert await get(mailbox) == Piece("")
 
 
-async def test_what_was_written_since_comes_in_one_piece() -> None:
+async def test_text_since_the_last_read_is_coalesced() -> None:
     mailbox = Mailbox()
     mailbox.put(" One", 1, None)
     mailbox.put(",", 1, None)
@@ -50,7 +50,7 @@ async def test_what_was_written_since_comes_in_one_piece() -> None:
     assert await get(mailbox) == Piece(" One, two", 4)
 
 
-async def test_acceptance_comes_before_text_that_is_there_already() -> None:
+async def test_acceptance_precedes_text_already_written() -> None:
     mailbox = Mailbox()
     mailbox.accept()
     mailbox.put(" One", 1, Finish.LENGTH)
@@ -61,7 +61,7 @@ async def test_acceptance_comes_before_text_that_is_there_already() -> None:
     assert (last, last.usage) == (Piece(" One", 1, Finish.LENGTH), Usage(output_tokens=1))
 
 
-async def test_the_last_piece_brings_the_reason_and_all_text_that_waits() -> None:
+async def test_last_piece_has_the_reason_and_the_pending_text() -> None:
     mailbox = Mailbox()
     mailbox.put(" One", 1, None)
     mailbox.put("", 1, Finish.END)
@@ -69,14 +69,14 @@ async def test_the_last_piece_brings_the_reason_and_all_text_that_waits() -> Non
     assert await get(mailbox) == Piece(" One", 2, Finish.END)
 
 
-async def test_a_last_piece_without_text_is_a_piece() -> None:
+async def test_last_piece_without_text_is_returned() -> None:
     mailbox = Mailbox()
     mailbox.put("", 0, Finish.END)
 
     assert await get(mailbox) == Piece("", 0, Finish.END)
 
 
-async def test_an_error_comes_after_the_text_before_it() -> None:
+async def test_error_follows_the_text_before_it() -> None:
     mailbox = Mailbox()
     mailbox.accept()
     mailbox.put(" One", 1, None)
@@ -88,7 +88,7 @@ async def test_an_error_comes_after_the_text_before_it() -> None:
         await get(mailbox)
 
 
-async def test_a_refusal_comes_without_any_piece() -> None:
+async def test_refusal_is_raised_without_a_piece() -> None:
     mailbox = Mailbox()
     mailbox.fail(too_long(3000, 2047))
 
@@ -96,7 +96,7 @@ async def test_a_refusal_comes_without_any_piece() -> None:
         await get(mailbox)
 
 
-async def test_of_several_errors_the_first_counts() -> None:
+async def test_first_of_several_errors_is_raised() -> None:
     mailbox = Mailbox()
     mailbox.fail(too_long(3000, 2047))
     mailbox.fail(failed("The engine is shutting down."))
@@ -105,7 +105,7 @@ async def test_of_several_errors_the_first_counts() -> None:
         await get(mailbox)
 
 
-async def test_an_error_is_not_held_up_by_half_a_character() -> None:
+async def test_error_is_not_delayed_by_a_partial_character() -> None:
     mailbox = Mailbox()
     mailbox.put("", 1, None)
     mailbox.fail(failed("It broke."))
@@ -114,7 +114,7 @@ async def test_an_error_is_not_held_up_by_half_a_character() -> None:
         await get(mailbox)
 
 
-async def test_half_a_character_does_not_wake_the_reader_but_its_token_counts() -> None:
+async def test_partial_character_counts_its_token_without_waking_the_reader() -> None:
     mailbox = Mailbox()
     reader = asyncio.create_task(mailbox.get())
     await settle()
@@ -136,7 +136,7 @@ async def test_half_a_character_does_not_wake_the_reader_but_its_token_counts() 
     ],
     ids=["accepted", "text", "end"],
 )
-async def test_a_reader_that_waits_is_woken(write: Callable[[Mailbox], None], piece: Piece) -> None:
+async def test_waiting_reader_is_woken(write: Callable[[Mailbox], None], piece: Piece) -> None:
     mailbox = Mailbox()
     reader = asyncio.create_task(mailbox.get())
     await settle()
@@ -147,7 +147,7 @@ async def test_a_reader_that_waits_is_woken(write: Callable[[Mailbox], None], pi
     assert await reader == piece
 
 
-async def test_a_reader_that_waits_is_woken_by_an_error() -> None:
+async def test_waiting_reader_is_woken_by_an_error() -> None:
     mailbox = Mailbox()
     reader = asyncio.create_task(mailbox.get())
     await settle()
@@ -169,7 +169,7 @@ async def test_two_pieces_written_at_once_wake_the_reader_once() -> None:
     assert await reader == Piece(" One two", 2, Finish.LENGTH)
 
 
-async def test_text_is_not_lost_with_a_reader_that_gave_up() -> None:
+async def test_cancelled_reader_loses_no_text() -> None:
     mailbox = Mailbox()
     reader = asyncio.create_task(mailbox.get())
     await settle()
@@ -201,7 +201,7 @@ async def read_to_the_end(mailbox: Mailbox, steps: list[Callable[[], None]]) -> 
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 3), st.integers(0, 2))))
-def test_all_text_and_all_tokens_arrive_whatever_the_pace(
+def test_all_text_and_tokens_are_read_at_any_pace(
     written: list[tuple[str, int, int]],
 ) -> None:
     mailbox = Mailbox()
@@ -220,7 +220,7 @@ def test_all_text_and_all_tokens_arrive_whatever_the_pace(
     assert pieces[-1].finish is Finish.END
 
 
-async def test_log_probabilities_leave_once_with_the_next_piece() -> None:
+async def test_logprobs_are_sent_once_with_the_next_piece() -> None:
     mailbox = Mailbox()
     one, two = TokenLogprob(" One", 0, 4, -0.5), TokenLogprob(",", 4, 5, -0.25)
     mailbox.score([one])
@@ -235,7 +235,7 @@ async def test_log_probabilities_leave_once_with_the_next_piece() -> None:
     assert (await get(mailbox)).logprobs == ()
 
 
-async def test_every_piece_tells_what_the_job_took_so_far() -> None:
+async def test_every_piece_has_the_usage_so_far() -> None:
     mailbox = Mailbox()
     mailbox.accept(22)
     assert (await get(mailbox)).usage == Usage(22, None, 0)

@@ -15,14 +15,14 @@ def prompt(*parts: tuple[int, int]) -> list[int]:
     return [token for token, count in parts for _ in range(count)]
 
 
-def test_jobs_that_share_little_begin_at_once() -> None:
+def test_jobs_with_a_short_common_prefix_begin_at_once() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 100), (1, 500)))
     assert prefixes.begins(2, prompt((7, 100), (2, 500)))
     assert prefixes.begins(3, prompt((8, 600)))
 
 
-def test_who_shares_a_prefix_waits_until_it_is_computed_and_no_longer() -> None:
+def test_job_with_a_shared_prefix_waits_until_it_is_computed() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 1000), (1, 10)))
     for key in range(2, 9):
@@ -34,7 +34,7 @@ def test_who_shares_a_prefix_waits_until_it_is_computed_and_no_longer() -> None:
     assert prefixes.begins(9, prompt((7, 1000), (9, 10)))
 
 
-def test_who_shares_more_with_each_other_waits_again() -> None:
+def test_jobs_with_a_longer_shared_prefix_wait_again() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 320), (1, 10)))
     for key in (2, 3, 4):
@@ -43,7 +43,7 @@ def test_who_shares_more_with_each_other_waits_again() -> None:
     assert prefixes.computed(2) == [3, 4]
 
 
-def test_where_the_first_gives_up_another_computes_it() -> None:
+def test_dropped_prefix_is_computed_by_another_job() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 1000)))
     assert not prefixes.begins(2, prompt((7, 1000)))
@@ -52,7 +52,7 @@ def test_where_the_first_gives_up_another_computes_it() -> None:
     assert prefixes.computed(2) == [3]
 
 
-def test_who_gives_up_while_held_does_not_begin() -> None:
+def test_job_dropped_while_held_does_not_begin() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 1000)))
     assert not prefixes.begins(2, prompt((7, 1000)))

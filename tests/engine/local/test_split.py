@@ -33,9 +33,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_split_model_says_what_the_whole_one_says(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
+def test_split_model_has_the_metadata_of_the_whole(tmp_path: Path, options: dict[str, Any]) -> None:
     whole = gguf.read(built_in_model())
     first, *others = split_model(built_in_model(), tmp_path, **options)
 
@@ -113,7 +111,7 @@ def fewer_tensors(path: Path) -> None:
         (fewer_tensors, "its parts hold 55 tensors, and split.tensors.count is 56"),
     ],
 )
-def test_the_part_that_is_missing_or_wrong_is_named(
+def test_missing_or_wrong_part_is_named(
     tmp_path: Path, damage: Callable[[Path], object], says: str
 ) -> None:
     first, _, last = parts(tmp_path)
@@ -127,13 +125,13 @@ def test_the_part_that_is_missing_or_wrong_is_named(
     assert says in describe(first).reason
 
 
-def test_another_part_leads_to_the_first(tmp_path: Path) -> None:
+def test_error_of_a_later_part_names_the_first(tmp_path: Path) -> None:
     for path in parts(tmp_path)[1:]:
         with pytest.raises(ModelFileError, match=r"; name its first file, m-00001-of-00003\.gguf$"):
             model_file.read(path)
 
 
-def test_renamed_parts_are_refused_with_the_name_that_they_need(tmp_path: Path) -> None:
+def test_renamed_part_is_rejected_with_the_required_name(tmp_path: Path) -> None:
     first, second, _ = parts(tmp_path)
     with pytest.raises(ModelFileError, match=r"its name must be NAME-00001-of-00003\.gguf"):
         model_file.read(first.rename(tmp_path / "renamed.gguf"))
@@ -159,7 +157,7 @@ def test_a_count_of_the_wrong_type_is_an_error(tmp_path: Path, value: tuple[int,
         model_file.read(path)
 
 
-def test_openvino_is_not_asked_for_a_split_model(tmp_path: Path) -> None:
+def test_split_model_is_not_loaded_by_openvino(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     pytest.importorskip("openvino_genai")
     from tenuto.engine.local.runtimes.openvino.runtime import OpenVinoRuntime
@@ -180,5 +178,5 @@ def test_openvino_is_not_asked_for_a_split_model(tmp_path: Path) -> None:
         ("0a1b", "0a1b"),
     ],
 )
-def test_a_model_is_called_by_its_files_name(name: str, model: str) -> None:
+def test_model_name_is_derived_from_the_file_name(name: str, model: str) -> None:
     assert split.model_name(Path(name)) == model

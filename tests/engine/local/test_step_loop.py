@@ -156,7 +156,7 @@ def runtime() -> Iterator[Scripted]:
     runtime.may_tokenise.set()
 
 
-def test_running_jobs_write_on_while_a_long_prompt_is_tokenised(runtime: Scripted) -> None:
+def test_running_jobs_write_while_a_long_prompt_is_tokenised(runtime: Scripted) -> None:
     with worker(runtime) as parent:
         parent.submit(1, "short", 1_000_000)
         assert parent.until(frames.Accepted).key == 1
@@ -173,7 +173,7 @@ def test_running_jobs_write_on_while_a_long_prompt_is_tokenised(runtime: Scripte
 
 
 @pytest.mark.parametrize("prompt", ["short", LONG])
-def test_a_text_that_would_end_the_process_is_refused_alone(runtime: Scripted, prompt: str) -> None:
+def test_text_rejected_by_the_tokenizer_fails_only_its_job(runtime: Scripted, prompt: str) -> None:
     class Picky(Scripted):
         def encode(self, text: str) -> list[int]:
             if text == prompt:
@@ -219,14 +219,14 @@ def test_a_prompt_that_is_being_tokenised_counts_as_waiting(runtime: Scripted) -
         assert parent.until(frames.Refused) == refusal(2, too_long(len(LONG), CONTEXT - 1))
 
 
-def test_there_are_as_few_places_to_tokenise_in_as_to_wait_in(runtime: Scripted) -> None:
+def test_tokenising_prompts_are_limited_like_the_queue(runtime: Scripted) -> None:
     with worker(runtime, max_waiting=1) as parent:
         for key in (1, 2, 3):
             parent.submit(key, LONG, 5)
         assert parent.until(frames.Refused) == refusal(3, overloaded())
 
 
-def test_long_prompts_and_waiting_jobs_share_the_places_to_wait_in(runtime: Scripted) -> None:
+def test_long_prompts_and_queued_jobs_share_the_queue(runtime: Scripted) -> None:
     with worker(runtime, max_running=1, max_waiting=2) as parent:
         parent.submit(1, "short", 1_000_000)
         parent.until(frames.Wrote)
@@ -248,7 +248,7 @@ def test_long_prompts_and_waiting_jobs_share_the_places_to_wait_in(runtime: Scri
         assert parent.until(frames.Refused) == refusal(8, too_long(len(LONG), CONTEXT - 1))
 
 
-def test_a_parent_that_leaves_something_unread_is_gone_like_any_other(runtime: Scripted) -> None:
+def test_worker_ends_when_the_parent_closes_with_unread_frames(runtime: Scripted) -> None:
     with worker(runtime) as parent:
         parent.submit(1, "short", 1_000_000)
         parent.until(frames.Wrote)
@@ -256,7 +256,7 @@ def test_a_parent_that_leaves_something_unread_is_gone_like_any_other(runtime: S
         parent.submit(2, "short", 5)
 
 
-def test_a_cancelled_job_is_gone_after_one_step(runtime: Scripted) -> None:
+def test_cancelled_job_is_removed_after_one_step(runtime: Scripted) -> None:
     permits = runtime.may_step = threading.Semaphore(0)
     with worker(runtime) as parent:
         parent.submit(1, "one", 1_000_000)
@@ -269,7 +269,7 @@ def test_a_cancelled_job_is_gone_after_one_step(runtime: Scripted) -> None:
         parent.until_idle()
 
 
-def test_nobody_overtakes_one_that_needs_much_room(runtime: Scripted) -> None:
+def test_large_job_is_not_overtaken(runtime: Scripted) -> None:
     runtime.kv_blocks = 12
     with worker(runtime, max_running=3, max_waiting=20) as parent:
         sizes = [40, 300, 10, 200, 20, 30, 250]

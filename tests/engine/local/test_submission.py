@@ -25,7 +25,7 @@ FRAME = Submit(7, "", 5, Sampling(0.5, None, 3, 2**64 - 1, 0), None, "tenant")
 TEXT = 'Ünï\0"\\😀 ' * 30_000
 
 
-def test_the_worker_reads_what_was_written() -> None:
+def test_submission_is_decoded_by_the_worker() -> None:
     prompt = long(f"\n\nHuman: {TEXT}\n\nAssistant: Sure")
     turns = finish(chat_steps(prompt)).turns
 
@@ -39,14 +39,14 @@ def test_the_worker_reads_what_was_written() -> None:
         assert replace(frame, prompt="", messages=None) == FRAME
 
 
-def test_short_texts_stay_a_frame() -> None:
+def test_short_texts_are_sent_in_the_frame() -> None:
     frame = finish(with_texts(FRAME, "a", [("user", "b")]))
 
     assert frame == replace(FRAME, prompt="a", messages=[("user", "b")])
 
 
 @pytest.mark.parametrize("name", ["one emoji among letters", "turns", "turns of one side"])
-def test_no_step_keeps_the_loop(name: str) -> None:
+def test_no_step_blocks_the_event_loop(name: str) -> None:
     prompt = long(LARGE[name])
     turns = finish(chat_steps(prompt)).turns
 
@@ -54,7 +54,7 @@ def test_no_step_keeps_the_loop(name: str) -> None:
     assert longest_step(with_texts(FRAME, "", turns)) < MOST_STEP_S
 
 
-async def test_a_long_prompt_goes_through_a_worker() -> None:
+async def test_long_prompt_is_completed_by_a_worker() -> None:
     engine = LocalEngine(LocalSettings())
     await engine.start()
     try:

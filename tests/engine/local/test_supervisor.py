@@ -131,7 +131,7 @@ async def test_a_loaded_model_is_served_by_its_worker() -> None:
 
 
 @pytest.mark.parametrize("fault", ["it dies", "invalid data", "a bug", "an unexpected frame"])
-async def test_a_worker_that_fails_is_left_once_and_replaced(fault: str) -> None:
+async def test_failing_worker_is_replaced_once(fault: str) -> None:
     first, second = FakeWorker(LOADED), FakeWorker(LOADED)
     async with running(first, second) as (supervised, owner):
         await supervised.serving()
@@ -147,7 +147,7 @@ async def test_a_worker_that_fails_is_left_once_and_replaced(fault: str) -> None
         assert owner.log == [Serving, Loading, Serving]
 
 
-async def test_a_process_that_does_not_start_is_no_death_of_a_load() -> None:
+async def test_failed_process_start_does_not_count_as_a_failed_load() -> None:
     errors = [OSError(11, "no")] * 5
     async with running(*errors, FakeWorker(LOADED)) as (supervised, owner):
         await supervised.serving()
@@ -155,7 +155,7 @@ async def test_a_process_that_does_not_start_is_no_death_of_a_load() -> None:
         assert supervised.restarts == 5
 
 
-async def test_a_model_that_cannot_be_loaded_is_the_end() -> None:
+async def test_unloadable_model_is_a_terminal_error() -> None:
     worker = FakeWorker(frames.NotLoaded("the file is truncated"))
     async with running(worker) as (supervised, owner):
         worker.abort()
@@ -166,7 +166,7 @@ async def test_a_model_that_cannot_be_loaded_is_the_end() -> None:
         assert worker.killed
 
 
-async def test_the_end_is_final_and_its_reason_the_first() -> None:
+async def test_terminal_error_is_set_once() -> None:
     worker = FakeWorker(LOADED)
     async with running(worker) as (supervised, owner):
         await supervised.serving()
@@ -178,7 +178,7 @@ async def test_the_end_is_final_and_its_reason_the_first() -> None:
             await supervised.serving()
 
 
-async def test_a_runtime_that_refused_the_model_is_not_tried_again() -> None:
+async def test_runtime_that_rejected_the_model_is_not_tried_again() -> None:
     first = FakeWorker(replace(LOADED, runtime="llamacpp", note="refused"))
     async with running(first, FakeWorker(LOADED)) as (supervised, _):
         await supervised.serving()
@@ -186,7 +186,7 @@ async def test_a_runtime_that_refused_the_model_is_not_tried_again() -> None:
 
 
 @pytest.mark.usefixtures("two_runtimes")
-async def test_the_last_attempt_to_load_is_with_another_runtime(
+async def test_last_load_attempt_uses_another_runtime(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     workers = [dying(frames.RuntimeChosen("openvino")) for _ in range(3)]
@@ -206,7 +206,7 @@ async def test_the_last_attempt_to_load_is_with_another_runtime(
     # The last resort may be the one that was chosen: alone installed, or after a refusal.
     [("auto", "llamacpp"), ("llamacpp", "llamacpp"), ("openvino", "openvino")],
 )
-async def test_the_runtime_that_died_is_not_announced_as_another(
+async def test_crashed_runtime_is_not_logged_as_the_fallback(
     runtime: str, died: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     workers = [dying(frames.RuntimeChosen(died)) for _ in range(3)]

@@ -35,55 +35,55 @@ def present(text: str, tokens: int = 0, *, on_trial: bool = False) -> Present:
     return Present(job(text), tokens, on_trial)
 
 
-def test_all_that_were_there_are_tried_and_others_are_free(suspects: Suspects) -> None:
+def test_jobs_at_a_death_are_on_trial_and_others_are_free(suspects: Suspects) -> None:
     suspects.died([present("a"), present("b")])
     assert suspects.verdict(job("a")) is suspects.verdict(job("b")) is Verdict.TRIAL
     assert suspects.verdict(job("c")) is Verdict.FREE
 
 
-def test_the_one_on_trial_is_the_cause_and_its_neighbours_are_not(suspects: Suspects) -> None:
+def test_death_during_a_trial_blames_only_the_job_on_trial(suspects: Suspects) -> None:
     suspects.died([present("bad"), present("old")])
     suspects.died([present("bad", on_trial=True), present("old", 50), present("new")])
     assert suspects.verdict(job("bad")) is Verdict.REFUSED
     assert suspects.verdict(job("old")) is suspects.verdict(job("new")) is Verdict.TRIAL
 
 
-def test_without_a_trial_those_that_were_there_twice_are_refused(suspects: Suspects) -> None:
+def test_job_at_two_deaths_is_rejected_without_a_trial(suspects: Suspects) -> None:
     suspects.died([present("bad", 90)])
     suspects.died([present("bad", 90), present("new")])
     assert suspects.verdict(job("bad")) is Verdict.REFUSED
     assert suspects.verdict(job("new")) is Verdict.TRIAL
 
 
-def test_the_same_request_twice_at_one_death_counts_once(suspects: Suspects) -> None:
+def test_equal_requests_at_one_death_count_once(suspects: Suspects) -> None:
     suspects.died([present("a"), present("a")])
     assert suspects.verdict(job("a")) is Verdict.TRIAL
 
 
-def test_what_ends_well_is_free_again(suspects: Suspects) -> None:
+def test_completed_trial_clears_the_job(suspects: Suspects) -> None:
     suspects.died([present("a")])
     suspects.clear(job("a"))
     assert suspects.verdict(job("a")) is Verdict.FREE
 
 
-def test_a_certain_cause_is_refused_at_once(suspects: Suspects) -> None:
+def test_certain_cause_is_rejected_at_once(suspects: Suspects) -> None:
     suspects.died([present("a")], certain=True)
     assert suspects.verdict(job("a")) is Verdict.REFUSED
 
 
-def test_another_callers_request_is_another(suspects: Suspects) -> None:
+def test_equal_request_of_another_caller_is_separate(suspects: Suspects) -> None:
     suspects.died([present("a")], certain=True)
     assert suspects.verdict(replace(job("a"), caller=Caller("other", "other"))) is Verdict.FREE
     assert suspects.verdict(replace(job("a"), sampling=Sampling(0.5))) is Verdict.FREE
 
 
-def test_a_trial_ends_where_the_job_was_or_soon(suspects: Suspects) -> None:
+def test_trial_ends_at_the_tokens_of_the_death_or_at_a_limit(suspects: Suspects) -> None:
     suspects.died([present("a", 7), present("b", 5000)])
     assert suspects.trial_tokens(job("a")) == 7
     assert suspects.trial_tokens(job("b")) == 32
 
 
-def test_it_forgets_after_a_while_and_keeps_few(suspects: Suspects, clock: Clock) -> None:
+def test_suspects_expire_and_are_limited(suspects: Suspects, clock: Clock) -> None:
     suspects.died([present("a")], certain=True)
     clock.now += 3601
     assert suspects.verdict(job("a")) is Verdict.FREE
@@ -91,6 +91,6 @@ def test_it_forgets_after_a_while_and_keeps_few(suspects: Suspects, clock: Clock
     assert len(suspects._records) == 1024
 
 
-def test_no_prompt_is_kept(suspects: Suspects) -> None:
+def test_suspects_store_no_prompt(suspects: Suspects) -> None:
     suspects.died([present("a secret")])
     assert "secret" not in repr(suspects._records)

@@ -35,7 +35,7 @@ async def cached(engine: LocalEngine, key: str, prompt: str) -> int:
     return usage.cached_tokens
 
 
-async def test_fillers_take_no_place_from_jobs(endless_model: Path) -> None:
+async def test_fillers_take_no_slot_from_jobs(endless_model: Path) -> None:
     settings = of_runtime(
         "openvino",
         prefix_cache="per_key",
@@ -68,7 +68,7 @@ async def test_fillers_take_no_place_from_jobs(endless_model: Path) -> None:
     ("prefix_cache", "same_finds", "other_finds"),
     [("shared", True, True), ("per_key", True, False), ("off", False, False)],
 )
-async def test_llamacpp_counts_tokens_as_cached_for_those_who_may_find_them(
+async def test_llamacpp_reports_cached_tokens_within_the_cache_scope(
     prefix_cache: PrefixCache, same_finds: bool, other_finds: bool
 ) -> None:
     engine = await started(of_runtime("llamacpp", prefix_cache=prefix_cache))
@@ -89,7 +89,7 @@ async def test_llamacpp_counts_tokens_as_cached_for_those_who_may_find_them(
         await engine.aclose()
 
 
-async def test_llamacpp_keeps_keys_apart_when_they_need_more_slots_than_there_are() -> None:
+async def test_llamacpp_separates_more_keys_than_slots() -> None:
     engine = await started(of_runtime("llamacpp", prefix_cache="per_key", max_running=1))
     prompt = tenants.text(random.Random(3))
     try:
@@ -102,7 +102,7 @@ async def test_llamacpp_keeps_keys_apart_when_they_need_more_slots_than_there_ar
 
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.parametrize("prefix_cache", ["shared", "per_key"])
-async def test_what_a_cancelled_job_left_in_the_cache_stays_its_keys(
+async def test_cache_of_a_cancelled_job_stays_with_its_key(
     endless_model: Path, prefix_cache: PrefixCache, early: bool
 ) -> None:
     settings = of_runtime(
@@ -129,7 +129,7 @@ async def test_what_a_cancelled_job_left_in_the_cache_stays_its_keys(
 
 @BOTH
 @pytest.mark.parametrize("prefix_cache", ["shared", "per_key"])
-async def test_times_tell_what_others_asked_only_where_the_cache_is_shared(
+async def test_times_reveal_other_prompts_only_with_a_shared_cache(
     runtime: Runtime, prefix_cache: PrefixCache
 ) -> None:
     of_runtime(runtime)  # skips where it is missing
@@ -143,7 +143,7 @@ async def test_times_tell_what_others_asked_only_where_the_cache_is_shared(
         assert p > 1e-6
 
 
-async def test_the_worker_does_not_get_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_api_key_is_not_sent_to_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[object] = []
     send = WorkerProcess.send
 
@@ -164,7 +164,7 @@ async def test_the_worker_does_not_get_the_key(monkeypatch: pytest.MonkeyPatch) 
     assert none == ""
 
 
-async def test_the_log_says_who_shares_the_cache(caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_has_the_scope_of_the_prefix_cache(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     engine = await started(of_runtime("openvino", prefix_cache="per_key"))
     await engine.aclose()

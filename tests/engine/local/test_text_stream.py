@@ -20,7 +20,7 @@ def push_all(pieces: list[bytes]) -> str:
 
 
 @pytest.mark.parametrize("text", [EMOJI, "é", "漢字", "a😀b"])
-def test_a_character_comes_with_its_last_byte_wherever_it_is_cut(text: str) -> None:
+def test_character_is_emitted_with_its_last_byte(text: str) -> None:
     data = text.encode()
 
     for first in range(len(data) + 1):
@@ -28,7 +28,7 @@ def test_a_character_comes_with_its_last_byte_wherever_it_is_cut(text: str) -> N
             assert push_all([data[:first], data[first:second], data[second:]]) == text
 
 
-def test_half_a_character_is_held_back() -> None:
+def test_partial_character_is_held_back() -> None:
     stream = TextStream()
     first, second, third, fourth = (bytes([byte]) for byte in "😀".encode())
 
@@ -37,7 +37,7 @@ def test_half_a_character_is_held_back() -> None:
 
 
 @given(st.text(), st.data())
-def test_text_comes_out_whole_however_its_bytes_are_cut(text: str, data: st.DataObject) -> None:
+def test_text_is_whole_for_any_chunks(text: str, data: st.DataObject) -> None:
     whole = text.encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=6)))
     edges = zip([0, *cuts], [*cuts, len(whole)], strict=True)
@@ -46,7 +46,7 @@ def test_text_comes_out_whole_however_its_bytes_are_cut(text: str, data: st.Data
 
 
 @given(st.lists(st.binary(max_size=6), max_size=6))
-def test_bytes_that_are_no_text_are_replaced_the_same_however_they_are_cut(
+def test_invalid_bytes_are_replaced_equally_for_any_chunks(
     pieces: list[bytes],
 ) -> None:
     whole = b"".join(pieces)
@@ -65,9 +65,7 @@ def test_bytes_that_are_no_text_are_replaced_the_same_however_they_are_cut(
         (b"\xed\xa0\x80", "\ufffd\ufffd\ufffd"),
     ],
 )
-def test_a_byte_that_is_no_text_is_replaced_as_soon_as_that_is_certain(
-    data: bytes, text: str
-) -> None:
+def test_invalid_byte_is_replaced_as_soon_as_it_is_certain(data: bytes, text: str) -> None:
     assert TextStream().push(data) == text
 
 
@@ -76,13 +74,13 @@ def placed_by(stream: PlacedTextStream, *tokens: bytes) -> tuple[str, list[tuple
     return text, [(token.data, start, end) for token, start, end in placed]
 
 
-def test_tokens_stand_where_their_text_is() -> None:
+def test_tokens_have_the_offsets_of_their_text() -> None:
     text, placed = placed_by(PlacedTextStream(), b" One", b",", b" two")
     assert text == " One, two"
     assert placed == [(b" One", 0, 4), (b",", 4, 5), (b" two", 5, 9)]
 
 
-def test_tokens_of_one_character_stand_where_it_does_once_it_is_whole() -> None:
+def test_tokens_of_one_character_share_its_offset() -> None:
     stream = PlacedTextStream()
     assert placed_by(stream, b"a", b"\xf0\x9f") == ("a", [(b"a", 0, 1)])
     assert placed_by(stream, b"\x98\x80!") == (
@@ -106,14 +104,16 @@ def test_a_token_that_ends_inside_a_character_ends_with_it() -> None:
         ([b"\xe3\x80", b"\x80", b"."], "\u3000.", [0, 0, 1]),
     ],
 )
-def test_the_space_in_front_moves_them(tokens: list[bytes], text: str, starts: list[int]) -> None:
+def test_leading_space_shifts_the_offsets(
+    tokens: list[bytes], text: str, starts: list[int]
+) -> None:
     got, placed = placed_by(PlacedTextStream(spaced=True), *tokens)
     assert got == text
     assert [start for _, start, _ in placed] == starts
 
 
 @given(st.text(max_size=12), st.lists(st.integers(0, 48)), st.lists(st.integers(0, 48)))
-def test_wherever_tokens_are_cut_their_places_cover_the_text(
+def test_token_offsets_cover_the_text_for_any_split(
     text: str, token_cuts: list[int], step_cuts: list[int]
 ) -> None:
     data = text.encode("utf-8", "replace")
@@ -134,6 +134,6 @@ def test_wherever_tokens_are_cut_their_places_cover_the_text(
         assert end - start <= len(token)
 
 
-def test_half_characters_are_spelled_as_bytes() -> None:
+def test_partial_characters_are_spelled_as_bytes() -> None:
     assert token_text("é".encode()) == "é"
     assert token_text(b" \xc3") == r"bytes:\x20\xc3"

@@ -26,7 +26,7 @@ def taken(tokenising: Tokenising[str], count: int) -> list[Tokenised[str]]:
     return done
 
 
-def test_tokens_come_back_in_order_with_what_they_are_for() -> None:
+def test_tokens_are_returned_in_order_with_their_job() -> None:
     with closing(Tokenising[str](encode)) as tokenising:
         for key in range(50):
             tokenising.add(key, f"job {key}", "a" * key)
@@ -38,7 +38,7 @@ def test_tokens_come_back_in_order_with_what_they_are_for() -> None:
         assert select.select([tokenising], [], [], 0) == ([], [], [])
 
 
-def test_a_failure_is_that_of_one_prompt() -> None:
+def test_failure_affects_one_prompt() -> None:
     with closing(Tokenising[str](encode)) as tokenising:
         tokenising.add(1, "a", "bad")
         tokenising.add(2, "b", "x")
@@ -48,7 +48,7 @@ def test_a_failure_is_that_of_one_prompt() -> None:
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_a_cancelled_prompt_does_not_come_back(begun: bool) -> None:
+def test_cancelled_prompt_is_not_returned(begun: bool) -> None:
     started, go = threading.Event(), threading.Event()
 
     def slow(text: str) -> list[int]:

@@ -81,23 +81,23 @@ def test_tokens_that_control_the_model_print_nothing(model: str, kind: int) -> N
 
 
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
-def test_tokens_that_a_user_defined_print_as_they_are(model: str) -> None:
+def test_user_defined_tokens_print_their_text(model: str) -> None:
     assert bytes_of(model, ["<tool call>"], [USER_DEFINED]) == [b"<tool call>"]
 
 
 @pytest.mark.parametrize("model", ["gpt2", "llama"])
-def test_a_token_that_is_no_valid_text_keeps_its_bytes(model: str) -> None:
+def test_token_of_invalid_utf8_keeps_its_bytes(model: str) -> None:
     broken = b"\xe2\x82".decode("utf-8", "surrogateescape")
 
     assert bytes_of(model, [broken], [USER_DEFINED]) == [b"\xe2\x82"]
 
 
 @pytest.mark.parametrize("model", ["bert", "t5", "rwkv", "", "GPT2"])
-def test_another_kind_of_tokenizer_is_refused_by_its_name(model: str) -> None:
+def test_unsupported_tokenizer_is_rejected_by_name(model: str) -> None:
     with pytest.raises(ModelFileError, match=f"tokenizer '{model}' is not supported"):
         bytes_of(model, ["a"], [])
 
 
-def test_types_that_are_not_as_many_as_the_tokens_are_refused_as_unreadable() -> None:
+def test_wrong_number_of_token_types_is_rejected() -> None:
     with pytest.raises(ModelFileError):
         bytes_of("gpt2", ["a", "b"], [NORMAL])

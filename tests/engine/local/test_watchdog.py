@@ -9,13 +9,13 @@ from tenuto.engine.local.watchdog import Watchdog
 pytestmark = pytest.mark.anyio
 
 
-async def test_it_returns_when_no_answer_comes() -> None:
+async def test_watchdog_returns_without_a_reply() -> None:
     asked: list[int] = []
     await Watchdog(0.05).hangs(lambda: asked.append(1))
     assert len(asked) == 1
 
 
-async def test_a_worker_that_answers_is_asked_again_until_it_does_not() -> None:
+async def test_watchdog_pings_again_until_a_reply_is_missing() -> None:
     watchdog = Watchdog(0.05)
     asked: list[int] = []
 
@@ -28,7 +28,7 @@ async def test_a_worker_that_answers_is_asked_again_until_it_does_not() -> None:
     assert len(asked) == 4
 
 
-async def test_an_answer_to_an_earlier_question_does_not_count() -> None:
+async def test_reply_to_an_earlier_ping_is_ignored() -> None:
     watchdog = Watchdog(0.05)
     watchdog.answered()
     async with asyncio.timeout(5):

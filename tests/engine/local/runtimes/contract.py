@@ -108,16 +108,16 @@ class RuntimeContract:
         """With a model that writes random tokens and never ends."""
         return cls.make(load(endless_model))
 
-    def test_a_token_begins_every_text_once(self, runtime: Runtime) -> None:
+    def test_every_text_begins_with_one_bos_token(self, runtime: Runtime) -> None:
         (first,) = runtime.encode("")
         assert runtime.encode(TEXT)[0] == first
         assert runtime.encode(TEXT).count(first) == 1
 
-    def test_no_text_has_more_bytes_than_its_tokens_can_stand_for(self, runtime: Runtime) -> None:
+    def test_longest_token_bounds_the_bytes_of_a_text(self, runtime: Runtime) -> None:
         for text in (TEXT, " " * 100, "\N{GRINNING FACE}\0é\n\n\n1234567890"):
             assert len(text.encode()) <= len(runtime.encode(text)) * runtime.longest_token
 
-    def test_max_tokens_are_written_and_not_one_more(self, endless: Runtime) -> None:
+    def test_max_tokens_are_written_exactly(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         for most in (1, 2, 5, 40):
             assert write(endless, prompt, most)[1:] == (most, "length")
@@ -128,9 +128,7 @@ class RuntimeContract:
             prompt = [token] * (endless.context - most)
             assert write(endless, prompt, most)[1:] == (most, "length")
 
-    def test_the_built_in_model_still_answers_at_the_end_of_its_context(
-        self, runtime: Runtime
-    ) -> None:
+    def test_built_in_model_completes_at_the_end_of_its_context(self, runtime: Runtime) -> None:
         asked = "\n\nHuman: What is the capital of France?\n\nAssistant:"
         turn = "\n\nHuman: What is 2 plus 3?\n\nAssistant: 2 plus 3 is 5."
         most = 16
@@ -141,7 +139,7 @@ class RuntimeContract:
         assert len(prompt) > runtime.context - most - 30
         assert b"Paris" in write(runtime, prompt, most, GREEDY)[0]
 
-    def test_jobs_that_run_at_once_all_write_their_whole_text(self, endless: Runtime) -> None:
+    def test_concurrent_jobs_write_their_whole_text(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         for key in range(8):
             endless.begin(key, prompt, 40, Sampling(1.0, None, None, seed=key))
@@ -150,12 +148,12 @@ class RuntimeContract:
             assert deltas[-1].ending == "length"
 
     @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**63, 2**64 - 1])
-    def test_one_seed_gives_one_text(self, endless: Runtime, seed: int) -> None:
+    def test_same_seed_returns_the_same_text(self, endless: Runtime, seed: int) -> None:
         prompt, sampling = endless.encode(TEXT), Sampling(1.0, None, None, seed)
         write(endless, prompt, 1)  # a cached prompt may differ from a new one in the last bits
         assert write(endless, prompt, 20, sampling) == write(endless, prompt, 20, sampling)
 
-    def test_another_seed_gives_another_text(self, endless: Runtime) -> None:
+    def test_another_seed_returns_another_text(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         texts = {write(endless, prompt, 20, Sampling(1.0, None, None, seed)) for seed in range(4)}
         assert len(texts) == 4
@@ -169,21 +167,21 @@ class RuntimeContract:
         ],
         ids=["temperature 0", "least top_p", "top_k 1"],
     )
-    def test_the_likeliest_token_needs_no_luck(self, runtime: Runtime, sampling: Sampling) -> None:
+    def test_greedy_sampling_takes_the_likeliest_token(
+        self, runtime: Runtime, sampling: Sampling
+    ) -> None:
         for text in (TEXT, "Once upon", "2 + 2 =", "The colour of the sky is"):
             prompt = runtime.encode(text)
             first = write(runtime, prompt, 1, GREEDY)
             assert {write(runtime, prompt, 1, sampling) for _ in range(3)} == {first}
 
-    def test_all_tokens_stay_possible_without_limits(self, endless: Runtime) -> None:
+    def test_sampling_without_limits_filters_no_token(self, endless: Runtime) -> None:
         # Of thousands of equally likely tokens, 200 draws seldom take one twice; a filter that is
         # on by the library's default would leave a few.
         text, _, _ = write(endless, endless.encode(TEXT), 200)
         assert len(set(text)) > 50
 
-    def test_a_running_job_writes_with_every_part_of_anothers_prompt(
-        self, endless: Runtime
-    ) -> None:
+    def test_running_job_writes_during_the_prefill_of_another(self, endless: Runtime) -> None:
         wrote = beside_a_long_prompt(endless)
         # Three whole parts, and a rest.
         assert sum(wrote) >= 3
@@ -194,23 +192,21 @@ class RuntimeContract:
         assert 5 * 64 < len(prompt) < 10 * 64
         assert write(runtime, prompt, 1, GREEDY)[1] == 1
 
-    def test_the_context_may_be_less_than_the_model_was_trained_with(self) -> None:
+    def test_context_below_the_trained_one_is_accepted(self) -> None:
         runtime = self.make(replace(load(), context=512))
         assert runtime.context == 512
         assert write(runtime, runtime.encode(TEXT), 3, GREEDY)[1] == 3
 
-    def test_the_context_cannot_be_more_than_the_model_was_trained_with(self) -> None:
+    def test_context_above_the_trained_one_is_rejected(self) -> None:
         reason = "context is 4096, and the model was trained with 2048 tokens"
         with pytest.raises(CannotLoad, match=reason):
             self.make(replace(load(), context=4096))
 
-    def test_what_it_says_of_threads_and_memory_is_within_its_limits(
-        self, runtime: Runtime
-    ) -> None:
+    def test_threads_and_cache_are_within_the_limits(self, runtime: Runtime) -> None:
         assert runtime.threads == 1
         assert 0 < runtime.kv_bytes <= machine.kv_budget(load().kv_cache_mib)
 
-    def test_a_cancelled_job_writes_no_more_and_the_others_go_on(self, endless: Runtime) -> None:
+    def test_cancelled_job_stops_and_others_continue(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         endless.begin(1, prompt, 1000, ANY)
         endless.begin(2, prompt, 100, ANY)
@@ -222,7 +218,7 @@ class RuntimeContract:
         deltas = run(endless, {2})[2]  # it would fail on a delta of another key
         assert deltas[-1].ending == "length"
 
-    def test_what_a_cancelled_job_held_is_free_after_a_step(self, endless: Runtime) -> None:
+    def test_cancelled_job_frees_its_cache_after_a_step(self, endless: Runtime) -> None:
         token = endless.encode("a")[-1]
         prompt = [token] * (endless.context - 30)
         for _ in range(3):
@@ -240,13 +236,13 @@ class RuntimeContract:
         endless.cancel(1)
         assert endless.step() == []
 
-    def test_a_step_without_jobs_comes_back(self, runtime: Runtime) -> None:
+    def test_step_without_jobs_returns_nothing(self, runtime: Runtime) -> None:
         assert runtime.step() == []
 
-    def test_nothing_is_told_of_tokens_unless_it_is_asked_for(self, runtime: Runtime) -> None:
+    def test_tokens_without_requested_logprobs_have_no_scores(self, runtime: Runtime) -> None:
         assert score(runtime, runtime.encode(TEXT), 20, ANY)[1] == []
 
-    def test_the_tokens_that_are_told_are_the_text(self, runtime: Runtime) -> None:
+    def test_scored_tokens_join_to_the_text(self, runtime: Runtime) -> None:
         prompt = runtime.encode("\n\nHuman: What is 2 plus 3?\n\nAssistant:")
         text, told = score(runtime, prompt, 60, Sampling(0.0, None, None, 1, logprobs=0))
         assert len(text) > 10
@@ -265,7 +261,7 @@ class RuntimeContract:
         ],
         ids=["as learned", "temperature", "top_p", "top_k", "the likeliest"],
     )
-    def test_log_probabilities_are_the_models_whatever_the_sampling(
+    def test_logprobs_are_independent_of_the_sampling(
         self, endless: Runtime, sampling: Sampling
     ) -> None:
         # All its tokens are equally likely.
@@ -275,7 +271,7 @@ class RuntimeContract:
         assert len(known) > 80 or sampling.temperature == 0
         assert known == pytest.approx([-math.log(len(tokens))] * len(known), abs=1e-3)
 
-    def test_tokens_that_end_inside_a_character_are_told_too(self, endless: Runtime) -> None:
+    def test_tokens_with_partial_characters_are_scored(self, endless: Runtime) -> None:
         # Some of its random tokens are no whole characters.
         text, told = score(
             endless, endless.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0)
@@ -283,9 +279,7 @@ class RuntimeContract:
         assert b"".join(token.data for token in told) == text
         assert sum(token.logprob is not None for token in told) > 300
 
-    def test_the_likeliest_tokens_are_told_as_many_as_were_asked_for(
-        self, runtime: Runtime
-    ) -> None:
+    def test_requested_number_of_top_logprobs_is_returned(self, runtime: Runtime) -> None:
         for most in {min(most, runtime.most_logprobs) for most in (1, 5, 20)} - {0}:
             for seed in range(4):
                 sampling = Sampling(1.0, None, None, seed, logprobs=most)
@@ -298,15 +292,13 @@ class RuntimeContract:
                     assert logprobs == sorted(logprobs, reverse=True)
                     assert sum(map(math.exp, logprobs)) <= 1 + 1e-3
 
-    def test_the_likeliest_token_is_the_one_that_greedy_decoding_writes(
-        self, runtime: Runtime
-    ) -> None:
+    def test_top_logprob_is_the_greedy_token(self, runtime: Runtime) -> None:
         for most in {min(1, runtime.most_logprobs)} - {0}:
             sampling = Sampling(0.0, None, None, 1, logprobs=most)
             _, told = score(runtime, runtime.encode(TEXT), 10, sampling)
             assert [token.top for token in told] == [((t.data, t.logprob),) for t in told]
 
-    def test_only_the_job_that_asks_is_told(self, endless: Runtime) -> None:
+    def test_only_jobs_with_logprobs_are_scored(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)
         endless.begin(1, prompt, 20, ANY)
         endless.begin(2, prompt, 20, Sampling(1.0, None, None, 1, logprobs=0))

@@ -11,7 +11,7 @@ JOBS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 900), st.integers(1,
 
 
 @given(jobs=JOBS, batch_tokens=st.sampled_from([32, 33, 100, 512]))
-def test_a_step_that_reads_prompts_is_full_or_a_multiple_of_32(
+def test_prefill_step_is_full_or_a_multiple_of_32(
     jobs: list[tuple[int, int, int]], batch_tokens: int
 ) -> None:
     """Jobs have a step in which they begin, a length of their prompt and of their answer."""
@@ -50,7 +50,7 @@ def test_a_step_that_reads_prompts_is_full_or_a_multiple_of_32(
         step += 1
 
 
-def test_a_prompt_that_was_cancelled_does_not_count() -> None:
+def test_cancelled_prompt_is_not_counted() -> None:
     filler = Filler(512)
     filler.begin(0, [1] * 700)
     filler.begin(1, [1] * 30)

@@ -30,7 +30,7 @@ from tests.engine.local.runtimes.contract import (
 pytest.importorskip("xllamacpp")
 
 
-class TestLlamaCppKeepsTheContract(RuntimeContract):
+class TestLlamaCppContract(RuntimeContract):
     """With a slot for each completion."""
 
     @classmethod
@@ -40,7 +40,7 @@ class TestLlamaCppKeepsTheContract(RuntimeContract):
         return runtime
 
 
-class TestLlamaCppWithAPoolKeepsTheContract(RuntimeContract):
+class TestLlamaCppWithAPoolContract(RuntimeContract):
     """With cells for about two contexts, which eight slots share."""
 
     @classmethod
@@ -78,7 +78,7 @@ def test_a_long_text_without_a_break_does_not_overflow_the_stack(tmp_path: Path,
 
 
 @pytest.mark.parametrize("letter", ["Z", " ", "\n", "\u4e2d", "-", "7", "e\u0301"])
-def test_a_text_without_any_break_is_refused_before_it_is_tokenised(letter: str) -> None:
+def test_long_text_without_a_break_is_rejected_before_tokenising(letter: str) -> None:
     runtime = made(LlamaCppRuntime, load(kv_cache_mib=1, max_running=1))
     for encode in (runtime.encode, runtime.encode_plain):
         with pytest.raises(TextRefused, match=r"^prompt: more than 500,000 characters follow"):
@@ -114,14 +114,14 @@ def test_a_small_budget_leaves_a_small_context() -> None:
     assert runtime.context <= runtime.kv_blocks * runtime.block_tokens <= cells
 
 
-def test_there_are_never_more_jobs_than_slots() -> None:
+def test_slots_are_limited_to_the_library_maximum() -> None:
     many = load(kv_cache_mib=16, max_running=1000)
     runtime = made(LlamaCppRuntime, many)
     assert runtime.kv_blocks <= 256
     assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
 
 
-def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
+def test_full_pool_is_reused(endless_model: Path) -> None:
     runtime = made(LlamaCppRuntime, load(endless_model, kv_cache_mib=1))
     prompt = runtime.encode(TEXT)
     for round_ in range(4):
@@ -136,7 +136,7 @@ def test_a_full_pool_is_used_again_and_again(endless_model: Path) -> None:
             assert deltas[-1].ending == "length"
 
 
-def test_a_prompt_that_the_library_refuses_breaks_only_its_job() -> None:
+def test_prompt_rejected_by_the_library_fails_only_its_job() -> None:
     runtime = made(LlamaCppRuntime, load())
     runtime.begin(1, [10**8], 5, ANY)
     (delta,) = run(runtime, {1})[1]
@@ -144,14 +144,14 @@ def test_a_prompt_that_the_library_refuses_breaks_only_its_job() -> None:
     assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
 
 
-def test_a_model_of_an_unknown_kind_is_refused_with_the_librarys_reason(tmp_path: Path) -> None:
+def test_unknown_architecture_is_rejected_with_the_librarys_reason(tmp_path: Path) -> None:
     strange = tmp_path / "strange.gguf"
     strange.write_bytes(built_in_model().read_bytes().replace(b"llama", b"ouija"))
     with pytest.raises(CannotLoad, match=r"^llama\.cpp cannot load this model: .*'ouija'$"):
         made(LlamaCppRuntime, load(strange))
 
 
-def test_its_port_is_on_loopback_and_says_nothing_without_the_key() -> None:
+def test_port_is_on_loopback_and_requires_the_key() -> None:
     script = (
         "import sys; from tests.engine.local.runtimes.contract import load, made;"
         "from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime;"
@@ -177,7 +177,7 @@ def test_its_port_is_on_loopback_and_says_nothing_without_the_key() -> None:
         process.kill()
 
 
-def test_nothing_but_loopback_listens(tmp_path: Path) -> None:
+def test_runtime_listens_on_loopback_only(tmp_path: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("reads /proc")
     before = listeners()
@@ -200,7 +200,7 @@ def listeners() -> set[str]:
     return addresses
 
 
-def test_the_first_piece_says_how_much_of_the_prompt_was_in_the_cache() -> None:
+def test_first_piece_has_the_number_of_cached_tokens() -> None:
     runtime = made(LlamaCppRuntime, load(max_running=1))
     prompt = runtime.encode(TEXT)
     for cached in (0, len(prompt) - 1):  # the last one is computed again, for what follows it
@@ -210,7 +210,7 @@ def test_the_first_piece_says_how_much_of_the_prompt_was_in_the_cache() -> None:
         assert all(delta.cached is None for delta in others)
 
 
-def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
+def test_control_tokens_in_top_logprobs_have_their_names() -> None:
     runtime = made(LlamaCppRuntime, load())
     names = set()
     for seed in range(8):
@@ -221,7 +221,7 @@ def test_control_tokens_among_the_likeliest_are_told_by_name() -> None:
     assert b"" not in names
 
 
-def test_a_character_of_several_tokens_is_one_whose_log_probability_is_unknown(
+def test_character_of_several_tokens_has_no_logprob(
     endless_model: Path,
 ) -> None:
     runtime = made(LlamaCppRuntime, load(endless_model))

@@ -30,17 +30,17 @@ pytest.importorskip("openvino_genai")
 Folders = Callable[[str], Path]
 
 
-class TestOpenVinoKeepsTheContract(RuntimeContract):
+class TestOpenVinoContract(RuntimeContract):
     @classmethod
     def make(cls, wanted: RuntimeOptions) -> Runtime:
         return made(OpenVinoRuntime, wanted)
 
-    def test_a_running_job_writes_at_every_step(self, endless: Runtime) -> None:
+    def test_running_job_writes_at_every_step(self, endless: Runtime) -> None:
         # The parts of the prompt are a token shorter each: that one is the running job's.
         assert beside_a_long_prompt(endless) == [1] * 4
 
 
-class TestOpenVinoWithFillersKeepsTheContract(TestOpenVinoKeepsTheContract):
+class TestOpenVinoWithFillersContract(TestOpenVinoContract):
     @classmethod
     def make(cls, wanted: RuntimeOptions) -> Runtime:
         return made(OpenVinoRuntime, replace(wanted, prefix_cache="per_key"))
@@ -52,7 +52,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     return cache(lambda path: as_folder(Path(path), tmp_path_factory.mktemp("model") / "a-folder"))
 
 
-class TestOpenVinosOwnFormatKeepsTheContract(TestOpenVinoKeepsTheContract):
+class TestOpenVinoFolderContract(TestOpenVinoContract):
     folders: Folders
 
     @pytest.fixture(scope="class", autouse=True)
@@ -65,7 +65,7 @@ class TestOpenVinosOwnFormatKeepsTheContract(TestOpenVinoKeepsTheContract):
         return made(OpenVinoRuntime, replace(wanted, path=str(cls.folders(wanted.path))))
 
 
-def test_both_formats_of_a_model_find_the_same_token_likely(folders: Folders) -> None:
+def test_both_formats_of_a_model_return_the_same_token(folders: Folders) -> None:
     file, folder = made(OpenVinoRuntime, load()), made(OpenVinoRuntime, load(folders(load().path)))
     prompt = file.encode(TEXT)
     assert folder.encode(TEXT) == prompt
@@ -78,7 +78,7 @@ def test_both_formats_of_a_model_find_the_same_token_likely(folders: Folders) ->
         assert logprobs[0] == pytest.approx(logprobs[1], abs=0.05)
 
 
-def test_it_knows_no_other_tokens_and_nothing_of_its_cache() -> None:
+def test_top_logprobs_and_cached_tokens_are_unavailable() -> None:
     runtime = made(OpenVinoRuntime, load())
     assert runtime.most_logprobs == 0
     runtime.begin(0, runtime.encode(TEXT), 2, ANY)
@@ -105,7 +105,7 @@ class _Counted:
 
 
 @pytest.mark.parametrize("prefix_cache", ["per_key", "off"])
-def test_the_length_of_a_prompt_does_not_show_in_the_size_of_its_step(prefix_cache: str) -> None:
+def test_size_of_a_step_is_independent_of_the_prompt_length(prefix_cache: str) -> None:
     # A step with the size of a recent one is faster, whichever tenant sent its prompts.
     runtime = made(OpenVinoRuntime, replace(load(), prefix_cache=prefix_cache))
     counted = _Counted(runtime._pipeline)
@@ -119,18 +119,18 @@ def test_the_length_of_a_prompt_does_not_show_in_the_size_of_its_step(prefix_cac
     assert sizes == [32, 32, 64, 64, 64, 64]
 
 
-def test_the_caches_memory_is_what_it_may_be_and_no_more() -> None:
+def test_cache_takes_the_configured_memory() -> None:
     runtime = made(OpenVinoRuntime, load(kv_cache_mib=2))
     assert 0.9 * 2**21 < runtime.kv_bytes <= 2**21
 
 
-def test_a_cache_without_room_for_a_token_is_refused() -> None:
+def test_cache_smaller_than_a_block_is_rejected() -> None:
     with pytest.raises(CannotLoad, match=r"kv_cache_mib is too small: 32 tokens take \d+ bytes"):
         made(OpenVinoRuntime, load(kv_cache_mib=0))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
-def test_memory_does_not_grow_with_every_new_size_of_batch() -> None:
+def test_new_batch_sizes_leak_no_memory() -> None:
     # In a process of its own, for what others before it kept.
     program = """
 import random

@@ -34,7 +34,7 @@ def librarys() -> object:
 
 @settings(max_examples=200)
 @given(text=st.lists(st.text(max_size=30) | _parts, min_size=1, max_size=9).map("".join))
-def test_tokens_are_those_of_the_library(
+def test_tokens_equal_those_of_the_library(
     tokenizer: OpenVinoTokenizer, librarys: object, text: str
 ) -> None:
     expected = []
@@ -45,18 +45,18 @@ def test_tokens_are_those_of_the_library(
 
 
 @pytest.mark.parametrize("text", ["", "\0", "a\0\0", "\0a\0b\0"])
-def test_nothing_is_lost_at_the_end(tokenizer: OpenVinoTokenizer, text: str) -> None:
+def test_end_of_a_text_is_tokenised(tokenizer: OpenVinoTokenizer, text: str) -> None:
     assert len(tokenizer.encode(text)) == len(text)
 
 
-def test_a_text_of_any_length_is_tokenised_whole(tokenizer: OpenVinoTokenizer) -> None:
+def test_very_long_text_is_tokenised_whole(tokenizer: OpenVinoTokenizer) -> None:
     once = tokenizer.encode("one two three ")
     many = tokenizer.encode("one two three " * 30_000)
     assert len(many) > 60_000
     assert many[:2] == once[:2]
 
 
-def test_other_threads_run_meanwhile(tokenizer: OpenVinoTokenizer) -> None:
+def test_other_threads_run_during_tokenising(tokenizer: OpenVinoTokenizer) -> None:
     tokenising = threading.Thread(target=tokenizer.encode, args=("word " * 1_000_000,))
     turns = 0
     tokenising.start()
@@ -67,21 +67,21 @@ def test_other_threads_run_meanwhile(tokenizer: OpenVinoTokenizer) -> None:
     assert turns > 5
 
 
-def test_threads_do_not_disturb_each_other(tokenizer: OpenVinoTokenizer) -> None:
+def test_threads_tokenise_independently(tokenizer: OpenVinoTokenizer) -> None:
     texts = [f"{number} " * 20_000 for number in range(4)]
     alone = [tokenizer.encode(text) for text in texts]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(tokenizer.encode, texts)) == alone
 
 
-def test_nothing_is_left_beside_the_model(tmp_path: Path) -> None:
+def test_no_file_is_left_beside_the_model(tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(built_in_model().read_bytes())
     OpenVinoTokenizer(model)
     assert list(tmp_path.iterdir()) == [model]
 
 
-def test_shared_memory_is_enough_where_no_folder_is_writable(
+def test_shared_memory_is_used_without_a_writable_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -90,7 +90,7 @@ def test_shared_memory_is_enough_where_no_folder_is_writable(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_any_writable_folder_the_remedy_is_named(
+def test_error_without_a_writable_folder_has_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
@@ -99,7 +99,7 @@ def test_without_any_writable_folder_the_remedy_is_named(
         OpenVinoTokenizer(built_in_model())
 
 
-def test_a_folder_of_openvinos_needs_no_other(
+def test_openvino_folder_needs_no_temporary_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = as_folder(built_in_model(), tmp_path / "mini-ov")
@@ -108,7 +108,7 @@ def test_a_folder_of_openvinos_needs_no_other(
     assert OpenVinoTokenizer(folder).encode("Once")
 
 
-def test_a_file_that_cannot_be_written_is_copied_while_it_is_loaded(
+def test_read_only_file_is_copied_during_the_load(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = tmp_path / "model.gguf"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenuto.engine.local.runtimes.llamacpp.slots import Slots
 
 
-def test_a_tenant_gets_the_own_slot_that_begins_most_like_its_prompt() -> None:
+def test_tenant_gets_its_slot_with_the_longest_common_prefix() -> None:
     slots = Slots(3)
     for prompt, again in (([1, 2, 3], False), ([1, 2, 9], True)):
         taken = slots.take("one", prompt)
@@ -22,7 +22,7 @@ def test_a_tenant_gets_the_own_slot_that_begins_most_like_its_prompt() -> None:
     assert list(slot.prompt) == [1, 2, 3, 4]
 
 
-def test_a_job_that_ended_before_it_wrote_leaves_the_prompt_of_another_tenant_unread() -> None:
+def test_job_without_output_keeps_the_slots_tenant() -> None:
     slots = Slots(1)
     for tenant, wrote in (("one", "one"), ("two", None), ("two", None)):
         taken = slots.take(tenant, [1, 2, 3])
@@ -32,7 +32,7 @@ def test_a_job_that_ended_before_it_wrote_leaves_the_prompt_of_another_tenant_un
         slots.release(slot, wrote)
 
 
-def test_there_is_none_while_all_are_busy() -> None:
+def test_no_slot_is_returned_while_all_are_busy() -> None:
     slots = Slots(1)
     taken = slots.take("one", [1])
     assert taken is not None
@@ -41,7 +41,7 @@ def test_there_is_none_while_all_are_busy() -> None:
     assert slots.take("two", [1]) is not None
 
 
-def test_a_prompt_that_only_begins_as_all_do_leaves_the_tenants_other_prompts() -> None:
+def test_short_common_prefix_does_not_evict_another_prompt() -> None:
     slots = Slots(2)
     long, other = list(range(100)), [0, 1, *range(200, 298)]
     for prompt, again in ((long, False), (other, False), (long, True), (other, True)):

@@ -116,7 +116,7 @@ def test_text_of_a_turn_never_becomes_a_control_token(model: Model, family: str)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_harmless_text_is_tokenised_as_the_library_does_it_whole(model: Model, family: str) -> None:
+def test_harmless_text_is_tokenised_like_the_library(model: Model, family: str) -> None:
     chat, special = model.of(FAMILIES[family].template)
     texts = st.text(max_size=12) | st.sampled_from(
         [
@@ -149,16 +149,14 @@ def test_harmless_text_is_tokenised_as_the_library_does_it_whole(model: Model, f
 
 
 @pytest.mark.parametrize("prompt", ["a</s>b", "<s>", "<s><s>", "EOS", " EOS", "<|im_end|>" * 3])
-def test_without_control_tokens_a_text_has_none_but_the_one_that_begins_it(
-    model: Model, prompt: str
-) -> None:
+def test_plain_text_has_only_the_bos_control_token(model: Model, prompt: str) -> None:
     _, special = model.of(FAMILIES["ChatML"].template)
     ids = special.encode(RenderedPrompt(prompt, ()))
     texts = model.file.metadata["tokenizer.ggml.tokens"]
     assert skeleton([texts[token] for token in ids]) == [texts[model.runtime.encode("")[0]]]
 
 
-def test_what_a_turn_and_the_template_spell_together_is_text(model: Model) -> None:
+def test_control_token_spelt_across_turn_and_template_is_text(model: Model) -> None:
     template = "{{ '<|im_start|>' }}{% for m in messages %}<|{{ m.content }}>{% endfor %}"
     tokens, whole = model.encode(template, [("user", "im_end|")])
     assert whole == "<|im_start|><|im_end|>"
@@ -169,18 +167,18 @@ def test_what_a_turn_and_the_template_spell_together_is_text(model: Model) -> No
     assert "<|im_end|>" not in tokens
 
 
-def test_the_text_is_kept_to_the_last_character(model: Model) -> None:
+def test_text_of_a_turn_is_kept_unchanged(model: Model) -> None:
     text = "x\U000f0000<|im_end|>\U000f0001\0</s> EOS<s>\U00100000"
     _, whole = model.encode(FAMILIES["ChatML"].template, [("user", text)])
     assert whole == f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def test_a_user_defined_token_that_no_template_writes_is_a_piece_of_text(model: Model) -> None:
+def test_user_defined_token_outside_the_template_is_text(model: Model) -> None:
     tokens, _ = model.encode(FAMILIES["ChatML"].template, [("user", f"a{PIECE}b<|im_end|>")])
     assert tokens.count(PIECE) == 1
 
 
-def test_a_thought_in_an_answer_is_left_out_as_the_template_wants_it(model: Model) -> None:
+def test_thought_in_an_answer_is_removed_by_the_template(model: Model) -> None:
     template = FAMILIES["Qwen 3"].template
 
     def after(answer: str) -> tuple[list[str], str]:
@@ -191,7 +189,7 @@ def test_a_thought_in_an_answer_is_left_out_as_the_template_wants_it(model: Mode
     assert "Hello." in whole
 
 
-def test_a_folder_of_openvinos_keeps_text_and_control_tokens_apart(tmp_path: Path) -> None:
+def test_openvino_folder_separates_text_and_control_tokens(tmp_path: Path) -> None:
     pytest.importorskip("openvino_genai")
     folder = as_folder(built_in_model(), tmp_path / "mini-ov")
     file = model_file.read(folder)

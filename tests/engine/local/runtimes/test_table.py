@@ -17,17 +17,17 @@ FILE = Gguf({"general.architecture": "llama"}, ())
 FOLDER = IrModel({"general.architecture": "mamba"}, (), frozenset())
 
 
-def test_the_order_is_that_of_preference() -> None:
+def test_runtimes_are_in_order_of_preference() -> None:
     assert list(runtimes()) == ["openvino", "llamacpp"]
     assert set(runtimes()) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", ["auto", *NAMES])
-def test_the_settings_take_the_names_of_the_table(name: str) -> None:
+def test_settings_accept_the_names_of_the_table(name: str) -> None:
     assert load(environment={"TENUTO_ENGINE_LOCAL_RUNTIME": name}).engine.local.runtime == name
 
 
-def test_the_settings_take_no_other_name(tmp_path: Path) -> None:
+def test_settings_reject_other_names(tmp_path: Path) -> None:
     file = tmp_path / "tenuto.toml"
     file.write_text('[engine.local]\nruntime = "llama"\n')
     with pytest.raises(SettingsError) as refusal:
@@ -37,7 +37,7 @@ def test_the_settings_take_no_other_name(tmp_path: Path) -> None:
     )
 
 
-def test_a_runtime_knows_what_it_reads() -> None:
+def test_runtime_rejects_formats_it_cannot_read() -> None:
     openvino, llamacpp = runtimes()["openvino"], runtimes()["llamacpp"]
     assert (openvino.refusal(FILE), llamacpp.refusal(FILE)) == ("", "")
     assert openvino.refusal(FOLDER) == ""
