@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -178,16 +178,27 @@ def test_error_of_a_missing_library_has_its_name(
 
 
 @pytest.mark.parametrize(
-    ("installed", "file_format", "last"),
+    ("installed", "file_format", "after"),
     [
         (BOTH, "gguf", "llamacpp"),
-        ({"openvino_genai"}, "gguf", "openvino"),
-        (BOTH, "ir", "openvino"),
-        ({"xllamacpp"}, "ir", None),
+        ({"openvino_genai"}, "gguf", None),
+        (BOTH, "ir", None),
     ],
 )
-def test_last_resort_is_the_least_preferred_readable_runtime(
-    install: Install, installed: set[str], file_format: Format, last: str | None
+def test_after_a_crash_the_next_runtime_that_reads_the_format_follows(
+    install: Install, installed: set[str], file_format: Format, after: str | None
 ) -> None:
     install(installed)
-    assert choose.last_resort(file_format) == last
+    assert choose.next_after("openvino", file_format) == after
+    assert choose.next_after("llamacpp", file_format) is None
+
+
+def test_after_a_crash_no_runtime_is_skipped(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(BOTH)
+    table = choose.runtimes()
+    third = replace(table["llamacpp"], rank=99)
+    monkeypatch.setattr(choose, "runtimes", lambda: {**table, "third": third})
+    assert choose.next_after("openvino", "gguf") == "llamacpp"
+    assert choose.next_after("llamacpp", "gguf") == "third"

@@ -12,6 +12,7 @@ from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.gguf import Gguf, Tensor
+from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import INSTALL
 from tenuto.engine.registry import built_in
 from tenuto.settings import LocalSettings
@@ -70,6 +71,18 @@ def test_description_of_a_damaged_file_has_the_reason(tmp_path: Path) -> None:
 )
 def test_quantisation_is_declared_or_that_of_most_tensors(file: Gguf, name: str) -> None:
     assert quantisation(file) == name
+
+
+def test_a_folder_of_openvino_is_described_without_a_quantisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = IrModel(
+        {"general.architecture": "llama", "tokenizer.ggml.model": "gpt2"}, (), frozenset()
+    )
+    monkeypatch.setattr(model_file, "read", lambda path: folder)
+    found = describe(tmp_path)
+    assert (found.architecture, found.quantisation) == ("llama", None)
+    assert found.reason or found.runtime
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "last_resort", lambda file_format: "llamacpp")
+    after = {"openvino": "llamacpp"}
+    monkeypatch.setattr(supervisor, "next_after", lambda died, file_format: after.get(died))
 
 
 async def restarted(supervised: Supervisor, times: int) -> None:
@@ -203,7 +204,7 @@ async def test_last_load_attempt_uses_another_runtime(
 @pytest.mark.usefixtures("two_runtimes")
 @pytest.mark.parametrize(
     ("runtime", "died"),
-    # The last resort may be the one that was chosen: alone installed, or after a refusal.
+    # The one that died may be the last: alone installed, or chosen after a refusal.
     [("auto", "llamacpp"), ("llamacpp", "llamacpp"), ("openvino", "openvino")],
 )
 async def test_crashed_runtime_is_not_logged_as_the_fallback(

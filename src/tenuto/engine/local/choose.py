@@ -80,12 +80,12 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     return [name for name in installed if not table[name].refusal(file)] or installed
 
 
-def last_resort(file_format: Format) -> str | None:
-    """Return the least preferred installed runtime that reads a format; None without one."""
-    for name, kind in reversed(list(runtimes().items())):
-        if file_format in kind.formats and kind.installed:
-            return name
-    return None
+def next_after(died: str, file_format: Format) -> str | None:
+    """Return the installed runtime after another, in order of preference, that reads a format."""
+    table = runtimes()
+    readers = (name for name, kind in table.items() if file_format in kind.formats)
+    later = (name for name in readers if table[name].rank > table[died].rank)
+    return next((name for name in later if table[name].installed), None)
 
 
 def _load(

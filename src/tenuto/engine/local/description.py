@@ -55,14 +55,17 @@ def _describe(file: Gguf) -> Description:
     return Description(file.architecture, quantisation(file), context, runtime, reason)
 
 
-def quantisation(file: Gguf) -> str:
-    """Return the file type in the metadata, or else the type of most of the file's bytes."""
+def quantisation(file: Gguf) -> str | None:
+    """Return the file type in the metadata, or else the type of most of the file's bytes.
+
+    None for folders of OpenVINO's, which list no tensors.
+    """
     if name := FILE_TYPES.get(file.metadata.get("general.file_type", -1)):
         return name
     sizes = Counter[str]()
     for tensor in file.tensors:
         sizes[tensor.type] += tensor.length
-    return sizes.most_common(1)[0][0]
+    return max(sizes, key=sizes.__getitem__, default=None)
 
 
 def runtime_for(file: Gguf) -> tuple[str | None, str]:

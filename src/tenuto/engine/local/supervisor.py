@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeAlias
 
 from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
-from tenuto.engine.local.choose import AUTO, last_resort
+from tenuto.engine.local.choose import AUTO, next_after
 from tenuto.engine.local.frame_codec import BadFrame, Encoded
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
@@ -197,9 +197,9 @@ class Supervisor:
         if deaths == _MOST_LOAD_DEATHS:
             reason = f"{path}: the runtime crashes when it loads this model"
             self._enter(Ended(ModelError(reason)))
-        elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO:
-            another = last_resort("ir" if Path(path).is_dir() else "gguf")
-            if another is not None and another != self._runtime:
+        elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO and self._runtime:
+            another = next_after(self._runtime, "ir" if Path(path).is_dir() else "gguf")
+            if another is not None:
                 _log.warning("%s: the runtime died while it loaded; trying %s", self._name, another)
                 self.load = replace(self.load, runtime=another)
 
