@@ -116,7 +116,7 @@ class ModelFolder:
         path = self.root / repo / file
         whole, partial = _files_of(path)
         size = sum(each.stat().st_size for each in (*whole, *partial))
-        return CachedModel(repo, file, path, size, len(whole) == names.part_count(file))
+        return CachedModel(repo, file, path, size, len(whole) == len(names.parts(file)))
 
 
 def only(text: str, models: list[CachedModel]) -> CachedModel:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from tenuto.core.part_name import part_name
 from tenuto.models.errors import ModelUnavailable
 
 HUB: Final = "hf:"
@@ -20,10 +21,6 @@ GGUF: Final = ".gguf"
 _REPO: Final = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f\\:]")
 
-# For example model-00002-of-00005.gguf.
-_PART: Final = re.compile(
-    r"(?P<before>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.ASCII | re.DOTALL
-)
 _QUANTISATION: Final = re.compile(
     r"(?:^|[-._])(?P<name>(?:UD-)?(?:I?Q\d(?:_\w+?)?|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?))(?=$|[-.])",
     re.IGNORECASE,
@@ -76,8 +73,8 @@ def is_file(path: str) -> bool:
 def stem(path: str) -> str:
     """Return a file's name without folders, part number and ending."""
     name = path.rpartition("/")[2]
-    match = _part(name)
-    return match["before"] if match else name.removesuffix(GGUF)
+    part = part_name(name)
+    return part.stem if part else name.removesuffix(GGUF)
 
 
 def quantisation(path: str) -> str | None:
@@ -93,26 +90,11 @@ def quantisation(path: str) -> str | None:
 
 def parts(path: str) -> list[str]:
     """Return all files of a model, from the name of any."""
-    match = _part(path)
-    if match is None:
-        return [path]
-    before, count = match["before"], match["count"]
-    return [f"{before}-{number:05}-of-{count}{GGUF}" for number in range(1, int(count) + 1)]
-
-
-def part_count(path: str) -> int:
-    """Return the number of a model's files, from the name of any."""
-    match = _part(path)
-    return 1 if match is None else int(match["count"])
+    part = part_name(path)
+    return [part.of(number) for number in range(1, part.count + 1)] if part else [path]
 
 
 def first_file(path: str) -> str:
     """Return the first file of a model, from the name of any."""
-    match = _part(path)
-    return path if match is None else f"{match['before']}-00001-of-{match['count']}{GGUF}"
-
-
-def _part(path: str) -> re.Match[str] | None:
-    """Match the name of a part. A number beyond the count does not make a part."""
-    match = _PART.fullmatch(path.removesuffix(GGUF))
-    return match if match and 1 <= int(match["number"]) <= int(match["count"]) else None
+    part = part_name(path)
+    return part.of(1) if part else path

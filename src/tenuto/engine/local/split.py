@@ -6,13 +6,12 @@ The first file holds all metadata, the others only three keys (`split.no`, `spli
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tenuto.core.part_name import part_name
 from tenuto.engine.local import gguf, links
 from tenuto.engine.local.gguf import Gguf, ModelFileError
 
@@ -20,30 +19,7 @@ _COUNT: Final = "split.count"
 _NUMBER: Final = "split.no"
 _TENSORS: Final = "split.tensors.count"
 
-_NAME: Final = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.gguf)?")
-
 _MAX_FILES: Final = 99_999
-
-
-@dataclass(frozen=True, slots=True)
-class PartName:
-    """Name of one file of a split model, for example `m-00002-of-00003.gguf`."""
-
-    stem: str
-    number: int
-    count: int
-
-    def of(self, number: int) -> str:
-        """Return the name of another file of the same model."""
-        return f"{self.stem}-{number:05}-of-{self.count:05}.gguf"
-
-
-def part_name(name: str) -> PartName | None:
-    """Parse a file's name; return None if it is not that of a part."""
-    found = _NAME.fullmatch(name)
-    if found is None or not 1 <= int(found["number"]) <= int(found["count"]):
-        return None
-    return PartName(found["stem"], int(found["number"]), int(found["count"]))
 
 
 def model_name(path: Path) -> str:
