@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tenuto.engine.local import choose, runtime_kind
+from tenuto.engine.local import choose
+from tenuto.engine.local import runtime as runtime_module
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
-from tenuto.engine.local.runtime_kind import Format
+from tenuto.engine.local.runtime import INSTALL, CannotLoad, Format, Runtime, RuntimeOptions
+from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.runtimes.llamacpp import runtime as llamacpp
 from tenuto.engine.local.runtimes.openvino import runtime as openvino
 
@@ -60,7 +61,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
             return load
 
         monkeypatch.setattr(
-            runtime_kind, "find_spec", lambda name: name if name in libraries else None
+            runtime_module, "find_spec", lambda name: name if name in libraries else None
         )
         monkeypatch.setattr(openvino, "OpenVinoRuntime", library("openvino"))
         monkeypatch.setattr(llamacpp, "LlamaCppRuntime", library("llamacpp"))
@@ -185,7 +186,7 @@ def test_error_of_a_missing_library_has_its_name(
         (BOTH, "ir", None),
     ],
 )
-def test_after_a_crash_the_next_runtime_that_reads_the_format_follows(
+def test_next_runtime_after_a_crash_reads_the_format(
     install: Install, installed: set[str], file_format: Format, after: str | None
 ) -> None:
     install(installed)
@@ -193,11 +194,11 @@ def test_after_a_crash_the_next_runtime_that_reads_the_format_follows(
     assert choose.next_after("llamacpp", file_format) is None
 
 
-def test_after_a_crash_no_runtime_is_skipped(
+def test_no_runtime_is_skipped_after_a_crash(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(BOTH)
-    table = choose.runtimes()
+    table = runtimes()
     third = replace(table["llamacpp"], rank=99)
     monkeypatch.setattr(choose, "runtimes", lambda: {**table, "third": third})
     assert choose.next_after("openvino", "gguf") == "llamacpp"

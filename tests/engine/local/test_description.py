@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tenuto.core.refusal import ModelError
-from tenuto.engine.local import model_file, runtime_kind
+from tenuto.engine.local import model_file
+from tenuto.engine.local import runtime as runtime_module
 from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine
@@ -30,7 +31,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def install(libraries: set[str]) -> None:
         monkeypatch.setattr(
-            runtime_kind, "find_spec", lambda name: name if name in libraries else None
+            runtime_module, "find_spec", lambda name: name if name in libraries else None
         )
 
     return install
@@ -73,7 +74,7 @@ def test_quantisation_is_declared_or_that_of_most_tensors(file: Gguf, name: str)
     assert quantisation(file) == name
 
 
-def test_a_folder_of_openvino_is_described_without_a_quantisation(
+def test_openvino_folder_is_described_without_a_quantisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = IrModel(

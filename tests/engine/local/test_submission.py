@@ -9,7 +9,7 @@ import pytest
 from tenuto.core.job import Finish, Job, Sampling
 from tenuto.core.refusal import Kind
 from tenuto.engine.local.engine import LocalEngine
-from tenuto.engine.local.frame_codec import Encoded, FrameReader
+from tenuto.engine.local.frame_codec import FrameReader
 from tenuto.engine.local.frames import Submit
 from tenuto.engine.local.submission import with_texts
 from tenuto.prompt.long_render import chat_steps
@@ -31,8 +31,8 @@ def test_submission_is_decoded_by_the_worker() -> None:
 
     for messages in (None, [("system", "Be brief."), *turns]):
         encoded = finish(with_texts(FRAME, prompt.whole(), messages))
-        assert isinstance(encoded, Encoded)
-        (frame,) = FrameReader().feed(b"".join(encoded.parts))
+        assert isinstance(encoded, tuple)
+        (frame,) = FrameReader().feed(b"".join(encoded))
         assert isinstance(frame, Submit)
         crossed = [["system", "Be brief."], ["user", TEXT]]
         assert (frame.prompt, frame.messages) == (prompt.text, messages and crossed)

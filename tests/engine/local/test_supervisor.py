@@ -95,7 +95,7 @@ async def running(
         return worker
 
     load = frames.Load(RuntimeOptions("m.gguf", 8), 8, runtime)
-    supervised = Supervisor(load, "m", timeout_s, owner, spawn)
+    supervised = Supervisor(load, "m", timeout_s, owner.changed, owner.received, spawn)
     supervised.start()
     try:
         async with asyncio.timeout(PATIENCE_S):

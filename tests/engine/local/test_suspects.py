@@ -6,7 +6,7 @@ import pytest
 
 from tenuto.core.caller import Caller
 from tenuto.core.job import Job, Sampling
-from tenuto.engine.local.suspects import Present, Suspects, Verdict
+from tenuto.engine.local.suspects import Present, Suspects
 from tenuto.prompt.turns import raw_prompt
 
 
@@ -37,56 +37,59 @@ def present(text: str, tokens: int = 0, *, on_trial: bool = False) -> Present:
 
 def test_jobs_at_a_death_are_on_trial_and_others_are_free(suspects: Suspects) -> None:
     suspects.died([present("a"), present("b")])
-    assert suspects.verdict(job("a")) is suspects.verdict(job("b")) is Verdict.TRIAL
-    assert suspects.verdict(job("c")) is Verdict.FREE
+    assert suspects.deaths(job("a")) == suspects.deaths(job("b")) == 1
+    assert suspects.deaths(job("c")) == 0
 
 
 def test_death_during_a_trial_blames_only_the_job_on_trial(suspects: Suspects) -> None:
     suspects.died([present("bad"), present("old")])
     suspects.died([present("bad", on_trial=True), present("old", 50), present("new")])
-    assert suspects.verdict(job("bad")) is Verdict.REFUSED
-    assert suspects.verdict(job("old")) is suspects.verdict(job("new")) is Verdict.TRIAL
+    assert suspects.deaths(job("bad")) == 2
+    assert suspects.deaths(job("old")) == suspects.deaths(job("new")) == 1
 
 
 def test_job_at_two_deaths_is_rejected_without_a_trial(suspects: Suspects) -> None:
     suspects.died([present("bad", 90)])
     suspects.died([present("bad", 90), present("new")])
-    assert suspects.verdict(job("bad")) is Verdict.REFUSED
-    assert suspects.verdict(job("new")) is Verdict.TRIAL
+    assert suspects.deaths(job("bad")) == 2
+    assert suspects.deaths(job("new")) == 1
 
 
 def test_equal_requests_at_one_death_count_once(suspects: Suspects) -> None:
     suspects.died([present("a"), present("a")])
-    assert suspects.verdict(job("a")) is Verdict.TRIAL
+    assert suspects.deaths(job("a")) == 1
 
 
 def test_completed_trial_clears_the_job(suspects: Suspects) -> None:
     suspects.died([present("a")])
     suspects.clear(job("a"))
-    assert suspects.verdict(job("a")) is Verdict.FREE
+    assert suspects.deaths(job("a")) == 0
 
 
 def test_certain_cause_is_rejected_at_once(suspects: Suspects) -> None:
     suspects.died([present("a")], certain=True)
-    assert suspects.verdict(job("a")) is Verdict.REFUSED
+    assert suspects.deaths(job("a")) == 2
 
 
 def test_equal_request_of_another_caller_is_separate(suspects: Suspects) -> None:
     suspects.died([present("a")], certain=True)
-    assert suspects.verdict(replace(job("a"), caller=Caller("other", "other"))) is Verdict.FREE
-    assert suspects.verdict(replace(job("a"), sampling=Sampling(0.5))) is Verdict.FREE
+    assert suspects.deaths(replace(job("a"), caller=Caller("other", "other"))) == 0
+    assert suspects.deaths(replace(job("a"), sampling=Sampling(0.5))) == 0
 
 
-def test_trial_ends_at_the_tokens_of_the_death_or_at_a_limit(suspects: Suspects) -> None:
+@pytest.mark.anyio
+async def test_trial_ends_at_the_tokens_of_the_death_or_at_a_limit(suspects: Suspects) -> None:
     suspects.died([present("a", 7), present("b", 5000)])
-    assert suspects.trial_tokens(job("a")) == 7
-    assert suspects.trial_tokens(job("b")) == 32
+    for text, tokens in (("a", 7), ("b", 32)):
+        trial = await suspects.begin(job(text))
+        assert trial.tokens == tokens
+        trial.end()
 
 
 def test_suspects_expire_and_are_limited(suspects: Suspects, clock: Clock) -> None:
     suspects.died([present("a")], certain=True)
     clock.now += 3601
-    assert suspects.verdict(job("a")) is Verdict.FREE
+    assert suspects.deaths(job("a")) == 0
     suspects.died([present(str(number)) for number in range(2000)])
     assert len(suspects._records) == 1024
 

@@ -6,19 +6,26 @@ from contextlib import closing
 
 import pytest
 
+from tenuto.core.job import Sampling
+from tenuto.engine.local.frames import Submit
+from tenuto.engine.local.special import RenderedPrompt
 from tenuto.engine.local.tokenising import Tokenised, Tokenising
 from tests.conftest import PATIENCE_S
 
 
-def encode(text: str) -> list[int]:
-    if text == "bad":
+def job(key: int) -> Submit:
+    return Submit(key, "", 1, Sampling())
+
+
+def encode(prompt: RenderedPrompt) -> list[int]:
+    if prompt.text == "bad":
         raise RuntimeError("cannot")
-    return [*text.encode()]
+    return [*prompt.text.encode()]
 
 
-def taken(tokenising: Tokenising[str], count: int) -> list[Tokenised[str]]:
+def taken(tokenising: Tokenising, count: int) -> list[Tokenised]:
     """Wait for a number of prompts, as the worker does."""
-    done: list[Tokenised[str]] = []
+    done: list[Tokenised] = []
     while len(done) < count:
         ready, _, _ = select.select([tokenising], [], [], PATIENCE_S)
         assert ready
@@ -27,44 +34,41 @@ def taken(tokenising: Tokenising[str], count: int) -> list[Tokenised[str]]:
 
 
 def test_tokens_are_returned_in_order_with_their_job() -> None:
-    with closing(Tokenising[str](encode)) as tokenising:
+    with closing(Tokenising(encode)) as tokenising:
         for key in range(50):
-            tokenising.add(key, f"job {key}", "a" * key)
-        assert taken(tokenising, 50) == [
-            Tokenised(key, f"job {key}", [97] * key) for key in range(50)
-        ]
+            tokenising.add(job(key), RenderedPrompt("a" * key))
+        assert taken(tokenising, 50) == [(job(key), [97] * key) for key in range(50)]
         assert len(tokenising) == 0
         # The bell is silent again.
         assert select.select([tokenising], [], [], 0) == ([], [], [])
 
 
 def test_failure_affects_one_prompt() -> None:
-    with closing(Tokenising[str](encode)) as tokenising:
-        tokenising.add(1, "a", "bad")
-        tokenising.add(2, "b", "x")
-        first, second = taken(tokenising, 2)
-        assert isinstance(first.tokens, RuntimeError)
-        assert second.tokens == [120]
+    with closing(Tokenising(encode)) as tokenising:
+        tokenising.add(job(1), RenderedPrompt("bad"))
+        tokenising.add(job(2), RenderedPrompt("x"))
+        (_, error), (_, tokens) = taken(tokenising, 2)
+        assert isinstance(error, RuntimeError)
+        assert tokens == [120]
 
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_cancelled_prompt_is_not_returned(begun: bool) -> None:
     started, go = threading.Event(), threading.Event()
 
-    def slow(text: str) -> list[int]:
-        if text == "first":
+    def slow(prompt: RenderedPrompt) -> list[int]:
+        if prompt.text == "first":
             started.set()
             go.wait(PATIENCE_S)
-        return [len(text)]
+        return [len(prompt.text)]
 
-    with closing(Tokenising[str](slow)) as tokenising:
-        tokenising.add(1, "a", "first")
-        tokenising.add(2, "b", "second")
-        tokenising.add(3, "c", "third")
+    with closing(Tokenising(slow)) as tokenising:
+        for key, text in enumerate(("first", "second", "third"), 1):
+            tokenising.add(job(key), RenderedPrompt(text))
         assert started.wait(PATIENCE_S)
         gone = 1 if begun else 2
         assert tokenising.cancel(gone)
         assert not tokenising.cancel(gone)
         go.set()
         left = [key for key in (1, 2, 3) if key != gone]
-        assert [each.key for each in taken(tokenising, 2)] == left
+        assert [each.key for each, _ in taken(tokenising, 2)] == left

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from tenuto.core.text import well_formed
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.marks import Marks, Read
-from tenuto.engine.local.sandbox import TemplateRefused, compile_template, one_line, valid_text
+from tenuto.engine.local.sandbox import TemplateRefused, compile_template, one_line
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 
 _TEMPLATE: Final = "tokenizer.chat_template"
@@ -178,7 +179,7 @@ class ChatTemplate:
         except Exception as error:
             # A template can fail in every way that a program can.
             raise TemplateRefused(one_line(error)) from None
-        return valid_text(text)
+        return well_formed(text)
 
 
 def _arrangements(messages: Sequence[Sequence[str]]) -> Iterator[Sequence[Sequence[str]]]:
@@ -194,4 +195,4 @@ def _arrangements(messages: Sequence[Sequence[str]]) -> Iterator[Sequence[Sequen
 def _special_token(file: Gguf, name: str) -> str:
     """Return the text of a special token; "" without one."""
     index = file.token_id(name)
-    return "" if index is None else valid_text(str(file.tokens[index]))
+    return "" if index is None else well_formed(str(file.tokens[index]))

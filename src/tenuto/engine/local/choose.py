@@ -8,8 +8,14 @@ from typing import Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.gguf import Gguf, ModelFileError
-from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, not_installed
-from tenuto.engine.local.runtime_kind import Format, format_of
+from tenuto.engine.local.runtime import (
+    CannotLoad,
+    Format,
+    Runtime,
+    RuntimeOptions,
+    format_of,
+    not_installed,
+)
 from tenuto.engine.local.runtimes import runtimes
 
 AUTO: Final = "auto"

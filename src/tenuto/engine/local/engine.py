@@ -50,7 +50,12 @@ class LocalEngine:
         path = Path(settings.model) if settings.model else built_in_model()
         self._name = model_file.checked_name(path) if settings.model else BUILT_IN
         self._supervisor = Supervisor(
-            _load(path, settings), self._name, settings.step_timeout_s, self, WorkerProcess.spawn
+            _load(path, settings),
+            self._name,
+            settings.step_timeout_s,
+            self._changed,
+            self._received,
+            WorkerProcess.spawn,
         )
         self._suspects = Suspects(time.monotonic, settings.load_wait_s)
         self._jobs = Jobs(self._suspects)
@@ -137,8 +142,7 @@ class LocalEngine:
         data = key.encode("utf-8", "surrogateescape")
         return hashlib.blake2b(data, key=self._salt, digest_size=16).hexdigest()
 
-    def changed(self, state: State) -> None:
-        """See `Owner.changed`."""
+    def _changed(self, state: State) -> None:
         match state:
             case Serving(_, loaded):
                 self._health = replace(self._health, ready=True, detail="Ready.")
@@ -162,8 +166,7 @@ class LocalEngine:
                 self._health = replace(self._health, ready=False, detail=detail)
                 self._jobs.fail(why)
 
-    def received(self, frame: frames.Frame) -> None:
-        """See `Owner.received`."""
+    def _received(self, frame: frames.Frame) -> None:
         match frame:
             case frames.Wrote():
                 self._jobs.wrote(frame)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, is_dataclass
+from dataclasses import astuple, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -36,17 +36,13 @@ class BadFrame(ValueError):
     """Data that is not a valid frame. The message is one line, without any of the data."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A frame as bytes, in parts."""
+Encoded: TypeAlias = tuple[bytes, ...]
+"""A frame as bytes, in parts."""
 
-    parts: tuple[bytes, ...]
 
-    @classmethod
-    def of(cls, body: Sequence[bytes]) -> Encoded:
-        """Put the length before the parts of a frame's JSON."""
-        length = sum(map(len, body)).to_bytes(_LENGTH_BYTES, "big")
-        return cls((length, *body))
+def framed(body: Sequence[bytes]) -> Encoded:
+    """Put the length before the parts of a frame's JSON."""
+    return (sum(map(len, body)).to_bytes(_LENGTH_BYTES, "big"), *body)
 
 
 def named_values(frame: Frame) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Intake:
         self._admission = admission
         self._load = load
         self._model = model
-        self.tokenising: Tokenising[frames.Submit] = Tokenising(
+        self.tokenising: Tokenising = Tokenising(
             model.encode, lambda key: link.send(frames.TokenisingReport(key))
         )
 
@@ -77,7 +77,7 @@ class Intake:
             self.queue(frame, self._encoded(prompt))
         elif self._has_place():
             self._link.send(frames.TokenisingReport(frame.key, begins=False))
-            self.tokenising.add(frame.key, frame, prompt)
+            self.tokenising.add(frame, prompt)
         else:
             self._refuse(frame.key, overloaded())
 

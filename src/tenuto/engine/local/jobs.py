@@ -11,7 +11,7 @@ from tenuto.core.job import Finish, Job, TokenLogprob
 from tenuto.core.refusal import Kind, Refusal, failed
 from tenuto.engine.local import frames
 from tenuto.engine.local.mailbox import Mailbox
-from tenuto.engine.local.suspects import Present, Suspects, Trial, Verdict
+from tenuto.engine.local.suspects import Present, Suspects, Trial
 
 _log = logging.getLogger("tenuto.engine")
 
@@ -114,5 +114,5 @@ class Jobs(dict[int, RunningJob]):
             certain=len(reading) == 1,
         )
         for running in self.values():
-            guilty = present == [running] or self._suspects.verdict(running.job) is Verdict.REFUSED
+            guilty = present == [running] or self._suspects.deaths(running.job) > 1
             running.fail(failed(_BROKE, retryable=False if guilty else None))

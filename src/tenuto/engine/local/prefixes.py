@@ -34,10 +34,6 @@ class Prefixes:
         self._computing: dict[int, _Prompt] = {}
         self._held: dict[int, _Prompt] = {}
 
-    def __len__(self) -> int:
-        """Return the number of jobs that are held."""
-        return len(self._held)
-
     def begins(self, key: int, tokens: Sequence[int]) -> bool:
         """Add a job. Return True to begin it now, False while it is held."""
         return self._begins(key, _Prompt(tokens, 0))

@@ -89,7 +89,7 @@ class WorkerProcess:
 
     def send(self, frame: ToWorker | Encoded) -> None:
         """Send a frame. Does nothing if the worker is gone, because `frames` ends then."""
-        for part in frame.parts if isinstance(frame, Encoded) else [encode(frame)]:
+        for part in frame if isinstance(frame, tuple) else [encode(frame)]:
             if not self._writer.is_closing():
                 self._writer.write(part)
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final, Literal, Protocol, TypeAlias
 
 from tenuto.core.extras import install
 from tenuto.core.job import Sampling
+from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.ir import IrModel
 
 INSTALL: Final = install("local")
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
+Format: TypeAlias = Literal["gguf", "ir"]
+
+_FORMATS: Final[dict[Format, str]] = {"gguf": "GGUF files", "ir": "folders of OpenVINO's"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +161,45 @@ class CannotLoad(Exception):
 def not_installed(library: str) -> CannotLoad:
     """Return the error for a library that cannot be imported."""
     return CannotLoad(f"the embedded engine is not installed ({library} is missing); {INSTALL}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeKind:
+    """A library that runs models.
+
+    Attributes:
+        title: Name in sentences.
+        library: Module of the library.
+        rank: Order of preference; the lowest installed rank that reads a file runs it.
+        formats: Formats of models that the library reads.
+        refuses: Returns the first feature of such a file that the library cannot read, or "".
+        load: Loads a model. Imports the library.
+        extensions: Which of `EXTENSIONS` have an effect.
+        scores_tokens: Whether log probabilities of tokens that were not generated are available.
+        separates_tenants: Whether the prefix cache can be kept apart for each API key.
+    """
+
+    title: str
+    library: str
+    rank: int
+    formats: frozenset[Format]
+    load: Callable[[RuntimeOptions, Gguf], Runtime]
+    refuses: Callable[[Gguf], str] = lambda _: ""
+    extensions: tuple[str, ...] = ("seed", "logprobs")
+    scores_tokens: bool = True
+    separates_tenants: bool = True
+
+    @property
+    def installed(self) -> bool:
+        """Whether the library can be imported."""
+        return find_spec(self.library) is not None
+
+    def refusal(self, file: Gguf) -> str:
+        """Return the first feature of a file that the library cannot read; "" if it reads all."""
+        found = format_of(file)
+        return self.refuses(file) if found in self.formats else _FORMATS[found]
+
+
+def format_of(file: Gguf) -> Format:
+    """Return the format that a model was read from."""
+    return "ir" if isinstance(file, IrModel) else "gguf"

@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tenuto.core.text import well_formed
+
 
 class TemplateRefused(ValueError):
     """A template that is invalid, or refuses these messages. The message is one line."""
@@ -60,11 +62,6 @@ def _environment(strftime_now: Callable[[str], str]) -> Any:
     return environment
 
 
-def valid_text(text: str) -> str:
-    """Replace surrogates, which files and templates may contain, and responses must not."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def one_line(error: Exception) -> str:
     """Return the message of an error as one line of valid text."""
-    return valid_text(" ".join(str(error).split())) or type(error).__name__
+    return well_formed(" ".join(str(error).split())) or type(error).__name__

@@ -60,14 +60,14 @@ class StepLoop:
 
     def _take(self) -> None:
         """Process pending input; block only when idle."""
-        sources: list[ParentLink | Tokenising[frames.Submit]] = [self._link, self._tokenising]
+        sources: list[ParentLink | Tokenising] = [self._link, self._tokenising]
         wait = 0 if self._streams or self._leaving or self._admission.waiting else None
         for _ in range(_MOST_READS):
             ready, _, _ = select.select(sources, [], [], wait)
             wait = 0
             if self._tokenising in ready:
-                for prompt in self._tokenising.take():
-                    self._intake.queue(prompt.job, prompt.tokens)
+                for job, tokens in self._tokenising.take():
+                    self._intake.queue(job, tokens)
                     self._admit()
             if self._link in ready:
                 for frame in self._link.receive():

@@ -11,7 +11,7 @@ from tenuto.core.job import Job
 from tenuto.core.long_text import Rope, Text
 from tenuto.core.refusal import too_long, unsupported
 from tenuto.engine.local import frames
-from tenuto.engine.local.frame_codec import Encoded, named_values
+from tenuto.engine.local.frame_codec import Encoded, framed, named_values
 from tenuto.engine.local.runtimes import runtimes
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat
@@ -79,8 +79,7 @@ def with_texts(
             messages=None if messages is None else [(role, str(text)) for role, text in messages],
         )
     values = named_values(frame) | {"prompt": prompt, "messages": messages}
-    parts = yield from json_steps([frames.Submit.__name__, *values.values()])
-    return Encoded.of(parts)
+    return framed((yield from json_steps([frames.Submit.__name__, *values.values()])))
 
 
 def _messages(chat: Chat) -> tuple[list[tuple[str, Text]], Text]:

@@ -1,7 +1,7 @@
 """The worker's life cycle: start it, load the model, replace it when it dies or hangs.
 
 The supervisor is always in one of three states: `Loading`, `Serving` or `Ended`. Every transition
-is reported to the owner, which then fails the jobs of the state that was left.
+is reported to the engine, which then fails the jobs of the state that was left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
 from tenuto.engine.local.choose import AUTO, next_after
 from tenuto.engine.local.frame_codec import BadFrame, Encoded
-from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.watchdog import Watchdog
 
 _log = logging.getLogger("tenuto.engine")
@@ -32,7 +31,7 @@ _MOST_LOAD_DEATHS: Final = 3
 
 
 class Process(Protocol):
-    """A running worker: see `WorkerProcess`."""
+    """A running worker: see `process.WorkerProcess`."""
 
     @property
     def pid(self) -> int: ...
@@ -68,18 +67,6 @@ class Ended:
 State: TypeAlias = Loading | Serving | Ended
 
 
-class Owner(Protocol):
-    """Owner of the jobs. Its methods return at once."""
-
-    def changed(self, state: State) -> None:
-        """Handle a new state. Except in `Serving`, all jobs of the last worker are lost."""
-        ...
-
-    def received(self, frame: frames.Frame) -> None:
-        """Handle a frame about a job, or counters."""
-        ...
-
-
 class Supervisor:
     """Run one worker after another.
 
@@ -87,7 +74,8 @@ class Supervisor:
         load: Frame that makes a worker load the model.
         name: Name of the model, for the log.
         step_timeout_s: Longest time without a step, or without progress of a job, in seconds.
-        owner: Owner of the jobs.
+        changed: Called with each new state. Except in `Serving`, the last worker's jobs are lost.
+        received: Called with each frame about a job, and with counters.
         spawn: Starts a worker.
 
     Attributes:
@@ -101,15 +89,17 @@ class Supervisor:
         load: frames.Load,
         name: str,
         step_timeout_s: float,
-        owner: Owner,
-        spawn: Callable[[], Awaitable[Process]] = WorkerProcess.spawn,
+        changed: Callable[[State], None],
+        received: Callable[[frames.Frame], None],
+        spawn: Callable[[], Awaitable[Process]],
     ) -> None:
         self.load: frames.Load = load
         self.restarts: int = 0
         self.state: State = Loading("The model is loading.")
         self._name = name
         self._step_timeout_s = step_timeout_s
-        self._owner = owner
+        self._changed = changed
+        self._received = received
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -155,7 +145,7 @@ class Supervisor:
         await asyncio.wait([self._task])
 
     def _enter(self, state: State) -> None:
-        """Change the state, unless it is terminal, and report it to the owner."""
+        """Change the state, unless it is terminal, and report it."""
         if isinstance(self.state, Ended):
             return
         self.state = state
@@ -163,7 +153,7 @@ class Supervisor:
             self._settled.clear()
         else:
             self._settled.set()
-        self._owner.changed(state)
+        self._changed(state)
 
     async def _supervise(self) -> None:
         try:
@@ -239,7 +229,7 @@ class Supervisor:
                         reason = ModelError(f"{self.load.options.path}: {frame.reason}")
                         self._enter(Ended(reason))
                     case _:
-                        self._owner.received(frame)
+                        self._received(frame)
         except BadFrame as error:
             _log.error("the engine's worker sent %s; it is replaced", error)
         except Exception as error:

@@ -14,7 +14,6 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from tenuto.core.job import Job
@@ -37,14 +36,6 @@ _BUSY: Final = (
     "The engine stopped while it worked on this request and others, which are now tried one after "
     "another. Try again in a moment."
 )
-
-
-class Verdict(Enum):
-    """Decision about a job that is to begin."""
-
-    FREE = auto()
-    TRIAL = auto()
-    REFUSED = auto()
 
 
 class Present(NamedTuple):
@@ -109,31 +100,25 @@ class Suspects:
             Refusal: The job has killed the worker, or its turn did not come in time.
         """
         while True:
-            verdict = self.verdict(job)
-            if verdict is Verdict.REFUSED:
-                raise failed(_KILLS, retryable=False)
-            if verdict is Verdict.FREE:
+            deaths = self.deaths(job)
+            if deaths == 0:
                 return Trial(0, self._turn, active=False)
+            if deaths > 1:
+                raise failed(_KILLS, retryable=False)
             try:
                 async with asyncio.timeout(self._wait_s):
                     await self._turn.acquire()
             except TimeoutError:
                 raise overloaded(_BUSY) from None
-            if self.verdict(job) is Verdict.TRIAL:
-                return Trial(self.trial_tokens(job), self._turn)
+            record = self._of(job)
+            if record is not None and record.deaths == 1:
+                return Trial(min(record.tokens, _MOST_TOKENS), self._turn)
             self._turn.release()
 
-    def verdict(self, job: Job) -> Verdict:
-        """Return the decision about a job."""
+    def deaths(self, job: Job) -> int:
+        """Return the deaths that a job is blamed for: 1 leads to a trial, 2 to a refusal."""
         record = self._of(job)
-        if record is None:
-            return Verdict.FREE
-        return Verdict.TRIAL if record.deaths == 1 else Verdict.REFUSED
-
-    def trial_tokens(self, job: Job) -> int:
-        """Return the number of tokens after which a job has passed its trial."""
-        record = self._of(job)
-        return 0 if record is None else min(record.tokens, _MOST_TOKENS)
+        return 0 if record is None else record.deaths
 
     def clear(self, job: Job) -> None:
         """Acquit a job that has ended normally."""

@@ -6,23 +6,17 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import TypeAlias
 
-T = TypeVar("T")
+from tenuto.engine.local.frames import Submit
+from tenuto.engine.local.special import RenderedPrompt
 
-
-@dataclass(frozen=True, slots=True)
-class Tokenised(Generic[T]):
-    """The tokens of a prompt, or the error of tokenising it."""
-
-    key: int
-    job: T
-    tokens: list[int] | Exception
+Tokenised: TypeAlias = tuple[Submit, list[int] | Exception]
+"""A job with the tokens of its prompt, or with the error of tokenising it."""
 
 
-class Tokenising(Generic[T]):
+class Tokenising:
     """Queue of prompts that are tokenised in order, one at a time.
 
     Args:
@@ -35,7 +29,7 @@ class Tokenising(Generic[T]):
 
     def __init__(
         self,
-        encode: Callable[[Any], list[int]],
+        encode: Callable[[RenderedPrompt], list[int]],
         begins: Callable[[int], object] = lambda key: None,
     ) -> None:
         self.done: int = 0
@@ -43,8 +37,8 @@ class Tokenising(Generic[T]):
         self._begins = begins
         self._keys: set[int] = set()
         # None ends the thread.
-        self._todo: SimpleQueue[tuple[int, T, Any] | None] = SimpleQueue()
-        self._done: SimpleQueue[Tokenised[T]] = SimpleQueue()
+        self._todo: SimpleQueue[tuple[Submit, RenderedPrompt] | None] = SimpleQueue()
+        self._done: SimpleQueue[Tokenised] = SimpleQueue()
         self._bell, self._ringer = socket.socketpair()
         self._bell.setblocking(False)
         self._thread: threading.Thread | None = None
@@ -57,14 +51,14 @@ class Tokenising(Generic[T]):
         """Return a descriptor that is readable when there is something to take."""
         return self._bell.fileno()
 
-    def add(self, key: int, job: T, prompt: Any) -> None:
-        """Queue a prompt; `job` returns with its tokens."""
+    def add(self, job: Submit, prompt: RenderedPrompt) -> None:
+        """Queue the prompt of a job."""
         if self._thread is None:
             # Started late, because most workers never get a long prompt.
             self._thread = threading.Thread(target=self._run, name="tokenising", daemon=True)
             self._thread.start()
-        self._keys.add(key)
-        self._todo.put((key, job, prompt))
+        self._keys.add(job.key)
+        self._todo.put((job, prompt))
 
     def cancel(self, key: int) -> bool:
         """Remove a prompt. Return whether it was here."""
@@ -73,17 +67,17 @@ class Tokenising(Generic[T]):
         self._keys.remove(key)
         return True
 
-    def take(self) -> list[Tokenised[T]]:
+    def take(self) -> list[Tokenised]:
         """Return the prompts that are done, without cancelled ones."""
         with contextlib.suppress(BlockingIOError):
             while self._bell.recv(4096):
                 pass
         done = []
         while not self._done.empty():
-            each = self._done.get()
-            if each.key in self._keys:
-                self._keys.remove(each.key)
-                done.append(each)
+            job, tokens = self._done.get()
+            if job.key in self._keys:
+                self._keys.remove(job.key)
+                done.append((job, tokens))
         return done
 
     def close(self) -> None:
@@ -94,16 +88,16 @@ class Tokenising(Generic[T]):
 
     def _run(self) -> None:
         while (todo := self._todo.get()) is not None:
-            key, job, prompt = todo
+            job, prompt = todo
             # It may have been cancelled.
-            if key in self._keys:
+            if job.key in self._keys:
                 tokens: list[int] | Exception
                 try:
-                    self._begins(key)
+                    self._begins(job.key)
                     tokens = self._encode(prompt)
                 except Exception as error:
                     tokens = error
                 self.done += 1
-                self._done.put(Tokenised(key, job, tokens))
+                self._done.put((job, tokens))
                 with contextlib.suppress(OSError):  # closed by now
                     self._ringer.send(b"\0")

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tenuto.engine.local.runtime_kind import RuntimeKind
+    from tenuto.engine.local.runtime import RuntimeKind
 
 NAMES: Final = tuple(module.name for module in iter_modules(__path__))
 """Values of the setting `runtime`, except `auto`."""

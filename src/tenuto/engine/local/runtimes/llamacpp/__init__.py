@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.runtime import Runtime, RuntimeOptions
-from tenuto.engine.local.runtime_kind import RuntimeKind
+from tenuto.engine.local.runtime import Runtime, RuntimeKind, RuntimeOptions
 
 
 def _load(options: RuntimeOptions, file: Gguf) -> Runtime:

@@ -6,8 +6,7 @@ from typing import Final
 
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import Runtime, RuntimeOptions
-from tenuto.engine.local.runtime_kind import RuntimeKind
+from tenuto.engine.local.runtime import Runtime, RuntimeKind, RuntimeOptions
 from tenuto.engine.local.runtimes.openvino.metadata import unreadable_feature
 
 # Supported by OpenVINO's reader of GGUF files, as measured with release 2026.4.
