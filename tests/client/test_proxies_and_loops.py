@@ -14,7 +14,8 @@ import pytest
 
 import tenuto
 from tenuto import AsyncClient, Client
-from tenuto.client.proxies import is_loopback, proxy_for
+from tenuto.core.loopback import is_this_machine
+from tenuto.core.proxies import proxy_for
 from tests.client.libraries import ASK, OURS, WHOLE, Dual
 from tests.client.loopback import LoopbackServer, answer, serving
 
@@ -78,9 +79,9 @@ def test_proxy_is_chosen_by_variable_and_host(
 @pytest.mark.parametrize(
     "host", ["127.8.9.1", "[::1]", "a.localhost", "0.0.0.0", "::ffff:127.0.0.1"]
 )
-def test_every_loopback_name_is_recognised(host: str) -> None:
-    assert is_loopback(host)
-    assert not is_loopback("localhost.test")
+def test_every_name_of_this_machine_is_recognised(host: str) -> None:
+    assert is_this_machine(host)
+    assert not is_this_machine("localhost.test")
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "socks5://127.0.0.1:1", "nonsense://x"])

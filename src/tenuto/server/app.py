@@ -7,6 +7,7 @@ from functools import partial
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from tenuto.core.loopback import is_loopback
 from tenuto.engine.base import Engine
 from tenuto.operations.admission import Admission
 from tenuto.operations.records import Observer
@@ -16,7 +17,6 @@ from tenuto.server.complete import CompleteEndpoint
 from tenuto.server.dispatch import Dispatch, Route, responding
 from tenuto.server.health import HealthEndpoints, greeting
 from tenuto.server.lifespan import run_lifespan
-from tenuto.server.loopback import is_loopback
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.record import RecordMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware

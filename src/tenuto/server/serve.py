@@ -15,10 +15,10 @@ from typing import Any
 
 import uvicorn
 
+from tenuto.core.loopback import is_loopback
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.base import Engine
 from tenuto.server.app import create_app, recorder_of
-from tenuto.server.loopback import is_loopback
 from tenuto.server.protocol import bounded_protocol
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ServerSettings, Settings

@@ -1,4 +1,4 @@
-"""Settings: a module for each section, and `loader` for the file and the environment."""
+"""Settings: the sections, and `loader` for the file and the environment."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tenuto.settings.api import ApiSettings
     from tenuto.settings.engine import EngineSettings, LocalSettings
     from tenuto.settings.file import SettingsError
-    from tenuto.settings.limits import LimitSettings
     from tenuto.settings.loader import Loaded, Settings, load, load_with_origins
-    from tenuto.settings.log import LogSettings
     from tenuto.settings.models import ModelSettings, models_folder
-    from tenuto.settings.server import ServerSettings, bare_host
+    from tenuto.settings.server import (
+        ApiSettings,
+        LimitSettings,
+        LogSettings,
+        ServerSettings,
+        bare_host,
+    )
 
 __all__ = [
     "ApiSettings",
@@ -33,7 +36,7 @@ __all__ = [
 ]
 
 # Imported late, because a client of a server needs `settings.client` alone. In order of weight.
-_MODULES = ("file", "models", "log", "api", "limits", "server", "engine", "loader")
+_MODULES = ("file", "models", "server", "engine", "loader")
 
 
 def __getattr__(name: str) -> Any:

@@ -97,6 +97,8 @@ def with_upstreams(engine: EngineSettings, environment: Mapping[str, str]) -> En
         return engine
     if not engine.upstreams:
         raise SettingsError("[engine] name: `routes` needs a section [engine.upstreams.NAME]")
-    upstreams = completed(engine.upstreams, environment)
+    upstreams = {
+        name: completed(name, upstream, environment) for name, upstream in engine.upstreams.items()
+    }
     check_routes(upstreams, engine.routes)
     return replace(engine, upstreams=upstreams)

@@ -16,13 +16,19 @@ from typing import Any
 
 from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import client, tree, variables
-from tenuto.settings.api import ApiSettings
 from tenuto.settings.engine import EngineSettings, with_upstreams
 from tenuto.settings.file import SettingsError, read_toml
-from tenuto.settings.limits import LimitSettings
-from tenuto.settings.log import LogSettings
 from tenuto.settings.models import ModelSettings
-from tenuto.settings.server import ServerSettings, check_api_keys, check_proxies, with_bare_host
+from tenuto.settings.server import (
+    API_KEYS,
+    ApiSettings,
+    LimitSettings,
+    LogSettings,
+    ServerSettings,
+    address_mistakes,
+    bare_host,
+    normalise_api_keys,
+)
 from tenuto.settings.tree import Keys, named
 from tenuto.settings.upstreams import KINDS, settings_class
 
@@ -90,10 +96,17 @@ def load_with_origins(
         values = read_toml(path, check_owner=file is None)
         lines = tree.take_unknown(Settings, values) + _take_wrong_upstreams(values)
         mistakes += [f"{path}: {line}" for line in lines]
-        origins |= dict.fromkeys(_set(values), str(path))
+        origins |= {
+            keys: str(path)
+            for keys, _ in tree.settings_of(Settings)
+            if tree.value_of(values, keys) is not None
+        }
         _count_from(path.parent, values, mistakes)
     ignored = _add_variables(values, environment, origins, mistakes)
-    check_api_keys(values, origins, path, mistakes)
+    source: str | Path | None = origins.get(API_KEYS)
+    in_file = path is not None and source == str(path)
+    wrong_keys = normalise_api_keys(tree.value_of(values, API_KEYS), in_file=in_file)
+    mistakes += [f"{source}: {named(API_KEYS)}: {mistake}" for mistake in wrong_keys]
 
     upstreams = values.get("engine", {}).get("upstreams", {})
     for name in list(upstreams):
@@ -105,6 +118,8 @@ def load_with_origins(
         if made is None:
             del upstreams[name]
     settings, wrongs = tree.validated(Settings, values)
+    if settings is not None:
+        wrongs = address_mistakes(settings.server)
     for keys, wrong in wrongs.items():
         source = origins.get(keys) or next(
             (origin for above, origin in origins.items() if above[: len(keys)] == keys), path
@@ -112,26 +127,13 @@ def load_with_origins(
         mistakes.append(f"{source}: {named(keys)}: {wrong}")
     if mistakes or settings is None:
         raise SettingsError(*mistakes)
-    settings = replace(settings, server=with_bare_host(settings.server, origins))
-    check_proxies(settings.server, origins)
+    server = replace(settings.server, host=bare_host(settings.server.host))
     try:
-        settings = replace(settings, engine=with_upstreams(settings.engine, environment))
+        engine = with_upstreams(settings.engine, environment)
     except SettingsError as error:
         source = origins.get(("engine", "name"), path)
         raise SettingsError(*(f"{source}: {line}" for line in error.mistakes)) from None
-    return Loaded(settings, path, origins, ignored)
-
-
-def _set(values: Mapping[str, Any]) -> list[Keys]:
-    """Return the settings in a file."""
-    found = []
-    for keys, _ in tree.settings_of(Settings):
-        section: Any = values
-        for key in keys[:-1]:
-            section = section.get(key, {})
-        if keys[-1] in section:
-            found.append(keys)
-    return found
+    return Loaded(replace(settings, server=server, engine=engine), path, origins, ignored)
 
 
 def _add_variables(

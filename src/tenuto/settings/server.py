@@ -1,18 +1,19 @@
-"""`[server]`: address, keys and connections."""
+"""`[server]`, `[limits]`, `[api]` and `[log]`: the settings of the HTTP server."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Predicate
 
-from tenuto.quantities import Positive, Seconds
+from tenuto.quantities import Count, Positive, Seconds
 from tenuto.settings.file import SettingsError
 from tenuto.settings.tree import Keys
+
+API_KEYS: Final[Keys] = ("server", "api_keys")
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 
@@ -49,6 +50,74 @@ class ServerSettings:
     shutdown_grace_s: Seconds = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """`[limits]`: bounds of requests and connections.
+
+    Attributes:
+        max_body_bytes: Largest request body. None: enough for the longest prompt of the model's
+            context, at most 32 MiB, the service's own limit; 8 MiB for an unknown context.
+        max_bytes_in_flight: Most bytes of all bodies at a time, from arrival to the end of the
+            response. Further requests are refused as overloaded.
+        max_header_bytes: Largest head of a request: request line and all headers.
+        max_json_depth: Deepest nesting of a body. The API itself needs 3.
+        max_turns: Most turns of a prompt.
+        max_stop_sequences: Most stop sequences of a request.
+        max_stop_sequence_chars: Longest stop sequence, in characters.
+        max_stop_sequences_total_chars: Most characters of all stop sequences of a request.
+        head_timeout_s: Time limit for the head of a request, in seconds.
+        body_timeout_s: Time limit for the body, in seconds.
+        max_connections: Most open connections. The requests of 256 further ones are refused, and
+            connections beyond these are closed.
+    """
+
+    max_body_bytes: Count | None = None
+    max_bytes_in_flight: Count = 256 * 1024 * 1024
+    max_header_bytes: Annotated[int, Ge(1024)] = 64 * 1024
+    max_json_depth: Count = 32
+    max_turns: Count = 10_000
+    max_stop_sequences: Annotated[int, Ge(0)] = 1024
+    max_stop_sequence_chars: Count = 4096
+    max_stop_sequences_total_chars: Count = 64 * 1024
+    head_timeout_s: Positive = 30.0
+    body_timeout_s: Positive = 60.0
+    max_connections: Count = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """`[api]`: strictness and extensions of the API.
+
+    Attributes:
+        strict_models: Refuse models that the service never offered for Text Completions, except
+            the loaded model.
+        lenient_prompts: Complete prompts without turns as they are, for base models, instead of
+            refusing them.
+        organization_id: Value of the response header `anthropic-organization-id`.
+        extensions: Allow fields that the service never had, such as `seed` and `logprobs`, and
+            report the token usage of each completion.
+    """
+
+    strict_models: bool = False
+    lenient_prompts: bool = False
+    organization_id: Annotated[str, Predicate(str.isascii)] = "00000000-0000-0000-0000-000000000000"
+    extensions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`[log]`: the log on standard error.
+
+    Attributes:
+        level: The lowest level to write. Each request is a line at `info`, or at `warning` if an
+            operator should see it; probes of `/health` and `/ready` are logged at `debug`.
+        format: `text`, or `json` with an object on each line.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
 def bare_host(text: str) -> str:
     """Return an address to listen on, without the brackets of IPv6 in URLs.
 
@@ -63,67 +132,45 @@ def bare_host(text: str) -> str:
     return host
 
 
-def check_api_keys(
-    values: Mapping[str, Any], origins: Mapping[Keys, str], path: Path | None, mistakes: list[str]
-) -> None:
-    """Normalise the hashes of keys; report malformed ones, and plain keys in a file."""
-    server = values.get("server", {})
-    keys = server.get("api_keys")
+def normalise_api_keys(keys: object, *, in_file: bool) -> list[str]:
+    """Normalise the hashes in a list of keys, and return a line for each invalid key.
+
+    Values of another type are reported later.
+    """
+    mistakes: list[str] = []
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-        return
-    source = origins.get(("server", "api_keys"), path)
-    in_file = path is not None and source == str(path)
+        return mistakes
     for number, key in enumerate(keys, 1):
         if _HASH.fullmatch(key.strip()):
             # No key has a hash with blanks or capitals.
             keys[number - 1] = key.strip().lower()
         elif key.strip().lower().startswith("sha256:"):
             mistakes.append(
-                f"{source}: [server] api_keys: number {number} is not `sha256:` and 64 hexadecimal "
-                "digits; make one with `tenuto keys hash`"
+                f"number {number} is not `sha256:` and 64 hexadecimal digits; make one with "
+                "`tenuto keys hash`"
             )
         elif in_file:
             mistakes.append(
-                f"{source}: [server] api_keys: a file holds hashes only, and number {number} is a "
-                "plain key; hash it with `tenuto keys hash`"
+                f"a file holds hashes only, and number {number} is a plain key; hash it with "
+                "`tenuto keys hash`"
             )
         elif not (key.isascii() and key.isprintable()):
-            mistakes.append(
-                f"{source}: [server] api_keys: number {number} must be printable ASCII, because "
-                "a header carries it"
-            )
+            mistakes.append(f"number {number} must be printable ASCII, because a header carries it")
+    return mistakes
 
 
-def with_bare_host(server: ServerSettings, origins: Mapping[Keys, str]) -> ServerSettings:
-    """Return the settings with a host without brackets.
-
-    Raises:
-        SettingsError: See `bare_host`.
-    """
+def address_mistakes(server: ServerSettings) -> dict[Keys, str]:
+    """Return the mistakes in the host and in the trusted proxies."""
+    mistakes: dict[Keys, str] = {}
     try:
-        return replace(server, host=bare_host(server.host))
+        bare_host(server.host)
     except SettingsError as error:
-        source = origins.get(("server", "host"), "")
-        raise SettingsError(f"{source}: [server] host: {error}") from None
-
-
-def check_proxies(server: ServerSettings, origins: Mapping[Keys, str]) -> None:
-    """Check that trusted proxies are addresses or networks.
-
-    Raises:
-        SettingsError: An entry is neither.
-    """
-    if not server.trusted_proxies:
-        return
-    # Imported late because few servers have proxies.
-    import ipaddress
-
+        mistakes["server", "host"] = str(error)
     for entry in server.trusted_proxies:
         try:
-            ipaddress.ip_network(entry, strict=False)
+            ip_network(entry, strict=False)
         except ValueError:
-            source = origins.get(("server", "trusted_proxies"), "")
-            raise SettingsError(
-                f"{source}: [server] trusted_proxies: {entry!r} must be an address or a network, "
-                'as in ["127.0.0.1", "10.0.0.0/8"]'
-            ) from None
+            mistakes["server", "trusted_proxies"] = (
+                f'{entry!r} must be an address or a network, as in ["127.0.0.1", "10.0.0.0/8"]'
+            )
+    return mistakes

@@ -7,10 +7,9 @@ values, because values may be secrets.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache, reduce
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, get_args, get_type_hints
 
@@ -51,6 +50,13 @@ def named(keys: Keys) -> str:
     """Return a setting's name in messages: `[engine.local] threads`."""
     *sections, name = keys
     return f"[{'.'.join(sections)}] {name}" if sections else f"[{name}]"
+
+
+def value_of(values: Any, keys: Keys) -> Any:
+    """Return the value of a setting in the content of a file; None without one."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
 
 
 def take_unknown(section: type, values: dict[str, Any], name: str = "") -> list[str]:
@@ -102,10 +108,7 @@ def check_values(section: type, values: Mapping[str, Any], above: Keys = ()) -> 
     """
     mistakes: dict[Keys, str] = {}
     for keys, kind in settings_of(section):
-        value: Any = values
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if mistake := _mistake(kind, value):
+        if mistake := _mistake(kind, value_of(values, keys)):
             mistakes[(*above, *keys)] = mistake
     return mistakes
 
@@ -151,9 +154,6 @@ def validated(
             text = message if number is None else f"{message} (number {number + 1})"
             mistakes.setdefault((*above, *keys), text)
         return None, mistakes
-    for keys, _ in settings_of(section):
-        if _is_infinite(reduce(getattr, keys, made)):
-            mistakes.setdefault((*above, *keys), "must be a finite number")
     return (None if mistakes else made), mistakes
 
 
@@ -180,14 +180,6 @@ def _place(section: type, location: tuple[int | str, ...]) -> tuple[Keys, int | 
             inner = next(filter(_is_section, (kind, *get_args(kind))), None)
         # Other parts describe the type, such as an alternative of a union.
     return tuple(keys), number
-
-
-def _is_infinite(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return any(map(_is_infinite, value))
-    if dataclasses.is_dataclass(value):
-        return any(_is_infinite(getattr(value, each.name)) for each in dataclasses.fields(value))
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _is_section(kind: object) -> bool:

@@ -56,18 +56,12 @@ def without_password(url: str) -> str:
     return f"{scheme}://{hidden}{place}{'?(hidden)' if question else ''}" if mark else url
 
 
-def completed(
-    upstreams: Mapping[str, Upstream], environment: Mapping[str, str]
-) -> dict[str, Upstream]:
-    """Return the upstreams with normalised addresses, and keys from the environment.
+def completed(name: str, upstream: Upstream, environment: Mapping[str, str]) -> Upstream:
+    """Return an upstream with a normalised address, and keys from the environment.
 
     Raises:
-        SettingsError: An upstream is invalid, or a variable is not set.
+        SettingsError: The upstream is invalid, or a variable is not set.
     """
-    return {name: _completed(name, one, environment) for name, one in upstreams.items()}
-
-
-def _completed(name: str, upstream: Upstream, environment: Mapping[str, str]) -> Upstream:
     where = f"[engine.upstreams.{name}]"
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{where}: a name has letters, digits, `-`, `_` and `.` only")

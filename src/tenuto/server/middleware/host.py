@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenuto.core.loopback import is_loopback
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.errors import error_response
-from tenuto.server.loopback import is_loopback
 from tenuto.server.request_headers import header
 from tenuto.wire.errors import excerpt
 

@@ -1,14 +1,16 @@
 """Proxies from the environment, with the rules of `curl`. No I/O.
 
 HTTP_PROXY, HTTPS_PROXY and ALL_PROXY also exist in lower case, which takes precedence. NO_PROXY
-lists hosts, domains and networks without a proxy; loopback addresses never have one.
+lists hosts, domains and networks without a proxy; this machine never has one.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from tenuto.core.loopback import is_this_machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +23,14 @@ class EnvironmentProxy:
     """
 
     variable: str
-    url: str
+    url: str = field(repr=False)
 
 
 def proxy_for(
     scheme: str, host: str, port: int, environment: Mapping[str, str]
 ) -> EnvironmentProxy | None:
     """Return the proxy for an address, None for a direct connection."""
-    if is_loopback(host) or _is_exempt(host.lower(), port, environment):
+    if is_this_machine(host) or _is_exempt(host.lower(), port, environment):
         return None
     for kind in (scheme, "all"):
         name = f"{kind}_proxy"
@@ -41,19 +43,6 @@ def proxy_for(
                     return EnvironmentProxy(variable, url if "://" in url else f"http://{url}")
                 break
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is of this machine only."""
-    host = host.strip("[]").rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
 def _is_exempt(host: str, port: int, environment: Mapping[str, str]) -> bool:
