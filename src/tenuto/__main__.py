@@ -24,8 +24,7 @@ def run() -> None:
     except MissingExtraError as error:
         sys.stderr.write(f"tenuto: {error}\n")
         sys.exit(_NOT_INSTALLED)
-    signal.signal(signal.SIGINT, handler)
-    run_command()
+    run_command(handler)
 
 
 if __name__ == "__main__":

@@ -61,8 +61,7 @@ def _runs_models(engine: EngineSettings) -> bool:
 
 def _model_file(model: str | Path, settings: ModelSettings, download: Download) -> Path:
     # Imported late because the built-in model does not need it.
-    from tenuto.models.folder import ModelFolder
-    from tenuto.models.resolve import existing, resolve
+    from tenuto.models.folder import ModelFolder, existing, resolve
 
     if (path := existing(model)) is not None:
         return path

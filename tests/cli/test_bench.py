@@ -81,24 +81,46 @@ def test_json_report_is_one_object_with_every_figure(
     assert report["load"]["kind"] == "multi-turn"
 
 
-def test_ctrl_c_prints_the_measurements_so_far(server: Script) -> None:
-    arguments = ["--base-url", server.url, "--concurrency", "1,2", "--requests", "2"]
-    # The warm-up and all of the first concurrency are answered, the second waits.
-    server.held, server.held_from = threading.Event(), 3
+def stopped_bench(
+    server: Script, held_from: int, received: int, *arguments: str
+) -> tuple[str, str]:
+    """Send Ctrl-C once the server has received this number of requests; return the output."""
+    server.held, server.held_from = threading.Event(), held_from
     with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--base-url", server.url, "--requests", "2", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         deadline = time.monotonic() + PATIENCE_S
-        while len(server.bodies) < 5:
+        while len(server.bodies) < received:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert "these are the figures so far" in err
     assert "Traceback" not in err
+    return out, err
+
+
+def test_ctrl_c_prints_the_measurements_so_far(server: Script) -> None:
+    # The warm-up and all of the first concurrency are answered, the second waits.
+    out, err = stopped_bench(server, 3, 5, "--concurrency", "1,2")
+    assert "these are the figures so far" in err
     (row,) = [line.split() for line in out.splitlines() if line[:8].strip() == "1"]
     assert row[:3] == ["1", "2", "0"]
+
+
+@pytest.mark.parametrize(("held_from", "received"), [(0, 1), (1, 3)])
+def test_ctrl_c_before_the_first_result_prints_a_json_object_without_levels(
+    server: Script, held_from: int, received: int
+) -> None:
+    out, err = stopped_bench(
+        *(server, held_from, received, "--concurrency", "2", "--json", "--seed", "5")
+    )
+    report = json.loads(out)
+    assert (report["levels"], report["load"]["seed"]) == ([], 5)
+    assert err == "\nStopped.\n"
 
 
 def test_server_is_started_and_stopped_without_base_url() -> None:

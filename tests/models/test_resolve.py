@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tenuto.models.errors import ModelUnavailable
-from tenuto.models.folder import ModelFolder, partial_of
+from tenuto.models.folder import ModelFolder, partial_of, resolve
 from tenuto.models.names import Reference
-from tenuto.models.resolve import resolve
 
 
 class Hub:

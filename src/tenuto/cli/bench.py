@@ -13,7 +13,7 @@ import typer
 from tenuto.bench.prompts import PromptSet, Sizes
 from tenuto.cli import options
 from tenuto.cli.failure import Failure, Stopped
-from tenuto.cli.terminal import note
+from tenuto.cli.terminal import note, progress
 from tenuto.settings import load_with_origins
 from tenuto.settings.upstreams import without_password
 
@@ -127,21 +127,21 @@ def bench(
     shown = without_password(base_url) if base_url else None
     report = Report(load, shown, model, json, plot)
     with ExitStack() as exits:
-        if base_url:
-            url, headers = base_url, _credentials(base_url)
-        else:
-            from tenuto.cli.own_server import own_server
+        try:
+            if base_url:
+                url, headers = base_url, _credentials(base_url)
+            else:
+                from tenuto.cli.own_server import own_server
 
-            # Checked here because only the last line of the server's errors is printed.
-            load_with_origins(config)
-            note("Starting a server.")
-            url, key = exits.enter_context(own_server(model, config))
-            headers = {"x-api-key": key}
-        try:
-            generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
-        except ValueError as error:
-            raise Failure(f"--base-url: {error}", 2) from None
-        try:
+                # Checked here because only the last line of the server's errors is printed.
+                load_with_origins(config)
+                note("Starting a server.")
+                url, key = exits.enter_context(own_server(model, config))
+                headers = {"x-api-key": key}
+            try:
+                generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
+            except ValueError as error:
+                raise Failure(f"--base-url: {error}", 2) from None
             if failure := asyncio.run(generator.warm_up()):
                 remedy = next((f"; {r}" for text, r in _REMEDIES.items() if text in failure), "")
                 raise Failure(f"{shown or url}: the first request failed: {failure}{remedy}")
@@ -152,9 +152,10 @@ def bench(
                 if not figures.complete:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
-            raise Stopped("Stopped; these are the figures so far.") from None
-        finally:
             report.finish()
+            so_far = "; these are the figures so far" if report.levels else ""
+            raise Stopped(f"Stopped{so_far}.") from None
+        report.finish()
 
 
 def _credentials(base_url: str) -> dict[str, str]:
@@ -172,8 +173,6 @@ def _credentials(base_url: str) -> dict[str, str]:
 
 def _measure(generator: Generator, level: Level) -> Figures:
     """Return the figures of one level; Ctrl-C leaves them incomplete."""
-    from tenuto.cli.progress import progress
-
     with progress(f"{level.concurrency} at once", 1.0, in_bytes=False) as show:
         with suppress(KeyboardInterrupt):
             asyncio.run(generator.run(level, show))

@@ -65,9 +65,7 @@ class Report:
         self.levels.append(level)
 
     def finish(self) -> None:
-        """Print the remarks or the JSON object, and write the plot."""
-        if not self.levels:
-            return
+        """Print the remarks or the JSON object, and write the plot; without figures, JSON only."""
         if self.json:
             report = {
                 "tenuto": __version__,
@@ -76,11 +74,11 @@ class Report:
                 "levels": [asdict(level) for level in self.levels],
             }
             output.line(json.dumps(report, indent=2))
-        else:
+        elif self.levels:
             output.line()
             for line in _remarks(self.levels):
                 output.line(output.wrapped(line))
-        if self.plot is not None:
+        if self.plot is not None and self.levels:
             from tenuto.bench.plot import svg
 
             drawn = svg(self.levels, self._title(), self._circumstances())

@@ -8,13 +8,12 @@ from contextlib import aclosing
 
 from tenuto.cli import output
 from tenuto.cli.answer import Answer
-from tenuto.cli.failure import Failure
-from tenuto.cli.fetch import engine_of
+from tenuto.cli.fetch import fetch
 from tenuto.core.events import End, Ended, Text
-from tenuto.core.refusal import Kind, ModelError, Refusal
 from tenuto.core.request import Request
 from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.service import open_engine
 from tenuto.settings import Settings
 from tenuto.wire.ids import completion_id
 
@@ -37,16 +36,12 @@ def answer_embedded(
         seed: See `Job`.
 
     Raises:
-        Failure: The model is missing or damaged, a field or the prompt is invalid, or the engine
-            failed.
+        ModelUnavailable: See `open_engine`.
+        Refusal: The model is damaged, a field or the prompt is invalid, or the engine failed.
     """
-    try:
-        engine = engine_of(settings)
-        with answer.spinner:
-            asyncio.run(_answer(engine, fields, answer, raw=raw, seed=seed))
-    except Refusal as error:
-        invalid = isinstance(error, ModelError) or error.kind is Kind.INVALID
-        raise Failure(error.message, 2 if invalid else 1) from None
+    engine = open_engine(settings, fetch)
+    with answer.spinner:
+        asyncio.run(_answer(engine, fields, answer, raw=raw, seed=seed))
 
 
 async def _answer(

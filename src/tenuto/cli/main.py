@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from tenuto.cli.commands import Commands
 from tenuto.cli.failure import Failure, Stopped
 from tenuto.cli.terminal import hint, note, red
 from tenuto.core.extras import MissingExtraError
+from tenuto.core.refusal import Kind, ModelError, Refusal
+from tenuto.models.errors import ModelUnavailable
 from tenuto.version import __version__
 
 _INTERRUPTED = 130
@@ -55,10 +57,15 @@ def _options(
         output.line(context.get_help())
 
 
-def run() -> None:
-    """Run the command that the arguments name, and exit."""
+def run(interrupt: Any) -> None:
+    """Run the command that the arguments name, and exit.
+
+    Args:
+        interrupt: Handler of Ctrl-C for the command, as `signal.signal` takes it.
+    """
     output.open_streams()
     try:
+        signal.signal(signal.SIGINT, interrupt)
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         code = _interrupted()
@@ -81,8 +88,12 @@ def main(arguments: list[str]) -> int:
         return _fail(_explained(error), 2)
     except Failure as error:
         return _fail(str(error), error.code)
-    except MissingExtraError as error:
+    except (MissingExtraError, ModelError) as error:
         return _fail(str(error), 2)
+    except ModelUnavailable as error:
+        return _fail(str(error), 2 if error.user_error else 1)
+    except Refusal as error:
+        return _fail(error.message, 2 if error.kind is Kind.INVALID else 1)
     except output.ReaderGoneError:
         return 0
     except Stopped as error:

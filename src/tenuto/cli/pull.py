@@ -33,13 +33,11 @@ def pull(
     tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
     tenuto serve --model Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
     """  # noqa: D301 - `\b` tells typer to keep these lines
-    from tenuto.cli.fetch import explained, fetch
+    from tenuto.cli.fetch import fetch
     from tenuto.engine.registry import describe
     from tenuto.models.names import parse
 
-    folder = options.model_folder(config)
-    with explained():
-        path = fetch(parse(model), folder)
+    path = fetch(parse(model), options.model_folder(config))
     output.line(path)
     found = describe(path)
     if found.architecture is None:

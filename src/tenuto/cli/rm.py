@@ -26,15 +26,13 @@ def rm(
     config: options.Config = None,
 ) -> None:
     """Delete a downloaded model, complete or not."""
-    from tenuto.cli.fetch import explained
     from tenuto.models.folder import only
 
     folder = options.model_folder(config)
-    with explained():
-        model = only(name, folder.models())
-        if not yes:
-            _confirm(f"Delete {model.name} ({size_text(model.size)})?")
-        folder.remove(model)
+    model = only(name, folder.models())
+    if not yes:
+        _confirm(f"Delete {model.name} ({size_text(model.size)})?")
+    folder.remove(model)
     note(f"Deleted {model.name} ({size_text(model.size)}).")
 
 

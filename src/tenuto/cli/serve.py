@@ -46,8 +46,8 @@ def serve(
     """
     import asyncio
 
-    from tenuto.cli.fetch import engine_of
-    from tenuto.core.refusal import ModelError
+    from tenuto.cli.fetch import fetch
+    from tenuto.service import open_engine
 
     with needs("server", "the server"):
         from tenuto.server.log import logging_to_stderr
@@ -57,7 +57,7 @@ def serve(
     try:
         loaded = load_with_origins(config)
         settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
-        engine = engine_of(settings)
+        engine = open_engine(settings, fetch)
         listener = listen(settings.server, insecure=insecure)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
         address = f"http://{host}:{port}"
@@ -77,7 +77,7 @@ def serve(
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(run_server(settings, engine, listener, on_ready))
             log.announce("Stopped.")
-    except (ModelError, CannotListen) as error:
+    except CannotListen as error:
         raise Failure(str(error), 2) from None
 
 

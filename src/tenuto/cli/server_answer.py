@@ -11,7 +11,6 @@ from tenuto.cli.answer import Answer
 from tenuto.cli.failure import Failure
 from tenuto.client.client import Client
 from tenuto.client.errors import APIError, APIStatusError
-from tenuto.core.refusal import Refusal
 from tenuto.settings.upstreams import without_password
 from tenuto.wire.completions.request import check_fields
 from tenuto.wire.errors import refusal_of, status_of
@@ -23,7 +22,8 @@ def answer_by_server(
     """Send a prompt to a server, and print its answer. See `answer_embedded`.
 
     Raises:
-        Failure: A field is invalid, the server is unreachable, or its answer is an error.
+        Refusal: A field is invalid.
+        Failure: The server is unreachable, or its answer is an error.
     """
     shown = without_password(base_url)
     answer.spinner.text = f"Waiting for {shown}…"
@@ -41,8 +41,6 @@ def answer_by_server(
                     answer.print_json(client.completions.create(**params).to_dict())
                 else:
                     _print_stream(client, params, answer, shown)
-    except Refusal as error:
-        raise Failure(error.message, 2) from None
     except APIStatusError as error:
         refusal = refusal_of(error.status_code, error.body)
         message = refusal.message

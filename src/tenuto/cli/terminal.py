@@ -1,4 +1,4 @@
-"""Standard error, and what a person at a terminal sees there: notes, colours, a spinner."""
+"""Standard error, and what a terminal shows there: notes, colours, a spinner, a progress bar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import sys
+from collections.abc import Callable, Iterator
 
 from tenuto.cli import output
 
@@ -47,6 +48,30 @@ def is_terminal() -> bool:
 def is_decorated() -> bool:
     """Return whether standard error may have colours and motion (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+@contextlib.contextmanager
+def progress(text: str, total: float, *, in_bytes: bool) -> Iterator[Callable[[float], object]]:
+    """Show a bar on a terminal; yield the function that sets how much of the total is done.
+
+    Numbers are bytes, shown with their rate, or plain shares.
+    """
+    if not is_terminal():
+        yield lambda done: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns: tuple[rich.ProgressColumn, ...]
+    if in_bytes:
+        columns = rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn()
+    else:
+        columns = rich.TaskProgressColumn(), rich.TimeElapsedColumn()
+    before = (rich.TextColumn("{task.description}"),) if text else ()
+    console = Console(stderr=True)
+    with rich.Progress(*before, rich.BarColumn(), *columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 class Spinner:

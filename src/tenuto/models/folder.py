@@ -1,4 +1,4 @@
-"""The folder of downloaded models.
+"""The folder of downloaded models, and the resolution of `--model` and of the setting.
 
     FOLDER/org/repo/path/in/repo.gguf
     FOLDER/org/repo/path/in/repo.gguf.0123456789ab.part     incomplete
@@ -10,14 +10,16 @@ continued with the same content.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tenuto.models import names
 from tenuto.models.errors import ModelUnavailable
+from tenuto.models.names import Reference
 
 _PARTIAL: Final = re.compile(r"(?P<file>.+\.gguf)\.[0-9a-f]{12}\.part")
 
@@ -135,6 +137,54 @@ def only(text: str, models: list[CachedModel]) -> CachedModel:
     else:
         problem = "there is no downloaded model of this name; `tenuto models` lists them"
     raise ModelUnavailable(f"{text}: {problem}", user_error=True)
+
+
+def existing(model: str | Path) -> Path | None:
+    """Return the model as a path; None for a name. Downloaded models are not searched.
+
+    Raises:
+        ModelUnavailable: The path begins with `~`, and the home folder is unknown.
+    """
+    text = str(model)
+    if text.startswith(names.HUB):
+        return None
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ModelUnavailable(
+            f"{text}: the home folder of ~ is unknown; write the whole path", user_error=True
+        ) from None
+    return path if os.path.exists(path) or isinstance(model, Path) else None  # noqa: PTH110
+
+
+def resolve(model: str | Path, folder: ModelFolder, pull: Callable[[Reference], Path]) -> Path:
+    """Return the file of a model. A path wins over a name, and a name over the network.
+
+    Args:
+        model: A path, a name, or a reference to the hub.
+        folder: The downloaded models.
+        pull: Downloads the model of a reference, and returns its file.
+
+    Raises:
+        ModelUnavailable: The file or model does not exist, or its download failed.
+    """
+    text = str(model)
+    if text.startswith(names.HUB):
+        reference = names.parse(text)
+        found = [each for each in folder.models() if each.complete and each.matches(text)]
+        return only(text, found).path if found else pull(reference)
+    if (path := existing(model)) is not None:
+        return path
+    try:
+        return folder.find(text).path
+    except ModelUnavailable:
+        if any(each.matches(text) for each in folder.models()):
+            raise
+        raise ModelUnavailable(
+            f"{text}: there is no such file, and no downloaded model of this name; `tenuto "
+            "models` lists those, and hf:org/repo downloads one",
+            user_error=True,
+        ) from None
 
 
 def partial_of(path: Path, checksum: str) -> Path:
