@@ -112,7 +112,6 @@ TABLE: Mapping[str, May] = {
     "engine.local.runtimes.openvino.library": may(libraries="openvino openvino_genai"),
     "models": may("models"),
     "bench": may("bench"),
-    "bench.failures": may(libraries="httpx2"),
     "bench.load": may("bench", "wire", libraries="httpx2"),
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "stream"),

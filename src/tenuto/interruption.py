@@ -38,7 +38,7 @@ class Interruption:
 
     def interruptible(self) -> Interruptible:
         """Return a context manager for a block of the current task."""
-        return Interruptible(self, self._blocks, self._error)
+        return Interruptible(self)
 
 
 class Interruptible:
@@ -47,26 +47,19 @@ class Interruptible:
     The block must not contain a `yield`, because interruption cancels the generator's caller.
     """
 
-    __slots__ = ("_blocks", "_cancelling", "_error", "_interrupted", "_interruption", "_task")
+    __slots__ = ("_cancelling", "_interrupted", "_interruption", "_task")
 
-    def __init__(
-        self,
-        interruption: Interruption,
-        blocks: set[Interruptible],
-        error: Callable[[], Exception],
-    ) -> None:
+    def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
-        self._blocks = blocks
-        self._error = error
         self._interrupted = False
 
     def __enter__(self) -> None:
         if self._interruption.begun:
-            raise self._error()
+            raise self._interruption._error()
         task = asyncio.current_task()
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
-        self._blocks.add(self)
+        self._interruption._blocks.add(self)
 
     def __exit__(
         self,
@@ -74,13 +67,13 @@ class Interruptible:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._blocks.discard(self)
+        self._interruption._blocks.discard(self)
         if not self._interrupted:
             return
         # A task with another cancellation ends with that one.
         alone = self._task.uncancel() <= self._cancelling
         if alone and kind is not None and issubclass(kind, asyncio.CancelledError):
-            raise self._error() from None
+            raise self._interruption._error() from None
 
     def interrupt(self) -> None:
         """Cancel the block's current `await`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -70,6 +70,7 @@ def _model_file(model: str | Path, settings: ModelSettings, download: Download) 
     return resolve(model, folder, lambda reference: download(reference, folder))
 
 
+@dataclass(frozen=True, slots=True)
 class Running:
     """A running completion. Close it to cancel the job.
 
@@ -78,9 +79,8 @@ class Running:
         events: The text, then `Ended`. Iteration raises a `Refusal` if the engine fails.
     """
 
-    def __init__(self, accepted: Accepted, events: AsyncGenerator[Event, None]) -> None:
-        self.accepted = accepted
-        self.events = events
+    accepted: Accepted
+    events: AsyncGenerator[Event, None]
 
     async def aclose(self) -> None:
         """Cancel the job, unless it has ended."""

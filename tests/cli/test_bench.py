@@ -251,10 +251,13 @@ def test_credentials_are_not_sent_to_a_redirect(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("127.0.0.1:8000", "--base-url: the address must be one like http://127.0.0.1:8000"),
-        ("http://", "--base-url: the address must be one like"),
-        ("http://[", "--base-url: "),
-        ("http://127.0.0.1:x", "--base-url: "),
+        (
+            "127.0.0.1:8000",
+            "base_url must begin with http:// or https:// and name a host: http://127.0.0.1:8000",
+        ),
+        ("http://", "base_url must begin with http:// or https://"),
+        ("http://[", "base_url must begin with"),
+        ("http://127.0.0.1:x", "base_url is not a valid URL"),
     ],
 )
 def test_invalid_base_url_is_a_one_line_error(
@@ -273,7 +276,7 @@ def test_error_of_an_invalid_key_does_not_show_the_key(
     assert main(["bench", "--base-url", "http://127.0.0.1:1"]) == 2
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
-    assert "x-api-key" in shown
+    assert "TENUTO_API_KEY" in shown
     assert "secret" not in shown
 
 

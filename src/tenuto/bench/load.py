@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import httpx2
 
-from tenuto.bench.failures import CONNECT_S, error_type, reason, refusal
 from tenuto.bench.figures import Figures, Outcome, figures
 from tenuto.bench.prompts import PromptSet, Sizes, conversation
 from tenuto.wire.event_source import EventSource
+
+# Seconds after which a connection attempt fails.
+_CONNECT_S: Final = 10.0
+
+# The first class that matches decides.
+_REASONS: Final = (
+    (httpx2.ConnectTimeout, f"cannot connect within {_CONNECT_S:g} s"),
+    (httpx2.TimeoutException, "no answer within --timeout"),
+    (httpx2.ConnectError, "cannot connect"),
+    (httpx2.NetworkError, "the connection broke"),
+    (httpx2.RemoteProtocolError, "the connection broke, or the response is not HTTP"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +88,6 @@ class Generator:
         headers: The API key and other headers.
         load: The parameters of the requests.
         transport: Transport for HTTP; None for httpx2's own.
-
-    Raises:
-        ValueError: The address is invalid, or a header is not printable ASCII.
     """
 
     def __init__(
@@ -89,14 +98,7 @@ class Generator:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = f"{base_url.rstrip('/').removesuffix('/v1')}/v1/complete"
-        url = urlsplit(base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError("the address must be one like http://127.0.0.1:8000")
-        _ = url.port  # Raises ValueError if it is not a number.
         self._headers = {"anthropic-version": "2023-06-01", **headers}
-        for name, value in self._headers.items():
-            if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
-                raise ValueError(f"the header {name!a} must be printable ASCII")
         self._load = load
         self._transport = transport
         self._numbers = itertools.count()
@@ -177,9 +179,9 @@ class Generator:
                         answer.push(data)
                     failure = answer.failure()
                 else:
-                    failure = refusal(response.status_code, await response.aread())
+                    failure = _refusal(response.status_code, await response.aread())
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            failure = reason(error)
+            failure = _reason(error)
         except (ValueError, KeyError, TypeError):
             failure = "a response that is invalid in this API"
         ended = time.perf_counter()
@@ -192,7 +194,7 @@ class Generator:
         return httpx2.AsyncClient(
             headers=self._headers,
             limits=httpx2.Limits(max_connections=connections),
-            timeout=httpx2.Timeout(self._load.timeout_s, connect=CONNECT_S),
+            timeout=httpx2.Timeout(self._load.timeout_s, connect=_CONNECT_S),
             transport=self._transport,
         )
 
@@ -217,9 +219,47 @@ class _StreamedAnswer:
                     self.times.append(now)
                 self.stop_reason = content["stop_reason"] or self.stop_reason
             elif event.name == "error":
-                self._error = error_type(content)
+                self._error = _error_type(content)
 
     def failure(self) -> str | None:
         if self._error is not None:
             return f"{self._error} in the stream"
         return None if self.stop_reason else "the stream broke off"
+
+
+def _reason(error: BaseException) -> str:
+    """Return the reason of an error, with the operating system's message if it has one."""
+    if isinstance(error, httpx2.ProxyError | httpx2.UnsupportedProtocol):
+        # Its message names the variable and the remedy.
+        return " ".join(str(error).split())
+    matching = (text for kind, text in _REASONS if isinstance(error, kind))
+    name = next(matching, type(error).__name__)
+    below: list[BaseException] = [error]
+    while below:
+        each = below.pop()
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"{name}: its certificate is not trusted ({each.verify_message})"
+        if isinstance(each, ssl.SSLError):
+            # Its number is not the operating system's.
+            return f"{name}: TLS failed ({each.reason or 'without a reason'})"
+        if isinstance(each, OSError) and each.strerror:
+            # The library adds the address to the message.
+            number = each.errno or 0
+            return f"{name}: {os.strerror(number) if number > 0 else each.strerror}"
+        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        below += [more for more in (*inner, each.__cause__ or each.__context__) if more]
+    return name
+
+
+def _refusal(status: int, body: bytes) -> str:
+    """Return the reason of an error response."""
+    try:
+        return f"{status} {_error_type(json.loads(body))}"
+    except ValueError:
+        return str(status)
+
+
+def _error_type(body: Any) -> str:
+    """Return the type of an error in the API's envelope."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("type")) if isinstance(error, dict) else "error"

@@ -129,7 +129,7 @@ def bench(
     with ExitStack() as exits:
         try:
             if base_url:
-                url, headers = base_url, _credentials(base_url)
+                url, headers = _url_and_headers(base_url)
             else:
                 from tenuto.cli.own_server import own_server
 
@@ -138,10 +138,7 @@ def bench(
                 note("Starting a server.")
                 url, key = exits.enter_context(own_server(model, config))
                 headers = {"x-api-key": key}
-            try:
-                generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
-            except ValueError as error:
-                raise Failure(f"--base-url: {error}", 2) from None
+            generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
             if failure := asyncio.run(generator.warm_up()):
                 remedy = next((f"; {r}" for text, r in _REMEDIES.items() if text in failure), "")
                 raise Failure(f"{shown or url}: the first request failed: {failure}{remedy}")
@@ -158,17 +155,15 @@ def bench(
         report.finish()
 
 
-def _credentials(base_url: str) -> dict[str, str]:
-    """Return the headers of the client's variables for an address."""
-    from tenuto.settings.client import client_environment
+def _url_and_headers(base_url: str) -> tuple[str, dict[str, str]]:
+    """Return the address of a server, and the headers that the client sends there."""
+    from tenuto.client.client import Client
 
-    credentials = client_environment().credentials(base_url)
-    headers = dict(credentials.headers)
-    if credentials.api_key:
-        headers["x-api-key"] = credentials.api_key
-    elif credentials.auth_token:
-        headers["authorization"] = f"Bearer {credentials.auth_token}"
-    return headers
+    try:
+        client = Client(base_url=base_url)
+    except ValueError as error:
+        raise Failure(str(error), 2) from None
+    return str(client.base_url), client.default_headers
 
 
 def _measure(generator: Generator, level: Level) -> Figures:

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
@@ -116,15 +117,13 @@ def _hash(file: RemoteFile) -> hashlib._Hash:
     return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
 
 
+@dataclass
 class _FileDownload:
-    def __init__(
-        self, source: Source, file: RemoteFile, path: Path, before: int, progress: Progress
-    ) -> None:
-        self._source = source
-        self._file = file
-        self._path = path
-        self._before = before
-        self._progress = progress
+    _source: Source
+    _file: RemoteFile
+    _path: Path
+    _before: int
+    _progress: Progress
 
     def run(self) -> None:
         """Download the missing bytes, check the checksum, and rename the file."""
