@@ -1,10 +1,10 @@
-"""Takes the weighted mean of the networks of several runs.
+"""Average the networks of several runs, weighted by shares.
 
     python -m training.average OUT_RUN RUN:SHARE RUN:SHARE ...
 
-In: run directories with a checkpoint, all gone on from the same weights and encoded with the same
-tokenizer, and their shares. Out: a run directory to export from. The mean of networks along one
-path of training does much of what lowering the learning rate at its end would have done.
+Input: run directories with a checkpoint, all continued from the same weights and encoded with the
+same tokenizer, and their shares. Output: a run directory to export from. The mean of networks of
+one training path has much of the effect of lowering the learning rate at its end.
 """
 
 import argparse
@@ -17,14 +17,19 @@ from training import checkpoint
 
 
 def average(out: Path, shares: list[tuple[Path, float]]) -> None:
-    """Writes the mean checkpoint and the tokenizer to `out`; the shares must add up to 1."""
-    if abs(sum(share for _, share in shares) - 1) > 1e-6:
-        raise ValueError("the shares do not add up to 1")
+    """Write the mean checkpoint and the tokenizer to `out`.
+
+    Raises:
+        ValueError: The shares do not add up to 1, or the tokenizers differ.
+    """
+    total = sum(share for _, share in shares)
+    if abs(total - 1) > 1e-6:
+        raise ValueError(f"the shares must add up to 1, not {total:g}")
     state = checkpoint.read(shares[0][0])
     for run, _ in shares[1:]:
         tokenizers = [(one / "tokenizer.json").read_bytes() for one in (run, shares[0][0])]
         if tokenizers[0] != tokenizers[1]:
-            raise ValueError(f"{run} has another tokenizer than {shares[0][0]}")
+            raise ValueError(f"{run} and {shares[0][0]} must have the same tokenizer.json")
     models = [(checkpoint.read(run)["model"], share) for run, share in shares]
     state["model"] = {
         name: sum(model[name] * share for model, share in models) for name in state["model"]
@@ -40,7 +45,7 @@ def _share(text: str) -> tuple[Path, float]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Average the networks of several runs.")
     parser.add_argument("out", type=Path, help="the run directory to write")
     parser.add_argument("run", type=_share, nargs="+", help="RUN:SHARE, the shares adding up to 1")

@@ -1,7 +1,7 @@
-"""Saves a run to one file and reads it back; a crash while saving leaves the older file whole.
+"""The checkpoint of a run, replaced atomically: a crash during a save keeps the older file.
 
-The file `checkpoint.pt` in the run directory holds plain numbers and tensors only, so it can be
-read with `weights_only=True`, which runs no code from the file.
+The file `checkpoint.pt` in the run directory has only plain numbers and tensors, so
+`weights_only=True`, which runs no code from the file, can load it.
 """
 
 import os
@@ -19,7 +19,7 @@ FILE = "checkpoint.pt"
 
 @dataclass
 class Progress:
-    """How far a run has come, and what it has measured on the way."""
+    """The progress of a run and its measured losses, as pairs of tokens seen and loss."""
 
     step: int = 0
     tokens: int = 0
@@ -35,7 +35,7 @@ def save(
     position: Position,
     progress: Progress,
 ) -> None:
-    """Writes everything that is needed to go on, by way of a temporary file."""
+    """Write the state that a resume needs, through a temporary file."""
     state = {
         "config": model.config.as_dict(),
         "model": model.state_dict(),
@@ -52,13 +52,13 @@ def save(
 
 
 def read(run: Path, device: str = "cpu") -> dict[str, Any]:
-    """Returns what `save` wrote."""
+    """Return the state that `save` wrote."""
     state: dict[str, Any] = torch.load(run / FILE, map_location=device, weights_only=True)
     return state
 
 
 def read_model(run: Path) -> Llama:
-    """Returns the trained network alone, for export and evaluation."""
+    """Return the trained network, for export and evaluation."""
     state = read(run)
     model = Llama(Config(**state["config"]))
     model.load_state_dict(state["model"])

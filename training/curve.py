@@ -1,6 +1,6 @@
-"""Draws the loss of a run as an SVG file, with nothing but string formatting.
+"""The loss curve of a run as SVG.
 
-In: lists of (tokens seen, loss). Out: the text of an SVG.
+Input: lists of (tokens seen, loss). Output: the text of an SVG file.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN = 720, 400, 50, 40, 15
 
 
 def loss_curve(training: Points, held_out: Points, title: str) -> str:
-    """Returns a chart of both losses over the tokens seen, in millions."""
+    """Return a chart of both losses over the tokens seen, in millions."""
     points = [*training, *held_out] or [(1.0, 1.0)]
     most_tokens = max(x for x, _ in points) or 1.0
-    # The first steps fall from above 8; cutting the scale keeps the interesting part readable.
+    # The loss starts above 8; a scale limited to 4 keeps the later part readable.
     top = min(4.0, max(y for _, y in points)) or 1.0
 
     def place(tokens: float, loss: float) -> str:

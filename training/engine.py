@@ -1,7 +1,7 @@
-"""Completes prompts with a GGUF file, many at once, by way of OpenVINO GenAI or llama.cpp.
+"""Batch completion with a GGUF file, through OpenVINO GenAI or llama.cpp.
 
-In: prompts as text. Out: an `Answer` for each, in the same order. Those are the runtimes that the
-server has, so what is measured here is what users get.
+Input: prompts as text. Output: an `Answer` for each, in the same order. The server has the same
+runtimes, so the measurements apply to it.
 """
 
 import json
@@ -23,7 +23,7 @@ CACHE_GIB = 1
 
 
 class Answer(NamedTuple):
-    """What the model wrote, up to the stop sequence, and whether it ended by itself."""
+    """The text of the model up to the stop sequence; `ended` is false at the token limit."""
 
     text: str
     ended: bool
@@ -39,9 +39,9 @@ class Engine(Protocol):
         seed: int = 1,
         max_tokens: int = 400,
     ) -> list[Answer]:
-        """Completes all prompts; temperature 0 takes the likeliest token every time.
+        """Complete all prompts; temperature 0 takes the likeliest token every time.
 
-        The same seed serves for every prompt, as if each were a request of its own.
+        Every prompt has the same seed, like separate requests.
         """
         ...
 
@@ -58,7 +58,7 @@ class OpenVino:
         self._tokenizer = self._pipeline.get_tokenizer()
 
     def encode(self, text: str) -> list[int]:
-        """Returns the tokens of a text, without the one that begins every document."""
+        """Return the tokens of a text, without the token that begins every document."""
         encoded = self._tokenizer.encode(text, add_special_tokens=False)
         ids: list[int] = encoded.input_ids.data[0].tolist()
         return ids
@@ -70,7 +70,7 @@ class OpenVino:
         seed: int = 1,
         max_tokens: int = 400,
     ) -> list[Answer]:
-        """Completes all prompts; see `Engine`."""
+        """Complete all prompts; see `Engine`."""
         config = genai.GenerationConfig()
         config.max_new_tokens = max_tokens
         config.stop_token_ids = {END_ID}
@@ -83,7 +83,7 @@ class OpenVino:
         config.rng_seed = seed
         handles = []
         for number, prompt in enumerate(prompts):
-            # The pipeline's tokenizer leaves out the token that began each training document.
+            # The pipeline's tokenizer omits the token that begins each training document.
             ids = np.array([[END_ID, *self.encode(prompt)]], dtype=np.int64)
             handles.append(self._pipeline.add_request(number, openvino.Tensor(ids), config))
         while self._pipeline.has_non_finished_requests():
@@ -99,7 +99,7 @@ class OpenVino:
 
 
 class LlamaCpp:
-    """A model loaded by llama.cpp, with which files of any tokenizer can be compared."""
+    """A model loaded by llama.cpp, which runs files of any tokenizer for a comparison."""
 
     def __init__(self, model: Path, threads: int = 2) -> None:
         import xllamacpp as untyped
@@ -129,7 +129,7 @@ class LlamaCpp:
         seed: int = 1,
         max_tokens: int = 400,
     ) -> list[Answer]:
-        """Completes all prompts; see `Engine`."""
+        """Complete all prompts; see `Engine`."""
         settings = {"stop": [STOP], "cache_prompt": False, "n_predict": max_tokens, "seed": seed}
         settings |= {"temperature": temperature, "top_p": 0.95, "top_k": 40, "min_p": 0.0}
         bodies = [{"prompt": prompt, **settings} for prompt in prompts]

@@ -1,11 +1,11 @@
-"""Asks a GGUF file the graded questions and writes a report card in Markdown.
+"""Grade a GGUF file with questions and write a report card in Markdown.
 
     python -m training.evaluate MODEL.gguf REPORT.md --run RUN --compare OTHER.gguf
 
-In: the file, and the questions of training.corpus.questions. Out: how many answers are right for
-each skill (temperature 0), how many stories hold together and how often the model ends by itself
-(both at temperature 0.7), and a page of answers as they came, each the first and only try. With the
-run directory also the loss by kind of text; with another file, its answers to the same questions.
+Input: the file, and the questions of training.corpus.questions. Output: the share of right answers
+by skill (temperature 0), the shares of stories without a fault and of answers that end before the
+token limit (both at temperature 0.7), and a page of samples, each the first and only attempt. With
+the run directory, also the loss by kind of text; with another file, its shares for comparison.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SEED = 1
 STOP_PROMPTS = 240
 WRONG_SHOWN = 3
 
-# Asked for the page of samples: a bit of everything, some of it beyond so small a model.
+# The prompts of the page of samples: every skill, and some prompts beyond a model of this size.
 SAMPLES = [
     prompt("Hello, world!"),
     prompt("good morning"),
@@ -59,46 +59,46 @@ SAMPLES = [
 ]
 
 
-class Told(NamedTuple):
-    """A story that was asked for, the answer, and what is wrong with it."""
+class JudgedStory(NamedTuple):
+    """A story request, the answer, and the faults of the story."""
 
-    asked: StoryRequest
+    request: StoryRequest
     answer: Answer
     faults: list[str]
 
 
 class Graded(NamedTuple):
-    """A question, the answer it got, and whether that is right."""
+    """A question, its answer, and the grade."""
 
     question: Question
     answer: Answer
     right: bool
 
 
-def grade(engine: Engine, asked: Iterable[Question]) -> list[Graded]:
-    """Returns the questions with the model's likeliest answers."""
-    asked = list(asked)
-    answers = engine.complete([question.prompt for question in asked], max_tokens=60)
+def grade(engine: Engine, selection: Iterable[Question]) -> list[Graded]:
+    """Return the questions with the model's likeliest answers and their grades."""
+    selection = list(selection)
+    answers = engine.complete([question.prompt for question in selection], max_tokens=60)
     return [
         Graded(question, answer, question.right(answer.text))
-        for question, answer in zip(asked, answers, strict=True)
+        for question, answer in zip(selection, answers, strict=True)
     ]
 
 
-def judge_stories(engine: Engine) -> dict[str, list[Told]]:
-    """Returns the stories that the model told, with their faults."""
+def judge_stories(engine: Engine) -> dict[str, list[JudgedStory]]:
+    """Return the model's stories by skill, with their faults."""
     judged = {}
-    for skill, asked in story_requests().items():
-        answers = engine.complete([one.prompt for one in asked], TEMPERATURE, SEED)
+    for skill, requests in story_requests().items():
+        answers = engine.complete([request.prompt for request in requests], TEMPERATURE, SEED)
         judged[skill] = [
-            Told(one, answer, faults(answer.text, one.hero))
-            for one, answer in zip(asked, answers, strict=True)
+            JudgedStory(request, answer, faults(answer.text, request.hero))
+            for request, answer in zip(requests, answers, strict=True)
         ]
     return judged
 
 
 def stop_prompts() -> list[str]:
-    """Returns prompts of all skills alike, and requests for stories, the longest answers."""
+    """Return prompts drawn evenly from all skills, including stories, the longest answers."""
     rng = random.Random(SEED)
     by_skill: dict[str, list[str]] = {}
     for question in questions():
@@ -109,26 +109,26 @@ def stop_prompts() -> list[str]:
 
 
 class Card(NamedTuple):
-    """All that is measured of one model by asking it."""
+    """The measurements of one model that need its answers."""
 
     graded: list[Graded]
-    stories: dict[str, list[Told]]
+    stories: dict[str, list[JudgedStory]]
     ended: int
     stop_prompts: int
 
     def shares(self) -> dict[str, tuple[int, int]]:
-        """Returns for each skill how many answers are right, and of how many."""
+        """Return for each skill the number of right answers and the number of all answers."""
         results: dict[str, list[bool]] = {}
-        for one in self.graded:
-            results.setdefault(one.question.skill, []).append(one.right)
-        for skill, told in self.stories.items():
-            results[skill] = [not one.faults for one in told]
+        for graded in self.graded:
+            results.setdefault(graded.question.skill, []).append(graded.right)
+        for skill, stories in self.stories.items():
+            results[skill] = [not story.faults for story in stories]
         results["ends by itself"] = [n < self.ended for n in range(self.stop_prompts)]
         return {skill: (sum(right), len(right)) for skill, right in results.items()}
 
 
 def measure(engine: Engine) -> Card:
-    """Asks a model everything."""
+    """Return the measurements of a model."""
     graded = grade(engine, questions())
     prompts = stop_prompts()
     ended = sum(answer.ended for answer in engine.complete(prompts, TEMPERATURE, SEED))
@@ -136,12 +136,12 @@ def measure(engine: Engine) -> Card:
 
 
 def skill_table(card: Card, other: Card | None = None) -> list[str]:
-    """Returns a table of the share of right answers by skill, perhaps beside another model's."""
+    """Return a table of the shares of right answers by skill, with those of another model."""
     compared = other.shares() if other else {}
     more = (" other model |", "---:|") if other else ("", "")
-    lines = [f"| skill | right | asked | share |{more[0]}", f"|---|---:|---:|---:|{more[1]}"]
-    for skill, (right, asked) in card.shares().items():
-        line = f"| {skill} | {right} | {asked} | {right / asked:.1%} |"
+    lines = [f"| skill | right | answers | share |{more[0]}", f"|---|---:|---:|---:|{more[1]}"]
+    for skill, (right, count) in card.shares().items():
+        line = f"| {skill} | {right} | {count} | {right / count:.1%} |"
         if skill in compared:
             line += f" {compared[skill][0] / compared[skill][1]:.1%} |"
         lines.append(line)
@@ -149,19 +149,19 @@ def skill_table(card: Card, other: Card | None = None) -> list[str]:
 
 
 def loss_table(run: Path) -> list[str]:
-    """Returns a table of the loss on fresh documents, by kind."""
+    """Return a table of the loss on new documents, by kind."""
     lines = ["| kind of text | loss, nats a token |", "|---|---:|"]
     lines += [f"| {kind} | {loss:.3f} |" for kind, loss in held_out_losses(run).items()]
     return lines
 
 
 def quote(text: str) -> str:
-    """Returns a text as a Markdown code block, so that every blank and break can be seen."""
+    """Return a text as a Markdown code block, which shows every blank and line break."""
     return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 def wrong_answers(graded: list[Graded]) -> list[str]:
-    """Returns the first few wrong answers of each skill."""
+    """Return the first `WRONG_SHOWN` wrong answers of each skill."""
     by_skill: dict[str, list[str]] = {}
     for question, answer, right in graded:
         if not right:
@@ -174,32 +174,32 @@ def wrong_answers(graded: list[Graded]) -> list[str]:
 
 
 def samples(engine: Engine) -> list[str]:
-    """Returns the page of samples: each prompt, and what the model went on with after the mark."""
+    """Return the page of samples: each prompt, the mark ▸ and the continuation."""
     lines = []
-    for asked, answer in zip(SAMPLES, engine.complete(SAMPLES, TEMPERATURE, SEED), strict=True):
+    for text, answer in zip(SAMPLES, engine.complete(SAMPLES, TEMPERATURE, SEED), strict=True):
         ending = "" if answer.ended else " …"
-        lines += [quote(f"{asked.lstrip()}▸{answer.text}{ending}"), "", "---", ""]
+        lines += [quote(f"{text.lstrip()}▸{answer.text}{ending}"), "", "---", ""]
     return lines
 
 
 def faulty_stories(card: Card) -> list[str]:
-    """Returns how often each fault of stories came, and the first faulty story."""
-    told = [one for stories in card.stories.values() for one in stories if one.faults]
+    """Return the number of each fault of stories, and the first faulty story."""
+    faulty = [story for stories in card.stories.values() for story in stories if story.faults]
     counts: dict[str, int] = {}
-    for one in told:
-        for fault in one.faults:
+    for story in faulty:
+        for fault in story.faults:
             kind = fault.split(":")[0].split(" '")[0]
             kind = re.sub(r"^\S+ (comes once|does not appear)$", r"a name \1", kind)
             counts[kind] = counts.get(kind, 0) + 1
     lines = [f"- {count} x {kind}" for kind, count in sorted(counts.items())]
-    if told:
-        first = quote(f"{told[0].asked.prompt.lstrip()}▸{told[0].answer.text}")
-        lines += ["", f"The first of them ({'; '.join(told[0].faults)}):", "", first]
+    if faulty:
+        first = quote(f"{faulty[0].request.prompt.lstrip()}▸{faulty[0].answer.text}")
+        lines += ["", f"The first of them ({'; '.join(faulty[0].faults)}):", "", first]
     return lines or ["None."]
 
 
 def report(model: Path, engine: Engine, run: Path | None, other: Engine | None) -> str:
-    """Returns the report card."""
+    """Return the report card."""
     card = measure(engine)
     lines = [
         f"# Report card of {model.name}",
@@ -233,7 +233,7 @@ def report(model: Path, engine: Engine, run: Path | None, other: Engine | None) 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Grade a model and write its report card.")
     parser.add_argument("model", type=Path, help="the GGUF file")
     parser.add_argument("report", type=Path, help="the Markdown file to write")

@@ -1,9 +1,9 @@
-"""Writes a trained network as one GGUF file, which llama.cpp and OpenVINO GenAI can load.
+"""Export a trained network as one GGUF file for llama.cpp and OpenVINO GenAI.
 
     python -m training.export RUN_DIRECTORY OUT.gguf --type q8_0
 
-In: `checkpoint.pt` and `tokenizer.json` in the run directory. Out: the GGUF file. Its metadata says
-what the model is, and nothing about the machine it was made on.
+Input: `checkpoint.pt` and `tokenizer.json` in the run directory. Output: the GGUF file. Its
+metadata describes the model, and not the machine that made it.
 """
 
 import argparse
@@ -27,7 +27,7 @@ TYPES: dict[str, tuple[GGMLQuantizationType, LlamaFileType]] = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
 }
 
-# Our names for the weights of a layer, and those of GGUF.
+# The names of the weights of a layer: of this package, and of GGUF.
 LAYER_NAMES = {
     "attention_norm": "attn_norm",
     "query": "attn_q",
@@ -42,14 +42,14 @@ LAYER_NAMES = {
 
 
 def describe(writer: gguf.GGUFWriter, config: Config, file_type: LlamaFileType) -> None:
-    """Writes what the model is called and what shape it has."""
+    """Write the name and the shape of the model."""
     writer.add_type("model")
     writer.add_name(NAME)
     writer.add_description("The small built-in model of Tenuto, trained on generated text.")
     writer.add_license("Apache-2.0")
     writer.add_languages(["en"])
     writer.add_file_type(file_type)
-    # The engine never serves a longer context than this, whatever it is asked for.
+    # The engine serves no longer context than this.
     writer.add_context_length(config.context)
     writer.add_vocab_size(config.vocabulary)
     writer.add_embedding_length(config.width)
@@ -63,12 +63,12 @@ def describe(writer: gguf.GGUFWriter, config: Config, file_type: LlamaFileType) 
 
 
 def add_tokenizer(writer: gguf.GGUFWriter, tokenizer_file: Path, vocabulary: int) -> None:
-    """Writes tokens and merges, and which token begins and ends a document."""
+    """Write tokens, merges, and the token that begins and ends a document."""
     model = json.loads(tokenizer_file.read_text(encoding="utf-8"))["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     if sorted(model["vocab"].values()) != list(range(vocabulary)):
-        raise ValueError(f"{tokenizer_file} does not belong to this checkpoint")
-    # The library stores a merge as a pair; GGUF wants both halves with a blank between.
+        raise ValueError(f"{tokenizer_file} must have the {vocabulary} tokens of the checkpoint")
+    # The library stores a merge as a pair; GGUF stores both halves with a blank between.
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     types = [TokenType.NORMAL] * vocabulary
     types[END_ID] = TokenType.CONTROL
@@ -77,7 +77,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, tokenizer_file: Path, vocabulary: int
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(merges)
-    # One token serves as beginning and as end: in training it stands between the documents.
+    # One token is beginning and end, because in training it separates the documents.
     writer.add_bos_token_id(END_ID)
     writer.add_eos_token_id(END_ID)
     writer.add_add_bos_token(True)
@@ -85,7 +85,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, tokenizer_file: Path, vocabulary: int
 
 
 def add_weights(writer: gguf.GGUFWriter, model: Llama, kind: GGMLQuantizationType) -> None:
-    """Writes all weights: matrices as `kind`, norms always in float32."""
+    """Write all weights: matrices as `kind`, norms in float32."""
 
     def add(name: str, weight: Tensor) -> None:
         values = weight.detach().float().numpy().astype(np.float32)
@@ -94,16 +94,16 @@ def add_weights(writer: gguf.GGUFWriter, model: Llama, kind: GGMLQuantizationTyp
         else:
             writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
 
-    # No output.weight: without it, the engines use the embedding there too.
+    # No output.weight: without it, the engines use the embedding as output matrix.
     add("token_embd.weight", model.embedding.weight)
     add("output_norm.weight", model.norm.weight)
     for number, block in enumerate(model.blocks):
-        for ours, theirs in LAYER_NAMES.items():
-            add(f"blk.{number}.{theirs}.weight", block.get_parameter(f"{ours}.weight"))
+        for name, gguf_name in LAYER_NAMES.items():
+            add(f"blk.{number}.{gguf_name}.weight", block.get_parameter(f"{name}.weight"))
 
 
 def export(run: Path, out: Path, type_name: str = "q8_0") -> None:
-    """Writes the GGUF file."""
+    """Write the GGUF file."""
     model = read_model(run)
     kind, file_type = TYPES[type_name]
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def export(run: Path, out: Path, type_name: str = "q8_0") -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Write the trained network as a GGUF file.")
     parser.add_argument("run", type=Path, help="directory with checkpoint.pt and tokenizer.json")
     parser.add_argument("out", type=Path, help="the GGUF file to write")

@@ -1,7 +1,7 @@
-"""Measures the loss on fresh documents of each kind.
+"""The loss on new documents of each kind.
 
-In: a run directory with a checkpoint and its tokenizer. Out: for each kind of document, nats per
-token of what the model has to write: answers, and plain text. What a person says is not counted.
+Input: a run directory with a checkpoint and its tokenizer. Output: for each kind of document, nats
+per token of answers and plain text. Tokens of Human turns are excluded.
 """
 
 from pathlib import Path
@@ -13,23 +13,23 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from training import checkpoint
-from training.batches import Speakers
+from training.batches import TurnWeights
 from training.corpus.documents import PLAIN, TALKS, document_of
 from training.tokenizer import END_ID
 
-SEED = 90_001  # not the seed of any corpus
+SEED = 90_001  # differs from the seed of every corpus
 DOCUMENTS = 60
 
 
 def held_out_losses(run: Path, documents: int = DOCUMENTS) -> dict[str, float]:
-    """Returns the mean loss by kind, over this many fresh documents of each.
+    """Return the mean loss by kind, over `documents` new documents of each.
 
-    They come from the same templates as the training text, with names and words drawn anew; many
-    of a narrow kind, such as sums, will have been in it word for word.
+    They come from the templates of the training text, with newly drawn names and words; many of a
+    narrow kind, such as sums, also occur in the training text.
     """
     model = checkpoint.read_model(run)
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-    speakers = Speakers(tokenizer)
+    turn_weights = TurnWeights(tokenizer)
     losses = {}
     for kind in (name for name, _, _ in (*TALKS, *PLAIN)):
         rng = Random(SEED)
@@ -38,7 +38,7 @@ def held_out_losses(run: Path, documents: int = DOCUMENTS) -> dict[str, float]:
             ids = [END_ID, *tokenizer.encode(document_of(kind, rng)).ids][
                 : model.config.context + 1
             ]
-            counted = torch.from_numpy(speakers.weights(np.array(ids)) == 1)[1:]
+            counted = torch.from_numpy(turn_weights.of(np.array(ids)) == 1)[1:]
             with torch.no_grad():
                 logits = model(torch.tensor([ids[:-1]]))[0]
             each = functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none")

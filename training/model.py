@@ -1,10 +1,10 @@
 """The network: Llama architecture (RMSNorm, rotary positions, SwiGLU, tied embeddings).
 
-In: token ids of shape (rows, length). Out: logits, or the mean loss if targets are given, weighted
-if each target has a weight.
+Input: token ids of shape (rows, length). Output: logits, or the mean loss with targets, weighted if
+each target has a weight.
 
-The rotation turns neighbouring pairs (x[2i], x[2i+1]), as the architecture `llama` of GGUF expects,
-so the weights are exported without any permutation.
+The rotation applies to neighbouring pairs (x[2i], x[2i+1]), as in the architecture `llama` of GGUF,
+so the weights are exported without permutation.
 """
 
 import math
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Queries are handled in blocks of this many, each against the keys up to its own end only: the
-# upper right of a long attention matrix is all masked and need not be computed.
+# The number of queries in a block. A block is multiplied with the keys up to its own end only,
+# because the rest of a long attention matrix is masked.
 QUERY_BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Config:
-    """The shape of a model; everything the exporter has to declare."""
+    """The shape of a model, as the exporter declares it."""
 
     vocabulary: int
     width: int
@@ -34,11 +34,11 @@ class Config:
     epsilon: float = 1e-5
 
     def as_dict(self) -> dict[str, int | float]:
-        """Returns the fields as plain numbers, for the checkpoint."""
+        """Return the fields as plain numbers, for the checkpoint."""
         return asdict(self)
 
 
-# Heads are 64 wide throughout: on a CPU that is a third faster than heads of 32.
+# Heads are 64 wide: on a CPU a third faster than heads of 32.
 SIZES: dict[str, dict[str, int]] = {
     "toy": {"width": 64, "layers": 2, "heads": 2, "kv_heads": 1, "ffn": 96},
     "1m": {"width": 128, "layers": 4, "heads": 2, "kv_heads": 1, "ffn": 352},
@@ -49,7 +49,7 @@ SIZES: dict[str, dict[str, int]] = {
 
 
 class RMSNorm(nn.Module):
-    """Scales every vector to unit root-mean-square, then by learned weights; in float32."""
+    """Normalisation of vectors to unit root-mean-square, with learned weights, in float32."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class RMSNorm(nn.Module):
 
 
 def rotation_tables(config: Config) -> tuple[Tensor, Tensor]:
-    """Returns cosines and sines of shape (context, head width / 2)."""
+    """Return cosines and sines of shape (context, head width / 2)."""
     half = config.width // config.heads // 2
     frequencies = config.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
     angles = torch.outer(torch.arange(config.context, dtype=torch.float32), frequencies)
@@ -69,23 +69,23 @@ def rotation_tables(config: Config) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turns each neighbouring pair of `x` by the angle of its position."""
+    """Rotate each neighbouring pair of `x` by the angle of its position."""
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Causal attention; all tensors have the shape (rows, heads, length, head width).
+    """Apply causal attention; all tensors have the shape (rows, heads, length, head width).
 
-    Written out, because under torch.compile this beats `scaled_dot_product_attention` on a CPU,
-    whose backward pass is slow.
+    `scaled_dot_product_attention` is slower under torch.compile on a CPU, because of its backward
+    pass.
     """
     length = query.shape[2]
     query = query * query.shape[-1] ** -0.5
     outputs = []
     for start in range(0, length, QUERY_BLOCK):
         end = min(start + QUERY_BLOCK, length)
-        # -inf above the diagonal, which is shifted to the right by the keys before this block.
+        # -inf above the diagonal, shifted to the right by the keys before this block.
         mask = torch.full((end - start, end), float("-inf"), dtype=query.dtype, device=query.device)
         scores = query[:, :, start:end] @ key[:, :, :end].transpose(-2, -1) + mask.triu(start + 1)
         weights = scores.float().softmax(-1).to(value.dtype)
@@ -93,8 +93,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return torch.cat(outputs, dim=2)
 
 
-def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Applies several linear layers to the same input as one product, which is faster."""
+def fused_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Apply several linear layers to one input as one product, which is faster."""
     product = functional.linear(x, torch.cat([layer.weight for layer in layers]))
     return torch.split(product, [layer.out_features for layer in layers], dim=-1)
 
@@ -120,11 +120,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         rows, length, _ = x.shape
         h = self.attention_norm(x)
-        projected = together(h, self.query, self.key, self.value)
+        projected = fused_linear(h, self.query, self.key, self.value)
         query, key, value = (
             part.view(rows, length, -1, self.head).transpose(1, 2) for part in projected
         )
-        # The rotation is done in float32; the products that follow in the type of `value`.
+        # The rotation is computed in float32, the products below in the type of `value`.
         query = rotate(query, cos, sin).to(value.dtype)
         key = rotate(key, cos, sin).to(value.dtype)
         shared = self.heads // self.kv_heads
@@ -132,13 +132,13 @@ class Block(nn.Module):
         mixed = attend(query, key, value).transpose(1, 2).reshape(rows, length, -1)
         x = x + self.output(mixed)
         h = self.ffn_norm(x)
-        gate, up = together(h, self.gate, self.up)
+        gate, up = fused_linear(h, self.gate, self.up)
         added: Tensor = self.down(functional.silu(gate) * up)
         return x + added
 
 
 class Llama(nn.Module):
-    """The whole network; the embedding serves as output matrix too."""
+    """The whole network; the embedding is also the output matrix."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Llama(nn.Module):
         self.register_buffer("sin", sin, persistent=False)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 2:
-                # What is added to the residual stream starts smaller, the more layers add to it.
+                # Weights that add to the residual stream start smaller with more layers.
                 adds = name.endswith(("output.weight", "down.weight"))
                 scale = 1 / math.sqrt(2 * config.layers) if adds else 1.0
                 nn.init.normal_(parameter, std=0.02 * scale)
@@ -175,5 +175,5 @@ class Llama(nn.Module):
         return (losses * weights.flatten()).sum() / weights.sum()
 
     def parameter_count(self) -> int:
-        """Returns the number of trained numbers."""
+        """Return the number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters())

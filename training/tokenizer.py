@@ -1,12 +1,12 @@
-"""Builds the tokenizer and turns the corpus into numbers.
+"""Build the tokenizer and encode the corpus.
 
     python -m training.tokenizer CORPUS.jsonl RUN_DIRECTORY
 
-In: a JSONL file with one JSON string, one document, a line. Out, in the run directory:
+Input: a JSONL file with one document, a JSON string, per line. Output, in the run directory:
 
 - `tokenizer.json`: byte-level BPE, as the library `tokenizers` writes it;
 - `tokens.npy` (uint16): all documents one after the other, each preceded by the end token;
-- `offsets.npy` (int64): where each document begins in `tokens.npy`, and its length as last entry.
+- `offsets.npy` (int64): the start of each document in `tokens.npy`, and its length as last entry.
 """
 
 import argparse
@@ -21,29 +21,29 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.corpus.material import load
 
-# Stands before every document and ends a text. The server's engine recognises this name inside a
-# prompt, so it is one that nobody types by accident (unlike `<|endoftext|>`).
+# Begins every document and ends a text. The server's engine recognises this name inside a prompt,
+# so it must not occur there by accident (unlike `<|endoftext|>`).
 END_TOKEN = "<|tenuto:end|>"
 END_ID = 0
 
 VOCABULARY = 4096
 BLANK_SHARE = 0.04
-DRAWN_SHARE = 0.12  # documents of random tokens to be copied, beside those of the corpus
-SAYING = 2  # of the patterns for those, so many may have several words
-CHUNK = 10_000  # documents encoded at once: enough to use all cores, few enough to stay small
+DRAWN_SHARE = 0.12  # documents of random tokens to copy, relative to those of the corpus
+PHRASE_PATTERNS = 2  # the first patterns of those documents, which may have several words
+CHUNK = 10_000  # documents encoded at once: enough for all cores, with little memory
 
 ANSWER_MARK = "\n\nAssistant: "
 
 
 def read_documents(path: Path) -> Iterator[str]:
-    """Yields the documents of a JSONL file without ever holding the whole file."""
+    """Yield the documents of a JSONL file, one line at a time."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield json.loads(line)
 
 
 def sample_documents(path: Path, size: int, seed: int = 2) -> list[str]:
-    """Returns `size` documents, each as likely as any other (reservoir sampling)."""
+    """Return `size` documents drawn uniformly (reservoir sampling)."""
     rng = random.Random(seed)
     sample: list[str] = []
     for seen, document in enumerate(read_documents(path)):
@@ -55,11 +55,11 @@ def sample_documents(path: Path, size: int, seed: int = 2) -> list[str]:
 
 
 def splitting() -> pre_tokenizers.PreTokenizer:
-    """Returns the rule for where a text is cut before merges apply: what GGUF calls `smollm`.
+    """Return the pre-tokenizer that GGUF calls `smollm`.
 
-    Every digit stands alone, and the rest is split by the pattern of GPT-2. OpenVINO GenAI knows
-    few rules: this one it applies just as llama.cpp does, whereas for `gpt-2` it takes another,
-    which cuts ` 7` and `it's` otherwise than in training. Digits alone make sums easier, too.
+    Every digit is separate, and the pattern of GPT-2 splits the rest. OpenVINO GenAI applies this
+    rule like llama.cpp; for `gpt-2` it applies another rule, which splits ` 7` and `it's` unlike
+    training. Separate digits also make sums easier.
     """
     return pre_tokenizers.Sequence(
         [
@@ -70,14 +70,14 @@ def splitting() -> pre_tokenizers.PreTokenizer:
 
 
 def build_tokenizer(documents: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:
-    """Learns byte-pair merges from the documents until there are `vocabulary` tokens."""
+    """Learn byte-pair merges from the documents up to `vocabulary` tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = splitting()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[END_TOKEN],
-        # All 256 bytes, or a byte that the sample lacks would have no token at all.
+        # All 256 bytes, because a byte that is absent from the sample would have no token.
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -87,9 +87,9 @@ def build_tokenizer(documents: Iterable[str], vocabulary: int = VOCABULARY) -> T
 
 
 def blank_to_split_at(document: str, rng: random.Random) -> int | None:
-    """Returns where a blank that ends a prompt would be, or None if the document has no place.
+    """Return the index of a blank at which a prompt could end, or None without one.
 
-    In a talk that is the blank before the last answer; in plain text, any blank between words.
+    In a talk, the blank before the last answer; in plain text, any single blank between words.
     """
     if (mark := document.rfind(ANSWER_MARK)) >= 0:
         return mark + len(ANSWER_MARK) - 1
@@ -103,10 +103,10 @@ def blank_to_split_at(document: str, rng: random.Random) -> int | None:
 
 
 def encode_split(tokenizer: Tokenizer, document: str, blank: int) -> list[int]:
-    """Encodes a document as if a prompt ended right after the blank at this place.
+    """Encode a document as if a prompt ended right after the blank at index `blank`.
 
-    A blank normally belongs to the word that follows (`ĠHello`). A prompt that ends in a blank
-    leaves it alone (`Ġ`), and a model that never saw that goes astray.
+    A blank normally belongs to the token of the next word (`ĠHello`). At the end of a prompt it is
+    a separate token (`Ġ`), which the model must see in training.
     """
     before, after = tokenizer.encode_batch([document[:blank], document[blank + 1 :]])
     lone_blank = tokenizer.token_to_id("Ġ")
@@ -117,11 +117,11 @@ def encode_split(tokenizer: Tokenizer, document: str, blank: int) -> list[int]:
 def drawn_documents(
     tokenizer: Tokenizer, seen: np.ndarray, count: int, rng: random.Random
 ) -> Iterator[list[int]]:
-    """Yields documents in which words of random tokens have to be copied.
+    """Yield documents that copy words of random tokens.
 
-    Most tokens that stand for a part of a word come almost only in one word, so the network never
-    learns to copy them. Here each comes beside any other, and more often the less often it has been
-    `seen`, the count of each token in the corpus.
+    Most tokens for a part of a word occur almost only in one word, so the network does not learn to
+    copy them. Here each occurs beside any other, more often the lower its count in the corpus,
+    `seen`.
     """
     texts: dict[int, str] = {token: text for text, token in tokenizer.get_vocab().items()}
     plain = [n for n, text in texts.items() if text.isalpha() and text.isascii()]
@@ -139,7 +139,7 @@ def drawn_documents(
     shares = [(n, list(accumulate((seen[n] + 20.0) ** -0.5))) for n in (first, later)]
     for number in rng.choices(range(len(patterns)), k=count):
         words: list[int] = []
-        for _ in range(rng.choice((1, 1, 2, 3, 4)) if number < SAYING else 1):
+        for _ in range(rng.choice((1, 1, 2, 3, 4)) if number < PHRASE_PATTERNS else 1):
             for (tokens, share), most in zip(
                 shares, (1, rng.choice((0, 1, 1, 2, 2, 3))), strict=True
             ):
@@ -151,9 +151,9 @@ def drawn_documents(
 def encode_corpus(
     tokenizer: Tokenizer, documents: Iterable[str], seed: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the tokens of all documents (uint16) and the offsets of the documents (int64).
+    """Return the tokens of all documents (uint16) and the offsets of the documents (int64).
 
-    To the documents given it adds those of `drawn_documents`.
+    The documents of `drawn_documents` follow those of the corpus.
     """
     rng = random.Random(seed)
     pieces: list[np.ndarray] = []
@@ -183,12 +183,12 @@ def encode_corpus(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Build the tokenizer and encode the corpus.")
     parser.add_argument("corpus", type=Path, help="JSONL, one JSON string a line")
-    parser.add_argument("run", type=Path, help="run directory; made if missing")
+    parser.add_argument("run", type=Path, help="run directory; created if missing")
     parser.add_argument("--vocabulary", type=int, default=VOCABULARY)
-    parser.add_argument("--reuse", type=Path, help="take this tokenizer.json and build none")
+    parser.add_argument("--reuse", type=Path, help="use this tokenizer.json instead of a new one")
     parser.add_argument("--sample", type=int, default=60_000, help="documents to learn merges from")
     options = parser.parse_args(arguments)
 

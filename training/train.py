@@ -1,15 +1,15 @@
-"""Trains the network for a given time.
+"""Train the network for a set time.
 
     python -m training.train RUN_DIRECTORY --size 3m --minutes 60
 
-In: `tokens.npy` and `offsets.npy` of training.tokenizer in the run directory. Out, in the same
-place: `checkpoint.pt` (every few minutes, at the end, and on Ctrl-C), `loss.json` and `loss.svg`.
-`--resume` goes on exactly where the checkpoint stands. `--init OTHER_RUN` begins a new run with the
-weights of another one, for which the corpus must have been encoded with the same tokenizer.
+Input: the output of training.tokenizer in the run directory. Output, in the same directory:
+`checkpoint.pt` (every few minutes, at the end, and on Ctrl-C), `loss.json` and `loss.svg`.
+`--resume` continues exactly at the checkpoint. `--init OTHER_RUN` starts a new run with the weights
+of another one; the corpus must be encoded with the tokenizer of that run.
 
-The learning rate follows the time that has gone by, not a number of steps: a slow machine sees
-fewer tokens, but every run ends on time and with the learning rate all the way down. Time in which
-the process was stopped or the machine slept does not count.
+The learning rate follows the elapsed time, not the number of steps: a slow machine sees fewer
+tokens, but every run ends on time and with the lowest learning rate. Time for which the process is
+stopped or the machine asleep does not count.
 """
 
 import argparse
@@ -33,23 +33,25 @@ from training.muon import Muon
 
 WARM_UP_STEPS = 100
 FLAT_UNTIL = 0.4  # share of the time at the full learning rate
-LAST_RATE = 0.02  # share of the learning rate at the very end
+LAST_RATE = 0.02  # share of the learning rate at the end
 SHORT, LONG = 512, 2048  # tokens in a row
 LONG_FROM = 0.85  # share of the time after which the rows are long
 BATCH_TOKENS = 4096
-LONGEST_STEP = 20.0  # seconds that a step may count; more means that the process was stopped
+LONGEST_STEP = (
+    20.0  # seconds a step counts at most; a longer step means that the process was stopped
+)
 HELD_OUT_TOKENS = 32_768
 
 
 def rate(step: int, share: float) -> float:
-    """Returns the factor of the learning rate at a step and at a share of the time."""
+    """Return the factor of the learning rate at a step and a share of the time."""
     warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
     decay = 1.0 if share < FLAT_UNTIL else max(LAST_RATE, (1 - share) / (1 - FLAT_UNTIL))
     return warm_up * decay
 
 
 def has_bfloat16(device: str) -> bool:
-    """Tells whether bfloat16 is computed by the hardware; otherwise it is slower than float32."""
+    """Return whether the hardware computes bfloat16; emulated, it is slower than float32."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     processor = torch.cpu.get_capabilities()
@@ -57,7 +59,7 @@ def has_bfloat16(device: str) -> bool:
 
 
 def build_optimizers(model: Llama, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Returns Muon for the matrices inside the layers, and AdamW for embedding and norms."""
+    """Return Muon for the matrices of the layers, and AdamW for embedding and norms."""
     inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "embedding" in name]
     return [
@@ -67,7 +69,7 @@ def build_optimizers(model: Llama, learning_rate: float) -> list[torch.optim.Opt
 
 
 class Trainer:
-    """A run: the network, its optimizers, the corpus, and how far they have come."""
+    """A run: the network, its optimizers, the corpus and the progress."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -89,7 +91,7 @@ class Trainer:
         if state and options.resume:
             self.corpus.seek(Position(**state["position"]))
             self.progress = Progress(**state["progress"])
-        # dynamic=False: compile once for each of the two row lengths instead of once for any.
+        # dynamic=False compiles once for each of the two row lengths.
         self.loss: Callable[[Tensor, Tensor, Tensor], Tensor] = (
             self.model if options.eager else torch.compile(self.model, dynamic=False)
         )
@@ -100,13 +102,13 @@ class Trainer:
         return Config(vocabulary=vocabulary, context=LONG, **SIZES[self.options.size])
 
     def compute_loss(self, batch: Batch) -> Tensor:
-        """Returns the mean loss of one batch, weighted."""
+        """Return the weighted mean loss of one batch."""
         device = self.options.device
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bfloat16):
             return self.loss(*(part.to(device) for part in batch))
 
     def step(self, batch: Batch, factor: float) -> Tensor:
-        """Learns from one batch; returns its loss, not yet waited for."""
+        """Train on one batch and return its loss, which may still be computing."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.options.learning_rate * factor
@@ -119,26 +121,26 @@ class Trainer:
         return loss.detach()
 
     def held_out_loss(self, context: int) -> float:
-        """Returns the loss on documents never trained on, in rows of this length."""
+        """Return the loss on the held-out documents, in rows of `context` tokens."""
         rows = BATCH_TOKENS // context
         batches = min(HELD_OUT_TOKENS, len(self.corpus.held_out) - 1) // BATCH_TOKENS
         losses = []
         for start in range(0, batches * BATCH_TOKENS, BATCH_TOKENS):
             tokens = self.corpus.held_out[start : start + BATCH_TOKENS + 1]
-            # No torch.no_grad here: it would have the network compiled a second time.
+            # No torch.no_grad here, because it would compile the network a second time.
             losses.append(self.compute_loss(self.corpus.to_rows(tokens, rows, context)).item())
         return sum(losses) / len(losses) if losses else float("nan")
 
     def save(self) -> None:
-        """Writes the checkpoint."""
+        """Write the checkpoint."""
         checkpoint.save(self.run, self.model, self.optimizers, self.corpus.position, self.progress)
 
     def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """Asks the loop to stop after the step it is in, so that it can save."""
+        """Stop the loop after the current step, which then saves."""
         self.interrupted = True
 
     def train(self) -> None:
-        """Runs until the time is over or somebody interrupts."""
+        """Train until the time is over or a signal arrives."""
         options, progress = self.options, self.progress
         budget = options.minutes * 60
         tick = time.monotonic()
@@ -172,7 +174,7 @@ class Trainer:
         self.finish()
 
     def report(self, loss: float, speed: float, context: int, held_out: str) -> None:
-        """Prints one line: a bar for the time gone by, and the figures."""
+        """Print one line: a bar for the elapsed time, and the figures."""
         progress = self.progress
         done = min(1.0, progress.seconds / (self.options.minutes * 60))
         bar = ("#" * int(done * 20)).ljust(20, ".")
@@ -181,12 +183,12 @@ class Trainer:
             f"{progress.tokens / 1e6:.2f} M tokens  loss {loss:.4f}  {speed:,.0f} tokens/s  "
             f"rows of {context}{held_out}"
         )
-        # On a terminal the line is written over, except where a held-out loss is worth keeping.
+        # A terminal overwrites the line, except one with a held-out loss.
         overwrite = sys.stdout.isatty() and not held_out
         print(line, end="\r" if overwrite else "\n", flush=True)
 
     def finish(self) -> None:
-        """Saves, and writes the losses as figures and as a picture."""
+        """Save the checkpoint, and write the losses as JSON and SVG."""
         progress = self.progress
         context = LONG if progress.seconds >= LONG_FROM * self.options.minutes * 60 else SHORT
         held_out = self.held_out_loss(context)
@@ -197,7 +199,7 @@ class Trainer:
         title = f"{self.model.parameter_count() / 1e6:.2f} M parameters"
         curve = loss_curve(progress.training_loss, progress.held_out_loss, title)
         (self.run / "loss.svg").write_text(curve, encoding="utf-8")
-        end = "interrupted; go on with --resume" if self.interrupted else "done"
+        end = "interrupted; continue with --resume" if self.interrupted else "done"
         print(
             f"{end}: {progress.step} steps, {progress.tokens / 1e6:.2f} M tokens, "
             f"{progress.seconds / 60:.1f} min, held out {held_out:.4f}",
@@ -206,13 +208,15 @@ class Trainer:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Returns the options of the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description="Train the network for a given time.")
     parser.add_argument("run", type=Path, help="directory with the encoded corpus")
     parser.add_argument("--size", choices=SIZES, default="3m")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--init", type=Path, metavar="RUN", help="begin with this run's weights")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint")
+    parser.add_argument(
+        "--init", type=Path, metavar="RUN", help="start with the weights of this run"
+    )
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -224,11 +228,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     trainer = Trainer(options)
-    # Only now: until the network is built there is nothing to save, and Ctrl-C may simply stop.
+    # The handlers come after the build, because before it a run has no state to save.
     stops = (signal.SIGINT, signal.SIGTERM)
     earlier = [signal.signal(stop, trainer.interrupt) for stop in stops]
     print(f"{trainer.model.parameter_count() / 1e6:.2f} M parameters, {trainer.model.config}")

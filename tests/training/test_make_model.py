@@ -1,6 +1,6 @@
-"""`make model` on a small setting: every step runs, in order, and leaves what it promises.
+"""`make model` on a small setting: every step runs in order and writes its files.
 
-It trains, so it takes minutes: it runs only where torch is and TRAIN_TENUTO is set.
+Training takes minutes, so the test runs only with torch and TRAIN_TENUTO set.
 """
 
 import os
@@ -20,7 +20,7 @@ INTERPRETER = "training/.venv/bin/python"
 
 @pytest.mark.skipif("TRAIN_TENUTO" not in os.environ, reason="trains; set TRAIN_TENUTO to run it")
 def test_make_model_runs_every_step(tmp_path: Path) -> None:
-    # Only what `make` would run is asked of it: the environment that it would build is this one.
+    # A dry run of `make` lists the commands; they run in this environment.
     settings = [f"TRAINED={tmp_path}", "DOCUMENTS=2000", "MINUTES=0.5", "SIZE=toy"]
     command = ["make", "--dry-run", "model", *settings]
     planned = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout

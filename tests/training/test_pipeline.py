@@ -14,11 +14,11 @@ gguf = pytest.importorskip("gguf")
 tokenizers = pytest.importorskip("tokenizers")
 
 from training import average, checkpoint, export, tokenizer, train  # noqa: E402  (they import the above)
-from training.batches import PROMPT_WEIGHT, Corpus, Position, Speakers  # noqa: E402
+from training.batches import PROMPT_WEIGHT, Corpus, Position, TurnWeights  # noqa: E402
 from training.corpus.documents import documents  # noqa: E402
 from training.model import SIZES, Config, Llama  # noqa: E402
 
-# What torch and gguf warn of is their own affair.
+# Warnings of torch and gguf are not errors.
 pytestmark = pytest.mark.filterwarnings("default")
 
 VOCABULARY = 512
@@ -83,15 +83,19 @@ def test_batches_do_not_depend_on_the_shape_of_earlier_ones(run: Path) -> None:
 
 def test_human_turns_have_a_low_weight_and_answers_full_weight(run: Path) -> None:
     vocabulary = tokenizers.Tokenizer.from_file(str(run / "tokenizer.json"))
-    said = [(False, "Be brief.\n\nHuman:"), (True, " Hi\n\nAssistant:"), (False, " Hey.\n\nHuman:")]
-    said += [(True, " A\n\nAssistant:"), (False, " B\n\nHuman:")]
+    turns = [
+        (False, "Be brief.\n\nHuman:"),
+        (True, " Hi\n\nAssistant:"),
+        (False, " Hey.\n\nHuman:"),
+    ]
+    turns += [(True, " A\n\nAssistant:"), (False, " B\n\nHuman:")]
     ids, expected = [tokenizer.END_ID], [1.0]
-    for human, text in said:
+    for human, text in turns:
         ids += vocabulary.encode(text).ids
         expected += [PROMPT_WEIGHT if human else 1.0] * (len(ids) - len(expected))
     ids += [tokenizer.END_ID, *vocabulary.encode("Plain text.").ids]
     expected += [1.0] * (len(ids) - len(expected))
-    assert Speakers(vocabulary).weights(np.array(ids)).tolist() == pytest.approx(expected)
+    assert TurnWeights(vocabulary).of(np.array(ids)).tolist() == pytest.approx(expected)
 
 
 def test_weighted_loss_ignores_tokens_of_weight_zero() -> None:

@@ -1,1 +1,1 @@
-"""The training text of the built-in model: hand-written material, combined by a generator."""
+"""The training text of the built-in model: hand-written material combined by generators."""

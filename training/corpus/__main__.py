@@ -13,11 +13,13 @@ from training.corpus.opendata import open_documents
 
 
 def main() -> None:
-    """Read the command line and write the file."""
+    """Write the corpus file that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m training.corpus", description=__doc__)
     parser.add_argument("out", type=Path, help="the file to write")
-    parser.add_argument("--documents", type=int, default=330_000, help="how many of our own")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same corpus")
+    parser.add_argument(
+        "--documents", type=int, default=330_000, help="number of generated documents"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the same seed writes the same corpus")
     parser.add_argument("--open", type=Path, help="folder with openly licensed talks to mix in")
     args = parser.parse_args()
     texts = list(documents(args.documents, args.seed))

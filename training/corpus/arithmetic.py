@@ -1,4 +1,4 @@
-"""Small sums, counting and comparing; the ways of asking are in ``arithmetic.toml``."""
+"""Small sums, counting and comparing; the phrasings are in ``arithmetic.toml``."""
 
 from random import Random
 
@@ -33,12 +33,12 @@ _NUMBERS = [
 
 
 def number_word(number: int) -> str:
-    """The English word for a number from 0 to 20."""
+    """Return the English word for a number from 0 to 20."""
     return _NUMBERS[number]
 
 
 def operands(operation: str, rng: Random) -> tuple[int, int, int]:
-    """Two numbers and the result; every pair of sums and differences up to 20 is as likely."""
+    """Draw two numbers and return them with the result; sums and differences are up to 20."""
     if operation == "times":
         first, second = rng.randint(0, 10), rng.randint(0, 10)
         return first, second, first * second
@@ -66,7 +66,7 @@ def _sum(rng: Random, follow: bool) -> Turn:
         form = ways["in_words"]
         values |= words
     elif not follow and rng.random() < 0.15:
-        # "1 apples" is no English, so small numbers are asked for without a story.
+        # Small numbers have no story form, because "1 apples" is wrong.
         form = ways["story"][operation] if min(first, second) > 1 else ways["ask"]
     else:
         form = ways["follow"] if follow else ways["ask"]
@@ -74,7 +74,7 @@ def _sum(rng: Random, follow: bool) -> Turn:
 
 
 def sums(rng: Random) -> Talk:
-    """One to four sums, the later ones asked briefly."""
+    """Return one to four sums, the later ones in short form."""
     count = rng.choice((1, 1, 2, 2, 3, 4))
     return [_sum(rng, follow=i > 0 and rng.random() < 0.7) for i in range(count)]
 
@@ -86,7 +86,7 @@ def _run(numbers: range | list[int], rng: Random) -> str:
 
 
 def counting(rng: Random) -> Talk:
-    """Counting up or down, and the numbers beside a number."""
+    """Return a question about counting up or down, or about the neighbours of a number."""
     ways = load("arithmetic")["counting"]
     way = rng.choice(
         ("to", "to", "down", "from", "after", "before", "bigger", "smaller", "between")

@@ -1,4 +1,4 @@
-"""Small talk, identity, feelings, jokes, poems: question and answer by intent."""
+"""Small talk, identity, feelings, jokes and poems: question and answer by intent."""
 
 from functools import cache
 from itertools import accumulate
@@ -12,13 +12,13 @@ from training.corpus.vocabulary import draw
 
 
 def answer_intent(intent: dict[str, Any], rng: Random) -> Turn:
-    """One turn from an entry with the templates ``ask`` and ``answer``."""
+    """Return one turn from an entry with the templates ``ask`` and ``answer``."""
     values = draw(slots(intent["ask"], intent["answer"]), rng)
     return Turn(expand(intent["ask"], rng, values), expand(intent["answer"], rng, values))
 
 
 def weighted_intents(*files: str) -> tuple[list[dict[str, Any]], list[float]]:
-    """All entries ``[[intent]]`` of the named files, with their weights added up one by one."""
+    """Return all entries ``[[intent]]`` of the named files, with their cumulative weights."""
     intents = [intent for file in files for intent in load(file)["intent"]]
     return intents, list(accumulate(float(intent.get("weight", 1)) for intent in intents))
 
@@ -34,26 +34,26 @@ def _identity() -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def smalltalk(rng: Random) -> Talk:
-    """One turn of small talk."""
+    """Return one turn of small talk."""
     intents, weights = _smalltalk()
     return [answer_intent(rng.choices(intents, cum_weights=weights)[0], rng)]
 
 
 def identity(rng: Random) -> Talk:
-    """One turn about the model itself and the server it comes with."""
+    """Return one turn about the model and its server."""
     intents, weights = _identity()
     return [answer_intent(rng.choices(intents, cum_weights=weights)[0], rng)]
 
 
 def chain(rng: Random) -> Talk:
-    """A talk of several turns that follow from each other, as written in ``talks.toml``."""
+    """Return a talk of several connected turns from ``talks.toml``."""
     turns = rng.choice(load("talks")["talk"])["turns"]
     values = draw(slots(*(text for turn in turns for text in turn)), rng)
     return [Turn(expand(ask, rng, values), expand(answer, rng, values)) for ask, answer in turns]
 
 
 def polite(talk: Kind, rng: Random) -> Talk:
-    """`talk` with a greeting before it, thanks after it, or both."""
+    """Return `talk` with a greeting before it, thanks after it, or both."""
     frame = load("talks")
     turns = talk(rng)
     if rng.random() < 0.5:

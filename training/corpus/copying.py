@@ -1,4 +1,4 @@
-"""Copying from the prompt: recalling what was told, repeating words, picking from a list."""
+"""Copying from the prompt: recalling statements, repeating words, picking from a list."""
 
 from functools import cache
 from itertools import accumulate
@@ -19,7 +19,7 @@ def _recalls() -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def recall(rng: Random, between: Kind) -> Talk:
-    """Something is told, perhaps talk of other things comes `between`, then it is asked for."""
+    """Return a statement, sometimes other turns from `between`, then a question about it."""
     entries, weights = _recalls()
     entry = rng.choices(entries, cum_weights=weights)[0]
     values = draw(slots(entry["tell"], entry["ask"], entry["answer"]), rng)
@@ -27,32 +27,32 @@ def recall(rng: Random, between: Kind) -> Talk:
     last = Turn(expand(entry["ask"], rng, values), expand(entry["answer"], rng, values))
     if rng.random() < entry.get("at_once", 0.3):
         return [Turn(f"{tell} {last.human}", last.assistant)]
-    told = Turn(tell, expand(entry["reply"], rng, values))
+    first = Turn(tell, expand(entry["reply"], rng, values))
     others = between(rng)[:2] if rng.random() < 0.4 else []
-    asked = [last]
-    if rng.random() < 0.3:  # the same asked twice in other words is one more chance to learn it
+    questions = [last]
+    if rng.random() < 0.3:  # a second question in other words trains the same recall again
         more = between(rng)[:1] if rng.random() < 0.3 else []
         again = Turn(expand(entry["ask"], rng, values), expand(entry["answer"], rng, values))
-        asked += [*more, again]
-    return [told, *others, *asked]
+        questions += [*more, again]
+    return [first, *others, *questions]
 
 
 def profile(rng: Random, between: Kind) -> Talk:
-    """Two to four things that a person tells, all at once or one by one, and then asks for."""
+    """Return two to four statements, in one turn or several, then questions about them."""
     content = load("copying")
     entries = rng.sample(content["profile"], rng.choice((2, 2, 3, 3, 4)))
-    told = []
+    statements = []
     for entry in entries:
         values = draw(slots(entry["tell"], entry["ask"], entry["answer"]), rng)
-        told.append((entry, values, expand(entry["tell"], rng, values)))
+        statements.append((entry, values, expand(entry["tell"], rng, values)))
     if rng.random() < 0.6:
-        texts = " ".join(text for _, _, text in told)
+        texts = " ".join(text for _, _, text in statements)
         talk = [Turn(texts, expand(content["told"]["heard"], rng))]
     else:
-        talk = [Turn(text, expand(content["told"]["heard"], rng)) for _, _, text in told]
+        talk = [Turn(text, expand(content["told"]["heard"], rng)) for _, _, text in statements]
     if rng.random() < 0.25:
         talk += between(rng)[:1]
-    for entry, values, _ in rng.sample(told, rng.randint(1, len(told))):
+    for entry, values, _ in rng.sample(statements, rng.randint(1, len(statements))):
         talk.append(Turn(expand(entry["ask"], rng, values), expand(entry["answer"], rng, values)))
     return talk
 
@@ -64,7 +64,7 @@ def _statements() -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def statement(rng: Random, between: Kind) -> Talk:
-    """One statement, and a question that it answers; at times both in one turn."""
+    """Return one statement and a question about it, sometimes in one turn."""
     entries, weights = _statements()
     entry = rng.choices(entries, cum_weights=weights)[0]
     values = draw(slots(entry["tell"], entry["ask"], entry["answer"]), rng)
@@ -76,11 +76,11 @@ def statement(rng: Random, between: Kind) -> Talk:
 
 
 def favorite(rng: Random, between: Kind) -> Talk:
-    """A favourite of any kind, the thing often a made-up word, told and asked for."""
+    """Return one to three favourites, often made-up words, then questions about them."""
     content = load("copying")["favorite"]
     kinds = rng.sample(list(content["kinds"]), rng.choice((1, 1, 1, 2, 3)))
     talk = []
-    asked = []
+    questions = []
     for kind in kinds:
         known = content["kinds"][kind]
         liked = draw([known], rng)[known] if known and rng.random() < 0.5 else word(rng)
@@ -89,10 +89,10 @@ def favorite(rng: Random, between: Kind) -> Talk:
             Turn(expand(content["tell"], rng, values), expand(content["reply"], rng, values))
         )
         question = expand(content["ask"], rng, values)
-        asked.append(Turn(question, expand(content["answer"], rng, values)))
-    rng.shuffle(asked)
+        questions.append(Turn(question, expand(content["answer"], rng, values)))
+    rng.shuffle(questions)
     others = between(rng)[:1] if rng.random() < 0.25 else []
-    return [*talk, *others, *asked]
+    return [*talk, *others, *questions]
 
 
 def _quoted(text: str, rng: Random) -> str:
@@ -100,19 +100,19 @@ def _quoted(text: str, rng: Random) -> str:
 
 
 def repeat(rng: Random, between: Kind) -> Talk:
-    """Say this, repeat after me: one to three times in a talk."""
+    """Return one to four turns that request the repetition of a phrase."""
     ways = load("copying")["repeat"]
     turns = []
     for number in range(rng.choice((1, 1, 2, 3, 4))):
-        said = draw(["phrase"], rng)["phrase"]
+        phrase = draw(["phrase"], rng)["phrase"]
         chance = rng.random()
         if chance < 0.3:
-            said = capital(said) if chance < 0.2 else said.title()
-        shown = _quoted(said, rng) if rng.random() < 0.15 else said
-        end = rng.choice(("", "", "", ".", "!")) if shown == said else ""
+            phrase = capital(phrase) if chance < 0.2 else phrase.title()
+        shown = _quoted(phrase, rng) if rng.random() < 0.15 else phrase
+        end = rng.choice(("", "", "", ".", "!")) if shown == phrase else ""
         way = rng.choice(ways["again"]) if number else rng.choice(ways["ask"])
         question = expand(way, rng, {"what": shown + end})
-        turns.append(Turn(question, said + end))
+        turns.append(Turn(question, phrase + end))
     if rng.random() < 0.15:
         once = word(rng)
         times = rng.choice((2, 3))
@@ -127,19 +127,19 @@ def repeat(rng: Random, between: Kind) -> Talk:
 
 
 def _several(rng: Random) -> list[str]:
-    """Two to five different words of one kind."""
+    """Return two to five different words of one kind."""
     pool = rng.choice(("word", "word", "name", "fruit", "animal", "color", "grocery", "number"))
     count = rng.choice((2, 3, 3, 3, 4, 4, 5))
     return list(draw([f"{pool}{i}" for i in range(count)], rng).values())
 
 
 def joined(items: list[str], last: str = " and ") -> str:
-    """``a, b and c``."""
+    """Return the items in the form ``a, b and c``."""
     return ", ".join(items[:-1]) + last + items[-1] if len(items) > 1 else items[0]
 
 
 def lists(rng: Random, between: Kind) -> Talk:
-    """A list is given, and is asked for again, in part, or in another order."""
+    """Return a list and a question about it, a part of it, or its order."""
     items = _several(rng)
     place = rng.randrange(min(3, len(items)))
     values = {
@@ -159,12 +159,12 @@ def lists(rng: Random, between: Kind) -> Talk:
     answer = expand(way["answer"], rng, values)
     if "tell" not in way:
         return [Turn(expand(way["ask"], rng, values), answer)]
-    told = Turn(expand(way["tell"], rng, values), expand(way["reply"], rng, values))
-    return [told, Turn(expand(way["ask"], rng, values), answer)]
+    first = Turn(expand(way["tell"], rng, values), expand(way["reply"], rng, values))
+    return [first, Turn(expand(way["ask"], rng, values), answer)]
 
 
 def spelling(rng: Random, between: Kind) -> Talk:
-    """Letters of a word."""
+    """Return a question about the letters of a word."""
     short = [w for w in (word(rng), made_up(rng), name(rng)) if len(w) < 7] or ["cat"]
     what = rng.choice(short)
     way = rng.choice(load("copying")["spelling"])
@@ -181,15 +181,17 @@ def reading(rng: Random, between: Kind) -> Talk:
     """A sentence or two with names and things, and a question that they answer."""
     entry = rng.choice(load("copying")["reading"])
     questions: list[list[str]] = entry["questions"]
-    asked = rng.sample(questions, rng.choice((1, 1, min(2, len(questions)))))
+    selection = rng.sample(questions, rng.choice((1, 1, min(2, len(questions)))))
     values = draw(slots(entry["text"], *(t for pair in questions for t in pair)), rng)
     text = expand(entry["text"], rng, values)
-    turns = [Turn(expand(ask, rng, values), expand(answer, rng, values)) for ask, answer in asked]
+    turns = [
+        Turn(expand(ask, rng, values), expand(answer, rng, values)) for ask, answer in selection
+    ]
     return [Turn(f"{text} {turns[0].human}", turns[0].assistant), *turns[1:]]
 
 
 def chant(rng: Random) -> str:
-    """A few words over and over, as running text: whoever reads it must look back to go on."""
+    """Return repeated words as running text, whose continuation must be copied."""
     kind = rng.choice((word, word, name))
     words = [kind(rng) for _ in range(rng.randint(1, 5))]
     between, end = rng.choice(((" ", "."), (", ", "."), (" ", ""), (" and ", "."), ("\n", "")))
@@ -202,5 +204,5 @@ _WEIGHTS = (26, 9, 14, 10, 28, 6, 2, 5)
 
 
 def copying(rng: Random, between: Kind) -> Talk:
-    """One talk of any of the kinds above."""
+    """Return one talk of any of the kinds above."""
     return rng.choices(_KINDS, _WEIGHTS)[0](rng, between)

@@ -1,4 +1,4 @@
-"""Putting talks and plain texts together into documents, each as the trainer reads it."""
+"""Documents of the corpus: talks in the legacy format, and plain text."""
 
 from collections.abc import Callable, Iterator
 from random import Random
@@ -14,11 +14,11 @@ from training.corpus.turns import Kind, Talk, Turn
 
 
 def _brief(rng: Random) -> Talk:
-    """A short talk of any kind but copying and stories; what stands between other turns."""
+    """Return one turn of any kind but copying and stories, for use between other turns."""
     kinds = (smalltalk, identity, facts.fact, arithmetic.sums, instruction)
     while True:
         talk = rng.choices(kinds, (30, 8, 40, 14, 8))[0](rng)[:1]
-        # After "My name is Ann", an "I do not know your name" in between would be a lie.
+        # After "My name is Ann", an "I do not know your name" in between would be wrong.
         if "not told me" not in talk[0].assistant:
             return talk
 
@@ -27,8 +27,8 @@ def _mixed(rng: Random) -> Talk:
     return [turn for _ in range(rng.choice((2, 2, 3, 4))) for turn in _brief(rng)]
 
 
-# A talk, and how often it comes in about a thousand documents. Copying has the most, as it must
-# work for words never seen; facts and sums follow by the number of their rows.
+# Kinds of talk with their frequency per about thousand documents. Copying is the most frequent,
+# because it must work for unseen words; facts and sums follow by the number of their rows.
 TALKS: list[tuple[str, Kind, int]] = [
     ("copying", lambda rng: copying(rng, _brief), 360),
     ("fact", facts.fact, 140),
@@ -42,7 +42,7 @@ TALKS: list[tuple[str, Kind, int]] = [
     ("instruction", instruction, 65),
     ("refusal", refusal, 40),
     ("counting", arithmetic.counting, 20),
-    ("story asked for", stories.asked, 130),
+    ("story asked for", stories.requested, 130),
 ]
 PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
     ("plain story", stories.plain, 25),
@@ -50,17 +50,17 @@ PLAIN: list[tuple[str, Callable[[Random], str], int]] = [
     ("chant", chant, 15),
 ]
 
-# Talks whose answer repeats letters of the question: there, the question must stay as it is.
+# Talks whose answer copies letters of the question, which therefore must not change.
 _EXACT = ("copying", "mixed", "instruction")
 
 
 def _careless(human: str) -> str:
-    """`human` as written in a hurry: small letters, no mark at the end."""
+    """Return `human` in lower case and without its final punctuation."""
     return human.lower().rstrip("?.!") or human
 
 
 def _render(talk: Talk, rng: Random) -> str:
-    """The talk in the legacy form; it ends with the stop sequence, so the model learns to stop."""
+    """Return the talk in the legacy format, ended by the stop sequence, so the model learns it."""
     frame = load("talks")
     parts = []
     chance = rng.random()
@@ -68,9 +68,11 @@ def _render(talk: Talk, rng: Random) -> str:
     for number, (human, assistant) in enumerate(talk):
         between, lead = "\n\nAssistant: ", ""
         if number == last:
-            if chance < 0.03:  # a prompt that ends in a blank is continued after a second blank
+            if chance < 0.03:  # a prompt that ends in a blank: the answer follows a second blank
                 between += " "
-            elif chance < 0.04 and "\n\n" not in assistant:  # an answer that the client has begun
+            elif (
+                chance < 0.04 and "\n\n" not in assistant
+            ):  # an answer that the client began (a prefill)
                 lead = expand(frame["prefill"], rng) + "\n"
             elif chance < 0.06:
                 between = " " + between
@@ -84,9 +86,9 @@ def _talk_document(name: str, talk: Talk, rng: Random) -> str:
     text = _render(talk, rng)
     frame = load("talks")
     chance = rng.random()
-    if chance < 0.02:  # two turns of the person, the first left without an answer
+    if chance < 0.02:  # two Human turns, the first without an answer
         return f"\n\nHuman: {expand(frame['unanswered'], rng)}{text}"
-    if chance < 0.09:  # prompts without the blank line at the beginning
+    if chance < 0.09:  # a prompt without the leading blank line
         return text.removeprefix("\n\n")
     if chance < 0.15:
         return expand(frame["system"], rng) + text
@@ -94,7 +96,7 @@ def _talk_document(name: str, talk: Talk, rng: Random) -> str:
 
 
 def document_of(kind: str, rng: Random) -> str:
-    """One document of a kind that `TALKS` or `PLAIN` names."""
+    """Return one document of a kind from `TALKS` or `PLAIN`."""
     for name, talk, _ in TALKS:
         if name == kind:
             return _talk_document(name, talk(rng), rng)
@@ -102,13 +104,13 @@ def document_of(kind: str, rng: Random) -> str:
 
 
 def document(rng: Random) -> str:
-    """One document: a talk that ends with the stop sequence, or plain text."""
+    """Return one document: a talk that ends with the stop sequence, or plain text."""
     weights = {name: weight for name, _, weight in (*TALKS, *PLAIN)}
     return document_of(rng.choices(list(weights), list(weights.values()))[0], rng)
 
 
 def documents(count: int, seed: int) -> Iterator[str]:
-    """`count` documents; the same seed gives the same ones."""
+    """Yield `count` documents; the same seed yields the same ones."""
     rng = Random(seed)
     for _ in range(count):
         yield document(rng)

@@ -1,4 +1,4 @@
-"""Facts: tables of rows, and ways of asking for a column of a row (``facts.toml`` and others)."""
+"""Facts: tables, and phrasings of questions about a row (``facts.toml`` and others)."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +14,7 @@ _FILES = ("facts", "animals", "questions")
 
 
 class Form(NamedTuple):
-    """One way of asking a table: templates over its columns; `follow` and `plain` may be empty."""
+    """One phrasing for a table: templates over its columns; `follow` and `plain` may be empty."""
 
     table: str
     rows: list[dict[str, str]]
@@ -27,7 +27,7 @@ class Form(NamedTuple):
 
 @cache
 def forms() -> list[Form]:
-    """All forms of all tables; the lone facts are tables of one row without columns."""
+    """Return all forms of all tables; single facts are tables of one row without columns."""
     found = []
     for file in _FILES:
         content = load(file)
@@ -55,18 +55,18 @@ def forms() -> list[Form]:
 
 @cache
 def _weights() -> list[float]:
-    # By number of rows: so each single fact comes equally often, however long its table.
+    # Weighted by the number of rows, so every fact is equally frequent.
     return list(accumulate(form.weight for form in forms()))
 
 
 def ask(form: Form, row: dict[str, str], rng: Random, follow: bool = False) -> Turn:
-    """The turn that asks `form` about `row`; `follow` asks briefly, as after a like question."""
+    """Return the question of `form` about `row` and its answer; `follow` is the short form."""
     question = form.follow if follow and form.follow else form.ask
     return Turn(expand(question, rng, row), expand(form.answer, rng, row))
 
 
 def fact(rng: Random) -> Talk:
-    """One fact, or some from the same table one after the other."""
+    """Return one to three facts from one table."""
     form = rng.choices(forms(), cum_weights=_weights())[0]
     count = min(len(form.rows), rng.choice((1, 1, 1, 2, 2, 3)) if form.follow else 1)
     rows = rng.sample(form.rows, count)
@@ -74,7 +74,7 @@ def fact(rng: Random) -> Talk:
 
 
 def facts(rng: Random) -> Talk:
-    """Two to four unrelated facts in one talk."""
+    """Return two or three unrelated talks of facts as one, at most five turns."""
     return [turn for _ in range(rng.choice((2, 2, 3))) for turn in fact(rng)][:5]
 
 
@@ -85,7 +85,7 @@ def _plain() -> tuple[list[Form], list[float]]:
 
 
 def plain(rng: Random) -> str:
-    """Facts as running text, for prompts that are continued and not answered."""
+    """Return facts as running text, for prompts without turns."""
     found, weights = _plain()
     form = rng.choices(found, cum_weights=weights)[0]
     rows = rng.sample(form.rows, min(len(form.rows), rng.randint(1, 5)))
@@ -93,7 +93,7 @@ def plain(rng: Random) -> str:
 
 
 def every() -> Iterator[tuple[Form, dict[str, str]]]:
-    """Every form with every of its rows, once."""
+    """Yield every form with each of its rows."""
     for form in forms():
         for row in form.rows:
             yield form, row

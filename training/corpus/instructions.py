@@ -1,4 +1,4 @@
-"""Doing as told: lists of things, one word, capitals, yes or no, JSON, rhymes, sentences."""
+"""Instructions: lists, one word, capitals, yes or no, JSON, rhymes, sentences."""
 
 import json
 from functools import cache
@@ -15,7 +15,7 @@ from training.corpus.vocabulary import draw, word
 
 
 def listing(rng: Random) -> Turn:
-    """Name one to five things of a kind."""
+    """Return a request for one to five things of a kind."""
     content = load("instructions")
     lists = content["lists"]
     kind = rng.choice(list(lists))
@@ -36,7 +36,7 @@ def listing(rng: Random) -> Turn:
 
 
 def capitals(rng: Random) -> Turn:
-    """Write a word or short phrase in capital or in small letters."""
+    """Return a request for a word or phrase in upper or lower case."""
     content = load("instructions")["letters"]
     what = draw(["phrase"], rng)["phrase"] if rng.random() < 0.4 else word(rng)
     if rng.random() < 0.75:
@@ -45,7 +45,7 @@ def capitals(rng: Random) -> Turn:
 
 
 def as_json(rng: Random) -> Turn:
-    """Write one or two fields as JSON."""
+    """Return a request for one or two fields as JSON."""
     content = load("instructions")["json"]
     fields = rng.sample(content["fields"], rng.choice((1, 1, 2)))
     values = draw(fields, rng)
@@ -55,7 +55,7 @@ def as_json(rng: Random) -> Turn:
 
 
 def rhyme(rng: Random) -> Turn:
-    """A word that rhymes."""
+    """Return a request for a rhyme."""
     content = load("instructions")["rhymes"]
     first, second = rng.sample(rng.choice(content["groups"]), 2)
     values = {"word": first, "other": second}
@@ -69,7 +69,7 @@ def _written() -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def written(rng: Random) -> Turn:
-    """An instruction with its hand-written answer."""
+    """Return an instruction with its hand-written answer."""
     entries, weights = _written()
     entry = rng.choices(entries, cum_weights=weights)[0]
     values = draw(slots(entry["ask"], entry["answer"]), rng)
@@ -81,5 +81,5 @@ _WEIGHTS = (30, 12, 6, 10, 42)
 
 
 def instruction(rng: Random) -> Talk:
-    """One instruction of any of the kinds above."""
+    """Return one instruction of any of the kinds above."""
     return [rng.choices(_KINDS, _WEIGHTS)[0](rng)]

@@ -1,4 +1,4 @@
-"""Reading the hand-written material: TOML files in the folder ``material`` beside this module."""
+"""The hand-written material: TOML files in the folder ``material`` beside this module."""
 
 import tomllib
 from functools import cache
@@ -10,6 +10,6 @@ FOLDER = Path(__file__).parent / "material"
 
 @cache
 def load(name: str) -> dict[str, Any]:
-    """The content of ``material/<name>.toml``; callers must not change what they get."""
+    """Return the content of ``material/<name>.toml``, shared by all callers: do not modify it."""
     with (FOLDER / f"{name}.toml").open("rb") as file:
         return tomllib.load(file)

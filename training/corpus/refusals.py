@@ -1,4 +1,4 @@
-"""Admitting, politely, what the model cannot do or does not know."""
+"""Polite refusals of requests beyond the model."""
 
 from functools import cache
 from random import Random
@@ -14,6 +14,6 @@ def _refusals() -> tuple[list[dict[str, Any]], list[float]]:
 
 
 def refusal(rng: Random) -> Talk:
-    """One request that is too hard, and the answer that says so."""
+    """Return one request that is too hard, and the refusal."""
     intents, weights = _refusals()
     return [answer_intent(rng.choices(intents, cum_weights=weights)[0], rng)]

@@ -13,7 +13,7 @@ _PRONOUNS = {"girl": ("she", "her", "her"), "boy": ("he", "him", "his")}
 
 
 class Story(NamedTuple):
-    """A story with what a person may have asked for: its hero, thing and place."""
+    """A story with the values of its slots (hero, thing, place…) and its plot."""
 
     text: str
     values: dict[str, str]
@@ -21,17 +21,17 @@ class Story(NamedTuple):
 
 
 def _kind(sex: str, rng: Random, strange: bool) -> str:
-    """What a character is: a girl or boy, a beast, or, if `strange`, also what else has a name."""
+    """Return the kind of a character: girl, boy, beast or, if `strange`, another named being."""
     if strange and rng.random() < 0.3:
         return rng.choice([*load("story_requests")["people"], *load("words")["animal"]])
     return rng.choice(load("stories")["beasts"]) if rng.random() < 0.6 else sex
 
 
 def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -> dict[str, str]:
-    """Name, noun, adjective and pronouns of one character, as slots that begin with `prefix`.
+    """Return name, noun, adjective and pronouns of a character, as slots that begin with `prefix`.
 
-    A `strange` name is for one that the person asked for: the model is to copy any name, but not to
-    make one up, as it would never find an end.
+    `strange` names occur only in the request too: the model must copy any name, but must not make
+    up names, because some would never end.
     """
     content, words = load("stories"), load("words")
     while True:
@@ -54,9 +54,9 @@ def _character(prefix: str, rng: Random, taken: dict[str, str], strange: bool) -
 
 
 def story(rng: Random, needs: str | None = None, named: tuple[str, ...] = ()) -> Story:
-    """One story of 80 to 160 words; with `needs`, its plot turns on that slot (``thing``…).
+    """Return one story of 80 to 160 words; with `needs`, its plot is about that slot (``thing``…).
 
-    Those `named` (``hero``, ``friend``) may have strange names.
+    The characters in `named` (``hero``, ``friend``) may have strange names.
     """
     content = load("stories")
     plots = [p for p in content["plot"] if needs is None or needs in p["about"]]
@@ -72,24 +72,24 @@ def story(rng: Random, needs: str | None = None, named: tuple[str, ...] = ()) ->
 
 
 def _laid_out(beats: list[str], values: dict[str, str], rng: Random) -> str:
-    """The beats as one paragraph or as several.
+    """Return the beats as one paragraph or as several.
 
-    No paragraph but the first begins with a name: a name without a blank before it is cut into
-    other tokens than everywhere else in the story, and is hard to copy.
+    Only the first paragraph may begin with a name, because a name without a blank before it has
+    other tokens than in the rest of the story and is hard to copy.
     """
     layout = rng.random()
     whole = beats[0]
     for number, beat in enumerate(beats[1:], 1):
-        wanted = layout < 0.25 or (layout < 0.5 and number == 3)
+        breaks = layout < 0.25 or (layout < 0.5 and number == 3)
         named = beat.startswith((values["hero"], values["friend"]))
-        whole += ("\n\n" if wanted and not named else " ") + beat
+        whole += ("\n\n" if breaks and not named else " ") + beat
     return whole
 
 
 def _deeds(rng: Random) -> dict[str, str]:
-    """What a person wants the hero to do: `does` and `do`, at times made-up verbs.
+    """Return the requested deed of the hero as slots `does` and `do`, sometimes made-up verbs.
 
-    With made-up ones too, the model learns that a name ends before the next word, whatever it is.
+    Made-up verbs train the model to end a name before any next word.
     """
     content = load("story_requests")
     deeds = {"does": rng.choice(content["does"]), "do": rng.choice(content["do"])}
@@ -99,39 +99,39 @@ def _deeds(rng: Random) -> dict[str, str]:
     return deeds
 
 
-def asked_by_name(rng: Random) -> tuple[str, Story]:
-    """A request for a story about somebody with a name, in any of many ways, and that story."""
+def request_by_name(rng: Random) -> tuple[str, Story]:
+    """Return a request for a story about a named hero, and that story."""
     content = load("story_requests")
     ask = rng.choice(content["ask"])
-    told = story(rng, named=("hero", "friend") if "<friend>" in ask else ("hero",))
-    values = told.values | _deeds(rng)
+    tale = story(rng, named=("hero", "friend") if "<friend>" in ask else ("hero",))
+    values = tale.values | _deeds(rng)
     values["who"] = expand(content["who"], rng, values)
     if rng.random() < 0.35:
         ask = re.sub("( who|,? and <hero_he>| and)? <does>", "", ask)
     question = capital(expand(ask, rng, values))
-    return question, told
+    return question, tale
 
 
-def asked(rng: Random) -> Talk:
-    """A request for a story, with or without wishes, and a story that grants them."""
+def requested(rng: Random) -> Talk:
+    """Return a request for a story, with or without wishes, and a matching story."""
     content = load("stories")
     if rng.random() < 0.5:
-        question, told = asked_by_name(rng)
-        return [Turn(question, told.text)]
+        question, tale = request_by_name(rng)
+        return [Turn(question, tale.text)]
     wish = rng.choice(content["wish"])
-    told = story(rng, wish.get("needs"), tuple(slots(wish["text"])))
-    about = f" {expand(wish['text'], rng, told.values)}".rstrip()
+    tale = story(rng, wish.get("needs"), tuple(slots(wish["text"])))
+    about = f" {expand(wish['text'], rng, tale.values)}".rstrip()
     question = expand(rng.choice(content["ask"]), rng, {"about": about})
     if rng.random() < 0.1:
-        head = expand(content["head"], rng, told.values)
-        return [Turn(question, f"{head}\n\n{told.text}")]
-    return [Turn(question, told.text)]
+        head = expand(content["head"], rng, tale.values)
+        return [Turn(question, f"{head}\n\n{tale.text}")]
+    return [Turn(question, tale.text)]
 
 
 def plain(rng: Random) -> str:
-    """A story as running text, at times under a title."""
-    told = story(rng)
+    """Return a story as running text, sometimes with a title."""
+    tale = story(rng)
     if rng.random() < 0.1:
-        title = f"{capital(article(told.values['hero_like']))} {told.values['hero_kind']}"
-        return f"{title}\n\n{told.text}"
-    return told.text
+        title = f"{capital(article(tale.values['hero_like']))} {tale.values['hero_kind']}"
+        return f"{title}\n\n{tale.text}"
+    return tale.text

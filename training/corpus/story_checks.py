@@ -1,6 +1,6 @@
-"""Checks of a story that a model told: its names stay the same, its ending fits its beginning.
+"""Quality checks of a generated story: constant names, and an ending that belongs to its plot.
 
-They go by the plots of ``stories.toml``, which are all that the model has learned to tell.
+The plots are those of ``stories.toml``, the only ones in the training text.
 """
 
 import re
@@ -15,7 +15,7 @@ _MOST_NAMES = 2  # the hero and the friend
 
 @cache
 def _known_words() -> frozenset[str]:
-    """Every word of the material for stories, in lower case."""
+    """Return every word of the material for stories, in lower case."""
 
     def texts(content: Any) -> list[str]:
         if isinstance(content, str):
@@ -28,27 +28,29 @@ def _known_words() -> frozenset[str]:
 
 
 def names(text: str) -> set[str]:
-    """The names in a story: capitalised words that the material does not have."""
+    """Return the names in a story: capitalised words that are absent from the material."""
     found = {word.removesuffix("'s") for word in _WORD.findall(text) if word[0].isupper()}
     return {name for name in found if name.lower() not in _known_words()}
 
 
 def faults(text: str, hero: str | None = None) -> list[str]:
-    """What is wrong with a story, in words; empty if it passes every check.
+    """Return the faults of a story as messages; empty if it passes every check.
 
-    `hero` is the name that was asked for, if any.
+    `hero` is the requested name of the hero, if any.
     """
     found = []
-    told = names(text)
+    found_names = names(text)
     if hero and re.search(rf"(?<!\w){hero}(?!\w)", text):
-        told.add(hero)
+        found_names.add(hero)
     elif hero:
         found.append(f"{hero} does not appear")
-    if not told:
-        found.append("nobody has a name")
-    if len(told) > _MOST_NAMES:
-        found.append(f"too many names: {', '.join(sorted(told))}")
-    found += [f"{name} comes once" for name in sorted(told) if len(re.findall(name, text)) < 2]
+    if not found_names:
+        found.append("no character has a name")
+    if len(found_names) > _MOST_NAMES:
+        found.append(f"too many names: {', '.join(sorted(found_names))}")
+    found += [
+        f"{name} comes once" for name in sorted(found_names) if len(re.findall(name, text)) < 2
+    ]
     if not text.rstrip().endswith((".", "!", "?", '"')):
         found.append("it breaks off")
     half = len(text) // 2

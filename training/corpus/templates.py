@@ -1,8 +1,8 @@
-"""Templates: ``{a|b}`` chooses between alternatives, ``<slot>`` is a place for a value.
+"""Templates: ``{a|b}`` chooses an alternative, ``<slot>`` is replaced by a value.
 
-``<name>`` takes the value as it is, ``<Name>`` with a capital, ``<a thing>`` with its article and
-``<A thing>`` with a capital article. A digit at the end (``<name2>``) asks for a second value of
-the same kind, different from the first.
+``<name>`` is the unchanged value, ``<Name>`` has a capital, ``<a thing>`` has an article and
+``<A thing>`` a capital article. A digit at the end (``<name2>``) names a second, different value of
+the same kind.
 """
 
 import re
@@ -31,7 +31,7 @@ def _sequence(text: str, at: int) -> tuple[Sequence, int]:
             choice, at = _sequence(text, at + 1)
             choices.append(choice)
             if at == len(text):
-                raise ValueError(f"a brace is never closed: {text!r}")
+                raise ValueError(f"a brace is not closed in {text!r}")
         parts.append(tuple(choices))
         at += 1
         start = at
@@ -44,7 +44,7 @@ def _sequence(text: str, at: int) -> tuple[Sequence, int]:
 def _parsed(template: str) -> Sequence:
     sequence, end = _sequence(template, 0)
     if end != len(template):
-        raise ValueError(f"a bar or closing brace stands outside braces: {template!r}")
+        raise ValueError(f"a bar or closing brace is outside braces in {template!r}")
     return sequence
 
 
@@ -57,24 +57,24 @@ def _chosen(sequence: Sequence, rng: Random, out: list[str]) -> None:
 
 
 def capital(text: str) -> str:
-    """`text` with its first letter in upper case, the rest unchanged."""
+    """Return `text` with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def article(noun: str) -> str:
-    """`noun` with ``a`` or ``an`` before it, by its first letter."""
+    """Return `noun` with ``a`` or ``an`` before it, by its first letter."""
     vowel = noun[:1].lower() in "aeiou" and not noun.startswith(("uni", "use", "one"))
     return ("an " if vowel else "a ") + noun
 
 
 def slots(*templates: str) -> list[str]:
-    """The names of all slots in `templates`, in order of first appearance, each once."""
+    """Return the names of the slots in `templates`, each once, in order of appearance."""
     found = (name[0].lower() + name[1:] for text in templates for _, name in _SLOT.findall(text))
     return list(dict.fromkeys(found))
 
 
 def fill(text: str, values: dict[str, str]) -> str:
-    """`text` with each slot replaced by its value; a value may contain no slot itself."""
+    """Return `text` with each slot replaced by its value; slots in values are not replaced."""
 
     def value(match: re.Match[str]) -> str:
         form, name = match.groups()
@@ -87,7 +87,7 @@ def fill(text: str, values: dict[str, str]) -> str:
 
 
 def expand(template: str, rng: Random, values: dict[str, str] | None = None) -> str:
-    """One text that `template` allows: alternatives chosen by `rng`, slots filled from `values`."""
+    """Return a text of `template`: alternatives drawn by `rng`, slots filled from `values`."""
     out: list[str] = []
     _chosen(_parsed(template), rng, out)
     text = _SPACES.sub(" ", "".join(out)).strip()

@@ -1,4 +1,4 @@
-"""The unit all kinds of talk are made of."""
+"""The turn, the unit of all kinds of talk."""
 
 from collections.abc import Callable
 from random import Random
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Turn(NamedTuple):
-    """What a person writes, and what the model answers."""
+    """The text of a person and the answer of the model."""
 
     human: str
     assistant: str

@@ -1,6 +1,6 @@
 """Values for the slots of templates: names, things, made-up words.
 
-Words and names kept for the evaluation (``held_out.toml``) are never drawn.
+Words and names of the evaluation (``held_out.toml``) are never drawn.
 """
 
 import re
@@ -18,20 +18,20 @@ _ENDS = ["", "", "b", "ck", "d", "g", "l", "m", "n", "nt", "p", "r", "s", "t", "
 
 @cache
 def held_out() -> frozenset[str]:
-    """All names and words that must never be in training text, in lower case."""
-    kept = load("held_out")
-    return frozenset(word.lower() for word in kept["names"] + kept["words"])
+    """Return the names and words that must not occur in training text, in lower case."""
+    content = load("held_out")
+    return frozenset(word.lower() for word in content["names"] + content["words"])
 
 
 def _syllables(rng: Random) -> str:
-    """One to three syllables, such as ``blorkee`` or ``snaitom``."""
+    """Return one to three syllables, such as ``blorkee`` or ``snaitom``."""
     syllables = rng.choice((1, 2, 2, 2, 3))
     word = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables))
     return word + rng.choice(_ENDS)
 
 
 def _letters(rng: Random) -> str:
-    """Three to nine letters in turn from the vowels and the consonants, now and then doubled."""
+    """Return three to eight letters, mostly alternating vowels and consonants."""
     vowel = rng.random() < 0.4
     word = ""
     for _ in range(rng.randint(3, 8)):
@@ -42,17 +42,17 @@ def _letters(rng: Random) -> str:
 
 @cache
 def _whole_words() -> list[str]:
-    """Every word of the material, in lower case, in an order that is always the same."""
+    """Return every word of the material, in lower case, sorted."""
     texts = (path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml")))
     words = {word.lower() for text in texts for word in re.findall(r"[^\W\d_]{2,}", text)}
     return sorted(words - held_out())
 
 
 def _spliced(rng: Random) -> str:
-    """Pieces of two or three words: the first a beginning, the last mostly an end (``kettlodil``).
+    """Return pieces of two or three words, mostly a beginning and an end (``kettlodil``).
 
-    The tokenizer learns its tokens from words, so words must be cut in every way for every token
-    to occur here: a token that never has been copied cannot be.
+    The tokenizer learns its tokens from words, so words must be split in every way for every token
+    to occur here: the model cannot copy a token that it never copied in training.
     """
     words = _whole_words()
     pieces = []
@@ -67,10 +67,10 @@ def _spliced(rng: Random) -> str:
 
 
 def made_up(rng: Random) -> str:
-    """A word that means nothing; made in three ways, so that every piece of a word occurs in some.
+    """Return a made-up word, built in one of three ways.
 
-    A model that has seen the same few syllables again and again learns to guess; it learns to copy
-    when nothing but copying helps.
+    Every piece of a word must occur: from a few repeated syllables, a model learns to guess instead
+    of copying.
     """
     while True:
         word = rng.choices((_spliced, _syllables, _letters), (70, 15, 15))[0](rng)
@@ -79,13 +79,13 @@ def made_up(rng: Random) -> str:
 
 
 def rare_name(rng: Random) -> str:
-    """A first name that few people have."""
+    """Return a rare first name."""
     names: list[str] = load("rare")["names"]
     return rng.choice(names)
 
 
 def name(rng: Random) -> str:
-    """A first name: well known, rare, or made up, so that names are copied and not guessed."""
+    """Return a common, rare or made-up first name, so that names are copied and not guessed."""
     chance = rng.random()
     if chance < 0.45:
         return made_up(rng).capitalize()
@@ -96,7 +96,7 @@ def name(rng: Random) -> str:
 
 
 def word(rng: Random) -> str:
-    """A made-up word, a rare one or an everyday one."""
+    """Return a made-up, rare or everyday word."""
     chance = rng.random()
     if chance < 0.55:
         return made_up(rng)
@@ -105,7 +105,7 @@ def word(rng: Random) -> str:
 
 
 def phrase(rng: Random) -> str:
-    """One to six words without sense, or a short hand-written sentence without its full stop."""
+    """Return one to six random words, or a short hand-written sentence without its full stop."""
     if rng.random() < 0.2:
         sentences: list[str] = load("words")["sentence"]
         return rng.choice(sentences)
@@ -126,7 +126,7 @@ _SPECIAL: dict[str, Callable[[Random], str]] = {
 
 
 def draw(names: list[str], rng: Random) -> dict[str, str]:
-    """A value for each slot in `names`; slots of one kind (``name``, ``name2``) differ."""
+    """Return a value for each slot in `names`; slots of one kind (``name``, ``name2``) differ."""
     values: dict[str, str] = {}
     for slot in names:
         kind = slot.rstrip("0123456789")
