@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = "src/tenuto/"
+_DIALECTS: Final = (Path(__file__).parents[1] / SOURCE / "wire").glob("*/openapi.json")
 # Files of the package that are not Python. The wheel holds these, all modules, and nothing else.
 DATA: Final = (
     "tenuto/py.typed",
@@ -16,6 +17,7 @@ DATA: Final = (
     "tenuto/builtin/tenuto-mini.gguf",
     "tenuto/engine/upstream/capabilities.toml",
     "tenuto/server/openapi.json",
+    *(f"tenuto/wire/{path.parent.name}/openapi.json" for path in sorted(_DIALECTS)),
 )
 _WHEEL_RECORDS: Final = (
     "METADATA",

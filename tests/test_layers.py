@@ -53,7 +53,7 @@ TABLE: Mapping[str, May] = {
     "settings.tree": may(libraries="pydantic"),
     "interruption": may(),
     "core": may(),
-    "wire": may("wire", libraries="pydantic"),
+    "wire": may("prompt", "wire", libraries="pydantic"),
     "wire.long_json": may(libraries="pydantic_core"),
     "wire.json_object": may("core", libraries="pydantic_core"),
     "slices": may(),

@@ -11,7 +11,7 @@ import pytest
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.job import Job, Sampling
 from tenuto.core.prompt import HUMAN
-from tenuto.core.refusal import Kind
+from tenuto.core.refusal import Kind, invalid
 from tenuto.core.request import Request
 from tenuto.engine.echo import EchoEngine
 from tenuto.models.errors import ModelUnavailable
@@ -71,15 +71,14 @@ def test_unsupported_extension_is_rejected_by_name() -> None:
     Completions(EchoEngine()).check("any", Sampling(seed=1))
 
 
-@pytest.mark.parametrize(
-    ("model", "kind"), [("no-such-model", Kind.NOT_FOUND), ("claude-sonnet-4-5", Kind.INVALID)]
-)
-def test_strict_models_rejects_unknown_names(model: str, kind: Kind) -> None:
-    with refused(kind):
-        Completions(EchoEngine(), strict_models=True).check(model, Sampling())
-    Completions(EchoEngine()).check(model, Sampling())
-    for name in ("echo", "claude-2.1"):
-        Completions(EchoEngine(), strict_models=True).check(name, Sampling())
+def test_names_are_checked_if_a_check_is_given() -> None:
+    def check(name: str, served: tuple[str, ...]) -> None:
+        assert served == ("echo",)
+        raise invalid(name)
+
+    with refused(Kind.INVALID, "^any$"):
+        Completions(EchoEngine(), check).check("any", Sampling())
+    Completions(EchoEngine()).check("any", Sampling())
 
 
 def settings_of(model: str, folder: Path, **engine: object) -> Settings:

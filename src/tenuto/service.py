@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from tenuto.core.events import Ended, Event, Text
 from tenuto.core.job import Accepted, Sampling
 from tenuto.core.long_text import LongText
-from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.core.request import Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings, ModelSettings, Settings, models_folder
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
-from tenuto.wire.errors import excerpt
-from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
 
 if TYPE_CHECKING:
     from tenuto.models.folder import ModelFolder
@@ -92,12 +89,15 @@ class Completions:
 
     Args:
         engine: A started engine.
-        strict_models: Whether unknown model names are refused.
+        check_model: Refuses unknown models, given the requested name and those of the loaded
+            models; None accepts every name.
     """
 
-    def __init__(self, engine: Engine, *, strict_models: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, check_model: Callable[[str, tuple[str, ...]], None] | None = None
+    ) -> None:
         self._engine = engine
-        self._strict_models = strict_models
+        self._check_model = check_model
 
     def check(self, model: str, sampling: Sampling) -> None:
         """Refuse models and fields that the engine lacks. Called before the prompt is parsed.
@@ -106,8 +106,8 @@ class Completions:
             Refusal: The model is unknown, or the engine lacks an extension.
         """
         capabilities = self._engine.capabilities
-        if self._strict_models:
-            check_model(model, capabilities.names())
+        if self._check_model is not None:
+            self._check_model(model, capabilities.names())
         capabilities.check(sampling)
 
     async def run(self, request: Request, meter: Meter) -> Running:
@@ -141,22 +141,3 @@ async def _extended(
                 yield replace(event, usage=meter.usage())
             else:
                 yield event
-
-
-def check_model(name: str, served: tuple[str, ...]) -> None:
-    """Check the model of a request against the known names.
-
-    Args:
-        name: The name in the request.
-        served: The names of the loaded models.
-
-    Raises:
-        Refusal: The model is unknown, or a model of the Messages API.
-    """
-    if name in served or name in TEXT_MODELS:
-        return
-    if name in MESSAGES_MODELS:
-        raise invalid(
-            f'"{name}" is not supported on this API. Please use the Messages API instead.'
-        )
-    raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(name)}")

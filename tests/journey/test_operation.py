@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from tests.conftest import PATIENCE_S, running_server
-from tests.server.test_complete import BODY, HEADERS
+from tests.server.test_endpoint import BODY, HEADERS
 from tests.server.test_listen import needs_ipv6
 
 ECHO = '[engine]\nname = "echo"\n'

@@ -19,7 +19,7 @@ from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ServerSettings, Settings
-from tests.server.test_complete import (
+from tests.server.test_endpoint import (
     BODY,
     HEADERS,
     ScriptedEngine,

@@ -20,7 +20,7 @@ from tenuto.server.auth import hash_key
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.recorder import Recorder
 from tenuto.settings import ServerSettings, Settings
-from tests.server.test_complete import BODY, HEADERS, ScriptedEngine, SilentEngine, asgi_app_call
+from tests.server.test_endpoint import BODY, HEADERS, ScriptedEngine, SilentEngine, asgi_app_call
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.auth import hash_key
 from tenuto.settings import ServerSettings, Settings
-from tests.server.test_complete import BODY, assert_error, client_of
+from tests.server.test_endpoint import BODY, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

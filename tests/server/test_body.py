@@ -15,7 +15,7 @@ from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, most_body_by
 from tenuto.server.body_budget import BodyBudget
 from tenuto.settings import LimitSettings, Settings
 from tests.refusals import refused
-from tests.server.test_complete import BODY, HEADERS, assert_error, client_of
+from tests.server.test_endpoint import BODY, HEADERS, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.serve import CannotListen, listen
 from tenuto.settings import ApiSettings, LimitSettings, ServerSettings, Settings
-from tests.server.test_complete import BODY, assert_error, client_of
+from tests.server.test_endpoint import BODY, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

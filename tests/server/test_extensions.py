@@ -16,7 +16,7 @@ from tenuto.core.refusal import too_long
 from tenuto.engine.base import Capabilities
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import ApiSettings, ServerSettings, Settings
-from tests.server.test_complete import (
+from tests.server.test_endpoint import (
     BODY,
     ScriptedEngine,
     SilentEngine,

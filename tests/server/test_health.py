@@ -5,7 +5,7 @@ import pytest
 
 from tenuto.engine.base import Health
 from tenuto.engine.echo import EchoEngine
-from tests.server.test_complete import client_of
+from tests.server.test_endpoint import client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 from tenuto.core.job import Job, Piece
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import LimitSettings, ServerSettings
-from tests.server.test_complete import BODY, SilentEngine
+from tests.server.test_endpoint import BODY, SilentEngine
 from tests.server.test_protocol import assert_refused, exchange, listening, parts
 
 pytestmark = pytest.mark.anyio

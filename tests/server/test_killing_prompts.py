@@ -10,7 +10,7 @@ import pytest
 from tenuto import AsyncClient, InternalServerError
 from tenuto.engine.local.process import WorkerProcess
 from tests.engine.local.test_faulty_workers import KILLED_BY, failing, running, spawning
-from tests.server.test_complete import BODY, HEADERS, assert_error, client_of
+from tests.server.test_endpoint import BODY, HEADERS, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from tenuto.engine.echo import EchoEngine
 from tenuto.server.log import LineWriter, Log, logging_to_stderr
 from tenuto.settings import ApiSettings, LimitSettings, LogSettings, ServerSettings, Settings
 from tests.conftest import PATIENCE_S
-from tests.server.test_complete import BODY, ScriptedEngine, client_of
+from tests.server.test_endpoint import BODY, ScriptedEngine, client_of
 from tests.server.test_http import post
 from tests.server.test_protocol import exchange, listening
 

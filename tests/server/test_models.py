@@ -12,7 +12,7 @@ from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import ApiSettings, Settings
 from tenuto.wire.names import TEXT_MODELS
-from tests.server.test_complete import BODY, assert_error, client_of
+from tests.server.test_endpoint import BODY, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -13,16 +13,22 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance, unsuppor
 
 from tenuto.core.refusal import overloaded
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.app import create_app, routes_of
+from tenuto.server.app import create_app, dialects_of, routes_of
+from tenuto.server.endpoint import Shared
 from tenuto.server.openapi import document
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ApiSettings, ServerSettings, Settings
 from tenuto.wire.completions.extensions import USAGE_HEADERS
 from tenuto.wire.completions.response import StopReason
 from tenuto.wire.completions.versions import spoken_versions
-from tests.server.test_complete import BODY, ScriptedEngine, client_of
+from tests.server.test_endpoint import BODY, ScriptedEngine, client_of
 
-DOCUMENT = document()
+
+def document_of(*, extensions: bool = False) -> dict[str, Any]:
+    return document(dialects_of(Settings(api=ApiSettings(extensions=extensions))))
+
+
+DOCUMENT = document_of()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
@@ -32,9 +38,10 @@ def validate(body: Any, schema: str, document: dict[str, Any] = DOCUMENT) -> Non
 
 
 def test_every_route_is_in_the_document() -> None:
+    shared = Shared(Settings(), EchoEngine(), Shutdown())
     routes = {
         (route.path, route.method.lower())
-        for route in routes_of(Settings(), EchoEngine(), Shutdown(), [])
+        for route in routes_of(shared, dialects_of(Settings()), [])
         if route.in_api
     }
     documented = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item}
@@ -43,7 +50,7 @@ def test_every_route_is_in_the_document() -> None:
 
 @pytest.mark.parametrize("extensions", [False, True])
 def test_the_fixed_part_agrees_with_the_types(extensions: bool) -> None:
-    whole = document(extensions)
+    whole = document_of(extensions=extensions)
     complete = whole["paths"]["/v1/complete"]["post"]
     completion = whole["components"]["schemas"]["Completion"]["properties"]
     assert complete["parameters"][0]["schema"]["enum"] == spoken_versions()
@@ -54,10 +61,10 @@ def test_the_fixed_part_agrees_with_the_types(extensions: bool) -> None:
 
 
 def test_every_reference_has_a_target() -> None:
-    references = set(re.findall(r'"#/(.+?)"', json.dumps(document(extensions=True))))
+    references = set(re.findall(r'"#/(.+?)"', json.dumps(document_of(extensions=True))))
     assert len(references) >= 20
     for reference in references:
-        part = document(extensions=True)
+        part = document_of(extensions=True)
         for name in reference.split("/"):
             part = part[name]
 

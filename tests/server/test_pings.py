@@ -11,7 +11,7 @@ import pytest
 
 from tenuto.core.job import Accepted, Piece
 from tenuto.server.event_stream import send_events
-from tests.server.test_complete import (
+from tests.server.test_endpoint import (
     BODY,
     HEADERS,
     ScriptedEngine,

@@ -13,7 +13,7 @@ import pytest
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.serve import build_server, listen
 from tenuto.settings import LimitSettings, ServerSettings, Settings
-from tests.server.test_complete import BODY
+from tests.server.test_endpoint import BODY
 
 pytestmark = pytest.mark.anyio
 

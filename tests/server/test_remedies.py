@@ -10,7 +10,7 @@ from tenuto.core.job import Accepted, Finish, Piece
 from tenuto.core.refusal import failed, invalid
 from tenuto.engine.echo import EchoEngine
 from tenuto.settings import ApiSettings, ServerSettings, Settings
-from tests.server.test_complete import BODY, ScriptedEngine, assert_error, client_of
+from tests.server.test_endpoint import BODY, ScriptedEngine, assert_error, client_of
 
 pytestmark = pytest.mark.anyio
 

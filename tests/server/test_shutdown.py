@@ -15,7 +15,7 @@ import pytest
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.serve import build_server, listen
 from tenuto.settings import ServerSettings, Settings
-from tests.server.test_complete import SilentEngine
+from tests.server.test_endpoint import SilentEngine
 from tests.server.test_http import PLAIN, STREAMED, post, until_running
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from tenuto.engine.local.engine import LocalEngine
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
 from tenuto.settings import ApiSettings, LocalSettings, ServerSettings, Settings
-from tests.server.test_complete import BODY, HEADERS, ScriptedEngine, client_of, events_of
+from tests.server.test_endpoint import BODY, HEADERS, ScriptedEngine, client_of, events_of
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.service import open_engine
 from tenuto.settings import Settings
-from tenuto.wire.ids import completion_id
+from tenuto.wire.ids import new_id
 
 
 def answer_embedded(
@@ -64,7 +64,7 @@ async def _answer(
         async with aclosing(await completions.run(request, Meter())) as running:
             if answer.json:
                 completed = await collect(running.events)
-                answer.print_json(Completion(completion_id(), model, completed).body())
+                answer.print_json(Completion(new_id("compl"), model, completed).body())
                 return
             async for event in running.events:
                 answer.name(model)

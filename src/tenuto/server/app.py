@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -11,10 +13,9 @@ from tenuto.core.loopback import is_loopback
 from tenuto.engine.base import Engine
 from tenuto.operations.admission import Admission
 from tenuto.operations.records import Observer
-from tenuto.server.auth import Keys
 from tenuto.server.client_address import TrustedProxies
-from tenuto.server.complete import CompleteEndpoint
-from tenuto.server.dispatch import Dispatch, Route, responding
+from tenuto.server.dispatch import Dispatch, Route, Routed, responding
+from tenuto.server.endpoint import Endpoint, Shared
 from tenuto.server.health import HealthEndpoints, greeting
 from tenuto.server.lifespan import run_lifespan
 from tenuto.server.middleware.host import HostMiddleware
@@ -26,7 +27,9 @@ from tenuto.server.recorder import Recorder
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
-from tenuto.wire.completions.extensions import USAGE_HEADERS
+from tenuto.wire.completions.dialect import CompletionsDialect
+from tenuto.wire.dialect import Dialect
+from tenuto.wire.field_limits import FieldLimits
 
 
 def observers_of(settings: Settings) -> list[Observer]:
@@ -39,22 +42,37 @@ def admissions_of(settings: Settings) -> list[Admission]:
     return []
 
 
-def routes_of(
-    settings: Settings, engine: Engine, shutdown: Shutdown, admissions: list[Admission]
-) -> list[Route]:
-    """Return all routes. A route is a line here."""
-    keys = Keys(settings.server.api_keys)
-    health = HealthEndpoints(engine, extensions=settings.api.extensions)
-    models = ModelEndpoints(engine, keys, strict=settings.api.strict_models)
-    complete = CompleteEndpoint(engine, settings, keys, shutdown, admissions)
+def dialects_of(settings: Settings) -> list[Dialect[Any]]:
+    """Return the dialects of completions. A dialect is a line here."""
+    limits, api = settings.limits, settings.api
+    fields = FieldLimits(
+        json_depth=limits.max_json_depth,
+        turns=limits.max_turns,
+        stop_sequences=limits.max_stop_sequences,
+        stop_sequence_chars=limits.max_stop_sequence_chars,
+        stop_sequences_total_chars=limits.max_stop_sequences_total_chars,
+    )
     return [
-        Route("POST", "/v1/complete", complete),
+        CompletionsDialect(fields, extensions=api.extensions, lenient_prompts=api.lenient_prompts),
+    ]
+
+
+def routes_of(
+    shared: Shared, dialects: Iterable[Dialect[Any]], observers: Iterable[Observer]
+) -> list[Route]:
+    """Return all routes. A route is a line here, unless it belongs to a dialect or an observer."""
+    settings, engine = shared.settings, shared.engine
+    health = HealthEndpoints(engine, extensions=settings.api.extensions)
+    models = ModelEndpoints(engine, shared.keys, strict=settings.api.strict_models)
+    return [
+        *(Route("POST", dialect.path, Endpoint(dialect, shared)) for dialect in dialects),
         Route("GET", "/v1/models", responding(models.list)),
         Route("GET", "/v1/models/{model_id}", responding(models.retrieve)),
-        Route("GET", "/openapi.json", responding(openapi(settings.api.extensions))),
+        Route("GET", "/openapi.json", responding(openapi(dialects))),
         Route("GET", "/health", responding(health.health)),
         Route("GET", "/ready", responding(health.ready)),
         Route("GET", "/", responding(greeting), in_api=False),
+        *(observer.route() for observer in observers if isinstance(observer, Routed)),
     ]
 
 
@@ -81,8 +99,11 @@ def create_app(
         shutdown: Ends running responses before the engine is closed.
         admissions: None for `admissions_of(settings)`.
     """
+    recorder = recorder or recorder_of(settings)
     admissions = admissions_of(settings) if admissions is None else admissions
-    routes = routes_of(settings, engine, shutdown or Shutdown(), admissions)
+    shared = Shared(settings, engine, shutdown or Shutdown(), admissions)
+    dialects = dialects_of(settings)
+    routes = routes_of(shared, dialects, recorder.observers)
     app: ASGIApp = Dispatch(routes, partial(run_lifespan, engine))
     if settings.server.cors_origins:
         app = CORSMiddleware(
@@ -92,10 +113,13 @@ def create_app(
             allow_headers=["*"],
             # Chrome requires this before a public page may send requests to this machine.
             allow_private_network=True,
-            expose_headers=["request-id", *(USAGE_HEADERS if settings.api.extensions else ())],
+            expose_headers=[
+                "request-id",
+                *(name for dialect in dialects for name in dialect.headers),
+            ],
         )
     if is_loopback(settings.server.host):
         app = HostMiddleware(app, settings.server.allowed_hosts)
     app = WholeBodyMiddleware(app, settings.limits)
     # Outermost, so that every response has an id and every request a record.
-    return RecordMiddleware(app, settings.api.organization_id, recorder or recorder_of(settings))
+    return RecordMiddleware(app, settings.api.organization_id, recorder)

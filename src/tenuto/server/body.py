@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
@@ -13,9 +13,9 @@ from tenuto.server.body_budget import Reservation
 from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 from tenuto.slices import Slices
-from tenuto.wire.completions.field_limits import FieldLimits
-from tenuto.wire.completions.long_body import LongBody
+from tenuto.wire.dialect import Dialect
 from tenuto.wire.json_object import read_object
+from tenuto.wire.long_body import LongBody
 
 DEFAULT_BODY_BYTES: Final = 8 * 2**20
 """Maximum body size for an engine with an unknown context."""
@@ -57,11 +57,11 @@ def check_announced_size(scope: Scope, most: int) -> None:
 
 
 class BodyReader:
-    """The reader of request bodies. `slices` schedules the parsing of long ones."""
+    """The reader of a dialect's bodies. `slices` schedules the parsing of long ones."""
 
-    def __init__(self, limits: LimitSettings, fields: FieldLimits, slices: Slices) -> None:
+    def __init__(self, limits: LimitSettings, dialect: Dialect[Any], slices: Slices) -> None:
         self._limits = limits
-        self._fields = fields
+        self._dialect = dialect
         self._slices = slices
 
     async def read(self, receive: Receive, most: int, held: Reservation) -> dict[str, object]:
@@ -89,12 +89,12 @@ class BodyReader:
                 small += chunk
                 continue
             if long is None:
-                long = LongBody(self._fields)
+                long = LongBody(self._dialect.limits, self._dialect.long_fields)
                 await self._feed(long, bytes(small))
             await self._feed(long, chunk)
         if long is not None:
             return await self._slices.call(long.fields, size)
-        depth = self._fields.json_depth
+        depth = self._dialect.limits.json_depth
         return await self._slices.call(lambda: read_object(bytes(small), depth), size)
 
     async def _feed(self, body: LongBody, chunk: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,6 +37,15 @@ class Route:
     def methods(self) -> tuple[str, ...]:
         """Return the methods that the route handles."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """An observer with a route of its own, such as a metric."""
+
+    def route(self) -> Route:
+        """Return the route."""
+        ...
 
 
 def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
@@ -103,7 +112,8 @@ class Dispatch:
                 scope["path_params"] = {name.removesuffix("}"): path[len(prefix) :]}
                 return route.handler
         if not found:
-            return error_response(not_found(path), record.id)
+            served = [route.path for route in self._routes if route.method == "POST"]
+            return error_response(not_found(path, served), record.id)
         allowed = ", ".join(method for route in found for method in route.methods())
         response = error_response(not_allowed(method, path, allowed), record.id)
         response.headers["allow"] = allowed

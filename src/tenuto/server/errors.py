@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import re
+from collections.abc import Sequence
 
 from starlette.responses import Response
 
@@ -13,7 +15,17 @@ from tenuto.wire.errors import error_body, excerpt, status_of
 
 _log = logging.getLogger("tenuto.server")
 
-_OPENAI = ("completions", "chat/completions", "responses", "embeddings", "engines")
+# Other APIs: a pattern of their paths after `v1/`, and the remedy while no route is one of them.
+_OTHER_APIS = {
+    re.compile("messages(/|$)"): (
+        "This server has the Text Completions API, not the Messages API: send a `prompt` with "
+        "turns to POST /v1/complete."
+    ),
+    re.compile("((chat/)?completions|responses|embeddings|engines)$"): (
+        "This server has the Text Completions API, not OpenAI's: send `prompt`, `model` and "
+        "`max_tokens_to_sample` to POST /v1/complete."
+    ),
+}
 
 
 def refusal_for(error: Exception, request_id: str) -> Refusal:
@@ -41,9 +53,9 @@ def error_response(error: Refusal, request_id: str) -> Response:
     return JsonResponse(error_body(error, request_id), status_of(error.kind), headers)
 
 
-def not_found(path: str) -> Refusal:
-    """Return the refusal of a path without a route."""
-    message = f"Not Found: there is no {excerpt(path)}. {remedy(path)}"
+def not_found(path: str, served: Sequence[str]) -> Refusal:
+    """Return the refusal of a path without a route; `served` are the paths of completions."""
+    message = f"Not Found: there is no {excerpt(path)}. {_remedy(path, served)}"
     return Refusal(Kind.NOT_FOUND, message)
 
 
@@ -53,19 +65,12 @@ def not_allowed(method: str, path: str, allowed: str) -> Refusal:
     return Refusal(Kind.METHOD_NOT_ALLOWED, message)
 
 
-def remedy(path: str) -> str:
-    """Return the remedy for an unknown path."""
+def _remedy(path: str, served: Sequence[str]) -> str:
     name = path.strip("/").lower()
     if name.startswith("v1/v1/"):
         return "The client adds `/v1` itself: leave it out at the end of `base_url`."
-    if name.removeprefix("v1/").partition("/")[0] == "messages":
-        return (
-            "This server has the Text Completions API, not the Messages API: send a `prompt` with "
-            "turns to POST /v1/complete."
-        )
-    if name.removeprefix("v1/") in _OPENAI:
-        return (
-            "This server has the Text Completions API, not OpenAI's: send `prompt`, `model` and "
-            "`max_tokens_to_sample` to POST /v1/complete."
-        )
-    return "Completions are at POST /v1/complete."
+    for pattern, remedy in _OTHER_APIS.items():
+        is_served = any(pattern.match(path.removeprefix("/v1/")) for path in served)
+        if pattern.match(name.removeprefix("v1/")) and not is_served:
+            return remedy
+    return f"Completions are at {' and '.join(f'POST {path}' for path in served)}."

@@ -12,7 +12,7 @@ from tenuto.operations.records import RequestRecord
 from tenuto.server.errors import refusal_for
 from tenuto.server.responses import start_response
 from tenuto.server.shutdown import Shutdown
-from tenuto.wire.completions.sse import Encoder
+from tenuto.wire.dialect import Encoder
 
 # The last two keep nginx and other proxies from buffering the stream.
 _HEADERS = {
@@ -48,6 +48,8 @@ async def send_events(
     """
     await start_response({**_HEADERS, **headers}, send)
     sender = _Sender(send)
+    if start := encoder.start():
+        await sender.send(start)
     pinger = asyncio.create_task(sender.keep_alive(encoder.ping(), ping_interval_s))
     try:
         with shutdown.interruptible():

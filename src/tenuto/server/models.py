@@ -10,8 +10,8 @@ from tenuto.engine.base import Engine
 from tenuto.operations.records import RequestRecord
 from tenuto.server.auth import Keys
 from tenuto.server.responses import JsonResponse
-from tenuto.wire.completions.field_limits import MOST_NAME_CHARS
 from tenuto.wire.errors import excerpt
+from tenuto.wire.field_limits import MOST_NAME_CHARS
 from tenuto.wire.names import TEXT_MODELS
 
 _MOST = 1000

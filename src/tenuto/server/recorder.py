@@ -11,22 +11,26 @@ from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Observer, RequestRecord
 from tenuto.server.client_address import TrustedProxies
 from tenuto.wire.errors import kind_of_status, status_of
-from tenuto.wire.ids import request_id
+from tenuto.wire.ids import new_id
 
 _log = logging.getLogger("tenuto.server")
 
 
 class Recorder:
-    """Creates the record of each request and passes it to all observers at the end."""
+    """Creates the record of each request and passes it to all observers at the end.
+
+    Attributes:
+        observers: All observers, in order.
+    """
 
     def __init__(self, proxies: TrustedProxies, observers: Sequence[Observer]) -> None:
         self._proxies = proxies
-        self._observers = observers
+        self.observers = observers
 
     def begin(self, scope: Any) -> RequestRecord:
         """Return the record of a new request, with a new id. `scope` may be incomplete."""
         return RequestRecord(
-            request_id(),
+            new_id("req"),
             self._proxies.client_of(scope),
             scope.get("method", "-"),
             scope.get("path", "-"),
@@ -53,7 +57,7 @@ class Recorder:
         if record.outcome is None:
             status = record.status or 500
             record.outcome = kind_of_status(status) if status >= 400 else Delivery.COMPLETE
-        for observer in self._observers:
+        for observer in self.observers:
             try:
                 observer.ended(record)
             except Exception as error:

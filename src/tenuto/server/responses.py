@@ -26,9 +26,8 @@ async def start_response(headers: Mapping[str, str], send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": lines})
 
 
-async def send_json(content: Any, headers: Mapping[str, str], send: Send) -> None:
+async def send_json(body: bytes, headers: Mapping[str, str], send: Send) -> None:
     """Send a JSON body with status 200."""
-    body = json_bytes(content)
     length = {"content-length": str(len(body)), "content-type": "application/json"}
     await start_response({**headers, **length}, send)
     await send({"type": "http.response.body", "body": body})

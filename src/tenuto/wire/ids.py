@@ -10,16 +10,7 @@ _ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _CHARACTERS = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 
 
-def completion_id() -> str:
-    """Return a new `compl_…`, with 22 random characters of 58."""
-    return "compl_" + _tail()
-
-
-def request_id() -> str:
-    """Return a new `req_…`, for the `request-id` header."""
-    return "req_" + _tail()
-
-
-def _tail() -> str:
+def new_id(prefix: str) -> str:
+    """Return a new id, such as `req_…` for the prefix `req`, with 22 random characters of 58."""
     # "01" is the version of the format, as in the ids of the original service.
-    return "01" + secrets.token_bytes(22).translate(_CHARACTERS).decode()
+    return f"{prefix}_01{secrets.token_bytes(22).translate(_CHARACTERS).decode()}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tenuto.core.job import TokenLogprob, Usage
@@ -14,7 +12,7 @@ from tenuto.wire.completions.extensions import (
     logprobs_body,
     usage_headers,
 )
-from tenuto.wire.completions.request import CompletionRequest, parse_request
+from tenuto.wire.completions.request import CompletionRequest, check_fields
 from tenuto.wire.completions.versions import Version
 from tests.refusals import refused
 
@@ -22,8 +20,7 @@ SMALLEST = {"model": "any", "prompt": "\n\nHuman: Hi\n\nAssistant:", "max_tokens
 
 
 def parse(**fields: object) -> ExtendedRequest:
-    body = json.dumps(SMALLEST | fields).encode()
-    request = parse_request(body, kind=ExtendedRequest)
+    request = check_fields(SMALLEST | fields, kind=ExtendedRequest)
     assert isinstance(request, ExtendedRequest)
     return request
 
@@ -66,7 +63,7 @@ ADDED = ExtendedRequest.model_fields.keys() - CompletionRequest.model_fields.key
 @pytest.mark.parametrize("field", sorted(ADDED))
 def test_error_of_a_disabled_extension_names_the_setting(field: str, version: Version) -> None:
     with refused(Kind.INVALID) as refusal:
-        parse_request(json.dumps(SMALLEST | {field: 1}).encode(), version)
+        check_fields(SMALLEST | {field: 1}, version)
     assert refusal.value.message == (
         f"{field}: Extra inputs are not permitted. It is an extension: set `extensions = true` in "
         "[api] of the server's settings."
@@ -74,12 +71,12 @@ def test_error_of_a_disabled_extension_names_the_setting(field: str, version: Ve
 
 
 def test_tags_are_accepted_in_2023_01_01() -> None:
-    body = json.dumps(SMALLEST | {"tags": {"a": "b"}, "seed": 1}).encode()
-    request = parse_request(body, Version.V2023_01_01, kind=ExtendedRequest)
+    fields = SMALLEST | {"tags": {"a": "b"}, "seed": 1}
+    request = check_fields(fields, Version.V2023_01_01, kind=ExtendedRequest)
     assert isinstance(request, ExtendedRequest)
     assert request.seed == 1
     with refused(Kind.INVALID, match="tags"):
-        parse_request(body, kind=ExtendedRequest)
+        check_fields(fields, kind=ExtendedRequest)
 
 
 def test_logprobs_with_echo_are_rejected() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenuto.core.refusal import Kind, Refusal
-from tenuto.wire.completions.request import CompletionRequest, check_fields, parse_request
+from tenuto.wire.completions.request import CompletionRequest, check_fields
 from tenuto.wire.completions.versions import Version
+from tenuto.wire.json_object import read_object
 from tests.refusals import refused
 
 SMALLEST: dict[str, Any] = {
@@ -47,6 +48,10 @@ requests = st.builds(
     top_k=st.none() | st.integers(min_value=0, max_value=2**32),
     stream=st.booleans(),
 )
+
+
+def parse_request(body: bytes, version: Version = Version.V2023_06_01) -> CompletionRequest:
+    return check_fields(read_object(body, 32), version)
 
 
 def parse(**fields: object) -> CompletionRequest:

@@ -24,10 +24,9 @@ from pydantic import (
 from tenuto.core.job import EXTENSIONS
 from tenuto.core.long_text import LongText
 from tenuto.core.refusal import invalid
-from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
 from tenuto.wire.completions.versions import Version
 from tenuto.wire.errors import excerpt
-from tenuto.wire.json_object import read_object
+from tenuto.wire.field_limits import MOST_NAME_CHARS, FieldLimits, check_tags
 
 
 class Metadata(BaseModel):
@@ -104,29 +103,19 @@ _EXTENSIONS = frozenset({*EXTENSIONS, "echo"})
 _DEFAULT_LIMITS = FieldLimits()
 
 
-def parse_request(
-    body: bytes,
-    version: Version = Version.V2023_06_01,
-    limits: FieldLimits = _DEFAULT_LIMITS,
-    kind: type[CompletionRequest] = CompletionRequest,
-) -> CompletionRequest:
-    """Read a request body.
-
-    Version 2023-01-01 also has `tags`, which had no effect but in the service's own statistics.
-
-    Raises:
-        Refusal: The body is not a JSON object, or a field is invalid. The message names it.
-    """
-    return check_fields(read_object(body, limits.json_depth), version, limits, kind)
-
-
 def check_fields(
     fields: Mapping[str, object],
     version: Version = Version.V2023_06_01,
     limits: FieldLimits = _DEFAULT_LIMITS,
     kind: type[CompletionRequest] = CompletionRequest,
 ) -> CompletionRequest:
-    """Check a body that is parsed already. See `parse_request`."""
+    """Check the fields of a body.
+
+    Version 2023-01-01 also has `tags`, which had no effect but in the service's own statistics.
+
+    Raises:
+        Refusal: A field is invalid. The message names it.
+    """
     if version is Version.V2023_01_01:
         check_tags(fields.get("tags"))
         fields = {name: value for name, value in fields.items() if name != "tags"}

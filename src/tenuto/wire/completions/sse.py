@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
-from typing import Protocol
 
 from tenuto.core.events import Ended, Text
 from tenuto.core.job import TokenLogprob, Usage
@@ -19,6 +18,7 @@ from tenuto.core.text import encoded, well_formed
 from tenuto.wire.completions.extensions import logprobs_body, usage_body
 from tenuto.wire.completions.response import stop_fields
 from tenuto.wire.completions.versions import Version, log_id
+from tenuto.wire.dialect import Encoder
 from tenuto.wire.errors import error_body
 
 # Line ends of Unicode, but not of event streams. Some clients split lines at them; as JSON escapes
@@ -32,26 +32,6 @@ def _quote(text: str) -> str:
     if quoted.isascii():
         return quoted
     return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", quoted)
-
-
-class Encoder(Protocol):
-    """Encodes the events of one completion, each with its final blank line."""
-
-    def text(self, event: Text) -> bytes:
-        """Encode the next text."""
-        ...
-
-    def end(self, event: Ended) -> bytes:
-        """Encode the end of the completion."""
-        ...
-
-    def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
-        """Encode the error that ends a stream."""
-        ...
-
-    def ping(self) -> bytes:
-        """Encode a ping, which clients skip."""
-        ...
 
 
 class EventEncoder(Encoder):

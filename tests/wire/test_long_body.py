@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tenuto.core.long_text import LongText
 from tenuto.core.refusal import Kind, Refusal
-from tenuto.wire.completions import long_body
-from tenuto.wire.completions.field_limits import FieldLimits
-from tenuto.wire.completions.long_body import LongBody
+from tenuto.wire import long_body
 from tenuto.wire.completions.request import CompletionRequest, check_fields
 from tenuto.wire.completions.versions import Version
+from tenuto.wire.field_limits import FieldLimits
 from tenuto.wire.json_object import read_object
+from tenuto.wire.long_body import LongBody
 from tests.refusals import refused
 
 LIMITS = FieldLimits()
@@ -35,7 +35,7 @@ _values: st.SearchStrategy[Any] = st.recursive(
 
 
 def feed(body: bytes, size: int, limits: FieldLimits = LIMITS) -> dict[str, object]:
-    reader = LongBody(limits)
+    reader = LongBody(limits, frozenset({"prompt"}))
     for start in range(0, len(body), size):
         reader.feed(body[start : start + size])
     return reader.fields()
@@ -186,3 +186,30 @@ def test_limit_above_the_default_is_enforced() -> None:
         send(200_001)
     with refused(Kind.INVALID, match="at most 200000"):
         send(900_000)
+
+
+CHAT = frozenset({"system", "messages.*.content"})
+
+
+def test_texts_in_lists_are_kept_where_they_may_be_long() -> None:
+    long = "p" * 200_000
+    turns = [{"role": long, "content": long}, {"role": "user", "content": "short"}]
+    reader = LongBody(LIMITS, CHAT)
+    reader.feed(json.dumps({"messages": turns, "system": "s" * 70_000, "other": long}).encode())
+    fields: Any = reader.fields()
+
+    first, second = fields["messages"]
+    assert first == {"role": long[: 64 * 1024], "content": LongText(long.encode())}
+    assert second == {"role": "user", "content": "short"}
+    assert (fields["system"], fields["other"]) == ("s" * 70_000, long[: 64 * 1024])
+
+
+def test_many_short_texts_in_lists_may_be_long_together() -> None:
+    turns = [{"content": f"{n} " * 400} for n in range(2000)]
+    body = json.dumps({"messages": turns}).encode()
+    reader = LongBody(LIMITS, CHAT)
+    for start in range(0, len(body), 9999):
+        reader.feed(body[start : start + 9999])
+
+    assert len(body) > 3_000_000
+    assert reader.fields() == {"messages": turns}

@@ -20,12 +20,14 @@ class FieldLimits:
 
     Attributes:
         json_depth: Maximum nesting of the body.
+        turns: Maximum number of turns.
         stop_sequences: Maximum number of stop sequences.
         stop_sequence_chars: Maximum length of a stop sequence.
         stop_sequences_total_chars: Maximum length of all stop sequences together.
     """
 
     json_depth: int = 32
+    turns: int = 10_000
     stop_sequences: int = 1024
     stop_sequence_chars: int = 4096
     stop_sequences_total_chars: int = 64 * 1024

@@ -16,11 +16,9 @@ from typing import Any, Final
 
 from tenuto.core.long_text import PIECE_BYTES, STAYS_LONG_BYTES, LongText
 from tenuto.core.refusal import Refusal, invalid
-from tenuto.wire.completions.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
+from tenuto.wire.field_limits import MOST_NAME_CHARS, MOST_TAGS, FieldLimits
 from tenuto.wire.json_object import read_object
 
-# The field that may hold a long text.
-_LONG_FIELD: Final = "prompt"
 # Longer strings get a placeholder.
 _LONG_BYTES: Final = 16 * 1024
 # Maximum of JSON bytes for a character: two escapes of a surrogate pair.
@@ -35,11 +33,15 @@ class LongBody:
     """A push parser: bytes in, the fields of the object out.
 
     Args:
-        limits: Limits of the fields, which bound the size without the prompt.
+        limits: Limits of the fields, which bound the size without long texts.
+        long_fields: Where long texts are kept: see `Dialect`.
     """
 
-    def __init__(self, limits: FieldLimits) -> None:
+    def __init__(self, limits: FieldLimits, long_fields: frozenset[str]) -> None:
         self._limits = limits
+        self._long_fields = long_fields
+        # Each of many texts in lists may be short, so only their sum is long.
+        self._sums = any("*" in path for path in long_fields)
         named = 2 + 2 * MOST_TAGS
         characters = limits.stop_sequences_total_chars + named * MOST_NAME_CHARS
         self._most_short = _ESCAPED_BYTES * characters + _STRUCTURE_BYTES
@@ -82,7 +84,7 @@ class LongBody:
             position = end + 1
 
     def fields(self) -> dict[str, object]:
-        """Return the object after the last byte. A prompt may be a `LongText`.
+        """Return the object after the last byte. Texts in long fields may be `LongText`.
 
         Raises:
             Refusal: The body is not a JSON object.
@@ -91,9 +93,7 @@ class LongBody:
             self._skeleton += b'"'
         # The offsets of the skeleton are not those of the body.
         fields = read_object(bytes(self._skeleton), self._limits.json_depth, with_position=False)
-        return {
-            self._short_text(name): self._long_field(name, value) for name, value in fields.items()
-        }
+        return {self._cut(name): self._restored(name, value) for name, value in fields.items()}
 
     def _without_escapes(self, data: bytes) -> bytes:
         """Return the bytes with escaped quotes masked."""
@@ -113,9 +113,11 @@ class LongBody:
 
     def _end_string(self) -> None:
         self._structure += 2  # The quotes: an empty text also costs an object.
-        if self._text is None and len(self._raw) <= _LONG_BYTES:
-            self._short += len(self._raw)
-            if self._short > self._most_short:
+        short = self._short + len(self._raw)
+        is_short = self._text is None and len(self._raw) <= _LONG_BYTES
+        if is_short and (short <= self._most_short or not self._sums):
+            self._short = short
+            if short > self._most_short:
                 raise _too_much()
             self._skeleton += b'"' + self._raw + b'"'
         else:
@@ -142,24 +144,25 @@ class LongBody:
         self._text += data
         del self._raw[:end]
 
-    def _long_field(self, name: str, value: object) -> object:
-        if name == _LONG_FIELD and isinstance(value, str) and value.startswith(self._secret):
-            text = self._text_of(value)
-            stays = len(text.data) > STAYS_LONG_BYTES or not text.is_unicode
-            return text if stays else str(text)
-        return self._short_texts(value)
-
-    def _short_texts(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._short_text(value)
+    def _restored(self, path: str, value: Any) -> Any:
+        """Return a value of the skeleton with its texts, cut where they must not be long."""
         if isinstance(value, list):
-            return [self._short_texts(item) for item in value]
+            return [self._restored(f"{path}.*", item) for item in value]
         if isinstance(value, dict):
-            return {self._short_text(name): self._short_texts(item) for name, item in value.items()}
-        return value
+            return {
+                self._cut(name): self._restored(f"{path}.{name}", item)
+                for name, item in value.items()
+            }
+        if not isinstance(value, str) or not value.startswith(self._secret):
+            return value
+        if path not in self._long_fields:
+            return self._cut(value)
+        text = self._text_of(value)
+        stays = len(text.data) > STAYS_LONG_BYTES or not text.is_unicode
+        return text if stays else str(text)
 
-    def _short_text(self, text: str) -> str:
-        """Return a text, cut to more than any field but the prompt may hold."""
+    def _cut(self, text: str) -> str:
+        """Return a text, cut to more than the limits of short fields allow."""
         if not text.startswith(self._secret):
             return text
         longest = max(PIECE_BYTES, self._limits.stop_sequence_chars + 1)

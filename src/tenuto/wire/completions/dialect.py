@@ -1,0 +1,142 @@
+"""The Text Completions API as a dialect of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Final
+
+from tenuto.core.caller import Caller
+from tenuto.core.events import Completed
+from tenuto.core.job import Sampling
+from tenuto.core.long_text import LongText
+from tenuto.core.refusal import Kind, Refusal, invalid
+from tenuto.core.request import Request
+from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
+from tenuto.prompt.turns import parse_prompt, raw_prompt
+from tenuto.wire.completions.extensions import USAGE_HEADERS, ExtendedRequest, usage_headers
+from tenuto.wire.completions.job import request_of, sampling_of
+from tenuto.wire.completions.request import SAMPLING_FIELDS, CompletionRequest, check_fields
+from tenuto.wire.completions.response import Completion
+from tenuto.wire.completions.sse import encoder_of
+from tenuto.wire.completions.versions import Version, parse_version
+from tenuto.wire.dialect import Dialect, Encoder, Exchange
+from tenuto.wire.errors import excerpt
+from tenuto.wire.field_limits import MOST_TAGS, FieldLimits
+from tenuto.wire.ids import new_id
+from tenuto.wire.json_object import json_bytes
+from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
+
+_SCHEMAS: Final = "#/components/schemas/{model}"
+
+
+class CompletionExchange(Exchange):
+    """A request for a completion, and its response."""
+
+    def __init__(
+        self, fields: CompletionRequest, version: Version, most_turns: int, *, lenient: bool
+    ) -> None:
+        self._fields = fields
+        self._version = version
+        self._most_turns = most_turns
+        self._lenient = lenient
+        self._top = False
+        self.model = fields.model
+        self.stream = fields.stream
+        self.size = len(fields.prompt) if isinstance(fields.prompt, str) else None
+
+    def sampling(self) -> Sampling:
+        """See `Exchange`."""
+        sampling = sampling_of(self._fields)
+        self._top = bool(sampling.logprobs)
+        return sampling
+
+    def request(self, sampling: Sampling, caller: Caller) -> Generator[None, None, Request]:
+        """See `Exchange`."""
+        text = self._fields.prompt
+        try:
+            if isinstance(text, LongText):
+                prompt = yield from parse_long_prompt(text, self._most_turns)
+            else:
+                prompt = parse_prompt(text, self._most_turns)
+        except Refusal:
+            if not self._lenient:
+                raise
+            prompt = LongPrompt(text) if isinstance(text, LongText) else raw_prompt(text)
+        return request_of(self._fields, prompt, sampling, caller)
+
+    def encoder(self, model: str) -> Encoder:
+        """See `Exchange`."""
+        return encoder_of(self._version, new_id("compl"), model, top=self._top)
+
+    def whole(
+        self, model: str, completed: Completed
+    ) -> tuple[Mapping[str, str], bytes | Iterator[bytes]]:
+        """See `Exchange`."""
+        completion = Completion(new_id("compl"), model, completed, self._top)
+        usage = completed.ended.usage
+        headers = {} if usage is None else usage_headers(usage)
+        if isinstance(completed.text, LongText):
+            return headers, completion.parts(self._version)
+        return headers, json_bytes(completion.body(self._version))
+
+
+class CompletionsDialect(Dialect[Version]):
+    """The Text Completions API.
+
+    Args:
+        limits: Limits of fields.
+        extensions: Whether requests may use extensions.
+        lenient_prompts: Whether a prompt without valid turns is completed as it is.
+    """
+
+    path = "/v1/complete"
+    long_fields = frozenset({"prompt"})
+
+    def __init__(
+        self, limits: FieldLimits, *, extensions: bool = False, lenient_prompts: bool = False
+    ) -> None:
+        self.limits = limits
+        self.headers = USAGE_HEADERS if extensions else ()
+        self._kind = ExtendedRequest if extensions else CompletionRequest
+        self._lenient = lenient_prompts
+
+    def version(self, header: str | None) -> Version:
+        """See `Dialect`."""
+        return parse_version(header)
+
+    def check(self, fields: Mapping[str, object], version: Version) -> CompletionExchange:
+        """See `Dialect`."""
+        checked = check_fields(fields, version, self.limits, self._kind)
+        return CompletionExchange(checked, version, self.limits.turns, lenient=self._lenient)
+
+    def check_model(self, name: str, served: tuple[str, ...]) -> None:
+        """See `Dialect`."""
+        if name in served or name in TEXT_MODELS:
+            return
+        if name in MESSAGES_MODELS:
+            raise invalid(
+                f'"{name}" is not supported on this API. Please use the Messages API instead.'
+            )
+        raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(name)}")
+
+    def openapi(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Add the request, with the values that are accepted for an absent field."""
+        request = self._kind.model_json_schema(ref_template=_SCHEMAS)
+        schemas = part["components"]["schemas"]
+        schemas |= request.pop("$defs", {})
+        for name, schema in request["properties"].items():
+            if name not in request["required"]:
+                off = [{"const": -1}] if name in SAMPLING_FIELDS else []
+                request["properties"][name] = {"anyOf": [schema, {"type": "null"}, *off]}
+        request["properties"]["tags"] = {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "string"},
+            "maxProperties": MOST_TAGS,
+            "description": "In version 2023-01-01 only; no effect.",
+        }
+        schemas["CompletionRequest"] = request | {"title": "CompletionRequest"}
+        if not self.headers:
+            del schemas["Completion"]["properties"]["logprobs"]
+            for name in USAGE_HEADERS:
+                del part["paths"][self.path]["post"]["responses"]["200"]["headers"][name]
+        return part

@@ -1,0 +1,133 @@
+"""The protocols of a dialect: an API whose clients send requests to the server. Pure.
+
+A dialect is a folder beside this module, with a class that inherits `Dialect` and a file
+`openapi.json`, its fixed part of the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from tenuto.core.caller import Caller
+from tenuto.core.events import Completed, Ended, Text
+from tenuto.core.job import Sampling
+from tenuto.core.refusal import Refusal
+from tenuto.core.request import Request
+from tenuto.wire.field_limits import FieldLimits
+
+V = TypeVar("V")
+
+
+class Encoder(Protocol):
+    """Encodes the events of one completion, each with its final blank line."""
+
+    def start(self) -> bytes:
+        """Encode the start of the completion, sent at once after the headers; b"" for none."""
+        return b""
+
+    def text(self, event: Text) -> bytes:
+        """Encode the next text."""
+        ...
+
+    def end(self, event: Ended) -> bytes:
+        """Encode the end of the completion."""
+        ...
+
+    def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
+        """Encode the error that ends a stream."""
+        ...
+
+    def ping(self) -> bytes:
+        """Encode a ping, which clients skip."""
+        ...
+
+
+class Exchange(Protocol):
+    """A checked request, and the format of its response.
+
+    Attributes:
+        model: The requested model.
+        stream: Whether the response is a stream.
+        size: Size of the prompt in characters; None for a long one, parsed in slices.
+    """
+
+    model: str
+    stream: bool
+    size: int | None
+
+    def sampling(self) -> Sampling:
+        """Return the sampling parameters.
+
+        Raises:
+            Refusal: Two fields exclude each other.
+        """
+        ...
+
+    def request(self, sampling: Sampling, caller: Caller) -> Generator[None, None, Request]:
+        """Parse the prompt, and return the request. Yields between two slices of a long prompt.
+
+        Raises:
+            Refusal: The prompt is invalid.
+        """
+        ...
+
+    def encoder(self, model: str) -> Encoder:
+        """Return the encoder of a streamed response by `model`."""
+        ...
+
+    def whole(
+        self, model: str, completed: Completed
+    ) -> tuple[Mapping[str, str], bytes | Iterator[bytes]]:
+        """Return headers and the JSON body of a whole response; the body of a long one in parts."""
+        ...
+
+
+class Dialect(Protocol[V]):
+    """An API of completions, with versions of type `V`.
+
+    Attributes:
+        path: Path of its route, for POST.
+        limits: Limits of fields.
+        long_fields: Where the body may hold long texts, which become `LongText`: paths such as
+            `prompt` or `messages.*.content`, with `*` for a position. Texts elsewhere must be
+            limited to less than 64 KiB, because they are cut to that length, unchecked.
+        headers: Names of response headers, for browsers.
+    """
+
+    path: str
+    limits: FieldLimits
+    long_fields: frozenset[str]
+    headers: tuple[str, ...] = ()
+
+    def version(self, header: str | None) -> V:
+        """Return the version in the `anthropic-version` header, before the body is read.
+
+        Raises:
+            Refusal: The header is missing or invalid.
+        """
+        ...
+
+    def check(self, fields: Mapping[str, object], version: V) -> Exchange:
+        """Check the fields of a body.
+
+        Raises:
+            Refusal: A field is invalid. The message names it.
+        """
+        ...
+
+    def check_model(self, name: str, served: tuple[str, ...]) -> None:
+        """Check a requested model if unknown names are refused.
+
+        Args:
+            name: The name in the request.
+            served: The names of the loaded models.
+
+        Raises:
+            Refusal: The model is unknown.
+        """
+        ...
+
+    def openapi(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Complete the dialect's part of the OpenAPI document, the content of `openapi.json`."""
+        ...
