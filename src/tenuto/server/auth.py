@@ -39,10 +39,10 @@ class Keys:
         Raises:
             Refusal: The key is missing or invalid, or a header has two values.
         """
-        key = _only_value(scope, "x-api-key")
+        key = _only_value(scope, b"x-api-key")
         problem = "invalid x-api-key"
         if key is None:
-            scheme, _, token = (_only_value(scope, "authorization") or "").partition(" ")
+            scheme, _, token = (_only_value(scope, b"authorization") or "").partition(" ")
             key = token.strip() if scheme.lower() == "bearer" else None
             problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
         hashed = None if key is None else hash_key(key)
@@ -55,16 +55,18 @@ class Keys:
         return sum(hmac.compare_digest(hashed, known) for known in self._hashes) > 0
 
 
-def _only_value(scope: Scope, name: str) -> str | None:
+def _only_value(scope: Scope, name: bytes) -> str | None:
     """Return the value of a header that should be unique, or None.
 
     The same value twice is valid, because a proxy may repeat a header, or join two by a comma.
     """
-    values = header_values(scope, name.encode())
+    values = header_values(scope, name)
+    if len(values) == 1 and "," not in values[0]:
+        return values[0].strip()
     parts = {part.strip() for value in values for part in value.split(",")}
     if len(parts) == 1:
         return parts.pop()
     if len(values) > 1:
-        message = f"{name}: different values were sent. Send one."
+        message = f"{name.decode()}: different values were sent. Send one."
         raise Refusal(Kind.UNAUTHENTICATED, message)
     return values[0] if values else None

@@ -145,7 +145,6 @@ class Endpoint:
 
 def _quotable(text: str) -> str:
     """Return a text in printable ASCII, escaped for a quoted string in a header."""
-    if text.isalnum() and text.isascii():
-        return text
-    kept = "".join(char if " " <= char <= "~" else "?" for char in text)
-    return kept.replace("\\", "\\\\").replace('"', '\\"')
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(char if " " <= char <= "~" else "?" for char in text)
+    return text.replace("\\", "\\\\").replace('"', '\\"')
