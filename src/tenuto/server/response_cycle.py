@@ -1,11 +1,48 @@
-"""Uvicorn's response, with the rules of HTTP/1.0 and of unread bodies."""
+"""Uvicorn's response, with the rules of HTTP/1.0 and of unread bodies, in fewer writes."""
 
 from __future__ import annotations
 
+from asyncio import Transport
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+# A larger body is not copied.
+_MOST_JOINED_BYTES: Final = 16 * 1024
+
+
+class _JoiningTransport:
+    """A transport that writes a held head with the first part of its body, in one packet."""
+
+    __slots__ = ("_held", "_transport", "holds")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._held = b""
+        self.holds: bool = False
+
+    def write(self, data: bytes) -> None:
+        if self.holds:
+            self._held, self.holds = data, False
+        elif self._held and len(data) <= _MOST_JOINED_BYTES:
+            self._transport.write(self._held + data)
+            self._held = b""
+        else:
+            self.flush()
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 class ResponseCycle(RequestResponseCycle):
@@ -16,8 +53,12 @@ class ResponseCycle(RequestResponseCycle):
     expected_content_length: int
     chunked_encoding: bool | None
     disconnected: bool
+    transport: Any
     _until_close = False
     _on_disconnect: Callable[[], None] | None = None
+
+    def __init__(self, *, transport: Transport, **options: Any) -> None:
+        super().__init__(transport=_JoiningTransport(transport), **options)  # type: ignore[arg-type]
 
     def subscribe(self, on_disconnect: Callable[[], None]) -> Callable[[], None]:
         """Call a function when the client disconnects. Return a function that ends that.
@@ -47,7 +88,12 @@ class ResponseCycle(RequestResponseCycle):
                 self.keep_alive = False
             if self.scope["http_version"] < "1.1":
                 message = self._for_http_1_0(message)
-        elif self._until_close and message["type"] == "http.response.body":
+            self.transport.holds = self.scope["method"] != "HEAD"
+            await super().send(message)
+            if self.chunked_encoding is not False or self._until_close:
+                self.transport.flush()  # A stream, whose first part may take long.
+            return
+        if self._until_close and message["type"] == "http.response.body":
             # Uvicorn counts down from `content-length`, which is absent.
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
