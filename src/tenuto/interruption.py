@@ -23,6 +23,7 @@ class Interruption:
         self.begun: bool = False
         self._error = error
         self._blocks: set[Interruptible] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
@@ -37,8 +38,15 @@ class Interruption:
                 block.interrupt()
 
     def interruptible(self) -> Interruptible:
-        """Return a context manager for a block of the current task."""
-        return Interruptible(self)
+        """Return a context manager for a block of the current task, which begins at once."""
+        if self.begun:
+            raise self._error()
+        if self._loop is None:
+            # Once, because each look-up is a system call, up to Python 3.11.
+            self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        return Interruptible(self, task)
 
 
 class Interruptible:
@@ -49,16 +57,12 @@ class Interruptible:
 
     __slots__ = ("_cancelling", "_interrupted", "_interruption", "_task")
 
-    def __init__(self, interruption: Interruption) -> None:
+    def __init__(self, interruption: Interruption, task: asyncio.Task[object]) -> None:
         self._interruption = interruption
+        self._task, self._cancelling = task, task.cancelling()
         self._interrupted = False
 
     def __enter__(self) -> None:
-        if self._interruption.begun:
-            raise self._interruption._error()
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._cancelling = task, task.cancelling()
         self._interruption._blocks.add(self)
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from tenuto.engine.upstream.errors import ErrorPolicy, Fault, UpstreamError
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
-from tenuto.engine.upstream.pieces import pieces_of
+from tenuto.engine.upstream.pieces import PieceReader
 from tenuto.engine.upstream.reading import UpstreamRequest
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.slices import finish
@@ -56,6 +56,15 @@ def request_for(kind: Kind, *, chat: bool = True, streamed: bool = True) -> Upst
             return finish(OpenAIUpstream(base_url="", chat=chat).request_for(job))
         case "tenuto":
             return finish(TenutoUpstream(base_url="").request_for(job))
+
+
+async def pieces_of(
+    response: UpstreamResponse, request: UpstreamRequest
+) -> AsyncGenerator[Piece, None]:
+    with PieceReader(response, request) as reader:
+        while read := await reader.read():
+            for piece in read:
+                yield piece
 
 
 def pieces(request: UpstreamRequest, *parts: bytes) -> list[Piece]:

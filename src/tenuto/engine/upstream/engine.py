@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Final
 
 from tenuto.core.job import Job, Piece
@@ -13,7 +12,7 @@ from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.upstream.connection import Connection, UpstreamResponse
 from tenuto.engine.upstream.errors import UpstreamError
 from tenuto.engine.upstream.kind import ServerUpstream
-from tenuto.engine.upstream.pieces import pieces_of
+from tenuto.engine.upstream.pieces import PieceReader
 from tenuto.engine.upstream.reading import UpstreamRequest
 from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.slices import Slices
@@ -56,13 +55,12 @@ class UpstreamEngine:
                     request.body.pop("stream_options", None)
                 data = await self._slices.run(json_steps(request.body), job.prompt.size)
                 try:
-                    async with (
-                        UpstreamResponse(self._connection, request, data) as response,
-                        aclosing(pieces_of(response, request)) as pieces,
-                    ):
-                        async for piece in pieces:
-                            begun = True
-                            yield piece
+                    async with UpstreamResponse(self._connection, request, data) as response:
+                        with PieceReader(response, request) as reader:
+                            while pieces := await reader.read():
+                                begun = True
+                                for piece in pieces:
+                                    yield piece
                     return
                 except UpstreamError as error:
                     if begun or not self._amend(request, error):

@@ -43,7 +43,7 @@ Item = tuple[str, dict[str, Any] | UpstreamError | None]
 
 
 class Objects:
-    """Parser of one response, as a `with` block: the bytes that it holds count until its end.
+    """Parser of one response. The bytes that it holds count until `release`.
 
     Args:
         policy: Conditions under which errors are judged.
@@ -63,10 +63,8 @@ class Objects:
         self._counted = 0
         self.complete: bool = False
 
-    def __enter__(self) -> Objects:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Forget the bytes held. To be called when the response is over."""
         self._count(0)
 
     def push(self, data: bytes) -> Iterator[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from tenuto.core.job import Accepted, Finish, Piece
@@ -19,95 +19,121 @@ _USAGE_S: Final = 0.25
 """Longest wait for the usage after the end of the text; it usually follows at once."""
 
 
-async def pieces_of(
-    response: UpstreamResponse, request: UpstreamRequest
-) -> AsyncGenerator[Piece, None]:
-    """Yield the pieces of a response, whatever form was requested.
+class PieceReader:
+    """Read the pieces of a response, as a `with` block.
 
     Events that arrive together become one piece, because sending is most of the cost of an event.
-    A response to a plain request becomes one piece at its end.
-
-    Raises:
-        UpstreamError: The response is an error, incomplete or invalid.
+    A response to a plain request becomes one piece at its end, whatever form it has.
     """
-    reading, halves, continuation = Reading(), Halves(), request.continuation
-    is_plain = not request.body["stream"]
-    length, accepted, ended = 0, False, False
-    kept: list[str] = []
-    kept_tokens = 0
-    with Objects(response.policy) as objects:
-        while not (ended or reading.done or reading.finish is not None):
-            data = await response.read()
-            ended = not data
-            _take(objects.end() if ended else objects.push(data), reading, request)
-            if reading.begun and not accepted and not is_plain:
-                accepted = True
-                yield Piece("", accepted=_accepted(reading, request))
-            if reading.texts:
-                text, tokens = "".join(reading.texts), len(reading.texts)
-                reading.texts.clear()
-                length += len(text)
-                if length > MAX_BYTES:
-                    raise UpstreamError(TOO_LARGE)
-                text = halves.push(text)
-                if continuation is not None:
-                    text = continuation.push(text)
-                if is_plain:
-                    kept.append(text)
-                    kept_tokens += tokens
-                elif text:
-                    yield Piece(text, tokens)
+
+    # Not a generator, which costs more than the reading of a plain response.
+
+    def __init__(self, response: UpstreamResponse, request: UpstreamRequest) -> None:
+        self._response = response
+        self._request = request
+        self._objects = Objects(response.policy)
+        self._reading = Reading()
+        self._halves = Halves()
+        self._is_plain = not request.body["stream"]
+        self._kept: list[str] = []
+        self._tokens = self._length = 0
+        self._accepted = self._ended = self._complete = False
+
+    def __enter__(self) -> PieceReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._objects.release()
+
+    async def read(self) -> list[Piece]:
+        """Wait for the next pieces; [] after the last one.
+
+        Raises:
+            UpstreamError: The response is an error, incomplete or invalid.
+        """
+        reading = self._reading
+        pieces: list[Piece] = []
+        while not (pieces or self._complete):
             if reading.failure is not None:
                 raise reading.failure
+            if self._ended or reading.done or reading.finish is not None:
+                return await self._last()
+            data = await self._response.read()
+            self._ended = not data
+            self._take(self._objects.push(data) if data else self._objects.end())
+            if reading.begun and not (self._accepted or self._is_plain):
+                pieces.append(self._acceptance())
+            if reading.texts:
+                text, tokens = self._text(), len(reading.texts)
+                reading.texts.clear()
+                if self._is_plain:
+                    self._kept.append(text)
+                    self._tokens += tokens
+                elif text:
+                    pieces.append(Piece(text, tokens))
+        return pieces
+
+    async def _last(self) -> list[Piece]:
+        reading, continuation = self._reading, self._request.continuation
         if not reading.begun:
             raise UpstreamError(INVALID_RESPONSE)
         if reading.finish is None:
-            if not (reading.done or objects.complete):
+            if not (reading.done or self._objects.complete):
                 raise UpstreamError(INCOMPLETE)
             # Complete, although without a reason.
             reading.finish = Finish.END
-        if request.awaits_usage and not (ended or reading.done or reading.usage is not None):
-            await _await_usage(response, objects, reading, request)
-    response.complete = True
-    rest = halves.end()
-    if continuation is not None:
-        rest = continuation.push(rest) + continuation.end()
-    rest = "".join(kept) + rest + well_formed(reading.stop)
-    if is_plain:
-        yield Piece("", accepted=_accepted(reading, request))
-    yield Piece(rest, kept_tokens, finish=reading.finish, usage=reading.usage)
+        if self._request.awaits_usage and not (
+            self._ended or reading.done or reading.usage is not None
+        ):
+            await self._await_usage()
+        self._response.complete = self._complete = True
+        rest = self._halves.end()
+        if continuation is not None:
+            rest = continuation.push(rest) + continuation.end()
+        rest = "".join(self._kept) + rest + well_formed(reading.stop)
+        last = Piece(rest, self._tokens, finish=reading.finish, usage=reading.usage)
+        return [last] if self._accepted else [self._acceptance(), last]
 
+    def _acceptance(self) -> Piece:
+        self._accepted = True
+        model = self._reading.model or self._request.model
+        return Piece("", accepted=Accepted(model, warnings=tuple(self._request.warnings)))
 
-def _accepted(reading: Reading, request: UpstreamRequest) -> Accepted:
-    return Accepted(reading.model or request.model, warnings=tuple(request.warnings))
+    def _text(self) -> str:
+        text = "".join(self._reading.texts)
+        self._length += len(text)
+        if self._length > MAX_BYTES:
+            raise UpstreamError(TOO_LARGE)
+        text = self._halves.push(text)
+        continuation = self._request.continuation
+        return text if continuation is None else continuation.push(text)
 
+    def _take(self, batch: Iterable[Item]) -> None:
+        """Read items that arrived together, up to an error: the text before that is delivered."""
+        reading, read = self._reading, self._request.read
+        for name, value in batch:
+            if value is None:
+                reading.done = True
+            elif isinstance(value, UpstreamError):
+                # An error after the end of the text does not spoil it.
+                if reading.finish is None:
+                    reading.failure = value
+            elif reading.finish is None:
+                read(name, value, reading)
+            else:
+                # After the end of the text, only its usage matters.
+                after = Reading(begun=True, usage=reading.usage)
+                read(name, value, after)
+                reading.usage, reading.done = after.usage, after.done
+            if reading.done or reading.failure is not None:
+                return
 
-def _take(batch: Iterable[Item], reading: Reading, request: UpstreamRequest) -> None:
-    """Read items that arrived together, up to an error: the text before that is delivered."""
-    read = request.read
-    for name, value in batch:
-        if value is None:
-            reading.done = True
-        elif isinstance(value, UpstreamError):
-            # An error after the end of the text does not spoil it.
-            if reading.finish is None:
-                reading.failure = value
-        elif reading.finish is None:
-            read(name, value, reading)
-        else:
-            # After the end of the text, only its usage matters.
-            after = Reading(begun=True, usage=reading.usage)
-            read(name, value, after)
-            reading.usage, reading.done = after.usage, after.done
-        if reading.done or reading.failure is not None:
-            return
-
-
-async def _await_usage(
-    response: UpstreamResponse, objects: Objects, reading: Reading, request: UpstreamRequest
-) -> None:
-    """Wait for the usage for a short time. A response without it is complete, too."""
-    with contextlib.suppress(TimeoutError, UpstreamError):
-        async with asyncio.timeout(_USAGE_S):
-            while reading.usage is None and not reading.done and (data := await response.read()):
-                _take(objects.push(data), reading, request)
+    async def _await_usage(self) -> None:
+        """Wait for the usage for a short time. A response without it is complete, too."""
+        reading = self._reading
+        with contextlib.suppress(TimeoutError, UpstreamError):
+            async with asyncio.timeout(_USAGE_S):
+                while reading.usage is None and not reading.done:
+                    if not (data := await self._response.read()):
+                        return
+                    self._take(self._objects.push(data))
