@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from tenuto.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """The sender of a request.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
 
 from tenuto.core.job import Accepted, TokenLogprob, Usage
 from tenuto.core.long_text import LongText
+from tenuto.core.value import value
 
 
 class End(StrEnum):
@@ -21,7 +22,7 @@ class End(StrEnum):
     """A stop sequence matched."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text:
     """The next text of a completion.
 
@@ -34,7 +35,7 @@ class Text:
     logprobs: tuple[TokenLogprob, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """The last event.
 
@@ -51,7 +52,7 @@ class Ended:
     usage: Usage | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completed:
     """All events of a completion, folded.
 

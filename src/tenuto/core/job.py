@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 from typing import Final
 
 from tenuto.core.caller import ANONYMOUS, Caller
 from tenuto.core.prompt import Prompt
+from tenuto.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampling:
     """The choice of tokens and the reports about them. Reaches the runtimes unchanged.
 
@@ -37,7 +38,7 @@ EXTENSIONS: Final = tuple(each.name for each in fields(Sampling) if each.name no
 """The fields of `Sampling` that only some engines heed. None in each stands for absence."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Job:
     r"""One completion to write.
 
@@ -72,7 +73,7 @@ class Finish(StrEnum):
     """The limit of the job or of the context."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """First event: an engine has accepted the job.
 
@@ -87,7 +88,7 @@ class Accepted:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenLogprob:
     r"""A written token and its log probability.
 
@@ -107,7 +108,7 @@ class TokenLogprob:
     top: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens and time of a completion. None: unknown.
 
@@ -125,7 +126,7 @@ class Usage:
     time_to_first_token_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Piece:
     """Part of a job's text, whole characters only.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from tenuto.core.long_text import Text
+from tenuto.core.value import value
 
 HUMAN: Final = "\n\nHuman:"
 ASSISTANT: Final = "\n\nAssistant:"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """The text of one side.
 
@@ -25,7 +25,7 @@ class Turn:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     r"""A valid prompt.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tenuto.core.job import Job
 from tenuto.core.long_text import LongText
+from tenuto.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """A valid request.
 

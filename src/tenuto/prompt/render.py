@@ -9,15 +9,15 @@ end in white space.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 from tenuto.core.long_text import Rope, Text
 from tenuto.core.prompt import Prompt
+from tenuto.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chat:
     """A prompt as a chat.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 
 from tenuto.core.events import End, Ended
 from tenuto.core.refusal import Kind
@@ -125,6 +126,7 @@ def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
+@lru_cache(maxsize=256)
 def _value(text: str, most: int) -> str:
     """Return a client's text for a `name=value` line, with its delimiters escaped."""
     text = printable(text, most)

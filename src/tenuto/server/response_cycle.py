@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-from asyncio import Transport
+import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-# A larger body is not copied.
+_UNPRINTABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# A larger body is not copied to join it with the head.
 _MOST_JOINED_BYTES: Final = 16 * 1024
 
 
-class _JoiningTransport:
-    """A transport that writes a held head with the first part of its body, in one packet."""
-
-    __slots__ = ("_held", "_transport", "holds")
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._held = b""
-        self.holds: bool = False
-
-    def write(self, data: bytes) -> None:
-        if self.holds:
-            self._held, self.holds = data, False
-        elif self._held and len(data) <= _MOST_JOINED_BYTES:
-            self._transport.write(self._held + data)
-            self._held = b""
-        else:
-            self.flush()
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-
 class ResponseCycle(RequestResponseCycle):
-    """One request and its response."""
+    """One request and its response.
+
+    The head of a response with a length is written with the first part of its body, which saves a
+    packet and a system call.
+    """
 
     # Uvicorn does not annotate the first.
     keep_alive: bool
     expected_content_length: int
     chunked_encoding: bool | None
     disconnected: bool
-    transport: Any
-    _until_close = False
+    response_started: bool
+    response_complete: bool
+    transport: asyncio.Transport
+    _head = b""
+    _has_body = True
+    _is_stream = False
     _on_disconnect: Callable[[], None] | None = None
-
-    def __init__(self, *, transport: Transport, **options: Any) -> None:
-        super().__init__(transport=_JoiningTransport(transport), **options)  # type: ignore[arg-type]
 
     def subscribe(self, on_disconnect: Callable[[], None]) -> Callable[[], None]:
         """Call a function when the client disconnects. Return a function that ends that.
@@ -81,35 +55,77 @@ class ResponseCycle(RequestResponseCycle):
             self._on_disconnect()
 
     async def send(self, message: Any) -> None:
-        """Send a message of the application. See ASGI."""
-        if not self.response_started and message["type"] == "http.response.start":
-            if self.more_body:
-                # The next bytes may be the rest of the body, or the next request.
-                self.keep_alive = False
-            if self.scope["http_version"] < "1.1":
-                message = self._for_http_1_0(message)
-            self.transport.holds = self.scope["method"] != "HEAD"
-            await super().send(message)
-            if self.chunked_encoding is not False or self._until_close:
-                self.transport.flush()  # A stream, whose first part may take long.
-            return
-        if self._until_close and message["type"] == "http.response.body":
-            # Uvicorn counts down from `content-length`, which is absent.
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
+        """Send a message of the application. See ASGI.
 
-    def _for_http_1_0(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Return the start of a response for HTTP/1.0, which has no chunks.
-
-        The end of the connection ends a response without a length. Otherwise the connection is kept
-        if the client requested so, with a `connection` header.
+        Raises:
+            RuntimeError: The application breaks the rules of ASGI or of HTTP.
         """
-        headers = list(message.get("headers", []))
-        sized = any(name.lower() == b"content-length" for name, _ in headers)
-        if not (sized or self.scope["method"] == "HEAD" or message["status"] in (204, 304)):
-            self.chunked_encoding = False
-            self._until_close = True
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        expected = "http.response.body" if self.response_started else "http.response.start"
+        if message["type"] != expected or self.response_complete:
+            raise RuntimeError(f"unexpected message {message['type']!r}")
+        if self.response_started:
+            self._send_body(message.get("body", b""), message.get("more_body", False))
+        else:
+            self._start(message["status"], message.get("headers", ()))
+
+    def _start(self, status: int, headers: Any) -> None:
+        self.response_started, self.waiting_for_100_continue = True, False
+        parts = [STATUS_LINE[status]]
+        length, tokens = None, b""
+        for name, value in (*self.default_headers, *headers):
+            if _UNPRINTABLE.search(value):
+                raise RuntimeError(f"unprintable value of the header {name!r}")
+            if name == b"content-length":
+                length = value
+            elif name == b"connection":
+                tokens = value.lower()
+            parts += name, b": ", value, b"\r\n"
+        self._has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
+        self._is_stream = is_stream = self._has_body and length is None
+        is_http_1_0 = self.scope["http_version"] < "1.1"
+        if self.more_body or b"close" in tokens or (is_stream and is_http_1_0):
+            # The next bytes may be the rest of the body, or the next request. The end of the
+            # connection ends a response without a length, because HTTP/1.0 has no chunks.
             self.keep_alive = False
-        elif self.keep_alive and not any(name.lower() == b"connection" for name, _ in headers):
-            headers.append((b"connection", b"keep-alive"))
-        return message | {"headers": headers}
+        if not tokens and not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+        elif not tokens and is_http_1_0:
+            parts.append(b"connection: keep-alive\r\n")
+        self.chunked_encoding = is_stream and not is_http_1_0
+        if self.chunked_encoding:
+            parts.append(b"transfer-encoding: chunked\r\n")
+        parts.append(b"\r\n")
+        self.expected_content_length = int(length or 0) if self._has_body else 0
+        head = b"".join(parts)
+        if self.expected_content_length:
+            self._head = head
+        else:
+            self.transport.write(head)
+
+    def _send_body(self, body: bytes, more: bool) -> None:
+        if self.chunked_encoding:
+            end = b"" if more else b"0\r\n\r\n"
+            body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
+        elif not self._has_body:
+            body = b""
+        elif not self._is_stream:
+            self.expected_content_length -= len(body)
+            left = self.expected_content_length
+            if left < 0 or (left and not more):
+                raise RuntimeError("the body differs from its content-length")
+        if self._head and len(body) <= _MOST_JOINED_BYTES:
+            body = self._head + body
+        elif self._head:
+            self.transport.write(self._head)
+        self._head = b""
+        self.transport.write(body)
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()

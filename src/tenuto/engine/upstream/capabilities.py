@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ class ModelCapabilities:
     max_output_tokens: int
 
 
+@lru_cache(maxsize=256)
 def capabilities_of(model: str) -> ModelCapabilities:
     """Return the capabilities of a model.
 

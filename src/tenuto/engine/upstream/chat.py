@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from tenuto.core.job import Job
 from tenuto.core.long_text import Rope, Text
 from tenuto.core.refusal import invalid
+from tenuto.core.value import value
 from tenuto.prompt.long_render import chat_steps
 from tenuto.prompt.render import Chat, Continuation
 
@@ -26,7 +26,7 @@ _END_OF_PREFILL: Final = "\n</beginning>"
 _SEARCHED_CHARS: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatPrompt:
     """A job's prompt as a chat.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Literal, TypeAlias
 
@@ -12,6 +11,7 @@ from tenuto.core.events import Completed, End, Ended
 from tenuto.core.long_text import LongText
 from tenuto.core.prompt import HUMAN
 from tenuto.core.text import encoded
+from tenuto.core.value import value
 from tenuto.wire.completions.extensions import logprobs_body
 from tenuto.wire.completions.versions import Version, log_id
 
@@ -29,7 +29,7 @@ def stop_fields(ended: Ended) -> tuple[StopReason, str | None]:
     return "stop_sequence", HUMAN if ended.stop is None else ended.stop
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completion:
     """A whole completion.
 
