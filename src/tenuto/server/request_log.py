@@ -116,20 +116,28 @@ def printable(text: str, most: int) -> str:
 
     The escapes are those of JSON. No text can end a line, forge one, or control a terminal.
     """
-    cut = text if len(text) <= most else text[: most - 1] + "…"
+    cut = _cut(text, most)
     if cut.isprintable() and "\\" not in cut:
         return cut
     return "".join(char if char.isprintable() and char != "\\" else _escape(char) for char in cut)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _escape(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"
 
 
-@lru_cache(maxsize=256)
 def _value(text: str, most: int) -> str:
     """Return a client's text for a `name=value` line, with its delimiters escaped."""
-    text = printable(text, most)
+    return _escaped(_cut(text, most))
+
+
+@lru_cache(maxsize=256)
+def _escaped(text: str) -> str:
+    text = printable(text, len(text))
     return text.translate(_DELIMITERS) if _DELIMITER.search(text) else text
 
 

@@ -7,9 +7,12 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tenuto.engine.upstream.patterns import compile_patterns
+
+_LONGEST_KEPT: Final = 128
+"""Longest name whose row is remembered: callers may send names of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,6 @@ class ModelCapabilities:
     max_output_tokens: int
 
 
-@lru_cache(maxsize=256)
 def capabilities_of(model: str) -> ModelCapabilities:
     """Return the capabilities of a model.
 
@@ -33,6 +35,11 @@ def capabilities_of(model: str) -> ModelCapabilities:
     """
     start = model.find("claude-")
     name = model[start:] if start >= 0 else model
+    return _row_of(name) if len(name) <= _LONGEST_KEPT else _row_of.__wrapped__(name)
+
+
+@lru_cache(maxsize=256)
+def _row_of(name: str) -> ModelCapabilities:
     # The last row is for all names.
     return next(row for pattern, row in _table() if pattern.fullmatch(name))
 
