@@ -128,10 +128,13 @@ TABLE: Mapping[str, May] = {
     ),
     # The one door from the client to a server: in memory, for a client with an engine.
     "client.embedded": may(
-        *("client", "engine.base", "models.errors", "server.app", "service", "settings", "wire"),
+        *("client", "engine.base", "server.app", "settings", "wire"),
         libraries="httpx2",
     ),
-    "client.embedded.settings": may("engine.registry", "models", "settings"),
+    "client.embedded.server": may(
+        *("client", "engine.base", "engine.registry", "models", "service", "settings"),
+        libraries="httpx2",
+    ),
     "cli": may(
         *(
             "version",

@@ -13,12 +13,6 @@ from tenuto.version import __version__
 
 if TYPE_CHECKING:
     from tenuto.client.client import AsyncClient, Client
-    from tenuto.client.defaults import (
-        DEFAULT_CONNECTION_LIMITS,
-        DEFAULT_MAX_RETRIES,
-        DEFAULT_TIMEOUT,
-        Timeout,
-    )
     from tenuto.client.errors import (
         AnthropicError,
         APIConnectionError,
@@ -39,9 +33,19 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from tenuto.client.responses import APIResponse, AsyncAPIResponse, RawResponse
-    from tenuto.client.sentinels import NOT_GIVEN, NotGiven, Omit, not_given, omit
     from tenuto.client.streams import AsyncStream, Stream
-    from tenuto.client.types import BaseModel
+    from tenuto.client.types import (
+        DEFAULT_CONNECTION_LIMITS,
+        DEFAULT_MAX_RETRIES,
+        DEFAULT_TIMEOUT,
+        NOT_GIVEN,
+        BaseModel,
+        NotGiven,
+        Omit,
+        Timeout,
+        not_given,
+        omit,
+    )
     from tenuto.core.prompt import ASSISTANT as AI_PROMPT
     from tenuto.core.prompt import HUMAN as HUMAN_PROMPT
 
@@ -91,7 +95,7 @@ __all__ = [
 ]
 
 # Modules of the client, searched in this order.
-_MODULES = ("sentinels", "errors", "types", "defaults", "streams", "responses", "client")
+_MODULES = ("errors", "types", "streams", "responses", "client")
 _ALIASES = {
     "AI_PROMPT": ("core.prompt", "ASSISTANT"),
     "Anthropic": ("client.client", "Client"),

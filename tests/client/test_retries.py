@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.client.retries import delay_s, should_retry
+from tenuto.client.exchange import delay_s, should_retry
 from tenuto.wire.backoff import MAX_DELAY_S
 
 NOW = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import httpx2
 
 from tenuto.client.call import Call
-from tenuto.client.defaults import DEFAULT_MAX_RETRIES
 from tenuto.client.exchange import Outcome, Step, Success, exchange
 from tenuto.client.keywords import checked
 from tenuto.client.pool import Pool
 from tenuto.client.request_builder import RequestBuilder
-from tenuto.client.sentinels import NotGiven, not_given
-from tenuto.client.types import TimeoutSpec
+from tenuto.client.types import DEFAULT_MAX_RETRIES, NotGiven, TimeoutSpec, not_given
 from tenuto.core.prompt import ASSISTANT, HUMAN
 from tenuto.settings.client import client_environment
 

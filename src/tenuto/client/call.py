@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx2
 
-from tenuto.client.sentinels import NotGiven, Omit, is_given, not_given
-from tenuto.client.types import TimeoutSpec
+from tenuto.client.types import NotGiven, Omit, TimeoutSpec, is_given, not_given
 
 T = TypeVar("T")
 

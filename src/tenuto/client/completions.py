@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack, overload
 
 import httpx2
@@ -15,9 +18,7 @@ from tenuto.client.responses import (
     RawResponse,
     ResponseContextManager,
 )
-from tenuto.client.retirement import warn_if_retired
 from tenuto.client.senders import AsyncSender, SyncSender
-from tenuto.client.sentinels import NotGiven, Omit, not_given, omit
 from tenuto.client.streams import AsyncStream, Stream
 from tenuto.client.types import (
     Betas,
@@ -25,29 +26,33 @@ from tenuto.client.types import (
     CompletionParams,
     MetadataParam,
     Model,
+    NotGiven,
+    Omit,
     TimeoutSpec,
+    not_given,
+    omit,
 )
+from tenuto.wire.names import retired_on
 
 CompletionT = TypeVar("CompletionT")
 StreamT = TypeVar("StreamT")
-EitherT = TypeVar("EitherT")
 T = TypeVar("T")
 _Coroutine: TypeAlias = Coroutine[Any, Any, T]
 
 
-class BaseCompletions(Generic[CompletionT, StreamT, EitherT]):
+class BaseCompletions(Generic[CompletionT, StreamT]):
     """`create`, for all variants of the resource.
 
     Args:
         client: The client.
-        send: Sends a call and returns the result of `create`.
+        send: Sends a call and returns the result of `create`; default: the parsed response.
     """
 
-    _stream_type: type[Stream[Any]] | type[AsyncStream[Any]] = Stream
-
-    def __init__(self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any]) -> None:
+    def __init__(
+        self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any] | None = None
+    ) -> None:
         self._client = client
-        self._send = send
+        self._send: Callable[[Call[Any]], Any] = send or client._parsed
 
     @overload
     def create(
@@ -61,7 +66,9 @@ class BaseCompletions(Generic[CompletionT, StreamT, EitherT]):
     def create(self, *, stream: Literal[True], **params: Unpack[CompletionParams]) -> StreamT: ...
 
     @overload
-    def create(self, *, stream: bool, **params: Unpack[CompletionParams]) -> EitherT: ...
+    def create(
+        self, *, stream: bool, **params: Unpack[CompletionParams]
+    ) -> CompletionT | StreamT: ...
 
     @checked
     def create(
@@ -128,30 +135,53 @@ class BaseCompletions(Generic[CompletionT, StreamT, EitherT]):
         call = Call(
             method="POST",
             path="/v1/complete",
-            parse=self._stream_of if stream else _completion_of,
+            parse=self._parse_stream if stream else _parse_completion,
             fields=fields_of(arguments, extra_body),
             headers=headers_of(betas, extra_headers),
             query=extra_query,
             timeout=timeout,
             stream=bool(stream),
         )
-        warn_if_retired(model, self._client._warned_models)
+        _warn_if_retired(model, self._client._warned_models)
         return self._send(call)
 
-    @classmethod
-    def _stream_of(cls, response: httpx2.Response, strict: bool) -> Any:
-        return cls._stream_type(response, strict=strict)
+    def _parse_stream(self, response: httpx2.Response, strict: bool) -> Any:
+        kind = AsyncStream if isinstance(self._client, AsyncSender) else Stream
+        return kind(response, strict=strict)
 
 
-def _completion_of(response: httpx2.Response, strict: bool) -> Completion:
+def _parse_completion(response: httpx2.Response, strict: bool) -> Completion:
     return parse_model(Completion, response, strict)
 
 
-class Completions(BaseCompletions[Completion, Stream[Completion], Completion | Stream[Completion]]):
-    """Completions of prompts."""
+def _warn_if_retired(model: object, warned: set[str]) -> None:
+    """Warn about a model with a retirement date, once for each set `warned`, as officially."""
+    end = retired_on(model) if isinstance(model, str) else None
+    if end is None or model in warned:
+        return
+    assert isinstance(model, str)
+    warned.add(model)
+    retires = "retired" if end <= date.today() else "retires"
+    warnings.warn(
+        f"The service {retires} the model {model!r} on {end:%Y-%m-%d}, its end of life. A server "
+        "of this API may answer to its name with a model of its own, which "
+        "`client.models.list()` shows. Use that name instead.",
+        DeprecationWarning,
+        stacklevel=_frames_to_the_caller(),
+    )
 
-    def __init__(self, client: SyncSender) -> None:
-        super().__init__(client, client._parsed)
+
+def _frames_to_the_caller() -> int:
+    """Return the `stacklevel` of the first frame outside this package."""
+    level, frame = 1, sys._getframe(1)
+    package = __name__.partition(".")[0] + "."
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(package):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+class Completions(BaseCompletions[Completion, Stream[Completion]]):
+    """Completions of prompts."""
 
     @property
     def with_raw_response(self) -> CompletionsWithRawResponse:
@@ -165,38 +195,21 @@ class Completions(BaseCompletions[Completion, Stream[Completion], Completion | S
 
 
 class CompletionsWithRawResponse(
-    BaseCompletions[
-        RawResponse[Completion],
-        RawResponse[Stream[Completion]],
-        RawResponse[Completion] | RawResponse[Stream[Completion]],
-    ]
+    BaseCompletions[RawResponse[Completion], RawResponse[Stream[Completion]]]
 ):
     """`Completions` whose `create` returns a `RawResponse`."""
 
 
 class CompletionsWithStreamingResponse(
-    BaseCompletions[
-        ResponseContextManager[Completion],
-        ResponseContextManager[Stream[Completion]],
-        ResponseContextManager[Completion] | ResponseContextManager[Stream[Completion]],
-    ]
+    BaseCompletions[ResponseContextManager[Completion], ResponseContextManager[Stream[Completion]]]
 ):
     """`Completions` whose `create` sends its request when the `with` block begins."""
 
 
 class AsyncCompletions(
-    BaseCompletions[
-        _Coroutine[Completion],
-        _Coroutine[AsyncStream[Completion]],
-        _Coroutine[Completion | AsyncStream[Completion]],
-    ]
+    BaseCompletions[_Coroutine[Completion], _Coroutine[AsyncStream[Completion]]]
 ):
     """Completions of prompts, to be awaited."""
-
-    _stream_type = AsyncStream
-
-    def __init__(self, client: AsyncSender) -> None:
-        super().__init__(client, client._parsed)
 
     if not TYPE_CHECKING:
         create = as_coroutine(BaseCompletions.create)
@@ -214,14 +227,10 @@ class AsyncCompletions(
 
 class AsyncCompletionsWithRawResponse(
     BaseCompletions[
-        _Coroutine[RawResponse[Completion]],
-        _Coroutine[RawResponse[AsyncStream[Completion]]],
-        _Coroutine[RawResponse[Completion] | RawResponse[AsyncStream[Completion]]],
+        _Coroutine[RawResponse[Completion]], _Coroutine[RawResponse[AsyncStream[Completion]]]
     ]
 ):
     """`AsyncCompletions` whose `create` returns a `RawResponse`; its `parse` is not awaited."""
-
-    _stream_type = AsyncStream
 
     if not TYPE_CHECKING:
         create = as_coroutine(BaseCompletions.create)
@@ -231,10 +240,6 @@ class AsyncCompletionsWithStreamingResponse(
     BaseCompletions[
         AsyncResponseContextManager[Completion],
         AsyncResponseContextManager[AsyncStream[Completion]],
-        AsyncResponseContextManager[Completion]
-        | AsyncResponseContextManager[AsyncStream[Completion]],
     ]
 ):
     """`AsyncCompletions` whose `create` sends its request when the `async with` block begins."""
-
-    _stream_type = AsyncStream

@@ -1,7 +1,9 @@
 """The retry loop without I/O: yields the steps `Send`, `Read`, `Close` and `Wait`.
 
 `SyncSender` and `AsyncSender` perform the steps, so the rules for retries, redirects and errors
-exist once and are tested without a network.
+exist once and are tested without a network. Retries follow the official Python client, 0.125.0.
+Every request may be retried: a completion changes nothing on the server, and no part of the failed
+response has been used.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import httpx2
 
 from tenuto.client.error_mapping import error_of_response, error_of_transport
 from tenuto.client.redirects import follow
-from tenuto.client.retries import delay_s, should_retry
+from tenuto.wire import backoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class Success:
 
 # Errors that a retry would repeat.
 _PERMANENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+
+MAX_RETRY_AFTER_S = 60.0
+"""Longest wait that a server may request; longer values are ignored."""
 
 
 def exchange(
@@ -124,3 +129,27 @@ def exchange(
         yield Wait(delay_s(taken, headers, now=clock(), chance=chance()))
         taken += 1
         request, redirects = first, 0
+
+
+def should_retry(status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether to retry after a response; `x-should-retry` overrides the status."""
+    override = headers.get("x-should-retry")
+    if override in ("true", "false"):
+        return override == "true"
+    return status in (408, 409, 429) or status >= 500
+
+
+def delay_s(retries_taken: int, headers: Mapping[str, str], *, now: float, chance: float) -> float:
+    """Return the wait before the next retry, in seconds.
+
+    Args:
+        retries_taken: Number of previous retries, 0 or more.
+        headers: Headers of the response, empty without one; a valid `retry-after-ms` or
+            `retry-after` sets the wait.
+        now: Seconds since 1970.
+        chance: 0 to less than 1; see `wire.backoff`.
+    """
+    requested = backoff.retry_after_s(headers, now)
+    if requested is not None and 0 < requested <= MAX_RETRY_AFTER_S:
+        return requested
+    return backoff.delay_s(retries_taken, chance)

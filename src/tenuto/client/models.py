@@ -19,8 +19,7 @@ from tenuto.client.responses import (
     ResponseContextManager,
 )
 from tenuto.client.senders import AsyncSender, SyncSender
-from tenuto.client.sentinels import NotGiven, Omit, not_given, omit
-from tenuto.client.types import Betas, ModelInfo, TimeoutSpec
+from tenuto.client.types import Betas, ModelInfo, NotGiven, Omit, TimeoutSpec, not_given, omit
 
 PageT = TypeVar("PageT")
 InfoT = TypeVar("InfoT")
@@ -31,14 +30,14 @@ class BaseModels(Generic[PageT, InfoT]):
 
     Args:
         client: The client.
-        send: Sends a call and returns the result of the method.
+        send: Sends a call and returns the result of the method; default: the parsed response.
     """
 
-    _page_type: type[SyncPage] | type[AsyncPage] = SyncPage
-
-    def __init__(self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any]) -> None:
+    def __init__(
+        self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any] | None = None
+    ) -> None:
         self._client = client
-        self._send = send
+        self._send: Callable[[Call[Any]], Any] = send or client._parsed
 
     @checked
     def list(
@@ -69,10 +68,12 @@ class BaseModels(Generic[PageT, InfoT]):
             timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
         """
         headers = headers_of(betas, extra_headers)
+        kind: type[SyncPage] | type[AsyncPage]
+        kind = AsyncPage if isinstance(self._client, AsyncSender) else SyncPage
 
         def page_call(query: dict[str, Any]) -> Call[Any]:
             def parse(response: httpx2.Response, strict: bool) -> SyncPage | AsyncPage:
-                page = parse_model(self._page_type, response, strict)
+                page = parse_model(kind, response, strict)
                 page._fetch = lambda change: self._client._parsed(page_call(query | change))
                 page._backwards = bool(query.get("before_id"))
                 return page
@@ -128,9 +129,6 @@ def _info_of(response: httpx2.Response, strict: bool) -> ModelInfo:
 class Models(BaseModels[SyncPage, ModelInfo]):
     """The models of the server."""
 
-    def __init__(self, client: SyncSender) -> None:
-        super().__init__(client, client._parsed)
-
     @property
     def with_raw_response(self) -> ModelsWithRawResponse:
         """The same methods, returning a `RawResponse` with status and headers."""
@@ -154,11 +152,6 @@ class ModelsWithStreamingResponse(
 
 class AsyncModels(BaseModels[AsyncPaginator, Coroutine[Any, Any, ModelInfo]]):
     """The models of the server, to be awaited."""
-
-    _page_type = AsyncPage
-
-    def __init__(self, client: AsyncSender) -> None:
-        super().__init__(client, client._parsed)
 
     if not TYPE_CHECKING:
         retrieve = as_coroutine(BaseModels.retrieve)
@@ -184,8 +177,6 @@ class AsyncModelsWithRawResponse(
 ):
     """`AsyncModels` whose methods return a `RawResponse`; its `parse` is not awaited."""
 
-    _page_type = AsyncPage
-
     if not TYPE_CHECKING:
         list = as_coroutine(BaseModels.list)
         retrieve = as_coroutine(BaseModels.retrieve)
@@ -195,5 +186,3 @@ class AsyncModelsWithStreamingResponse(
     BaseModels[AsyncResponseContextManager[AsyncPage], AsyncResponseContextManager[ModelInfo]]
 ):
     """`AsyncModels` whose methods send their requests when the `async with` block begins."""
-
-    _page_type = AsyncPage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,16 +10,23 @@ import httpx2
 
 from tenuto.client.addresses import endpoint, parse_base_url, shown
 from tenuto.client.call import Call
-from tenuto.client.defaults import DEFAULT_BASE_URL, DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT
-from tenuto.client.headers import check_name, check_value
-from tenuto.client.sentinels import NotGiven, Omit, not_given
-from tenuto.client.types import TimeoutSpec
+from tenuto.client.types import (
+    DEFAULT_BASE_URL,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT,
+    NotGiven,
+    Omit,
+    TimeoutSpec,
+    not_given,
+)
 from tenuto.settings.client import ClientEnvironment, Credentials
 from tenuto.version import __version__
 
 _API_VERSION: Final = "2023-06-01"
 _EMBEDDED_URL: Final = "http://localhost"
 _MAX_CACHED_URLS: Final = 16
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_MAX_SHOWN: Final = 40
 
 
 class RequestBuilder:
@@ -50,7 +58,7 @@ class RequestBuilder:
             raise ValueError("max_retries must be 0 or more; 0 turns retries off")
         for name, value in (("api_key", api_key), ("auth_token", auth_token)):
             if value is not None:
-                check_value(value, name)
+                _check_value(value, name)
         self.api_key = api_key
         self.auth_token = auth_token
         self.timeout = DEFAULT_TIMEOUT if isinstance(timeout, NotGiven) else timeout
@@ -108,7 +116,7 @@ class RequestBuilder:
             self._environment_credentials = (self.api_key, self.auth_token)
             for name, secret in (("api_key", self.api_key), ("auth_token", self.auth_token)):
                 if secret is not None:
-                    check_value(secret, f"{name} from {found.sources[name]}")
+                    _check_value(secret, f"{name} from {found.sources[name]}")
 
     def _uses_environment_credentials(self) -> bool:
         return self._environment_credentials == (self.api_key, self.auth_token)
@@ -154,13 +162,13 @@ class RequestBuilder:
         """Return the arguments of httpx2's `build_request` for a call."""
         headers = self.default_headers
         for name, value in (call.headers or {}).items():
-            check_name(name)
+            _check_name(name)
             if isinstance(value, Omit):
                 headers.pop(name.lower(), None)
             else:
                 headers[name.lower()] = value
         for name, value in headers.items():
-            check_value(value, f"the header {name}")
+            _check_value(value, f"the header {name}")
         content = call.content
         if content is None:
             headers.pop("content-type", None)
@@ -177,8 +185,8 @@ class RequestBuilder:
 
 def _check_headers(headers: Mapping[str, str], source: str = "") -> None:
     for name, value in headers.items():
-        check_name(name)
-        check_value(value, f"the header {name}{source}")
+        _check_name(name)
+        _check_value(value, f"the header {name}{source}")
 
 
 def _as_timeout(value: object) -> httpx2.Timeout:
@@ -192,3 +200,41 @@ def _as_timeout(value: object) -> httpx2.Timeout:
             f"timeout must be seconds, an httpx2.Timeout or None, not {type(value).__name__}"
         ) from None
     return httpx2.Timeout(**phases)
+
+
+def _check_value(value: object, name: str) -> None:
+    """Check the value of a header. Messages never contain it.
+
+    Args:
+        value: The value.
+        name: Name of the argument, variable or header, for the message.
+
+    Raises:
+        TypeError: The value is not a str.
+        ValueError: The value is not valid in a header.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if value.isascii() and value.isprintable() and value == value.strip():
+        return
+    if value != value.strip():
+        fault = "whitespace at its beginning or end; strip it"
+    elif not value.isascii():
+        position = next(at for at, letter in enumerate(value) if not letter.isascii())
+        fault = f"a character outside ASCII, such as a typographic quote, at position {position}"
+    else:
+        fault = "a line break or another control character"
+    raise ValueError(f"{name} is not valid in a header: it contains {fault}")
+
+
+def _check_name(name: object) -> None:
+    """Check the name of a header.
+
+    Raises:
+        TypeError: The name is not a str.
+        ValueError: The name is not a valid header name.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a header must be a str, not {type(name).__name__}")
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name[:_MAX_SHOWN]!a} is not a valid name of a header")

@@ -13,7 +13,6 @@ import httpx2
 
 from tenuto.client.base import BaseClient
 from tenuto.client.call import Call
-from tenuto.client.defaults import DEFAULT_CONNECTION_LIMITS
 from tenuto.client.exchange import Close, Outcome, Read, Send, Step, Success
 from tenuto.client.pool import Pool
 from tenuto.client.responses import (
@@ -24,6 +23,7 @@ from tenuto.client.responses import (
     ResponseContextManager,
 )
 from tenuto.client.transports import AsyncEnvironmentTransport, EnvironmentTransport
+from tenuto.client.types import DEFAULT_CONNECTION_LIMITS
 
 T = TypeVar("T")
 

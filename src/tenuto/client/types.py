@@ -1,17 +1,62 @@
-"""Types of arguments and results."""
+"""Types of arguments and results, and the defaults of arguments.
+
+The values of an argument that was left out are two, as in the official package: `not_given`,
+formerly `NOT_GIVEN`, and `omit`, which also removes a default header. `None` is sent as `null`, and
+a timeout of `None` means no limit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import ClassVar, Literal, Required, TypeAlias, TypedDict
+from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict
 
 import httpx2
+from httpx2 import Timeout as Timeout
 from pydantic import BaseModel as PydanticModel
 from pydantic import ConfigDict
 
-from tenuto.client.sentinels import NotGiven, Omit
 from tenuto.wire.names import MessagesModel, TextModel
+
+
+class NotGiven:
+    """The type of `not_given`, which is falsy."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+class Omit:
+    """The type of `omit`: leave out a field or a header."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+not_given: Final = NotGiven()
+NOT_GIVEN: Final = not_given
+omit: Final = Omit()
+
+
+def is_given(value: object) -> bool:
+    """Return whether a value is neither of the two sentinels."""
+    return not isinstance(value, NotGiven | Omit)
+
+
+DEFAULT_BASE_URL: Final = "http://127.0.0.1:8000"
+"""Default address of `tenuto serve`."""
+
+DEFAULT_TIMEOUT: Final = httpx2.Timeout(600.0, connect=5.0)
+DEFAULT_MAX_RETRIES: Final = 2
+DEFAULT_CONNECTION_LIMITS: Final = httpx2.Limits(
+    max_connections=1000, max_keepalive_connections=100
+)
 
 TimeoutSpec: TypeAlias = float | httpx2.Timeout | None
 
@@ -37,15 +82,7 @@ class MetadataParam(TypedDict, total=False):
 
 
 class RequestOptions(TypedDict, total=False):
-    """Arguments of every call.
-
-    Attributes:
-        betas: Values of the header `anthropic-beta`.
-        extra_headers: Additional headers; `omit` removes one of the client's.
-        extra_query: Additional URL parameters.
-        extra_body: Additional fields of the JSON body; they override the arguments.
-        timeout: Seconds, an `httpx2.Timeout`, or None for no limit; default: the client's.
-    """
+    """Arguments of every call. See `Completions.create`."""
 
     betas: Betas
     extra_headers: Mapping[str, str | Omit] | None
@@ -55,18 +92,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 class CompletionParams(RequestOptions, total=False):
-    r"""Arguments of `completions.create` other than `stream`.
-
-    Attributes:
-        model: Name of the model.
-        prompt: `\n\nHuman: …\n\nAssistant:`, from `HUMAN_PROMPT` and `AI_PROMPT`.
-        max_tokens_to_sample: Maximum number of tokens to generate, 1 or more.
-        stop_sequences: Texts that end the completion, in addition to `\n\nHuman:`.
-        temperature: 0 (most likely tokens) to 1, the default.
-        top_k: Sample from the `top_k` most likely tokens, 0 or more.
-        top_p: Sample from the most likely tokens up to this total probability, 0 to 1.
-        metadata: Identifies the end user.
-    """
+    """Arguments of `completions.create` other than `stream`."""
 
     model: Required[Model]
     prompt: Required[str]
