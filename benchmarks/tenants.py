@@ -62,7 +62,7 @@ max_running = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Timing:
     """The attacker's observation of one response.
 
     Attributes:
@@ -80,8 +80,8 @@ class Asked:
 class Pair:
     """Responses to a prompt that the victim sent before, and to a new one."""
 
-    same: Asked
-    other: Asked
+    same: Timing
+    other: Timing
 
 
 def text(chooser: random.Random) -> str:
@@ -118,7 +118,7 @@ def server(runtime: Runtime, prefix_cache: PrefixCache) -> Iterator[str]:
                 process.terminate()
 
 
-async def ask(client: httpx2.AsyncClient, key: str, prompt: str) -> Asked:
+async def ask(client: httpx2.AsyncClient, key: str, prompt: str) -> Timing:
     """One token after a prompt."""
     body = {"model": "any", "prompt": prompt, "max_tokens_to_sample": 1, "temperature": 0}
     started = time.perf_counter()
@@ -127,7 +127,7 @@ async def ask(client: httpx2.AsyncClient, key: str, prompt: str) -> Asked:
     response.raise_for_status()
     cached = response.headers.get("tenuto-cached-tokens")
     first_ms = float(response.headers["tenuto-time-to-first-token-ms"])
-    return Asked(ms, first_ms, None if cached is None else int(cached))
+    return Timing(ms, first_ms, None if cached is None else int(cached))
 
 
 @contextlib.asynccontextmanager

@@ -82,9 +82,9 @@ def pytest_runtest_makereport(
     report = yield
     row = getattr(getattr(item, "module", None), "ROW", None)
     marker = item.get_closest_marker("feature")
-    told = report.when == "call" or report.failed
+    counted = report.when == "call" or report.failed
     skipped = report.skipped and not hasattr(report, "wasxfail")
-    if row is not None and marker is not None and told and not skipped:
+    if row is not None and marker is not None and counted and not skipped:
         cells = _outcomes.setdefault(row, {})
         cells[marker.args[0]] = cells.get(marker.args[0], True) and report.passed
     return report

@@ -38,13 +38,13 @@ class Client:
         else:
             command = ["node", str(environments.node(name))]
         # A file, not a pipe: nobody reads while the driver works.
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._heard = 0
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self._case_start = 0
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._output,
             text=True,
             env=_environment(),
         )
@@ -53,7 +53,7 @@ class Client:
         """Ends the process."""
         with self._process:
             self._process.kill()
-        self._said.close()
+        self._output.close()
 
     def run(self, case: str, url: str, **arguments: Any) -> dict[str, Any]:
         """Run a case to its end.
@@ -72,7 +72,7 @@ class Client:
     def begin(self, case: str, url: str, **arguments: Any) -> None:
         """As `run`, for a test that has something to do meanwhile; it calls `result` then."""
         assert self._process.stdin is not None
-        self._heard = self._said.seek(0, os.SEEK_END)
+        self._case_start = self._output.seek(0, os.SEEK_END)
         self._process.stdin.write(json.dumps([case, url, arguments]) + "\n")
         self._process.stdin.flush()
 
@@ -92,8 +92,8 @@ class Client:
 
     def output(self) -> str:
         """Return the client's log since the case began."""
-        self._said.seek(self._heard)
-        return self._said.read()
+        self._output.seek(self._case_start)
+        return self._output.read()
 
 
 def _environment() -> dict[str, str]:

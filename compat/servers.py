@@ -88,10 +88,10 @@ def kill_worker_at_work(server: RunningServer) -> None:
         time.sleep(0.01)
 
 
-def load_when(worker: int, told: Callable[[], bool]) -> None:
+def load_when(worker: int, ready: Callable[[], bool]) -> None:
     """Let the model of a `loading` server load after an event."""
     deadline = time.monotonic() + PATIENCE_S
-    while not told():
+    while not ready():
         assert time.monotonic() < deadline, "what the test waits for did not happen"
         time.sleep(0.01)
     os.kill(worker, signal.SIGCONT)

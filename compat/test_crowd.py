@@ -18,7 +18,7 @@ from tests.conftest import RunningServer
 
 IDLE = 1000
 SLOW = 100
-ASKED = 30
+REQUESTS = 30
 WITHIN_S = 0.1
 
 
@@ -26,8 +26,8 @@ WITHIN_S = 0.1
 def descriptors() -> Iterator[None]:
     """Enough for both ends: the server inherits the limit, and starts after this."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(soft, min(hard, 4 * (IDLE + SLOW)))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = max(soft, min(hard, 4 * (IDLE + SLOW)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -55,7 +55,7 @@ def test_requests_beside_slow_connections_complete_within_100_ms(echo: RunningSe
     slow = [Connection(echo.url) for _ in range(SLOW)]
     heads = [connection.head(1000) for connection in slow]
     seconds = []
-    for turn in range(ASKED):
+    for turn in range(REQUESTS):
         # Half of them are slow with their heads, half with their bodies: a few bytes a turn.
         for number, (connection, head) in enumerate(zip(slow, heads, strict=True)):
             if number % 2:

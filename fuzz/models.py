@@ -167,9 +167,9 @@ def fuzz(checked: int, loaded: int, seed: int) -> Counter[str]:
             path = folder / "damaged.gguf"
             path.write_bytes(mutate(whole, header, chance))
         try:
-            said = check(path)
-            ends[f"checker: {said}"] += 1
-            if said == "sound" and (runtime := next(runtimes, None)):
+            outcome = check(path)
+            ends[f"checker: {outcome}"] += 1
+            if outcome == "sound" and (runtime := next(runtimes, None)):
                 with _log_of_lines():
                     ends[f"load, {runtime}: {asyncio.run(load(path, runtime))}"] += 1
         except Exception as error:

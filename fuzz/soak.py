@@ -135,17 +135,17 @@ def questions(chance: random.Random, count: int) -> list[tuple[str, str]]:
     names: set[str] = set()
     while len(names) < count:
         names.add("".join(chance.choices(_NAME_PARTS, k=3)).capitalize())
-    asked = []
+    prompts = []
     for number, name in enumerate(sorted(names)):
         turns = "".join(
             _FILLER.format(n % 10, n % 10, n % 10 + 2)
             for n in range(chance.choice((0, 0, 1, 5, 20, 60)))
         )
-        told = f"\n\nHuman: My name is {name}.\n\nAssistant: Hello, {name}!"
+        introduction = f"\n\nHuman: My name is {name}.\n\nAssistant: Hello, {name}!"
         # Half of them begin like others.
-        begun = turns + told if number % 2 else told + turns
-        asked.append((f"{begun}\n\nHuman: What is my name?\n\nAssistant:", name))
-    return asked
+        begun = turns + introduction if number % 2 else introduction + turns
+        prompts.append((f"{begun}\n\nHuman: What is my name?\n\nAssistant:", name))
+    return prompts
 
 
 def _body(prompt: str, **fields: Any) -> dict[str, Any]:
@@ -156,30 +156,30 @@ async def _plain(client: httpx2.AsyncClient, body: dict[str, Any]) -> httpx2.Res
     return await client.post("/v1/complete", json=body, headers=_HEADERS)
 
 
-async def ask_alone(client: httpx2.AsyncClient, asked: list[tuple[str, str]]) -> list[Question]:
+async def ask_alone(client: httpx2.AsyncClient, prompts: list[tuple[str, str]]) -> list[Question]:
     """Send one prompt after another; twice, because cached prompts may round differently.
 
     Raises:
         SoakFailure: The model does not tell one name of all.
     """
-    known = []
-    for prompt, name in asked:
+    questions = []
+    for prompt, name in prompts:
         body = _body(prompt, temperature=0)
         alone = [(await _plain(client, body)).json()["completion"] for _ in range(2)]
         if all(name in answer for answer in alone):
-            known.append(Question(prompt, name, frozenset(alone)))
-    if len(known) < len(asked) / 2:
-        raise SoakFailure("the model does not answer with the names it is told")
-    return known
+            questions.append(Question(prompt, name, frozenset(alone)))
+    if len(questions) < len(prompts) / 2:
+        raise SoakFailure("the model repeats fewer than half of the names")
+    return questions
 
 
 class Load:
     """Clients with random requests and disconnects."""
 
-    def __init__(self, server: Server, known: list[Question], chance: random.Random) -> None:
+    def __init__(self, server: Server, questions: list[Question], chance: random.Random) -> None:
         self._server = server
-        self._known = known
-        self._names = frozenset(question.name for question in known)
+        self._questions = questions
+        self._names = frozenset(question.name for question in questions)
         self._chance = chance
         self.figures = Figures()
 
@@ -199,7 +199,7 @@ class Load:
 
     async def _answer(self, client: httpx2.AsyncClient) -> None:
         """Request a name, and read the whole response."""
-        question = self._chance.choice(self._known)
+        question = self._chance.choice(self._questions)
         body = _body(question.prompt, temperature=0)
         if self._chance.random() < 0.5:
             response = await _plain(client, body)
@@ -229,7 +229,7 @@ class Load:
 
     async def _story(self, client: httpx2.AsyncClient) -> None:
         """Read a different text each time, to its end."""
-        question = self._chance.choice(self._known)
+        question = self._chance.choice(self._questions)
         tokens = self._chance.choice((1, 10, 100, 600))
         body = _body(_STORY.format(question.name), max_tokens_to_sample=tokens)
         async with self._stream(client, body) as response:
@@ -245,14 +245,14 @@ class Load:
 
     async def _leave(self, client: httpx2.AsyncClient) -> None:
         """Goes away before the answer, or in the middle of it."""
-        question = self._chance.choice(self._known)
+        question = self._chance.choice(self._questions)
         prompt = self._chance.choice((question.prompt, _STORY.format(question.name)))
         body = _body(prompt, max_tokens_to_sample=self._chance.choice((40, 1500)))
         if self._chance.random() < 0.5:
-            asking = asyncio.create_task(_plain(client, body))
+            response_task = asyncio.create_task(_plain(client, body))
             await asyncio.sleep(self._chance.choice((0.0, 0.001, 0.05, 0.3)))
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            response_task.cancel()
+            await asyncio.gather(response_task, return_exceptions=True)
         else:
             left = self._chance.randrange(20)
             async with self._stream(client, body) as response:
@@ -276,7 +276,7 @@ class Load:
 
     async def _never_read(self, client: httpx2.AsyncClient) -> None:
         """Open a stream, read nothing, and break the connection after a while."""
-        question = self._chance.choice(self._known)
+        question = self._chance.choice(self._questions)
         body = _body(_STORY.format(question.name), max_tokens_to_sample=1500, stream=True)
         data = json.dumps(body).encode()
         head = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
@@ -332,9 +332,9 @@ async def soak(server: Server, seconds: float, seed: int) -> None:
     """
     chance = random.Random(seed)
     async with httpx2.AsyncClient(base_url=server.url, timeout=_PATIENCE_S) as client:
-        known = await ask_alone(client, questions(chance, _PROMPTS))
-        print(f"{len(known)} prompts with their answers alone; now {_CLIENTS} clients at once")
-        load = Load(server, known, chance)
+        checked = await ask_alone(client, questions(chance, _PROMPTS))
+        print(f"{len(checked)} prompts with their answers alone; now {_CLIENTS} clients at once")
+        load = Load(server, checked, chance)
         started = time.monotonic()
         memories: list[tuple[float, float]] = []
         clients = [asyncio.create_task(load.client(started + seconds)) for _ in range(_CLIENTS)]

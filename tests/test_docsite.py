@@ -72,8 +72,8 @@ def test_every_message_of_the_troubleshooting_page_is_in_the_source() -> None:
     source = "\n".join(texts())
     fragments = [each for pair in messages for each in "".join(pair).split("…")]
     # Errors of the operating system are not in the source.
-    known = [each for each in fragments if "Address already" not in each]
-    assert [each for each in known if each.strip(" `:") not in source] == []
+    searched = [each for each in fragments if "Address already" not in each]
+    assert [each for each in searched if each.strip(" `:") not in source] == []
 
 
 def texts() -> Iterator[str]:

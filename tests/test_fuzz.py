@@ -51,9 +51,9 @@ def test_mixed_load_leaves_no_resources_in_use(
 
 def answered(text: str, stop_reason: str | None = "stop_sequence") -> list[str]:
     """Return the soak's verdict on a completion for the name Kelmi."""
-    known = [soak.Question("", name, frozenset({f" {name}."})) for name in ("Kelmi", "Zorlu")]
-    load = soak.Load(soak.Server(0, ""), known, random.Random(1))
-    load.judge(known[0], text, {"stop_reason": stop_reason})
+    questions = [soak.Question("", name, frozenset({f" {name}."})) for name in ("Kelmi", "Zorlu")]
+    load = soak.Load(soak.Server(0, ""), questions, random.Random(1))
+    load.judge(questions[0], text, {"stop_reason": stop_reason})
     return load.figures.wrong
 
 

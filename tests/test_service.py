@@ -97,14 +97,14 @@ def settings_of(model: str, folder: Path, **engine: object) -> Settings:
 def test_a_model_of_the_hub_is_downloaded_by_the_callback(
     engine: dict[str, object], tmp_path: Path, capital_model: Path
 ) -> None:
-    asked = []
+    downloads = []
 
     def download(reference: Reference, folder: ModelFolder) -> Path:
-        asked.append((reference.repo, folder.root))
+        downloads.append((reference.repo, folder.root))
         return capital_model
 
     open_engine(settings_of("hf:org/capital", tmp_path, **engine), download)
-    assert asked == [("org/capital", tmp_path)]
+    assert downloads == [("org/capital", tmp_path)]
 
 
 def no_download(reference: Reference, folder: ModelFolder) -> Path:

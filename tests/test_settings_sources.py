@@ -345,9 +345,9 @@ def test_empty_system_variables_do_not_change_the_models_folder(
     assert models_folder(Settings().models, home) == usual
     for cache in ("", "  ", "relative"):
         assert models_folder(Settings().models, home | {"XDG_CACHE_HOME": cache}) == usual
-    nobody = models_folder(Settings().models, {"HOME": ""})
-    assert nobody.is_absolute()
-    assert nobody != Path("/.cache/tenuto/models")
+    homeless = models_folder(Settings().models, {"HOME": ""})
+    assert homeless.is_absolute()
+    assert homeless != Path("/.cache/tenuto/models")
 
 
 def test_error_without_a_home_directory_names_the_variables_to_set(

@@ -117,8 +117,8 @@ def _measure(
             quick = [server for server in servers if not (server.serial and number)]
             _round(table, scenarios.prefill, quick, prompts, patience)
             for streams, scenario in scenarios.BURSTS.items():
-                able = [each for each in quick if not each.serial or streams <= _MOST_SERIAL]
-                _round(table, scenario, able, prompts, patience)
+                runnable = [each for each in quick if not each.serial or streams <= _MOST_SERIAL]
+                _round(table, scenario, runnable, prompts, patience)
                 _bare_round(table, bare, streams, patience)
         for number in range(arguments.cache_rounds):
             _note(f"{quantisation}, caches, round {number + 1} of {arguments.cache_rounds}")
@@ -154,7 +154,9 @@ def _bare_round(table: Table, bare: BareLoop, streams: int, patience: Patience) 
     _add(table, name, BARE, _quiet(table, BARE, measure, patience)[name])
 
 
-def _quiet(table: Table, who: str, measure: Callable[[], Figures], patience: Patience) -> Figures:
+def _quiet(
+    table: Table, system: str, measure: Callable[[], Figures], patience: Patience
+) -> Figures:
     """Measure, repeat under foreign load, and return the quietest result."""
     tries = []
     for _ in range(_TRIES):
@@ -164,14 +166,14 @@ def _quiet(table: Table, who: str, measure: Callable[[], Figures], patience: Pat
         tries.append((others.cores(), found))
         if not tries[-1][0] > _MOST_OTHERS:
             break
-        _note(f"  {who}: others took {tries[-1][0]:.2f} cores")
+        _note(f"  {system}: others took {tries[-1][0]:.2f} cores")
     cores, found = min(tries, key=lambda each: each[0])
-    _add(table, OTHERS, who, cores)
+    _add(table, OTHERS, system, cores)
     return found
 
 
-def _add(table: Table, name: str, who: str, value: float) -> None:
-    table.setdefault(name, {}).setdefault(who, []).append(value)
+def _add(table: Table, name: str, system: str, value: float) -> None:
+    table.setdefault(name, {}).setdefault(system, []).append(value)
 
 
 def _note(text: str) -> None:
@@ -186,12 +188,12 @@ def _lines(quantisation: str, table: Table) -> Iterator[str]:
         ours = statistics.median(sides.get("Tenuto", [float("nan")]))
         if name == OTHERS:
             ours = float("nan")
-        for who, values in sides.items():
+        for system, values in sides.items():
             median = statistics.median(values)
             ratio = median / ours if name.endswith(", s") else ours / median
-            note = "" if who == "Tenuto" or ratio != ratio else f"   x {ratio:.2f}"
+            note = "" if system == "Tenuto" or ratio != ratio else f"   x {ratio:.2f}"
             spread = f"({min(values):,.2f} to {max(values):,.2f})"
-            yield f"    {who:28} {median:10,.2f} {spread:24}{note}"
+            yield f"    {system:28} {median:10,.2f} {spread:24}{note}"
 
 
 if __name__ == "__main__":

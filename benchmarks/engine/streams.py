@@ -110,11 +110,11 @@ class Server:
             return common | {"model": "any", "max_tokens_to_sample": tokens}
         return common | {"n_predict": tokens}
 
-    def _read(self, event: dict[str, Any], asked: int) -> tuple[str, int]:
+    def _read(self, event: dict[str, Any], max_tokens: int) -> tuple[str, int]:
         """An event's text, and in the last one the number of tokens of the completion."""
         if self._tenuto:
             ended = event.get("stop_reason") == "max_tokens"
-            return event.get("completion", ""), asked if ended else 0
+            return event.get("completion", ""), max_tokens if ended else 0
         return event["content"], event["tokens_predicted"] if event["stop"] else 0
 
     async def ask_all(self, prompts: Sequence[str], tokens: int) -> list[Answer]:

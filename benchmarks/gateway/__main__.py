@@ -143,10 +143,10 @@ async def _round(gateway: Gateway, requests: int) -> None:
     async def measured(
         connections: int, count: int, *, stream: bool, paced: bool
     ) -> tuple[float, Result]:
-        asked = request_to(gateway.path, stream=stream, paced=paced, headers=gateway.headers)
-        await load(gateway.port, asked, connections=connections, requests=connections)
+        request = request_to(gateway.path, stream=stream, paced=paced, headers=gateway.headers)
+        await load(gateway.port, request, connections=connections, requests=connections)
         before = _cpu_s(gateway)
-        result = await load(gateway.port, asked, connections=connections, requests=count)
+        result = await load(gateway.port, request, connections=connections, requests=count)
         return _cpu_s(gateway) - before, result
 
     _, result = await measured(1, max(50, requests // 10), stream=False, paced=False)
@@ -244,8 +244,8 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
         ]
         contexts = []
         try:
-            for wanted, name, path, port, command in running:
-                if not wanted:
+            for enabled, name, path, port, command in running:
+                if not enabled:
                     print(f"{name}: not installed, left out")
                     continue
                 context = _running(
@@ -281,8 +281,8 @@ async def _run(requests: int, soak: int) -> None:
                 await _round(gateway, requests)
         (tenuto,) = [gateway for gateway in gateways if gateway.name == "Tenuto"]
         print(f"{soak} requests to Tenuto", file=sys.stderr)
-        asked = request_to(tenuto.path, stream=False, paced=False, headers=tenuto.headers)
-        await load(tenuto.port, asked, connections=CONNECTIONS, requests=soak)
+        request = request_to(tenuto.path, stream=False, paced=False, headers=tenuto.headers)
+        await load(tenuto.port, request, connections=CONNECTIONS, requests=soak)
         for gateway in gateways:
             gateway.note("MiB after", _memory_mib(gateway))
         _print(gateways)

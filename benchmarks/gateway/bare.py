@@ -34,14 +34,14 @@ def _opened() -> aiohttp.ClientSession:
 
 
 def _translate(body: bytes) -> bytes:
-    asked = json.loads(body)
-    text = asked["prompt"].removeprefix("\n\nHuman: ").removesuffix("\n\nAssistant:")
+    fields = json.loads(body)
+    text = fields["prompt"].removeprefix("\n\nHuman: ").removesuffix("\n\nAssistant:")
     return json.dumps(
         {
-            "model": asked["model"],
-            "max_tokens": asked["max_tokens_to_sample"],
+            "model": fields["model"],
+            "max_tokens": fields["max_tokens_to_sample"],
             "messages": [{"role": "user", "content": text}],
-            "stream": asked.get("stream", False),
+            "stream": fields.get("stream", False),
         },
         separators=(",", ":"),
     ).encode()
@@ -73,12 +73,12 @@ async def app(
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    asked = _translate(body)
-    async with _opened().post(_URL, data=asked, headers=_HEADERS) as response:
-        if b'"stream":true' not in asked:
-            said = json.loads(await response.read())
+    fields = _translate(body)
+    async with _opened().post(_URL, data=fields, headers=_HEADERS) as response:
+        if b'"stream":true' not in fields:
+            message = json.loads(await response.read())
             answer = json.dumps(
-                {"type": "completion", "completion": " " + said["content"][0]["text"]}
+                {"type": "completion", "completion": " " + message["content"][0]["text"]}
             ).encode()
             head = [
                 (b"content-type", b"application/json"),

@@ -43,32 +43,32 @@ def on_terminal(
         columns: Width of the terminal.
         variables: Added to the environment.
     """
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
         [*PYTHON, *arguments],
-        stdin=its,
-        stdout=its,
-        stderr=its,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
         start_new_session=True,
         # Makes it the controlling terminal, so that Ctrl-C is a signal.
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         cwd=folder,
         env=environment(folder, **{"TERM": "xterm", "PYTHONUTF8": "1", **(variables or {})}),
     ) as process:
-        os.close(its)
+        os.close(terminal)
         shown = b""
         while True:
-            if not select.select([ours], [], [], PATIENCE_S)[0]:
+            if not select.select([controller], [], [], PATIENCE_S)[0]:
                 process.kill()
                 raise AssertionError(f"it waits for ever, after {shown!r}")
             try:
-                piece = os.read(ours, 1 << 16)
+                piece = os.read(controller, 1 << 16)
             except OSError:
                 break
             shown += piece
             if typed and after in shown:
-                os.write(ours, typed)
+                os.write(controller, typed)
                 typed = b""
-        os.close(ours)
+        os.close(controller)
         return process.wait(PATIENCE_S), shown.decode()

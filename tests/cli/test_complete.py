@@ -91,10 +91,10 @@ def test_raw_completes_a_text_without_turns() -> None:
 
 def test_stop_option_ends_the_text(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENUTO_ENGINE_NAME", "echo")
-    wanted = ("--raw", "Once upon a time, there was a")
-    text = here(*wanted).stdout.rstrip("\n")
+    arguments = ("--raw", "Once upon a time, there was a")
+    text = here(*arguments).stdout.rstrip("\n")
     assert "time" in text
-    stopped = here(*wanted, "--stop", "never", "--stop", "time")
+    stopped = here(*arguments, "--stop", "never", "--stop", "time")
     assert (stopped.returncode, stopped.stdout) == (0, text[: text.index("time")] + "\n")
 
 

@@ -64,12 +64,12 @@ class Bench:
     def files(self) -> list[Path]:
         return sorted(path for path in self.models.rglob("*") if path.is_file())
 
-    def fails(self, *arguments: str, code: int, says: str, **environment: str) -> None:
+    def fails(self, *arguments: str, code: int, reason: str, **environment: str) -> None:
         done = self.run(*arguments, **environment)
         assert (done.returncode, done.stdout) == (code, "")
         last = done.stderr.splitlines()[-1]
         assert last.startswith("tenuto: ")
-        assert re.search(says, last), last
+        assert re.search(reason, last), last
 
 
 @pytest.fixture
@@ -134,21 +134,23 @@ def test_a_model_of_the_hub_is_downloaded_once_for_complete(bench: Bench) -> Non
     options = ("--model", "hf:org/mini-GGUF:Q8_0", "--raw", "--max-tokens", "3", "Once")
     first = bench.run("complete", *options)
     assert (first.returncode, "Downloading" in first.stderr) == (0, True)
-    asked = len(bench.hub.requests)
+    requested = len(bench.hub.requests)
     second = bench.run("complete", *options)
     assert (second.returncode, second.stderr) == (0, "")
-    assert len(bench.hub.requests) == asked
+    assert len(bench.hub.requests) == requested
 
 
 def test_serve_reads_the_model_from_the_environment(bench: Bench) -> None:
-    bench.fails("serve", code=2, says="no such repository", TENUTO_ENGINE_LOCAL_MODEL="hf:org/none")
+    bench.fails(
+        "serve", code=2, reason="no such repository", TENUTO_ENGINE_LOCAL_MODEL="hf:org/none"
+    )
 
 
 def test_settings_file_sets_the_model_and_the_folder(bench: Bench) -> None:
     (bench.folder / "tenuto.toml").write_text(
         '[engine.local]\nmodel = "hf:org/none"\n[models]\nfolder = "kept"\n', encoding="utf-8"
     )
-    bench.fails("serve", code=2, says="org/none: the hub has no such repository")
+    bench.fails("serve", code=2, reason="org/none: the hub has no such repository")
     environment = bench.environment()
     del environment["TENUTO_MODELS_FOLDER"]
     done = subprocess.run(
@@ -164,8 +166,8 @@ def test_broken_download_resumes_at_its_offset(bench: Bench) -> None:
     done = bench.run("pull", "org/mini-GGUF")
     assert done.returncode == 0
     assert Path(done.stdout.strip()).read_bytes() == CONTENT
-    asked = [request.range for request in bench.hub.of_content()]
-    assert asked == [None, "bytes=1000000-", "bytes=1500000-"]
+    requested = [request.range for request in bench.hub.of_content()]
+    assert requested == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
 def test_hub_without_ranges_restarts_the_download(bench: Bench) -> None:
@@ -214,7 +216,7 @@ def test_ctrl_c_keeps_the_partial_file_and_the_next_pull_resumes(bench: Bench) -
 def test_checksum_mismatch_deletes_the_file(bench: Bench) -> None:
     repo = bench.hub.repos["org/mini-GGUF"]
     repo.announced["mini-Q8_0.gguf"] = CONTENT[::-1]
-    bench.fails("pull", "org/mini-GGUF", code=1, says="checksum mismatch")
+    bench.fails("pull", "org/mini-GGUF", code=1, reason="checksum mismatch")
     assert bench.files() == []
 
 
@@ -224,13 +226,13 @@ def test_model_larger_than_the_free_space_is_not_downloaded(bench: Bench) -> Non
             return 10**16
 
     bench.hub.repos["org/mini-GGUF"].announced["mini-Q8_0.gguf"] = Huge()
-    bench.fails("pull", "org/mini-GGUF", code=1, says="needs 10000.0 TB")
+    bench.fails("pull", "org/mini-GGUF", code=1, reason="needs 10000.0 TB")
     assert bench.hub.of_content() == []
 
 
 def test_token_is_read_from_the_environment_and_sent_to_the_hub_only(bench: Bench) -> None:
     bench.hub.repos["org/private"] = HubRepo({"m.gguf": CONTENT}, token=TOKEN)
-    bench.fails("pull", "org/private", code=2, says="private: .* set HF_TOKEN")
+    bench.fails("pull", "org/private", code=2, reason="private: .* set HF_TOKEN")
     assert bench.run("pull", "org/private", HF_TOKEN=TOKEN).returncode == 0
     stored = bench.hub.of_content()
     assert [request.host for request in stored] == ["localhost"]
@@ -239,16 +241,16 @@ def test_token_is_read_from_the_environment_and_sent_to_the_hub_only(bench: Benc
 
 def test_error_of_a_wrong_token_does_not_show_the_token(bench: Bench) -> None:
     bench.hub.repos["org/private"] = HubRepo({"m.gguf": CONTENT}, token="another")
-    bench.fails("pull", "org/private", code=2, says="HF_TOKEN", HF_TOKEN=TOKEN)
+    bench.fails("pull", "org/private", code=2, reason="HF_TOKEN", HF_TOKEN=TOKEN)
 
 
 def test_error_of_a_gated_model_explains_the_terms(bench: Bench) -> None:
     bench.hub.repos["org/gated"] = HubRepo({"m.gguf": CONTENT}, gated=True)
-    bench.fails("pull", "org/gated", code=1, says="terms .* set HF_TOKEN")
+    bench.fails("pull", "org/gated", code=1, reason="terms .* set HF_TOKEN")
 
 
 @pytest.mark.parametrize(
-    ("model", "says"),
+    ("model", "reason"),
     [
         ("org/none", "no such repository"),
         ("org/mini-GGUF:Q2_K", r"has no 'Q2_K'; it has: mini-Q8_0.gguf \(3.5 MB\)"),
@@ -257,23 +259,23 @@ def test_error_of_a_gated_model_explains_the_terms(bench: Bench) -> None:
         ("../..:x.gguf", "not a model on the hub"),
     ],
 )
-def test_invalid_model_name_is_a_one_line_error(bench: Bench, model: str, says: str) -> None:
-    bench.fails("pull", model, code=2, says=says)
+def test_invalid_model_name_is_a_one_line_error(bench: Bench, model: str, reason: str) -> None:
+    bench.fails("pull", model, code=2, reason=reason)
 
 
 def test_file_names_outside_the_folder_are_ignored(bench: Bench) -> None:
     bench.hub.repos["org/evil"] = HubRepo(
         {"../../../evil.gguf": CONTENT, "/tmp/evil.gguf": CONTENT}
     )
-    bench.fails("pull", "org/evil", code=2, says="holds no GGUF file")
+    bench.fails("pull", "org/evil", code=2, reason="holds no GGUF file")
     assert list(bench.folder.rglob("evil*")) == []
 
 
 def test_unreachable_hub_is_a_one_line_error(bench: Bench) -> None:
-    says = "the hub cannot be reached .* HF_ENDPOINT"
-    bench.fails("pull", "org/mini-GGUF", code=1, says=says, HF_ENDPOINT="http://127.0.0.1:1")
-    bench.fails("pull", "org/mini-GGUF", code=1, says=says, HF_ENDPOINT="nonsense")
-    bench.fails("pull", "org/mini-GGUF", code=1, says="HF_HUB_OFFLINE", HF_HUB_OFFLINE="1")
+    reason = "the hub cannot be reached .* HF_ENDPOINT"
+    bench.fails("pull", "org/mini-GGUF", code=1, reason=reason, HF_ENDPOINT="http://127.0.0.1:1")
+    bench.fails("pull", "org/mini-GGUF", code=1, reason=reason, HF_ENDPOINT="nonsense")
+    bench.fails("pull", "org/mini-GGUF", code=1, reason="HF_HUB_OFFLINE", HF_HUB_OFFLINE="1")
 
 
 def test_downloaded_file_that_is_not_a_model_is_an_error(bench: Bench) -> None:
@@ -287,23 +289,23 @@ def test_error_of_a_missing_library_has_the_remedy(bench: Bench) -> None:
     blocked = bench.folder / "blocked"
     blocked.mkdir()
     (blocked / "huggingface_hub.py").write_text("raise ImportError(name=__name__)", "utf-8")
-    says = r"huggingface_hub is missing\); install .*: pip install '\.\[hub\]'"
-    bench.fails("pull", "org/mini-GGUF", code=1, says=says, PYTHONPATH=str(blocked))
+    reason = r"huggingface_hub is missing\); install .*: pip install '\.\[hub\]'"
+    bench.fails("pull", "org/mini-GGUF", code=1, reason=reason, PYTHONPATH=str(blocked))
 
 
 def test_progress_bar_is_drawn_only_on_a_terminal(bench: Bench) -> None:
-    ours, its = pty.openpty()
+    controller, terminal = pty.openpty()
     try:
         with subprocess.Popen(
             [sys.executable, "-m", "tenuto", "pull", "org/mini-GGUF"],
-            stdout=subprocess.PIPE, stderr=its, env=bench.environment(TERM="xterm"),
+            stdout=subprocess.PIPE, stderr=terminal, env=bench.environment(TERM="xterm"),
         ) as process:  # fmt: skip
             assert process.stdout is not None
             assert process.stdout.read().endswith(b"mini-Q8_0.gguf\n")
-        shown = os.read(ours, 1 << 16).decode()
+        shown = os.read(controller, 1 << 16).decode()
     finally:
-        os.close(ours)
-        os.close(its)
+        os.close(controller)
+        os.close(terminal)
     assert "MB/s" in shown
     assert "3.5/3.5 MB" in shown
 
@@ -326,9 +328,9 @@ def test_rm_requires_yes_without_a_terminal(bench: Bench) -> None:
     path = bench.models / "org" / "repo" / "m.gguf"
     path.parent.mkdir(parents=True)
     path.write_bytes(bytes(2000))
-    bench.fails("rm", "m", code=2, says=r"Delete org/repo:m.gguf \(2.0 kB\)\? .*--yes")
-    bench.fails("rm", "none", code=2, says="no downloaded model of this name")
-    bench.fails("rm", "tenuto-mini", "-y", code=2, says="no downloaded model of this name")
+    bench.fails("rm", "m", code=2, reason=r"Delete org/repo:m.gguf \(2.0 kB\)\? .*--yes")
+    bench.fails("rm", "none", code=2, reason="no downloaded model of this name")
+    bench.fails("rm", "tenuto-mini", "-y", code=2, reason="no downloaded model of this name")
     assert path.exists()
     assert bench.run("rm", "m", "-y").stderr == "Deleted org/repo:m.gguf (2.0 kB).\n"
     assert not path.exists()

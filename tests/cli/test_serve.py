@@ -84,6 +84,6 @@ def test_settings_file_is_the_first_line_of_the_log(
     lines = capfd.readouterr().err.splitlines()
     if log_format == "json":
         lines = [json.loads(line)["message"] for line in lines]
-    wanted = ["Settings are read from", "Listening on", "Stopped."][0 if named else 1 :]
-    assert [line[: len(start)] for line, start in zip(lines, wanted, strict=True)] == wanted
+    expected = ["Settings are read from", "Listening on", "Stopped."][0 if named else 1 :]
+    assert [line[: len(start)] for line, start in zip(lines, expected, strict=True)] == expected
     assert (f"Settings are read from {tmp_path / str(named)}." in lines) == bool(named)

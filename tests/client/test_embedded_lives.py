@@ -158,14 +158,14 @@ def test_close_does_not_wait_for_a_load(monkeypatch: pytest.MonkeyPatch) -> None
         except tenuto.APIConnectionError as error:
             errors.append(error)
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
+    request_thread = threading.Thread(target=ask, daemon=True)
+    request_thread.start()
     assert loading.wait(SOON_S)
     closing = threading.Thread(target=client.close, daemon=True)
     closing.start()
     closing.join(SOON_S)
     assert not closing.is_alive()
-    asking.join(SOON_S)
+    request_thread.join(SOON_S)
     assert "was closed with its client" in str(errors[0])
 
 
@@ -180,11 +180,11 @@ def test_start_and_close_may_race() -> None:
     for _ in range(30):
         client = Client(engine="echo", max_retries=0)
         errors: list[BaseException] = []
-        asking = threading.Thread(target=ask_into, args=(client, errors))
-        asking.start()
+        request_thread = threading.Thread(target=ask_into, args=(client, errors))
+        request_thread.start()
         client.close()
-        asking.join(SOON_S)
-        assert not asking.is_alive()
+        request_thread.join(SOON_S)
+        assert not request_thread.is_alive()
         assert all("closed" in str(error) for error in errors)
 
 

@@ -327,13 +327,13 @@ async def test_temporary_failure_is_retried(dual: Dual, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "requests"),
+    ("status", "should_retry", "requests"),
     [(400, None, 1), (400, "true", 3), (500, "false", 1), (500, "maybe", 3)],
 )
 async def test_server_header_decides_on_retries(
-    dual: Dual, status: int, told: str | None, requests: int
+    dual: Dual, status: int, should_retry: str | None, requests: int
 ) -> None:
-    headers = {"x_should_retry": told} if told else {}
+    headers = {"x_should_retry": should_retry} if should_retry else {}
     server = Recorder(dual.library.answer({}, status, retry_after_ms="1", **headers))
     with pytest.raises(dual.library.module.APIStatusError):
         await dual.create(dual.client(server, max_retries=2))

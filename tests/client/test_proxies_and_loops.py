@@ -37,7 +37,7 @@ def server() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture
-def lasting() -> Iterator[LoopbackServer]:
+def keep_alive_server() -> Iterator[LoopbackServer]:
     """A server whose connections stay open: a loop leaves some in the client's pool."""
 
     def respond(_: bytes, send: Callable[[bytes], None]) -> None:
@@ -116,8 +116,10 @@ async def test_error_of_an_unusable_proxy_has_its_variable(
     await dual.close(client)
 
 
-def test_one_client_may_be_used_by_one_loop_after_another(lasting: LoopbackServer) -> None:
-    client = AsyncClient(base_url=lasting.url)
+def test_one_client_may_be_used_by_one_loop_after_another(
+    keep_alive_server: LoopbackServer,
+) -> None:
+    client = AsyncClient(base_url=keep_alive_server.url)
 
     async def ask(client: AsyncClient) -> str:
         answered: Any = await client.completions.create(**ASK)
@@ -131,8 +133,8 @@ def test_one_client_may_be_used_by_one_loop_after_another(lasting: LoopbackServe
     assert [str(each.message) for each in seen] == []
 
 
-def test_one_client_may_be_used_by_two_loops_at_once(lasting: LoopbackServer) -> None:
-    client = AsyncClient(base_url=lasting.url)
+def test_one_client_may_be_used_by_two_loops_at_once(keep_alive_server: LoopbackServer) -> None:
+    client = AsyncClient(base_url=keep_alive_server.url)
     errors: list[BaseException] = []
 
     async def ask() -> None:

@@ -83,12 +83,12 @@ async def test_raw_and_streaming_responses_follow_no_redirect(dual: Dual, stream
             client = secretive(dual, server.url)
             if streaming:
                 create = client.completions.with_streaming_response.create
-                asked = dual.inside(create(**ASK, stream=True), nothing)
+                response = dual.inside(create(**ASK, stream=True), nothing)
             else:
                 create = client.completions.with_raw_response.create
-                asked = dual.got(create(**ASK)) if dual.awaited else called(create)
+                response = dual.got(create(**ASK)) if dual.awaited else called(create)
             with pytest.raises(APIStatusError, match="redirects to another"):
-                await asked
+                await response
             with pytest.raises(APIStatusError, match="redirects to another"):
                 await dual.items(client.models.list())
             await dual.close(client)

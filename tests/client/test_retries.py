@@ -75,8 +75,8 @@ def test_invalid_retry_after_is_ignored(value: str) -> None:
 
 
 @given(st.integers(0, 2000), st.floats(0, 1, exclude_max=True), st.text() | st.floats().map(str))
-def test_delay_is_always_bounded(retries: int, chance: float, told: str) -> None:
-    for headers in ({}, {"retry-after": told}, {"retry-after-ms": told}):
+def test_delay_is_always_bounded(retries: int, chance: float, retry_after: str) -> None:
+    for headers in ({}, {"retry-after": retry_after}, {"retry-after-ms": retry_after}):
         wait = delay_s(retries, headers, now=NOW, chance=chance)
         assert 0 < wait <= 60
         assert headers or wait <= MAX_DELAY_S

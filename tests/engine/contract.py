@@ -19,8 +19,8 @@ def job(max_tokens: int = 12, seed: int | None = 1) -> Job:
     return Job(PROMPT, max_tokens, sampling=Sampling(seed=seed))
 
 
-async def write(engine: Engine, wanted: Job) -> list[Piece]:
-    return [piece async for piece in engine.generate(wanted)]
+async def write(engine: Engine, job: Job) -> list[Piece]:
+    return [piece async for piece in engine.generate(job)]
 
 
 @pytest.mark.anyio

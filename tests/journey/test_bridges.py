@@ -135,8 +135,8 @@ def complete(url: str, model: str, prompt: str = HI, **fields: Any) -> anthropic
 def test_llama_cpp_completes_through_each_of_its_apis(
     gateway: RunningServer, llama: str, model: str, streamed: bool
 ) -> None:
-    asked = {"prompt": HI, "max_tokens": 30, "temperature": 0, "stop": ["\n\nHuman:"]}
-    itself = httpx2.post(f"{llama}/v1/completions", json=asked, timeout=PATIENCE_S).json()
+    fields_sent = {"prompt": HI, "max_tokens": 30, "temperature": 0, "stop": ["\n\nHuman:"]}
+    itself = httpx2.post(f"{llama}/v1/completions", json=fields_sent, timeout=PATIENCE_S).json()
     text = itself["choices"][0]["text"]
     assert text == WHOLE
     answer = complete(gateway.url, model, stream=streamed)
@@ -164,9 +164,9 @@ def test_completion_through_another_tenuto_is_the_same(
     gateway: RunningServer, capital_server: RunningServer, streamed: bool
 ) -> None:
     for fields in ({}, {"stop_sequences": ["aris"]}, {"max_tokens_to_sample": 2}):
-        asked: dict[str, Any] = fields | {"stream": streamed}
-        itself = complete(capital_server.url, "claude-2.1", **asked)
-        through = complete(gateway.url, "claude-2.1", **asked)
+        fields_sent: dict[str, Any] = fields | {"stream": streamed}
+        itself = complete(capital_server.url, "claude-2.1", **fields_sent)
+        through = complete(gateway.url, "claude-2.1", **fields_sent)
         for name in ("completion", "stop_reason", "stop", "model"):
             assert getattr(through, name) == getattr(itself, name)
 

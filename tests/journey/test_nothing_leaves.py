@@ -100,8 +100,8 @@ def test_download_requests_only_the_model_from_the_hub(
     with hub_server() as hub:
         hub.repos["o/r"] = HubRepo({"m-Q8_0.gguf": built_in_model().read_bytes()})
         # What the hub's library takes for a program that it is to report.
-        told = {"HF_ENDPOINT": hub.url, "NO_PROXY": "*", "AI_AGENT": "some-agent"}
-        seen = observation.run(*TENUTO, "pull", "o/r", environment=told)
+        variables = {"HF_ENDPOINT": hub.url, "NO_PROXY": "*", "AI_AGENT": "some-agent"}
+        seen = observation.run(*TENUTO, "pull", "o/r", environment=variables)
 
     assert "o/r" in seen.output
     assert {request.path.split("/")[1] for request in hub.requests} == {"api", "o", "store"}

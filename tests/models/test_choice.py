@@ -9,15 +9,15 @@ from tenuto.models.names import Reference
 GB = 1_000_000_000
 
 
-def chosen(wanted: str | None, *files: str | tuple[str, int]) -> list[str]:
+def chosen(selector: str | None, *files: str | tuple[str, int]) -> list[str]:
     pairs = [(file, GB) if isinstance(file, str) else file for file in files]
     remote = [RemoteFile(path, size, "0" * 64) for path, size in pairs]
-    return [file.path for file in choose(Reference("o/r", wanted), remote).files]
+    return [file.path for file in choose(Reference("o/r", selector), remote).files]
 
 
-def refusal(wanted: str | None, *files: str | tuple[str, int]) -> str:
+def refusal(selector: str | None, *files: str | tuple[str, int]) -> str:
     with pytest.raises(ModelUnavailable) as raised:
-        chosen(wanted, *files)
+        chosen(selector, *files)
     return str(raised.value)
 
 
@@ -25,11 +25,11 @@ USUAL = ("m-Q2_K.gguf", "m-Q4_0.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "README.m
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "selector",
     ["m-Q4_K_M.gguf", "Q4_K_M", "q4_k_m", "m-q4_k_m", "M-Q4_K_M.GGUF"],
 )
-def test_file_is_chosen_by_name_or_quantisation(wanted: str) -> None:
-    assert chosen(wanted, *USUAL) == ["m-Q4_K_M.gguf"]
+def test_file_is_chosen_by_name_or_quantisation(selector: str) -> None:
+    assert chosen(selector, *USUAL) == ["m-Q4_K_M.gguf"]
 
 
 def test_only_model_is_chosen_without_a_name() -> None:
@@ -68,9 +68,9 @@ def test_repository_without_gguf_is_an_error() -> None:
 PARTS = [f"m-Q8_0-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
 
 
-@pytest.mark.parametrize("wanted", [None, "Q8_0", PARTS[0], PARTS[1], "m-Q8_0"])
-def test_split_model_is_chosen_whole_and_in_order(wanted: str | None) -> None:
-    assert chosen(wanted, *reversed(PARTS)) == PARTS
+@pytest.mark.parametrize("selector", [None, "Q8_0", PARTS[0], PARTS[1], "m-Q8_0"])
+def test_split_model_is_chosen_whole_and_in_order(selector: str | None) -> None:
+    assert chosen(selector, *reversed(PARTS)) == PARTS
 
 
 def test_size_of_a_split_model_includes_every_part() -> None:

@@ -77,9 +77,11 @@ def remote(content: bytes = CONTENT, path: str = "m.gguf") -> RemoteFile:
     return RemoteFile(path, len(content), hashlib.sha256(content).hexdigest())
 
 
-def get(source: Source, folder: Path, *files: RemoteFile, told: list[int] | None = None) -> Path:
+def get(
+    source: Source, folder: Path, *files: RemoteFile, reported: list[int] | None = None
+) -> Path:
     model = RemoteModel(files or (remote(),))
-    progress = told.append if told is not None else lambda _: None
+    progress = reported.append if reported is not None else lambda _: None
     return download(source, model, "o/r", ModelFolder(folder), progress)
 
 
@@ -88,13 +90,13 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_download_writes_one_complete_file(tmp_path: Path) -> None:
-    told: list[int] = []
-    path = get(Source(), tmp_path, told=told)
+    reported: list[int] = []
+    path = get(Source(), tmp_path, reported=reported)
     assert path == tmp_path / "o" / "r" / "m.gguf"
     assert path.read_bytes() == CONTENT
     assert files_in(tmp_path) == [path]
-    assert told == sorted(told)
-    assert told[-1] == len(CONTENT)
+    assert reported == sorted(reported)
+    assert reported[-1] == len(CONTENT)
 
 
 def test_complete_file_is_not_downloaded_again(tmp_path: Path) -> None:
@@ -222,11 +224,11 @@ def test_progress_covers_every_part(tmp_path: Path) -> None:
     parts = [remote(CONTENT, f"m-0000{number}-of-00002.gguf") for number in (1, 2)]
     with pytest.raises(KeyboardInterrupt):
         get(Source(errors=[(10**6, KeyboardInterrupt())]), tmp_path, *parts)
-    told: list[int] = []
-    first = get(Source(), tmp_path, *parts, told=told)
+    reported: list[int] = []
+    first = get(Source(), tmp_path, *parts, reported=reported)
     assert first.name == "m-00001-of-00002.gguf"
     assert [path.read_bytes() for path in sorted(files_in(tmp_path))] == [CONTENT, CONTENT]
-    assert told[-1] == 2 * len(CONTENT)
+    assert reported[-1] == 2 * len(CONTENT)
 
 
 def test_too_little_disk_space_is_an_error_before_any_request(

@@ -11,10 +11,10 @@ from tenuto.models.names import Reference
 
 class Hub:
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.pulled: list[str] = []
 
     def pull(self, reference: Reference) -> Path:
-        self.asked.append(str(reference))
+        self.pulled.append(str(reference))
         return Path("pulled.gguf")
 
 
@@ -28,7 +28,7 @@ def here(tmp_path: Path) -> Path:
 
 def resolved(text: str | Path, tmp_path: Path) -> tuple[Path, list[str]]:
     hub = Hub()
-    return resolve(text, ModelFolder(tmp_path / "models"), hub.pull), hub.asked
+    return resolve(text, ModelFolder(tmp_path / "models"), hub.pull), hub.pulled
 
 
 def test_existing_path_is_returned(tmp_path: Path, here: Path) -> None:

@@ -110,8 +110,8 @@ async def _ask_all(
 
     ticking = asyncio.create_task(tick())
     await asyncio.sleep(0)
-    asks = [ask(app, body, shape.version, shape.packet) for body in bodies]
-    statuses = await asyncio.gather(*asks)
+    responses = [ask(app, body, shape.version, shape.packet) for body in bodies]
+    statuses = await asyncio.gather(*responses)
     ticking.cancel()
     return tuple(statuses), 1000 * worst
 

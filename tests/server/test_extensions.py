@@ -131,10 +131,10 @@ async def test_extensions_are_rejected_without_the_setting(stream: bool) -> None
 async def test_echo_prepends_the_prompt(client: httpx2.AsyncClient, version: str) -> None:
     client.headers["anthropic-version"] = version
     prompt = PROMPT + " "  # what is sent to the engine has no such space
-    asked = BODY | {"echo": True, "prompt": prompt}
-    plain = (await client.post("/v1/complete", json=asked)).json()
+    body = BODY | {"echo": True, "prompt": prompt}
+    plain = (await client.post("/v1/complete", json=body)).json()
     assert plain["completion"] == prompt + " one two three"
-    response = await client.post("/v1/complete", json=asked | {"stream": True})
+    response = await client.post("/v1/complete", json=body | {"stream": True})
     blocks = response.text.split("\n\n")
     texts = [
         json.loads(block.rpartition("data: ")[2])["completion"]
@@ -150,8 +150,8 @@ async def test_echo_prepends_the_prompt(client: httpx2.AsyncClient, version: str
 
 
 async def test_a_stop_sequence_does_not_end_the_echo(client: httpx2.AsyncClient) -> None:
-    asked = BODY | {"echo": True, "stop_sequences": ["one", "two"]}
-    answer = (await client.post("/v1/complete", json=asked)).json()
+    body = BODY | {"echo": True, "stop_sequences": ["one", "two"]}
+    answer = (await client.post("/v1/complete", json=body)).json()
     assert (answer["completion"], answer["stop"]) == (PROMPT + " ", "one")
 
 
@@ -189,28 +189,28 @@ async def test_logprobs_are_in_the_plain_response(version: str) -> None:
 
 async def test_logprobs_are_in_the_event_of_their_text() -> None:
     async with client_of(ScoringEngine(), ON) as client:
-        asked = BODY | {"logprobs": 0, "stream": True}
-        events = completions_of((await client.post("/v1/complete", json=asked)).text)
-    told = [(event["completion"], event["logprobs"]["tokens"]) for event in events]
-    assert told == [(" One", [" One"]), (".", ["."]), ("", [])]
+        body = BODY | {"logprobs": 0, "stream": True}
+        events = completions_of((await client.post("/v1/complete", json=body)).text)
+    pieces = [(event["completion"], event["logprobs"]["tokens"]) for event in events]
+    assert pieces == [(" One", [" One"]), (".", ["."]), ("", [])]
     assert all(event["logprobs"]["top_logprobs"] is None for event in events)
 
 
 async def test_logprobs_are_cumulative_in_2023_01_01() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         client.headers["anthropic-version"] = "2023-01-01"
-        asked = BODY | {"logprobs": 0, "stream": True}
-        stream = (await client.post("/v1/complete", json=asked)).text
+        body = BODY | {"logprobs": 0, "stream": True}
+        stream = (await client.post("/v1/complete", json=body)).text
     events = [json.loads(block[6:]) for block in stream.split("\n\n") if '"logprobs"' in block]
-    told = [(event["completion"], event["logprobs"]["tokens"]) for event in events]
-    assert told == [(" One", [" One"]), (" One.", [" One", "."]), (" One.", [" One", "."])]
+    pieces = [(event["completion"], event["logprobs"]["tokens"]) for event in events]
+    assert pieces == [(" One", [" One"]), (" One.", [" One", "."]), (" One.", [" One", "."])]
     assert events[-1]["usage"]["output_tokens"] == 3
 
 
 async def test_logprobs_end_at_a_stop_sequence() -> None:
     async with client_of(ScoringEngine(), ON) as client:
-        asked = BODY | {"logprobs": 0, "stop_sequences": ["."]}
-        answer = (await client.post("/v1/complete", json=asked)).json()
+        body = BODY | {"logprobs": 0, "stop_sequences": ["."]}
+        answer = (await client.post("/v1/complete", json=body)).json()
     assert (answer["completion"], answer["logprobs"]["tokens"]) == (" One", [" One"])
 
 
@@ -243,12 +243,12 @@ async def test_echo_with_logprobs_is_rejected() -> None:
 
 async def test_usage_headers_are_exposed_to_web_pages() -> None:
     settings = ServerSettings(cors_origins=("https://example.com",))
-    for api, told in ((ApiSettings(extensions=True), USAGE), (ApiSettings(), set())):
+    for api, pieces in ((ApiSettings(extensions=True), USAGE), (ApiSettings(), set())):
         async with client_of(EchoEngine(), Settings(server=settings, api=api)) as client:
             headers = {"origin": "https://example.com"}
             response = await client.post("/v1/complete", json=BODY, headers=headers)
         exposed = set(response.headers["access-control-expose-headers"].split(", "))
-        assert exposed == {"request-id"} | told
+        assert exposed == {"request-id"} | pieces
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -298,8 +298,8 @@ async def test_openapi_document_has_the_allowed_extensions(
     client: httpx2.AsyncClient,
 ) -> None:
     document = (await client.get("/openapi.json")).json()
-    asked = document["components"]["schemas"]["CompletionRequest"]["properties"]
-    assert {"seed", "logprobs", "echo"} <= asked.keys()
+    body = document["components"]["schemas"]["CompletionRequest"]["properties"]
+    assert {"seed", "logprobs", "echo"} <= body.keys()
     headers = document["paths"]["/v1/complete"]["post"]["responses"]["200"]["headers"]
     assert headers.keys() >= USAGE
     async with client_of(EchoEngine()) as plain:
@@ -312,9 +312,9 @@ async def test_responses_match_the_document_with_extensions() -> None:
     async with client_of(ScoringEngine(), ON) as client:
         document = (await client.get("/openapi.json")).json()
         for most in (0, 1):
-            asked = BODY | {"logprobs": most, "seed": 1}
-            validate(asked, "CompletionRequest", document)
-            answer = (await client.post("/v1/complete", json=asked)).json()
+            body = BODY | {"logprobs": most, "seed": 1}
+            validate(body, "CompletionRequest", document)
+            answer = (await client.post("/v1/complete", json=body)).json()
             validate(answer, "Completion", document)
             assert answer["logprobs"]["tokens"]
 

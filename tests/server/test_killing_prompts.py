@@ -22,7 +22,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tenuto.engine.local.supervisor._FIRST_DELAY_S", 0.01)
 
 
-def asking(words: str, **fields: object) -> dict[str, Any]:
+def completion_body(words: str, **fields: object) -> dict[str, Any]:
     prompt = f"\n\nHuman: {words}\n\nAssistant:"
     return BODY | {"model": "tenuto-mini", "prompt": prompt} | fields
 
@@ -38,11 +38,13 @@ async def test_prompt_that_killed_the_worker_is_not_retryable(
 ) -> None:
     async with running() as engine, client_of(engine) as client:
         for number in range(4):
-            refused = await client.post("/v1/complete", json=asking(words, stream=streamed))
+            refused = await client.post(
+                "/v1/complete", json=completion_body(words, stream=streamed)
+            )
             message = "send the request once more" if number < deaths else "does not try it again"
             assert_error(refused, 500, "api_error", message)
             assert refused.headers["x-should-retry"] == "false"
-        good = await client.post("/v1/complete", json=asking("a good one"))
+        good = await client.post("/v1/complete", json=completion_body("a good one"))
         assert (good.status_code, good.json()["completion"]) == (200, " ok")
         assert "x-should-retry" not in good.headers
         assert engine.health().restarts == deaths
@@ -54,8 +56,10 @@ async def test_client_does_not_retry_a_prompt_that_killed_the_worker() -> None:
         http = client_of(engine)
         async with AsyncClient(base_url="http://localhost", http_client=http) as client:
             with pytest.raises(InternalServerError, match="send the request once more"):
-                await client.completions.create(**asking("a bad step"))
-            assert (await client.completions.create(**asking("a good one"))).completion == " ok"
+                await client.completions.create(**completion_body("a bad step"))
+            assert (
+                await client.completions.create(**completion_body("a good one"))
+            ).completion == " ok"
         assert engine.health().restarts == 1
 
 
@@ -73,12 +77,12 @@ async def test_requests_beside_a_killing_prompt_are_retryable(
 ) -> None:
     monkeypatch.setattr(WorkerProcess, "spawn", spawning([failing(TOGETHER)]))
     async with running() as engine, client_of(engine) as client:
-        neighbour = asyncio.create_task(client.post("/v1/complete", json=asking("wait")))
+        neighbour = asyncio.create_task(client.post("/v1/complete", json=completion_body("wait")))
         while not [job for job in engine._jobs.values() if job.stage]:
             await asyncio.sleep(0.01)
-        await client.post("/v1/complete", json=asking("a bad step"))
+        await client.post("/v1/complete", json=completion_body("a bad step"))
         lost = await neighbour
         assert_error(lost, 500, "api_error", "send the request once more")
         assert lost.headers.get("x-should-retry") != "false"
-        again = await client.post("/v1/complete", json=asking("wait"), headers=HEADERS)
+        again = await client.post("/v1/complete", json=completion_body("wait"), headers=HEADERS)
         assert (again.status_code, again.json()["completion"]) == (200, " ok")

@@ -66,7 +66,7 @@ def fields_of(line: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def asking(
+async def logged_client(
     settings: Settings | None = None, engine: EchoEngine | None = None
 ) -> AsyncGenerator[httpx2.AsyncClient]:
     async with client_of(engine or EchoEngine(), settings or Settings()) as client:
@@ -78,7 +78,7 @@ KEYED = Settings(server=ServerSettings(api_keys=("sk-right",)))
 
 async def test_every_request_is_logged_in_one_line() -> None:
     with logged() as lines:
-        async with asking(KEYED) as client:
+        async with logged_client(KEYED) as client:
             right = {"x-api-key": "sk-right"}
             answers = [
                 await client.post("/v1/complete", json=BODY),
@@ -124,12 +124,12 @@ async def test_every_request_is_logged_in_one_line() -> None:
 async def test_access_and_server_errors_are_logged_as_warnings() -> None:
     broken = failed("It broke.")
     with logged("warning") as lines:
-        async with asking(KEYED) as client:
+        async with logged_client(KEYED) as client:
             await client.post("/v1/complete", json=BODY)  # 401
             await client.get("/v1/nowhere")  # 404
             await client.post("/v1/complete", json=BODY, headers={"host": "evil.example"})  # 403
         for script in ([overloaded("Full.")], [broken], [Piece(""), Piece(" a", 1), broken]):
-            async with asking(engine=ScriptedEngine(*script)) as client:
+            async with logged_client(engine=ScriptedEngine(*script)) as client:
                 await client.post("/v1/complete", json=BODY | {"stream": True, "model": "x"})
     logs = [fields_of(line) for line in requests(lines)]
     assert [log["status"] for log in logs] == ["401", "403", "529", "500", "200"]
@@ -140,7 +140,7 @@ async def test_access_and_server_errors_are_logged_as_warnings() -> None:
 async def test_probes_are_logged_only_for_debugging() -> None:
     for level, count in (("info", 0), ("debug", 2)):
         with logged(level) as lines:
-            async with asking() as client:
+            async with logged_client() as client:
                 await client.get("/health")
                 await client.get("/ready")
         assert len(requests(lines)) == count
@@ -192,7 +192,7 @@ async def test_client_data_cannot_forge_or_hide_a_line() -> None:
         "x\n2026-01-01T00:00:00.000Z INFO tenuto.request: forged\r\x1b[2J\u202e\x85\u2028\ud800\0"
     )
     with logged() as lines:
-        async with asking() as client:
+        async with logged_client() as client:
             content = json.dumps(BODY | {"model": evil}).encode()
             await client.post("/v1/complete", content=content)
             content = json.dumps(BODY | {"model": evil.replace("\ud800", "")}).encode()
@@ -208,7 +208,7 @@ async def test_client_data_cannot_forge_or_hide_a_line() -> None:
 
 async def test_a_model_name_with_spaces_stays_one_value() -> None:
     with logged() as lines:
-        async with asking() as client:
+        async with logged_client() as client:
             await client.post("/v1/complete", json=BODY | {"model": 'a b=c "d'})
     (line,) = requests(lines)
     assert fields_of(line)["model"] == "a\\u0020b\\u003dc\\u0020\\u0022d"
@@ -216,7 +216,7 @@ async def test_a_model_name_with_spaces_stays_one_value() -> None:
 
 async def test_each_json_line_is_an_object() -> None:
     with logged("debug", "json") as lines:
-        async with asking(Settings(api=ApiSettings(extensions=True))) as client:
+        async with logged_client(Settings(api=ApiSettings(extensions=True))) as client:
             answer = await client.post("/v1/complete", json=BODY | {"model": "ä\n"})
         try:
             raise ValueError("two\nlines")

@@ -86,8 +86,8 @@ def test_token_across_the_cut_is_left_out() -> None:
 
 def test_token_is_held_back_with_its_text() -> None:
     events = asyncio.run(events_of(ScoringEngine(" One\n", "\nHum", "ming"), " END"))
-    told = [(getattr(event, "text", ""), texts_of(event.logprobs or ())) for event in events]
-    assert told == [(" One", []), ("\n\nHumming", [" One\n", "\nHum", "ming"]), ("", [])]
+    pieces = [(getattr(event, "text", ""), texts_of(event.logprobs or ())) for event in events]
+    assert pieces == [(" One", []), ("\n\nHumming", [" One\n", "\nHum", "ming"]), ("", [])]
 
 
 def test_text_without_requested_logprobs_has_no_tokens() -> None:

@@ -349,8 +349,8 @@ def test_whole_completion_equals_the_joined_stream(
 
 
 def test_acceptance_is_the_first_event() -> None:
-    told = Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))
+    accepted = Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))
 
-    first, *_ = asyncio.run(events_of(Script(" One", accepted=told)))
+    first, *_ = asyncio.run(events_of(Script(" One", accepted=accepted)))
 
     assert first == Accepted("claude-haiku-4-5", "claude", ("top_k was left out",))

@@ -14,14 +14,14 @@ litellm.suppress_debug_info = True
 
 def everything(url: str, *, keyed: str, **request: Any) -> Any:
     """All in one: the library takes many seconds to import."""
-    told: dict[str, Any] = {"model": "anthropic_text/claude-2", "api_key": "any", **request}
-    here = {**told, "api_base": url}
+    common: dict[str, Any] = {"model": "anthropic_text/claude-2", "api_key": "any", **request}
+    here = {**common, "api_base": url}
     return {
         "plain": _whole(litellm.completion(**here)),
         "stopped": _whole(litellm.completion(**here, stop=["there"])),
         "stream": _streamed(list(litellm.completion(**here, stream=True))),
         "asynchronous": asyncio.run(_asynchronous(here)),
-        "error": _error({**told, "api_base": keyed}),
+        "error": _error({**common, "api_base": keyed}),
     }
 
 

@@ -90,15 +90,15 @@ def test_fastest_readable_runtime_is_loaded(
     install: Install, installed: set[str], file: Gguf, chosen: str
 ) -> None:
     install(installed)
-    said: tuple[object, ...] = choose.load_runtime(OPTIONS, file)
-    assert said == (Loaded(chosen, tokenises=True), chosen, "")
+    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, file)
+    assert loaded == (Loaded(chosen, tokenises=True), chosen, "")
 
 
 @pytest.mark.parametrize("name", ["openvino", "llamacpp"])
 def test_runtime_setting_is_used(install: Install, name: str) -> None:
     install(BOTH)
-    said: tuple[object, ...] = choose.load_runtime(OPTIONS, SPLIT, name)
-    assert said == (Loaded(name, tokenises=True), name, "")
+    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, SPLIT, name)
+    assert loaded == (Loaded(name, tokenises=True), name, "")
 
 
 def test_llama_cpp_is_not_tried_for_a_folder(install: Install) -> None:
@@ -111,8 +111,8 @@ def test_llama_cpp_is_not_tried_for_a_folder(install: Install) -> None:
 
 def test_second_runtime_is_loaded_with_the_reason_of_the_first(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
-    said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
-    assert said == (
+    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
+    assert loaded == (
         Loaded("llamacpp", tokenises=True),
         "llamacpp",
         "openvino cannot load this model",
@@ -121,9 +121,9 @@ def test_second_runtime_is_loaded_with_the_reason_of_the_first(install: Install)
 
 def test_model_without_a_working_tokenizer_is_rejected(install: Install) -> None:
     install(BOTH, mute=frozenset({"openvino"}))
-    said: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
+    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
     why = "openvino loads this model, but its tokenizer does not work (RuntimeError)"
-    assert said == (Loaded("llamacpp", tokenises=True), "llamacpp", why)
+    assert loaded == (Loaded("llamacpp", tokenises=True), "llamacpp", why)
     install(BOTH, mute=frozenset({"openvino", "llamacpp"}))
     with pytest.raises(CannotLoad, match=r"^openvino loads .*; llamacpp loads [^\n]*$"):
         choose.load_runtime(OPTIONS, READABLE)

@@ -107,10 +107,10 @@ async def test_temperature_0_takes_the_likeliest_token(engine: LocalEngine) -> N
 async def test_the_narrowest_sampling_is_greedy(
     engine: LocalEngine, fields: dict[str, float]
 ) -> None:
-    wanted = Job(PROMPT, 24, sampling=Sampling(temperature=0))
-    await write(engine, wanted)
+    reference = Job(PROMPT, 24, sampling=Sampling(temperature=0))
+    await write(engine, reference)
     narrow = Job(PROMPT, 24, sampling=Sampling(seed=5, **fields))  # type: ignore[arg-type]
-    assert text_of(await write(engine, narrow)) == text_of(await write(engine, wanted))
+    assert text_of(await write(engine, narrow)) == text_of(await write(engine, reference))
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ async def test_jobs_over_the_cache_are_queued_and_complete(
     engine = await started(replace(SETTINGS, model=endless_model, kv_cache_mib=1))
     try:
         assert engine.capabilities.kv_blocks < 64
-        wanted = [Job(PROMPT, 300, sampling=Sampling(seed=seed)) for seed in range(12)]
-        for pieces in await asyncio.gather(*(write(engine, each) for each in wanted)):
+        jobs = [Job(PROMPT, 300, sampling=Sampling(seed=seed)) for seed in range(12)]
+        for pieces in await asyncio.gather(*(write(engine, each) for each in jobs)):
             assert sum(piece.tokens for piece in pieces) == 300
             assert pieces[-1].finish is Finish.LENGTH
     finally:
@@ -567,9 +567,9 @@ async def test_nan_weights_fail_each_request(
     try:
         for temperature in (0.0, 1.0):
             for logprobs in (None, 0):
-                asked = replace(job(2000), sampling=Sampling(temperature, logprobs=logprobs))
+                broken_job = replace(job(2000), sampling=Sampling(temperature, logprobs=logprobs))
                 with refused(Kind.FAILED, match="failed on this request"):
-                    await write(engine, asked)
+                    await write(engine, broken_job)
         assert engine.health().restarts == 0
     finally:
         await engine.aclose()
@@ -676,9 +676,9 @@ async def test_fallback_to_llamacpp_is_logged_once(
             assert (await write(engine, job()))[-1].finish is not None
         finally:
             await engine.aclose()
-    said = [line for line in caplog.messages if "llamacpp runs it instead" in line]
-    assert len(said) == 1
-    assert said[0].startswith("OpenVINO cannot load this model: ")
+    messages = [line for line in caplog.messages if "llamacpp runs it instead" in line]
+    assert len(messages) == 1
+    assert messages[0].startswith("OpenVINO cannot load this model: ")
 
 
 async def test_configured_runtime_is_not_replaced(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.scripted_models import logprob, scripted
 pytestmark = pytest.mark.anyio
 
 RUNTIMES: tuple[Library, ...] = ("openvino", "llamacpp")
-ASKS = Job(PROMPT, 30, sampling=Sampling(seed=1, logprobs=0))
+SCORED_JOB = Job(PROMPT, 30, sampling=Sampling(seed=1, logprobs=0))
 
 
 @pytest.fixture(scope="module", params=["openvino", "llamacpp"])
@@ -78,12 +78,14 @@ async def test_cached_tokens_are_reported_where_the_runtime_counts_them(
     await write(engine, Job(PROMPT, 1))
     *_, last = await write(engine, Job(PROMPT, 1))
     usage = usage_of(last)
-    known = engine._supervisor.load.runtime == "llamacpp"
-    assert usage.cached_tokens == (usage.input_tokens - 1 if known and usage.input_tokens else None)
+    counted = engine._supervisor.load.runtime == "llamacpp"
+    assert usage.cached_tokens == (
+        usage.input_tokens - 1 if counted and usage.input_tokens else None
+    )
 
 
 async def test_tokens_have_their_offsets_in_the_text(capital: LocalEngine) -> None:
-    pieces = await write(capital, ASKS)
+    pieces = await write(capital, SCORED_JOB)
     text, tokens = text_of(pieces), tokens_of(pieces)
     assert tuple(token.token for token in tokens) == CAPITAL
     assert text == "".join(CAPITAL)
@@ -92,27 +94,29 @@ async def test_tokens_have_their_offsets_in_the_text(capital: LocalEngine) -> No
 
 
 async def test_job_without_logprobs_has_no_tokens(engine: LocalEngine) -> None:
-    asking, not_asking = await asyncio.gather(
-        write(engine, ASKS), write(engine, replace(ASKS, sampling=Sampling(seed=1)))
+    scored, unscored = await asyncio.gather(
+        write(engine, SCORED_JOB), write(engine, replace(SCORED_JOB, sampling=Sampling(seed=1)))
     )
-    assert tokens_of(asking)
-    assert not tokens_of(not_asking)
+    assert tokens_of(scored)
+    assert not tokens_of(unscored)
 
 
 async def test_logprobs_do_not_change_the_text(engine: LocalEngine) -> None:
-    await write(engine, ASKS)  # a cached prompt may differ from a new one in the last bits
-    told = text_of(await write(engine, ASKS))
-    assert told == text_of(await write(engine, replace(ASKS, sampling=Sampling(seed=1))))
+    await write(engine, SCORED_JOB)  # a cached prompt may differ from a new one in the last bits
+    scored_text = text_of(await write(engine, SCORED_JOB))
+    assert scored_text == text_of(
+        await write(engine, replace(SCORED_JOB, sampling=Sampling(seed=1)))
+    )
 
 
 async def test_top_logprobs_are_returned_or_rejected(engine: LocalEngine) -> None:
-    asks = replace(ASKS, sampling=Sampling(seed=1, logprobs=3))
+    top_job = replace(SCORED_JOB, sampling=Sampling(seed=1, logprobs=3))
     if engine._supervisor.load.runtime == "openvino":
         with refused(Kind.UNSUPPORTED, match="logprobs: Input should be less than or equal to 0"):
-            await write(engine, asks)
-        assert tokens_of(await write(engine, ASKS))
+            await write(engine, top_job)
+        assert tokens_of(await write(engine, SCORED_JOB))
         return
-    tokens = tokens_of(await write(engine, asks))
+    tokens = tokens_of(await write(engine, top_job))
     # Some of its random tokens are not whole characters, and are named otherwise in `top`.
     whole = [token for token in tokens if "\ufffd" not in token.token]
     assert len(whole) > 20
@@ -128,7 +132,7 @@ async def test_both_runtimes_return_the_same_logprobs(tmp_path: Path) -> None:
     for runtime in RUNTIMES:
         engine = await started(of_runtime(runtime, model=path))
         tokens = tokens_of(
-            await write(engine, replace(ASKS, sampling=Sampling(0, seed=1, logprobs=0)))
+            await write(engine, replace(SCORED_JOB, sampling=Sampling(0, seed=1, logprobs=0)))
         )
         await engine.aclose()
         assert tuple(token.token for token in tokens) == CAPITAL
@@ -144,7 +148,7 @@ async def test_leading_space_of_a_chat_belongs_to_no_token(tmp_path: Path) -> No
     path = with_template(tmp_path / "chat.gguf", TAUGHT + " ", spaceless)
     engine = await started(replace(SETTINGS, model=path))
     try:
-        pieces = await write(engine, replace(ASKS, sampling=Sampling(0, seed=1, logprobs=0)))
+        pieces = await write(engine, replace(SCORED_JOB, sampling=Sampling(0, seed=1, logprobs=0)))
     finally:
         await engine.aclose()
     text, tokens = text_of(pieces), tokens_of(pieces)

@@ -109,8 +109,8 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
 
 @asynccontextmanager
 async def running(**settings: float) -> AsyncIterator[LocalEngine]:
-    wanted = {"load_wait_s": PATIENCE_S, **settings}
-    engine = LocalEngine(LocalSettings(**wanted))  # type: ignore[arg-type]
+    options = {"load_wait_s": PATIENCE_S, **settings}
+    engine = LocalEngine(LocalSettings(**options))  # type: ignore[arg-type]
     await engine.start()
     try:
         yield engine

@@ -336,11 +336,11 @@ def test_a_hyperparameter_is_looked_up_by_the_architecture(path: Path) -> None:
     assert file.hyperparameter("block_count") == 2
 
 
-@pytest.mark.parametrize(("kind", "known"), TENSOR_TYPES.items())
+@pytest.mark.parametrize(("kind", "tensor_type"), TENSOR_TYPES.items())
 def test_a_row_of_one_block_of_every_tensor_type_is_measured_exactly(
-    path: Path, kind: int, known: TensorType
+    path: Path, kind: int, tensor_type: TensorType
 ) -> None:
-    name, weights, size, _ = known
+    name, weights, size, _ = tensor_type
     tensors = [tensor("a", [weights], kind, 0)]
 
     assert read(path, File(tensors=tensors, data=bytes(size))).tensor_types == {name}

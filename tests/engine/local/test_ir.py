@@ -100,9 +100,9 @@ def test_hyperparameter_names_of_gpt2_are_read(folder: Path) -> None:
     assert model.hyperparameter("attention.head_count") == 2
 
 
-@pytest.mark.parametrize("said", [[3, 4], 3])
-def test_end_tokens_of_every_file_are_merged(folder: Path, said: object) -> None:
-    write(folder, "generation_config.json", {"eos_token_id": said})
+@pytest.mark.parametrize("value", [[3, 4], 3])
+def test_end_tokens_of_every_file_are_merged(folder: Path, value: object) -> None:
+    write(folder, "generation_config.json", {"eos_token_id": value})
     assert ir.read(folder).ends == {3, 4}
 
 
@@ -115,14 +115,14 @@ def test_named_special_tokens_are_found(folder: Path, token: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [
         {"chat_template": "{{ 1 }}"},
         {"chat_template": [{"name": "tool_use"}, {"name": "default", "template": "{{ 1 }}"}]},
     ],
 )
-def test_chat_template_is_read_from_the_tokenizer_config(folder: Path, said: object) -> None:
-    write(folder, "tokenizer_config.json", said)
+def test_chat_template_is_read_from_the_tokenizer_config(folder: Path, value: object) -> None:
+    write(folder, "tokenizer_config.json", value)
     assert ir.read(folder).metadata["tokenizer.chat_template"] == "{{ 1 }}"
 
 
@@ -223,13 +223,13 @@ _NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_
 def test_misplaced_values_raise_only_model_errors(
     folder: Path, data: st.DataObject, value: Any, name: str
 ) -> None:
-    known = {
+    valid = {
         "config.json": CONFIG,
         "tokenizer.json": TOKENIZER,
         "tokenizer_config.json": {"bos_token": "a", "chat_template": "", "add_bos_token": True},
         "generation_config.json": {"eos_token_id": 4},
     }
-    whole: dict[str, Any] = json.loads(json.dumps(known[name]))
+    whole: dict[str, Any] = json.loads(json.dumps(valid[name]))
     place = whole
     # Somewhere in it, at any depth.
     while True:

@@ -88,7 +88,7 @@ def fewer_tensors(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("damage", "reason"),
     [
         (Path.unlink, "its part m-00003-of-00003.gguf: there is no such file"),
         (cut, "its part m-00003-of-00003.gguf: the file is truncated"),
@@ -112,17 +112,17 @@ def fewer_tensors(path: Path) -> None:
     ],
 )
 def test_missing_or_wrong_part_is_named(
-    tmp_path: Path, damage: Callable[[Path], object], says: str
+    tmp_path: Path, damage: Callable[[Path], object], reason: str
 ) -> None:
     first, _, last = parts(tmp_path)
     damage(last)
     with pytest.raises(ModelError) as refusal:
         LocalEngine(LocalSettings(model=first))
     assert str(refusal.value).startswith(f"{first}: ")
-    assert says in str(refusal.value)
+    assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
     # The list of models gives the reason that the server gives.
-    assert says in describe(first).reason
+    assert reason in describe(first).reason
 
 
 def test_error_of_a_later_part_names_the_first(tmp_path: Path) -> None:

@@ -10,22 +10,22 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_watchdog_returns_without_a_reply() -> None:
-    asked: list[int] = []
-    await Watchdog(0.05).hangs(lambda: asked.append(1))
-    assert len(asked) == 1
+    pings: list[int] = []
+    await Watchdog(0.05).hangs(lambda: pings.append(1))
+    assert len(pings) == 1
 
 
 async def test_watchdog_pings_again_until_a_reply_is_missing() -> None:
     watchdog = Watchdog(0.05)
-    asked: list[int] = []
+    pings: list[int] = []
 
     def ask() -> None:
-        asked.append(1)
-        if len(asked) < 4:
+        pings.append(1)
+        if len(pings) < 4:
             asyncio.get_running_loop().call_soon(watchdog.answered)
 
     await watchdog.hangs(ask)
-    assert len(asked) == 4
+    assert len(pings) == 4
 
 
 async def test_reply_to_an_earlier_ping_is_ignored() -> None:

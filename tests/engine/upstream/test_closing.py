@@ -56,12 +56,14 @@ async def test_close_ends_running_responses_with_an_error(
 ) -> None:
     server.answers(script)
     async with caller_of({"far": MessagesUpstream(base_url=server.url)}) as caller:
-        asking = asyncio.create_task(caller.complete(model="claude-haiku-4-5", stream=streamed))
+        response_task = asyncio.create_task(
+            caller.complete(model="claude-haiku-4-5", stream=streamed)
+        )
         await until(lambda: server.requests)
         await asyncio.sleep(0.05)  # Until what the script has is read.
         async with asyncio.timeout(SOON_S):
             await caller.engine.aclose()
-            seen = await asking
+            seen = await response_task
         assert seen.final["error"] == {"type": "api_error", "message": SHUTTING_DOWN}
         assert len(server.requests) == 1
         assert caller.engine.health().running == 0
@@ -103,11 +105,11 @@ async def test_close_ends_the_backoff_between_attempts() -> None:
     upstream = Upstream(busy, Breaker(5, 10.0, asyncio.get_running_loop().time))
     engine = RoutingEngine({"a": upstream}, [RouteSettings(("*",), ("a",))], Random(1))
     job = Job(parse_prompt(HI), 5)
-    asking = asyncio.ensure_future(anext(engine.generate(job)))
+    response_task = asyncio.ensure_future(anext(engine.generate(job)))
     await until(lambda: busy.tries)
     await asyncio.sleep(0)
     async with asyncio.timeout(SOON_S):
         await engine.aclose()
         with refused(Kind.FAILED, match="shutting down"):
-            await asking
+            await response_task
     assert busy.tries == 1

@@ -77,8 +77,8 @@ async def test_dead_idle_connection_is_replaced_once(at_once: int, retries: int)
     route = RouteSettings(("*",), ("a",), max_retries=retries)
     async with caller_of({"a": upstream}, route) as caller:
         for _ in range(2):
-            asked = [caller.complete(model=MODEL) for _ in range(at_once)]
-            assert [(one.status, one.text) for one in await asyncio.gather(*asked)] == [
+            completions = [caller.complete(model=MODEL) for _ in range(at_once)]
+            assert [(one.status, one.text) for one in await asyncio.gather(*completions)] == [
                 (200, " Hi")
             ] * at_once
         assert (one_each.connections, one_each.second) == (2 * at_once, at_once)

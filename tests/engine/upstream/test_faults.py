@@ -67,9 +67,9 @@ CUT = whole({"type": "message", "content": []})[0][:-5]
 assert isinstance(CUT, bytes)
 
 
-def error(status: int, kind: str, message: str, told: str, **headers: str) -> Failure:
+def error(status: int, kind: str, message: str, shown: str, **headers: str) -> Failure:
     script = claude.error(status, kind, message, **headers)
-    return Failure(script, script, status, kind, told)
+    return Failure(script, script, status, kind, shown)
 
 
 FAULTS = {
@@ -310,12 +310,12 @@ async def test_disconnect_closes_the_upstream_request(
 ) -> None:
     server.answers(script())
     async with caller_of({"one": MessagesUpstream(base_url=server.url)}) as caller:
-        asking = asyncio.create_task(caller.complete(model=MODEL, stream=True))
+        response_task = asyncio.create_task(caller.complete(model=MODEL, stream=True))
         async with asyncio.timeout(5):
             while not server.requests:
                 await asyncio.sleep(0)
-            asking.cancel()
-            await asyncio.wait([asking])
+            response_task.cancel()
+            await asyncio.wait([response_task])
             await server.left.wait()
         await assert_idle(caller, server)
 

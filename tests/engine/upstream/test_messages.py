@@ -167,7 +167,7 @@ async def test_prompt_without_a_question_is_rejected_before_the_request(
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "most"),
+    ("model", "requested", "most"),
     [
         ("claude-3-haiku-20240307", 10_000, 4096),
         ("claude-3-haiku-20240307", 10, 10),
@@ -175,9 +175,9 @@ async def test_prompt_without_a_question_is_rejected_before_the_request(
     ],
 )
 async def test_max_tokens_are_capped_at_the_models_limit(
-    server: ScriptedServer, caller: Caller, model: str, asked: int, most: int
+    server: ScriptedServer, caller: Caller, model: str, requested: int, most: int
 ) -> None:
-    body = await sent(server, caller, model=model, max_tokens_to_sample=asked)
+    body = await sent(server, caller, model=model, max_tokens_to_sample=requested)
     assert body["max_tokens"] == most
 
 
@@ -231,7 +231,7 @@ async def test_builtin_stop_sequence_is_matched_locally(
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "passed", "warned"),
+    ("model", "requested", "passed", "warned"),
     [
         (OLD, {"temperature": 0.5, "top_k": 3}, {"temperature": 0.5, "top_k": 3}, []),
         (OLD, {"temperature": 1.0, "top_p": 0.5}, {"top_p": 0.5}, []),
@@ -255,11 +255,11 @@ async def test_sampling_fields_are_sent_where_the_model_supports_them(
     server: ScriptedServer,
     caller: Caller,
     model: str,
-    asked: dict[str, Any],
+    requested: dict[str, Any],
     passed: dict[str, Any],
     warned: list[str],
 ) -> None:
-    seen = await caller.complete(model=model, **asked)
+    seen = await caller.complete(model=model, **requested)
     body = server.requests[0].body
     assert {k: v for k, v in body.items() if k in ("temperature", "top_p", "top_k")} == passed
     warning = seen.headers.get("warning", "")
@@ -381,8 +381,8 @@ async def test_error_keeps_its_status_and_message(
 
 
 def test_raw_prompt_is_one_user_message() -> None:
-    asked = finish(MessagesUpstream().request_for(Job(raw_prompt("Once upon"), 5, model=OLD)))
-    assert asked.body["messages"] == [{"role": "user", "content": "Once upon"}]
+    request = finish(MessagesUpstream().request_for(Job(raw_prompt("Once upon"), 5, model=OLD)))
+    assert request.body["messages"] == [{"role": "user", "content": "Once upon"}]
 
 
 async def test_response_without_a_message_is_an_error(

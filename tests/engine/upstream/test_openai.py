@@ -80,8 +80,8 @@ async def test_smallest_request_has_the_documented_form(
     (request,) = server.requests
     assert request.path == ("/v1/chat/completions" if chat else "/v1/completions")
     assert request.headers["authorization"] == "Bearer sk-1"
-    asked = {"messages": [{"role": "user", "content": "Hi"}]} if chat else {"prompt": HI}
-    assert request.body == asked | {
+    input_fields = {"messages": [{"role": "user", "content": "Hi"}]} if chat else {"prompt": HI}
+    assert request.body == input_fields | {
         "model": "qwen",
         "max_tokens": 50,
         "temperature": 1.0,
@@ -195,7 +195,7 @@ async def test_error_message_is_found_in_every_known_body(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("error_chunk", "kind"),
     [
         ({"error": {"message": "x", "type": "x", "code": 503}}, "overloaded_error"),
         ({"error": {"message": "x", "type": "rate_limit_error"}}, "rate_limit_error"),
@@ -205,9 +205,9 @@ async def test_error_message_is_found_in_every_known_body(
     ],
 )
 async def test_error_in_the_middle_of_a_stream_is_forwarded(
-    server: ScriptedServer, caller: Caller, said: object, kind: str
+    server: ScriptedServer, caller: Caller, error_chunk: object, kind: str
 ) -> None:
-    server.answers(stream(chunk(" Hel", chat=False), data(said)))
+    server.answers(stream(chunk(" Hel", chat=False), data(error_chunk)))
     seen = await caller.complete(stream=True)
     assert (seen.status, seen.text, seen.final["error"]["type"]) == (200, " Hel", kind)
 

@@ -309,7 +309,7 @@ def test_invalid_response_is_an_error(kind: Kind, body: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["messages", "openai", "tenuto"])
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("error_body", "status"),
     [
         ({"error": {"message": "x", "code": 429}}, 429),
         ({"error": {"message": "x", "code": "429"}}, 429),
@@ -330,9 +330,16 @@ def test_invalid_response_is_an_error(kind: Kind, body: bytes) -> None:
     ],
     ids=str,
 )
-def test_error_body_with_status_200_is_an_error(kind: Kind, said: object, status: int) -> None:
-    body = json.dumps(said).encode()
-    for streamed, form in [(False, body), (True, body), (True, sse(said)), (False, sse(said))]:
+def test_error_body_with_status_200_is_an_error(
+    kind: Kind, error_body: object, status: int
+) -> None:
+    body = json.dumps(error_body).encode()
+    for streamed, form in [
+        (False, body),
+        (True, body),
+        (True, sse(error_body)),
+        (False, sse(error_body)),
+    ]:
         with pytest.raises(UpstreamError) as caught:
             text_of(form, kind=kind, streamed=streamed)
         assert status_of(caught.value.kind) == status

@@ -37,11 +37,11 @@ class FakeEngine(EchoEngine):
     def __init__(self, *errors: Refusal) -> None:
         super().__init__()
         self.errors: list[Refusal] = list(errors)
-        self.asked: list[str] = []
+        self.models: list[str] = []
         self.loaded = True
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        self.asked.append(job.model)
+        self.models.append(job.model)
         if self.errors:
             raise self.errors.pop(0)
         yield Piece("")
@@ -122,7 +122,7 @@ async def test_model_name_comes_from_hop_then_upstream_then_request() -> None:
     route = RouteSettings(("*",), ("a:x", "b", "c"), max_retries=0)
     engine = engine_of(dict(engines), [route], models={"a": "m", "b": "n"})
     await ask(engine, "claude-2")
-    assert [one.asked for one in engines.values()] == [["x"], ["n"], ["claude-2"]]
+    assert [one.models for one in engines.values()] == [["x"], ["n"], ["claude-2"]]
 
 
 async def test_requests_are_distributed_by_weight() -> None:
@@ -143,7 +143,7 @@ async def test_failure_is_retried_and_fails_over(error: Refusal, waits: list[flo
     route = RouteSettings(("*",), ("a", "b"), max_retries=1)
     engine = engine_of(dict(engines), [route])
     first = await ask(engine)
-    assert (len(engines["a"].asked), answered(first)) == (2, "b")
+    assert (len(engines["a"].models), answered(first)) == (2, "b")
     assert first.accepted is not None
     assert first.accepted.warnings == (f"b answers instead of a ({error})",)
     (wait,) = waits
@@ -158,7 +158,7 @@ async def test_invalid_request_is_not_sent_to_the_next_upstream(error: Refusal) 
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
     with pytest.raises(Refusal, match=str(error)):
         await ask(engine)
-    assert (len(engines["a"].asked), engines["b"].asked) == (1, [])
+    assert (len(engines["a"].models), engines["b"].models) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_retry_after_over_the_limit_is_not_awaited(
         with pytest.raises(UpstreamError) as caught:
             await ask(engine)
         assert caught.value.retry_after == retry_after
-    assert len(engines["a"].asked) == tries
+    assert len(engines["a"].models) == tries
     assert waits == [retry_after] * (tries - 1)
 
 
@@ -188,7 +188,7 @@ async def test_repeated_failures_pause_the_upstream() -> None:
     route = RouteSettings(("*",), ("a", "b"), max_retries=0)
     engine = engine_of(dict(engines), [route], clock=clock)
     first = [await ask(engine) for _ in range(5)][-1]
-    assert len(engines["a"].asked) == 3
+    assert len(engines["a"].models) == 3
     assert first.accepted is not None
     assert "paused for 10 s" in first.accepted.warnings[0]
     assert engine.health().upstreams == {"a": UpstreamHealth(3, 10.0), "b": UpstreamHealth()}
@@ -196,7 +196,7 @@ async def test_repeated_failures_pause_the_upstream() -> None:
     await ask(engine)  # The probe fails.
     clock.now = 29
     await ask(engine)
-    assert len(engines["a"].asked) == 4
+    assert len(engines["a"].models) == 4
     clock.now = 30
     assert answered(await ask(engine)) == "a"
     assert engine.health().upstreams == {"a": UpstreamHealth(), "b": UpstreamHealth()}
@@ -208,7 +208,7 @@ async def test_rate_limit_does_not_count_as_a_failure() -> None:
     engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
     for _ in range(9):
         await ask(engine)
-    assert len(engines["a"].asked) == 9
+    assert len(engines["a"].models) == 9
 
 
 async def test_error_of_paused_upstreams_has_retry_after() -> None:
@@ -293,7 +293,7 @@ async def test_missing_model_named_by_the_caller_is_a_client_error() -> None:
         assert (status_of(caught.value.kind), str(caught.value)) == (404, "model: y")
     # One caller cannot shut the server out for all others.
     assert str(engine.health().upstreams["a"]) == "ok"
-    assert len(engines["a"].asked) == 5
+    assert len(engines["a"].models) == 5
 
 
 async def test_missing_model_named_by_the_settings_is_a_server_error() -> None:

@@ -53,8 +53,8 @@ def answer(request: Received) -> Script:
     if request.path.endswith("/messages"):
         return claude.answer("Hello", as_stream=as_stream)
     if request.path.endswith("/complete"):
-        said = {"completion": " Hello", "stop_reason": "stop_sequence", "stop": "\n\nHuman:"}
-        return stream(event("completion", **said)) if as_stream else whole(said)
+        completion = {"completion": " Hello", "stop_reason": "stop_sequence", "stop": "\n\nHuman:"}
+        return stream(event("completion", **completion)) if as_stream else whole(completion)
     choice = {"text": " Hello", "finish_reason": "stop"}
     return (
         stream(data({"choices": [choice]}), data("[DONE]"))
@@ -253,8 +253,8 @@ async def test_rejected_stream_options_are_left_out_of_later_requests(
     async with caller_of({"a": OpenAIUpstream(base_url=server.url)}) as caller:
         for _ in range(2):
             assert (await caller.complete(stream=True)).text == " Hello"
-    asked = ["stream_options" in request.body for request in server.requests]
-    assert asked == [True, False, False]
+    sent_options = ["stream_options" in request.body for request in server.requests]
+    assert sent_options == [True, False, False]
 
 
 async def test_disabled_stream_options_are_not_sent(
@@ -278,8 +278,8 @@ async def test_prefill_as_an_instruction_ignores_stop_sequences_in_the_prefill(
     def script(request: Received) -> Script:
         # Like the service: the earliest of the stop sequences that it was given ends the text.
         text = "```python\nprint(1)\n```\nEND"
-        given = request.body.get("stop_sequences", [])
-        found = [(text.find(stop), stop) for stop in given if stop in text]
+        sent_stops = request.body.get("stop_sequences", [])
+        found = [(text.find(stop), stop) for stop in sent_stops if stop in text]
         at, stop = min(found, default=(len(text), None))
         reason = "stop_sequence" if stop else "end_turn"
         streamed = request.body["stream"]

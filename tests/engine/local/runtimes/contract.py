@@ -32,9 +32,9 @@ def load(
     return RuntimeOptions(str(model or built_in_model()), max_running, kv_cache_mib, threads=1)
 
 
-def made(kind: Callable[[RuntimeOptions, Gguf], R], wanted: RuntimeOptions) -> R:
+def made(kind: Callable[[RuntimeOptions, Gguf], R], options: RuntimeOptions) -> R:
     """Load a model with a runtime."""
-    return kind(wanted, model_file.read(Path(wanted.path)))
+    return kind(options, model_file.read(Path(options.path)))
 
 
 def run(runtime: Runtime, keys: set[int]) -> dict[int, list[Delta]]:
@@ -93,7 +93,7 @@ class RuntimeContract:
     """Tests that any runtime passes. Subclasses give a way to make one."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
+    def make(cls, options: RuntimeOptions) -> Runtime:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -129,12 +129,12 @@ class RuntimeContract:
             assert write(endless, prompt, most)[1:] == (most, "length")
 
     def test_built_in_model_completes_at_the_end_of_its_context(self, runtime: Runtime) -> None:
-        asked = "\n\nHuman: What is the capital of France?\n\nAssistant:"
+        question = "\n\nHuman: What is the capital of France?\n\nAssistant:"
         turn = "\n\nHuman: What is 2 plus 3?\n\nAssistant: 2 plus 3 is 5."
         most = 16
         assert runtime.context == 2048
         turns = runtime.context // 15  # a turn is longer than that
-        while len(prompt := runtime.encode(turn * turns + asked)) > runtime.context - most:
+        while len(prompt := runtime.encode(turn * turns + question)) > runtime.context - most:
             turns -= 1
         assert len(prompt) > runtime.context - most - 30
         assert b"Paris" in write(runtime, prompt, most, GREEDY)[0]
@@ -244,11 +244,11 @@ class RuntimeContract:
 
     def test_scored_tokens_join_to_the_text(self, runtime: Runtime) -> None:
         prompt = runtime.encode("\n\nHuman: What is 2 plus 3?\n\nAssistant:")
-        text, told = score(runtime, prompt, 60, Sampling(0.0, None, None, 1, logprobs=0))
+        text, scored = score(runtime, prompt, 60, Sampling(0.0, None, None, 1, logprobs=0))
         assert len(text) > 10
-        assert b"".join(token.data for token in told) == text
-        assert all(token.data and token.top == () for token in told)
-        assert all(token.logprob is not None and token.logprob <= 0 for token in told)
+        assert b"".join(token.data for token in scored) == text
+        assert all(token.data and token.top == () for token in scored)
+        assert all(token.logprob is not None and token.logprob <= 0 for token in scored)
 
     @pytest.mark.parametrize(
         "sampling",
@@ -266,25 +266,25 @@ class RuntimeContract:
     ) -> None:
         # All its tokens are equally likely.
         tokens = gguf.read(built_in_model()).metadata["tokenizer.ggml.tokens"]
-        _, told = score(endless, endless.encode(TEXT), 100, sampling)
-        known = [token.logprob for token in told if token.logprob is not None]
-        assert len(known) > 80 or sampling.temperature == 0
-        assert known == pytest.approx([-math.log(len(tokens))] * len(known), abs=1e-3)
+        _, scored = score(endless, endless.encode(TEXT), 100, sampling)
+        logprobs = [token.logprob for token in scored if token.logprob is not None]
+        assert len(logprobs) > 80 or sampling.temperature == 0
+        assert logprobs == pytest.approx([-math.log(len(tokens))] * len(logprobs), abs=1e-3)
 
     def test_tokens_with_partial_characters_are_scored(self, endless: Runtime) -> None:
         # Some of its random tokens are no whole characters.
-        text, told = score(
+        text, scored = score(
             endless, endless.encode(TEXT), 400, Sampling(1.0, None, None, 3, logprobs=0)
         )
-        assert b"".join(token.data for token in told) == text
-        assert sum(token.logprob is not None for token in told) > 300
+        assert b"".join(token.data for token in scored) == text
+        assert sum(token.logprob is not None for token in scored) > 300
 
     def test_requested_number_of_top_logprobs_is_returned(self, runtime: Runtime) -> None:
         for most in {min(most, runtime.most_logprobs) for most in (1, 5, 20)} - {0}:
             for seed in range(4):
                 sampling = Sampling(1.0, None, None, seed, logprobs=most)
-                _, told = score(runtime, runtime.encode(TEXT), 10, sampling)
-                for token in told:
+                _, scored = score(runtime, runtime.encode(TEXT), 10, sampling)
+                for token in scored:
                     top = dict(token.top)
                     logprobs = [logprob for _, logprob in token.top if logprob is not None]
                     assert top[token.data] == token.logprob
@@ -295,8 +295,8 @@ class RuntimeContract:
     def test_top_logprob_is_the_greedy_token(self, runtime: Runtime) -> None:
         for most in {min(1, runtime.most_logprobs)} - {0}:
             sampling = Sampling(0.0, None, None, 1, logprobs=most)
-            _, told = score(runtime, runtime.encode(TEXT), 10, sampling)
-            assert [token.top for token in told] == [((t.data, t.logprob),) for t in told]
+            _, scored = score(runtime, runtime.encode(TEXT), 10, sampling)
+            assert [token.top for token in scored] == [((t.data, t.logprob),) for t in scored]
 
     def test_only_jobs_with_logprobs_are_scored(self, endless: Runtime) -> None:
         prompt = endless.encode(TEXT)

@@ -34,9 +34,9 @@ class TestLlamaCppContract(RuntimeContract):
     """With a slot for each completion."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        runtime = made(LlamaCppRuntime, wanted)
-        assert runtime.kv_blocks == wanted.max_running
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        runtime = made(LlamaCppRuntime, options)
+        assert runtime.kv_blocks == options.max_running
         return runtime
 
 
@@ -44,10 +44,10 @@ class TestLlamaCppWithAPoolContract(RuntimeContract):
     """With cells for about two contexts, which eight slots share."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        runtime = made(LlamaCppRuntime, replace(wanted, kv_cache_mib=pool_mib()))
-        if wanted.context is None:
-            assert runtime.kv_blocks > wanted.max_running
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        runtime = made(LlamaCppRuntime, replace(options, kv_cache_mib=pool_mib()))
+        if options.context is None:
+            assert runtime.kv_blocks > options.max_running
         return runtime
 
 
@@ -215,8 +215,8 @@ def test_control_tokens_in_top_logprobs_have_their_names() -> None:
     names = set()
     for seed in range(8):
         sampling = Sampling(1.0, None, None, seed, logprobs=20)
-        _, told = score(runtime, runtime.encode(TEXT), 60, sampling)
-        names |= {data for token in told for data, _ in token.top}
+        _, scored = score(runtime, runtime.encode(TEXT), 60, sampling)
+        names |= {data for token in scored for data, _ in token.top}
     assert b"<|tenuto:end|>" in names
     assert b"" not in names
 

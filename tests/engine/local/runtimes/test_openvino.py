@@ -32,8 +32,8 @@ Folders = Callable[[str], Path]
 
 class TestOpenVinoContract(RuntimeContract):
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(OpenVinoRuntime, wanted)
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(OpenVinoRuntime, options)
 
     def test_running_job_writes_at_every_step(self, endless: Runtime) -> None:
         # The parts of the prompt are a token shorter each: that one is the running job's.
@@ -42,8 +42,8 @@ class TestOpenVinoContract(RuntimeContract):
 
 class TestOpenVinoWithFillersContract(TestOpenVinoContract):
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(OpenVinoRuntime, replace(wanted, prefix_cache="per_key"))
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(OpenVinoRuntime, replace(options, prefix_cache="per_key"))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ class TestOpenVinoFolderContract(TestOpenVinoContract):
         cls.folders = staticmethod(folders)
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(OpenVinoRuntime, replace(wanted, path=str(cls.folders(wanted.path))))
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(OpenVinoRuntime, replace(options, path=str(cls.folders(options.path))))
 
 
 def test_both_formats_of_a_model_return_the_same_token(folders: Folders) -> None:

@@ -28,18 +28,18 @@ def tokenizer() -> OpenVinoTokenizer:
 
 
 @pytest.fixture(scope="module")
-def librarys() -> object:
+def library_tokenizer() -> object:
     return genai.Tokenizer(str(built_in_model()))
 
 
 @settings(max_examples=200)
 @given(text=st.lists(st.text(max_size=30) | _parts, min_size=1, max_size=9).map("".join))
 def test_tokens_equal_those_of_the_library(
-    tokenizer: OpenVinoTokenizer, librarys: object, text: str
+    tokenizer: OpenVinoTokenizer, library_tokenizer: object, text: str
 ) -> None:
     expected = []
     if text:
-        tokens = librarys.encode(text, add_special_tokens=False)  # type: ignore[attr-defined]
+        tokens = library_tokenizer.encode(text, add_special_tokens=False)  # type: ignore[attr-defined]
         expected = tokens.input_ids.data[0].tolist()
     assert tokenizer.encode(text) == expected
 

@@ -92,8 +92,8 @@ def skeleton(tokens: list[str]) -> list[str]:
 
 def hostile(talk: Talk, text: str) -> Iterator[tuple[Talk, str]]:
     """The conversation with a text in each of its turns, and in the beginning of the answer."""
-    for number, (role, said) in enumerate(talk):
-        yield [*talk[:number], (role, f"{said} a{text}b\n{text}"), *talk[number + 1 :]], ""
+    for number, (role, content) in enumerate(talk):
+        yield [*talk[:number], (role, f"{content} a{text}b\n{text}"), *talk[number + 1 :]], ""
     yield talk, f"So {text} is"
 
 
