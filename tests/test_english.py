@@ -1,4 +1,4 @@
-"""The hard parts of the rules for prose: first lines of docstrings, words, names of classes.
+"""The hard parts of the rules for prose: first lines of docstrings, words, names.
 
 CONTRIBUTING.md has the rules. A person still has to read what a pattern cannot.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("src", "tests", "benchmarks", "compat", "fuzz", "release", "docsite")
+FOLDERS = ("src", "tests", "benchmarks", "compat", "fuzz", "release", "docsite", "training")
 
 # A first line is an imperative or a noun phrase.
 BANNED_BEGINNING = re.compile(
@@ -31,6 +31,17 @@ BANNED_IN_FIRST_LINE = re.compile(
     re.IGNORECASE,
 )
 BANNED_ANYWHERE = re.compile(r"\b(whoever|server behind (this|it)|is none|so many|that much)\b")
+# Machines return and report; grammar names no thing.
+BANNED_WORDS = (
+    "ask asks asked asking tell tells told telling say says said saying know knows knew"
+    " hear hears heard hearing want wants wanted nobody somebody everybody who whom whoever whose"
+    " what whatever wherever however which lasting"
+)
+BANNED_IN_TEST_NAME = re.compile(
+    r"^test_(?:it|its|there|that|those|this)_"
+    rf"|(?<=_)(?:{'|'.join(BANNED_WORDS.split())}|so_many|that_much|is_no|are_no|is_none)(?=_|$)"
+)
+BANNED_NAMES = {"asked", "asking", "told", "said", "heard", "nobody", "whoever", "lasting", "its"}
 QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"")
 
 
@@ -51,10 +62,27 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield each.lineno, each.value.value
 
 
+def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the names that a module defines, with their lines."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+
+
 def faults(text: str) -> list[str]:
-    """Return the faults in a module's prose, each with its line."""
+    """Return the faults in a module's prose and names, each with its line."""
     found = []
-    for line, docstring in docstrings(ast.parse(text)):
+    tree = ast.parse(text)
+    for line, name in names(tree):
+        is_test = name.startswith("test_")
+        if (is_test and BANNED_IN_TEST_NAME.search(name)) or name.strip("_") in BANNED_NAMES:
+            found.append(f"{line}: the name {name!r}")
+    for line, docstring in docstrings(tree):
         first = " ".join(docstring.strip().split("\n\n")[0].split())
         plain = QUOTED.sub("X", first)
         if fault := BANNED_BEGINNING.match(plain) or BANNED_IN_FIRST_LINE.search(plain):
@@ -82,6 +110,12 @@ def test_the_prose_of_a_module_keeps_the_rules(path: Path) -> None:
         'class A:\n    """A reader that tells the size."""',
         '"""Parse a body"""',
         '"""Parse a body."""\n# Whatever comes, so many bytes are read.',
+        "def test_caller_is_told_the_limit(): ...",
+        "async def test_it_returns(): ...",
+        "def test_body_has_so_many_fields(): ...",
+        "asked = 1",
+        "def f(told): ...",
+        "self.said = 1",
     ],
 )
 def test_faults_are_found(source: str) -> None:
@@ -89,6 +123,7 @@ def test_faults_are_found(source: str) -> None:
 
 
 def test_quoted_words_and_plain_lines_are_accepted() -> None:
+    assert faults("def test_each_known_word_of_this_text_is_read(): ...\nknown = 1") == []
     assert faults('"""Return `what` a client "said", in bytes."""\n# Ends at a newline.') == []
 
 

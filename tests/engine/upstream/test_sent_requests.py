@@ -319,7 +319,7 @@ async def test_suffix_of_a_model_name_is_not_sent_to_the_messages_api(
 
 
 @given(st.lists(st.text("ab*", max_size=8), min_size=1, max_size=3), st.text("ab*", max_size=10))
-def test_patterns_match_what_their_wildcards_allow(patterns: list[str], name: str) -> None:
+def test_patterns_match_names_by_their_wildcards(patterns: list[str], name: str) -> None:
     def matches(pattern: str, name: str) -> bool:
         if not pattern:
             return not name
