@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import secrets
-from contextlib import ExitStack, suppress
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from tenuto.bench.figures import Figures
     from tenuto.bench.load import Generator, Level
 
+_STOP_TIMEOUT_S = 10.0
 # Requests of each concurrent client, without --requests and --duration.
 _ROUNDS = 4
 # The remedy for a failure that contains the text.
@@ -131,12 +138,10 @@ def bench(
             if base_url:
                 url, headers = _url_and_headers(base_url)
             else:
-                from tenuto.cli.own_server import own_server
-
                 # Checked here because only the last line of the server's errors is printed.
                 load_with_origins(config)
                 note("Starting a server.")
-                url, key = exits.enter_context(own_server(model, config))
+                url, key = exits.enter_context(_own_server(model, config))
                 headers = {"x-api-key": key}
             generator = Generator(url, headers, load, AsyncEnvironmentTransport(unlimited()))
             if failure := asyncio.run(generator.warm_up()):
@@ -153,6 +158,54 @@ def bench(
             so_far = "; these are the figures so far" if report.levels else ""
             raise Stopped(f"Stopped{so_far}.") from None
         report.finish()
+
+
+@contextmanager
+def _own_server(model: str | None, config: Path | None) -> Iterator[tuple[str, str]]:
+    """Run a server on a free port of this machine in the block; yield its URL and API key.
+
+    Raises:
+        Failure: It cannot start. The message is its last line.
+    """
+    key = secrets.token_urlsafe(16)
+    command = [sys.executable, "-m", "tenuto", "serve", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--grace", "0"]
+    command += ["--model", model] if model else []
+    command += ["--config", str(config)] if config else []
+    process = subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TENUTO_SERVER_API_KEYS": key},
+        # Ctrl-C must not end it before the command has printed its results.
+        start_new_session=True,
+    )
+    try:
+        yield _address_of(process), key
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address_of(process: subprocess.Popen[str]) -> str:
+    """Wait until the model is loaded; return the server's address."""
+    assert process.stderr is not None
+    url, last = "", ""
+    for line in process.stderr:
+        last = line.strip() or last
+        if found := re.search(r"Listening on (\S+),", line):
+            url = found[1]
+        if "Ready: " in line:
+            # A full pipe would block the server.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return url
+    raise Failure(last.removeprefix("tenuto: ") or "the server ended without a message", 2)
 
 
 def _url_and_headers(base_url: str) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from tenuto.cli import output
 from tenuto.cli.answer import Answer
-from tenuto.cli.fetch import fetch
+from tenuto.cli.pull import fetch
 from tenuto.core.events import End, Ended, Text
 from tenuto.core.request import Request
 from tenuto.engine.base import Engine

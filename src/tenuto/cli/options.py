@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from tenuto.models.errors import ModelUnavailable
 from tenuto.models.folder import ModelFolder
-from tenuto.settings import Loaded, Settings, load_with_origins, models_folder
+from tenuto.settings import Settings, load_with_origins, models_folder
 
 
 def number(text: str, low: float, high: float | None = None, metavar: str = "N") -> Any:
@@ -81,11 +80,3 @@ def with_model(settings: Settings, model: str | None) -> Settings:
     engine = settings.engine
     local = dataclasses.replace(engine.local, model=model)
     return dataclasses.replace(settings, engine=dataclasses.replace(engine, local=local))
-
-
-def warn_of_ignored(loaded: Loaded) -> None:
-    """Log each variable that looks like a setting, and is not read as one."""
-    for name in loaded.ignored:
-        logging.getLogger("tenuto.settings").warning(
-            "%s is ignored: Kubernetes or Docker sets variables of this form", name
-        )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenuto.cli import options, output
-from tenuto.cli.failure import Failure
-from tenuto.cli.terminal import hint, note
+from tenuto.cli.failure import Failure, Stopped
+from tenuto.cli.terminal import hint, note, progress
+from tenuto.models.errors import size_text
+
+if TYPE_CHECKING:
+    from tenuto.models.folder import ModelFolder
+    from tenuto.models.names import Reference
 
 
 def pull(
@@ -33,7 +39,6 @@ def pull(
     tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
     tenuto serve --model Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
     """  # noqa: D301 - `\b` tells typer to keep these lines
-    from tenuto.cli.fetch import fetch
     from tenuto.engine.registry import describe
     from tenuto.models.names import parse
 
@@ -46,3 +51,29 @@ def pull(
         note(f"No runtime of this machine can run it: {found.reason}.")
     else:
         hint(f'Next: tenuto complete -m {shlex.quote(model)} "Hello, world!"')
+
+
+def fetch(reference: Reference, folder: ModelFolder) -> Path:
+    """Download a model, or the missing part of it.
+
+    Raises:
+        ModelUnavailable: See `download`.
+        Stopped: Ctrl-C; the downloaded part is kept.
+    """
+    from tenuto.models.choice import choose
+    from tenuto.models.download import download, remaining
+    from tenuto.models.hub import Repository
+
+    repository = Repository(reference.repo)
+    model = choose(reference, repository.files)
+    name = f"{reference.repo}:{model.path}"
+    missing = remaining(model, reference.repo, folder)
+    if missing:
+        done = "" if missing == model.size else f", {size_text(model.size - missing)} are here"
+        note(f"Downloading {name} ({size_text(model.size)}{done}).")
+    try:
+        with progress("", model.size, in_bytes=True) as show:
+            return download(repository, model, reference.repo, folder, show)
+    except KeyboardInterrupt:
+        remark = "Stopped. The downloaded part is kept; run the command again to resume."
+        raise Stopped(remark) from None

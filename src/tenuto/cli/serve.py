@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -46,7 +47,7 @@ def serve(
     """
     import asyncio
 
-    from tenuto.cli.fetch import fetch
+    from tenuto.cli.pull import fetch
     from tenuto.service import open_engine
 
     with needs("server", "the server"):
@@ -64,7 +65,10 @@ def serve(
         with logging_to_stderr(settings.log) as log:
             if loaded.file is not None:
                 log.announce(f"Settings are read from {loaded.file.absolute()}.")
-            options.warn_of_ignored(loaded)
+            for name in loaded.ignored:
+                logging.getLogger("tenuto.settings").warning(
+                    "%s is ignored: Kubernetes or Docker sets variables of this form", name
+                )
             log.announce(f"Listening on {address}, loading the model.")
 
             def on_ready(name: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import queue
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -108,10 +109,10 @@ class EmbeddedTransport(httpx2.BaseTransport):
         self._server.close()
 
 
+@dataclass(eq=False)
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, receive: Callable[[], Message], exchange: _Exchange) -> None:
-        self._receive = receive
-        self._exchange = exchange
+    _receive: Callable[[], Message]
+    _exchange: _Exchange
 
     def __iter__(self) -> Iterator[bytes]:
         more = True
@@ -165,12 +166,10 @@ class AsyncEmbeddedTransport(httpx2.AsyncBaseTransport):
         await asyncio.to_thread(self._server.close)
 
 
+@dataclass(eq=False)
 class _AsyncBody(httpx2.AsyncByteStream):
-    def __init__(
-        self, receive: Callable[[], Coroutine[Any, Any, Message]], exchange: _Exchange
-    ) -> None:
-        self._receive = receive
-        self._exchange = exchange
+    _receive: Callable[[], Coroutine[Any, Any, Message]]
+    _exchange: _Exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         more = True
