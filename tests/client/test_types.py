@@ -8,8 +8,8 @@ import pickle
 import httpx2
 import pytest
 
+from tenuto.client.call import parse_model
 from tenuto.client.errors import APIResponseValidationError
-from tenuto.client.parsing import parse_model
 from tenuto.client.types import Completion
 
 REQUEST = httpx2.Request("POST", "http://api.test/v1/complete")

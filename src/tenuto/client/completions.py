@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unp
 
 import httpx2
 
-from tenuto.client.call import Call, fields_of, headers_of
+from tenuto.client.call import Call, fields_of, headers_of, parse_model
 from tenuto.client.keywords import as_coroutine, checked
-from tenuto.client.parsing import parse_model
 from tenuto.client.responses import (
     AsyncResponseContextManager,
     RawResponse,

@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 import httpx2
 
-from tenuto.client.call import Call, fields_of, headers_of
+from tenuto.client.call import Call, fields_of, headers_of, parse_model
 from tenuto.client.keywords import as_coroutine, checked
 from tenuto.client.pages import AsyncPage, AsyncPaginator, SyncPage
-from tenuto.client.parsing import parse_model
 from tenuto.client.responses import (
     AsyncResponseContextManager,
     RawResponse,

@@ -203,16 +203,7 @@ def _as_timeout(value: object) -> httpx2.Timeout:
 
 
 def _check_value(value: object, name: str) -> None:
-    """Check the value of a header. Messages never contain it.
-
-    Args:
-        value: The value.
-        name: Name of the argument, variable or header, for the message.
-
-    Raises:
-        TypeError: The value is not a str.
-        ValueError: The value is not valid in a header.
-    """
+    """Check the value of a header; errors have the name and never the value."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     if value.isascii() and value.isprintable() and value == value.strip():
@@ -228,12 +219,6 @@ def _check_value(value: object, name: str) -> None:
 
 
 def _check_name(name: object) -> None:
-    """Check the name of a header.
-
-    Raises:
-        TypeError: The name is not a str.
-        ValueError: The name is not a valid header name.
-    """
     if not isinstance(name, str):
         raise TypeError(f"the name of a header must be a str, not {type(name).__name__}")
     if not _HEADER_NAME.fullmatch(name):

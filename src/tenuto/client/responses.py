@@ -13,10 +13,9 @@ from typing import Any, Generic, TypeVar, overload
 
 import httpx2
 
-from tenuto.client.call import Call
+from tenuto.client.call import Call, parse_as
 from tenuto.client.errors import StreamAlreadyConsumed
 from tenuto.client.exchange import Success
-from tenuto.client.parsing import parse_as
 
 T = TypeVar("T")
 OtherT = TypeVar("OtherT")

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 
+from tenuto.client.call import parse_object
 from tenuto.client.error_mapping import error_of_event, error_of_transport
 from tenuto.client.errors import APIError, APIStatusError, IncompleteStreamError
-from tenuto.client.parsing import parse_object
 from tenuto.client.types import Completion
 from tenuto.wire.event_source import EventSource
 

@@ -6,10 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tenuto.settings.engine import EngineSettings, LocalSettings
+    from tenuto.settings.engine import (
+        EngineSettings,
+        LocalSettings,
+        ModelSettings,
+        models_folder,
+    )
     from tenuto.settings.file import SettingsError
     from tenuto.settings.loader import Loaded, Settings, load, load_with_origins
-    from tenuto.settings.models import ModelSettings, models_folder
     from tenuto.settings.server import (
         ApiSettings,
         LimitSettings,
@@ -36,7 +40,7 @@ __all__ = [
 ]
 
 # Imported late, because a client of a server needs `settings.client` alone. In order of weight.
-_MODULES = ("file", "models", "server", "engine", "loader")
+_MODULES = ("file", "server", "engine", "loader")
 
 
 def __getattr__(name: str) -> Any:

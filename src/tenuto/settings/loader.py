@@ -16,9 +16,8 @@ from typing import Any
 
 from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import client, tree, variables
-from tenuto.settings.engine import EngineSettings, with_upstreams
+from tenuto.settings.engine import EngineSettings, ModelSettings, with_upstreams
 from tenuto.settings.file import SettingsError, read_toml
-from tenuto.settings.models import ModelSettings
 from tenuto.settings.server import (
     API_KEYS,
     ApiSettings,
@@ -75,7 +74,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
         environment: Holds `TENUTO_…` variables. An empty one counts as not set.
 
     Raises:
-        SettingsError: A key or a variable is unknown, or a value is invalid.
+        SettingsError: Keys or variables are unknown, or values invalid. Lists every mistake.
     """
     return load_with_origins(file, environment).settings
 
@@ -83,11 +82,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) 
 def load_with_origins(
     file: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> Loaded:
-    """Return the effective settings, and their origins. See `load`.
-
-    Raises:
-        SettingsError: See `load`. The error lists every mistake.
-    """
+    """Return the effective settings, and their origins. See `load`."""
     path = file or (DEFAULT_FILE if os.path.lexists(DEFAULT_FILE) else None)
     values: dict[str, Any] = {}
     mistakes: list[str] = []
