@@ -1,1 +1,1 @@
-"""Measurements of this machine. `make bench` runs them all; each is a module of its own."""
+"""Measurements of this machine. `make bench` runs them all; each is one module."""

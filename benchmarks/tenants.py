@@ -99,7 +99,7 @@ def sign_test(differences: list[float]) -> float:
 
 @contextlib.contextmanager
 def server(runtime: Runtime, prefix_cache: PrefixCache) -> Iterator[str]:
-    """`tenuto serve`; gives its address when the model is loaded."""
+    """Run `tenuto serve`; yield its address when the model is loaded."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "tenuto.toml")
         keys = json.dumps([hash_key(VICTIM), hash_key(ATTACKER)])

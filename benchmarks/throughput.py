@@ -44,7 +44,7 @@ def endless_model(folder: Path) -> Path:
 
 @contextmanager
 def server(model: Path) -> Iterator[int]:
-    """`tenuto serve`; gives its port."""
+    """Run `tenuto serve`; yield its port."""
     command = [sys.executable, "-m", "tenuto", "serve", "--port", "0", "--model", str(model)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

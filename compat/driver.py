@@ -37,7 +37,7 @@ class Client:
             command = [str(environments.python(name)), str(folder / "driver.py")]
         else:
             command = ["node", str(environments.node(name))]
-        # A file, not a pipe: nobody reads while the driver works.
+        # A file, because a pipe without a reader would block the driver.
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._case_start = 0
         self._process = subprocess.Popen(
@@ -50,7 +50,7 @@ class Client:
         )
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         with self._process:
             self._process.kill()
         self._output.close()

@@ -75,7 +75,7 @@ def wait_until_running(server: RunningServer) -> None:
 
 
 def kill_worker_at_work(server: RunningServer) -> None:
-    """Kills the process that holds the model while it writes; returns when there is a new one."""
+    """Kill the worker while it writes; return when there is a new one."""
     wait_until_running(server)
     before = server.get("/ready")["restarts"]
     os.kill(worker_of(server), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A client that goes away frees its slot at once, whatever it was waiting for."""
+"""A disconnect frees the slot at once, in every state of the request."""
 
 from __future__ import annotations
 

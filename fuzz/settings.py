@@ -1,4 +1,4 @@
-"""Settings files and environments: each gives settings, or lines that name what is wrong.
+"""Random settings files and environments: each loads, or fails with lines that name the error.
 
 Files are made from the names of all settings, from names near them, and from values of every kind
 that TOML has; then some are damaged as bytes. Secrets are planted wherever a file or a variable may
@@ -141,7 +141,7 @@ def _near(name: str, chance: random.Random) -> str:
 
 
 def outcome(file: Path, environment: dict[str, str]) -> str:
-    """Return what loading a file and an environment gives: "settings" or "refused".
+    """Return the outcome of loading a file and an environment: "settings" or "refused".
 
     Raises:
         AssertionError: The message is not of lines that name something, or repeats a secret.

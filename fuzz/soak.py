@@ -131,7 +131,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def questions(chance: random.Random, count: int) -> list[tuple[str, str]]:
-    """Prompts of many lengths and the name in each, which no other holds."""
+    """Return prompts of many lengths, each with its unique name."""
     names: set[str] = set()
     while len(names) < count:
         names.add("".join(chance.choices(_NAME_PARTS, k=3)).capitalize())
@@ -160,7 +160,7 @@ async def ask_alone(client: httpx2.AsyncClient, prompts: list[tuple[str, str]]) 
     """Send one prompt after another; twice, because cached prompts may round differently.
 
     Raises:
-        SoakFailure: The model does not tell one name of all.
+        SoakFailure: The model repeats fewer than half of the names.
     """
     questions = []
     for prompt, name in prompts:
@@ -244,7 +244,7 @@ class Load:
         self.figures.ends["complete, at random"] += 1
 
     async def _leave(self, client: httpx2.AsyncClient) -> None:
-        """Goes away before the answer, or in the middle of it."""
+        """Disconnect before the answer, or in the middle of it."""
         question = self._chance.choice(self._questions)
         prompt = self._chance.choice((question.prompt, _STORY.format(question.name)))
         body = _body(prompt, max_tokens_to_sample=self._chance.choice((40, 1500)))
@@ -362,7 +362,7 @@ def _ends(figures: Figures) -> str:
 
 
 def check(figures: Figures, memories: list[tuple[float, float]]) -> None:
-    """Judges a whole run by what happened and by the memory of both processes over time.
+    """Judge a whole run by its outcomes and the memory of both processes over time.
 
     Raises:
         SoakFailure: See this module.

@@ -40,7 +40,7 @@ class Others:
         self._before = _others_ticks()
 
     def cores(self) -> float:
-        """Cores that others kept busy since this was made, on average."""
+        """Mean number of cores that other processes used since the construction."""
         ticks = _others_ticks() - self._before
         return ticks * _TICK_S / (time.perf_counter() - self._started)
 

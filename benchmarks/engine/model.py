@@ -59,7 +59,7 @@ def _four_letters() -> Iterator[tuple[str, ...]]:
 
 
 def _vocabulary() -> tuple[list[str], list[str], list[TokenType]]:
-    """Tokens, merges and what kind the tokens are."""
+    """Tokens, merges and the types of the tokens."""
     others = (chr(256 + number) for number in itertools.count())
     printable = set(_PRINTABLE)
     tokens = [chr(byte) if byte in printable else next(others) for byte in range(256)]

@@ -61,7 +61,7 @@ def burst(streams: int) -> Scenario:
 
 
 async def shared_prefix(server: Server, prompts: Prompts) -> Figures:
-    """Requests at once that begin with the same text, which the server has never seen."""
+    """Concurrent requests with a common prefix that is new to the server."""
     prefix = prompts.text(SHARED_TOKENS)
     texts = [prompts.turn(QUESTION_TOKENS, prefix) for _ in range(SHARED_REQUESTS)]
     answers = await server.ask_all(texts, SHORT_TOKENS)
@@ -73,7 +73,7 @@ async def shared_prefix(server: Server, prompts: Prompts) -> Figures:
 
 
 async def multi_turn(server: Server, prompts: Prompts) -> Figures:
-    """Conversations at once, each of which goes on with the answers that it got."""
+    """Concurrent conversations, each continued with its answers."""
 
     async def talk() -> list[Answer]:
         answers: list[Answer] = []

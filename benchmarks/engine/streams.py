@@ -79,7 +79,7 @@ class Server:
         self._url = url + ("/v1/complete" if tenuto else "/completion")
 
     async def ask(self, client: httpx2.AsyncClient, prompt: str, tokens: int) -> Answer:
-        """Streams one completion, which must have all its tokens.
+        """Stream one completion, which must have all its tokens.
 
         Raises:
             RuntimeError: It has not.
@@ -118,7 +118,7 @@ class Server:
         return event["content"], event["tokens_predicted"] if event["stop"] else 0
 
     async def ask_all(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
-        """Streams completions of all prompts at once."""
+        """Stream completions of all prompts at once."""
         async with self.client() as client:
             return await asyncio.gather(*(self.ask(client, prompt, tokens) for prompt in prompts))
 

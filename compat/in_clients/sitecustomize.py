@@ -1,4 +1,4 @@
-"""Python imports this by itself: whatever a client tries, it reaches this machine only."""
+"""Block connections of clients to other machines; Python imports this module at start."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def in_a_child(work: Any, within_s: float = 30.0) -> int:
 
 
 @pytest.mark.parametrize("engine", ["echo", "local"])
-def test_a_forked_process_has_an_engine_of_its_own(engine: str) -> None:
+def test_forked_process_starts_its_own_engine(engine: str) -> None:
     def ask() -> None:
         with client:
             assert client.completions.create(**HELLO, timeout=20).completion

@@ -192,14 +192,14 @@ async def test_body_other_than_a_json_object_is_rejected(
     assert_error(response, 400, "invalid_request_error", "The request body")
 
 
-async def test_a_lone_surrogate_is_refused(client: httpx2.AsyncClient) -> None:
+async def test_lone_surrogate_is_rejected(client: httpx2.AsyncClient) -> None:
     body = json.dumps(BODY | {"prompt": "\n\nHuman: \ud800\n\nAssistant:"}).encode()
     response = await client.post("/v1/complete", content=body)
     assert_error(response, 400, "invalid_request_error", "prompt: ")
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_limit_is_refused(announced: bool) -> None:
+async def test_body_over_the_limit_is_rejected(announced: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(11):
             yield b" " * 100

@@ -157,7 +157,7 @@ async def test_empty_completion_is_valid() -> None:
     assert await events_of(Script()) == [Accepted(), Ended(End.TURN)]
 
 
-async def test_a_stop_sequence_at_the_very_start_leaves_no_text() -> None:
+async def test_stop_sequence_at_the_start_returns_no_text() -> None:
     completion = await completion_of(Script(HUMAN))
 
     assert (completion.text, completion.ended.stop) == ("", HUMAN)
@@ -286,7 +286,7 @@ async def test_text_before_an_error_is_sent() -> None:
             await anext(events)
 
 
-async def test_a_refusal_comes_before_any_event() -> None:
+async def test_refusal_is_raised_before_any_event() -> None:
     async with aclosing(run(JOB, Script(too_long(3000, 2047)), [HUMAN])) as events:
         with refused(Kind.TOO_LONG):
             await anext(events)

@@ -238,7 +238,7 @@ def test_white_space_stop_matches() -> None:
 
 
 @pytest.mark.parametrize("stops", [[""], ["a", ""]])
-def test_an_empty_stop_is_refused(stops: list[str]) -> None:
+def test_empty_stop_is_rejected(stops: list[str]) -> None:
     with pytest.raises(ValueError, match="must not be empty"):
         StopMatcher(stops)
 

@@ -30,7 +30,7 @@ def sample() -> list[str]:
     return list(documents(5000, seed=7))
 
 
-def test_same_seed_gives_the_same_corpus_in_another_process(tmp_path: Path) -> None:
+def test_same_seed_returns_the_same_corpus_in_another_process(tmp_path: Path) -> None:
     out = tmp_path / "corpus.jsonl"
     command = [sys.executable, "-m", "training.corpus", str(out), "--documents", "300"]
     subprocess.run([*command, "--seed", "7"], check=True, cwd=ROOT, capture_output=True)
@@ -38,7 +38,7 @@ def test_same_seed_gives_the_same_corpus_in_another_process(tmp_path: Path) -> N
         assert [json.loads(line) for line in file] == sample()[:300]
 
 
-def test_another_seed_gives_another_corpus() -> None:
+def test_another_seed_returns_another_corpus() -> None:
     assert list(documents(50, seed=8)) != sample()[:50]
 
 

@@ -144,7 +144,7 @@ def test_missing_file_is_an_error_with_its_name(folder: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_truncated_weights_are_refused(folder: Path, network: str) -> None:
+def test_truncated_weights_are_rejected(folder: Path, network: str) -> None:
     (folder / f"{network}.bin").write_bytes(bytes(23))
     with pytest.raises(
         ModelFileError, match=rf"^{network}.bin is truncated: 23 bytes of at least 24$"
@@ -162,7 +162,7 @@ def test_truncated_weights_are_refused(folder: Path, network: str) -> None:
         '<net><layer type="Const"><data offset="-1" size="1"/></layer></net>',
     ],
 )
-def test_a_damaged_description_is_refused(folder: Path, xml: str) -> None:
+def test_damaged_description_is_rejected(folder: Path, xml: str) -> None:
     (folder / "openvino_model.xml").write_text(xml)
     with pytest.raises(ModelFileError, match=r"^openvino_model\.xml is damaged"):
         ir.read(folder)
@@ -181,7 +181,7 @@ def test_a_damaged_description_is_refused(folder: Path, xml: str) -> None:
         ("tokenizer.json", '{"model": {"vocab": {"a": 9999999999}}}', "more tokens than any"),
     ],
 )
-def test_damaged_json_is_refused(folder: Path, name: str, content: str, reason: str) -> None:
+def test_damaged_json_is_rejected(folder: Path, name: str, content: str, reason: str) -> None:
     (folder / name).write_text(content)
     with pytest.raises(ModelFileError, match=f"{name}.* {reason}|{name}: {reason}"):
         ir.read(folder)
@@ -195,7 +195,7 @@ def test_invalid_number_is_an_error_with_its_key(folder: Path, value: object) ->
         ir.read(folder)
 
 
-def test_a_tokenizer_of_another_kind_is_refused(folder: Path) -> None:
+def test_tokenizer_of_another_kind_is_rejected(folder: Path) -> None:
     write(folder, "tokenizer.json", TOKENIZER | {"decoder": {"type": "WordPiece"}})
     with pytest.raises(ModelFileError, match=r"only byte-level BPE and SentencePiece.*'WordPiece'"):
         ir.read(folder)

@@ -13,7 +13,7 @@ from tests.refusals import refused
 @pytest.mark.parametrize(
     ("model", "kind"), [("no-such-model", Kind.NOT_FOUND), ("claude-sonnet-4-5", Kind.INVALID)]
 )
-def test_unknown_names_are_refused(model: str, kind: Kind) -> None:
+def test_unknown_names_are_rejected(model: str, kind: Kind) -> None:
     dialect = CompletionsDialect(FieldLimits())
     with refused(kind):
         dialect.check_model(model, ("echo",))

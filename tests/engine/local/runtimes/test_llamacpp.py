@@ -101,7 +101,7 @@ def pool_mib() -> int:
         mib += 1
 
 
-def test_a_small_budget_leaves_a_small_context() -> None:
+def test_small_cache_budget_reduces_the_context() -> None:
     message = r"kv_cache_mib is too small: 256 tokens take (\d+) bytes"
     with pytest.raises(CannotLoad, match=message) as refusal:
         made(LlamaCppRuntime, load(kv_cache_mib=0))
