@@ -89,7 +89,6 @@ TABLE: Mapping[str, May] = {
     "engine.local.suspects": may("engine.base", "prompt.turns"),
     "engine.local.built_in": may(),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings", "slices"),
-    "engine.local.load_report": may("engine.local", "settings"),
     "engine.local.submission": may("engine.local", "prompt", "wire.long_json"),
     # What runs in the worker's process.
     "engine.local.worker": may("engine.local"),

@@ -8,9 +8,9 @@ import pytest
 
 from tenuto.engine.local import choose
 from tenuto.engine.local import runtime as runtime_module
-from tenuto.engine.local.gguf import Gguf, Tensor
+from tenuto.engine.local.gguf import Format, Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import INSTALL, CannotLoad, Format, Runtime, RuntimeOptions
+from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
 from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.runtimes.llamacpp import runtime as llamacpp
 from tenuto.engine.local.runtimes.openvino import runtime as openvino

@@ -14,13 +14,7 @@ T = TypeVar("T")
 
 
 class Admission(Generic[T]):
-    """The queue and the reservations.
-
-    Args:
-        blocks: Size of the KV cache.
-        max_running: Most jobs that run at the same time.
-        max_waiting: Most jobs in the queue.
-    """
+    """The queue of at most `max_waiting` jobs, and the reservations of the running ones."""
 
     def __init__(self, blocks: int, max_running: int, max_waiting: int) -> None:
         self._free = self._blocks = blocks
@@ -32,17 +26,14 @@ class Admission(Generic[T]):
 
     @property
     def running(self) -> int:
-        """Number of jobs that run."""
         return len(self._running)
 
     @property
     def waiting(self) -> int:
-        """Number of jobs in the queue."""
         return len(self._queue)
 
     @property
     def reserved(self) -> int:
-        """Number of reserved blocks."""
         return self._blocks - self._free
 
     @property
@@ -53,13 +44,8 @@ class Admission(Generic[T]):
     def offer(self, key: int, job: T, blocks: int, others: int = 0) -> bool:
         """Queue a job. Return False if the queue is full, unless the job can run at once.
 
-        Call `admit` after every offer, because the job counts as waiting until then.
-
-        Args:
-            key: The job's key.
-            job: Data for its owner.
-            blocks: The blocks that it needs.
-            others: Jobs with a place in the queue that are not in it yet.
+        Call `admit` after every offer, because the job counts as waiting until then. `others` are
+        jobs with a place in the queue that are not in it yet.
         """
         runs_at_once = not self._queue and self._has_room(blocks)
         if len(self._queue) + others >= self._max_waiting and not runs_at_once:

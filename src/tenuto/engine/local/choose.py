@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.gguf import Format, Gguf, ModelFileError
 from tenuto.engine.local.runtime import (
     CannotLoad,
-    Format,
     Runtime,
     RuntimeOptions,
-    format_of,
     not_installed,
 )
 from tenuto.engine.local.runtimes import runtimes
@@ -36,14 +34,10 @@ def load_runtime(
     probe: Callable[[Runtime], object] = lambda _: None,
     attempt: Callable[[str], object] = lambda _: None,
 ) -> tuple[Runtime, str, str]:
-    """Load a model with the preferred runtime that is installed and reads it.
+    """Load a model with the preferred runtime that is installed and reads it, or with `wanted`.
 
-    Args:
-        options: Path of the model, and resources.
-        file: Its metadata.
-        wanted: The runtime's name, or `auto`.
-        probe: Called with the loaded runtime. Raises if it cannot compute on this processor.
-        attempt: Called with the name of each runtime before it loads the model.
+    `attempt` is called with the name of each runtime before it loads the model, and `probe` with
+    the loaded runtime; it raises if the runtime cannot compute on this processor.
 
     Returns:
         The runtime, its name, and the errors of runtimes before it, or "".
@@ -70,13 +64,13 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
     """
     table = runtimes()
     if wanted != AUTO:
-        if format_of(file) not in table[wanted].formats:
+        if file.format not in table[wanted].formats:
             feature = table[wanted].refusal(file)
             raise CannotLoad(
                 f"{table[wanted].title} does not read {feature}; set `runtime` to `auto`"
             )
         return [wanted]
-    able = [name for name, kind in table.items() if format_of(file) in kind.formats]
+    able = [name for name, kind in table.items() if file.format in kind.formats]
     installed = [name for name in able if table[name].installed]
     if not installed and able[1:]:
         raise not_installed(" or ".join(table[name].library for name in able))

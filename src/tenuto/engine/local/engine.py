@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from tenuto.core.job import EXTENSIONS, Job, Piece
 from tenuto.core.refusal import ModelError, failed, overloaded
@@ -19,7 +20,6 @@ from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.built_in import BUILT_IN, built_in_model
 from tenuto.engine.local.frame_codec import BadFrame
 from tenuto.engine.local.jobs import Jobs, RunningJob
-from tenuto.engine.local.load_report import log_loaded
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.runtime import RuntimeOptions
 from tenuto.engine.local.runtimes import runtimes
@@ -31,15 +31,17 @@ from tenuto.slices import Slices
 
 _log = logging.getLogger("tenuto.engine")
 
+_SHARED: Final = (
+    "shared; a caller can tell from times and counts what others asked, unless "
+    "prefix_cache is per_key or off"
+)
+
 
 class LocalEngine:
     """Open-weight models in a process of their own.
 
     The model runs apart because a step holds Python's lock, and because a damaged file or a bug of
     a runtime can end the process.
-
-    Args:
-        settings: The model and its limits.
 
     Raises:
         ModelError: The model's file or folder is missing or invalid.
@@ -67,16 +69,13 @@ class LocalEngine:
         self._health = Health(False, "The model is loading.")
 
     async def start(self) -> None:
-        """See `Engine.start`."""
         self._supervisor.start()
 
     async def ready(self) -> str:
-        """See `Engine.ready`."""
         await self._supervisor.serving()
         return self._name
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """See `Engine.generate`."""
         running = RunningJob(job, await self._suspects.begin(job))
         key = next(self._keys)
         worker: Process | None = None
@@ -98,15 +97,13 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        """See `Engine.capabilities`."""
         return self._capabilities
 
     def health(self) -> Health:
-        """See `Engine.health`. The counters are at most one step old."""
+        """Return the last known health; its counters are at most one step old."""
         return replace(self._health, restarts=self._supervisor.restarts)
 
     async def aclose(self) -> None:
-        """See `Engine.aclose`."""
         await self._supervisor.aclose(failed("The engine is shutting down."))
 
     async def _submit(self, key: int, running: RunningJob) -> Process:
@@ -153,7 +150,7 @@ class LocalEngine:
                     longest_prompt=loaded.context * loaded.longest_token,
                     kv_blocks=loaded.kv_blocks,
                 )
-                log_loaded(self._name, self._settings, loaded)
+                _log_loaded(self._name, self._settings, loaded)
             case Loading(detail):
                 self._health = Health(False, detail)
                 self._jobs.worker_died()
@@ -201,3 +198,33 @@ def _load(path: Path, settings: LocalSettings) -> frames.Load:
         settings.format,
         settings.special_tokens_in_raw,
     )
+
+
+def _log_loaded(name: str, settings: LocalSettings, loaded: frames.Loaded) -> None:
+    """Log the runtime, the limits and the warnings of a loaded model."""
+    form = "its chat template" if loaded.chat else "prompts as text"
+    _log.info("%s runs on %s, with %s", name, loaded.runtime, form)
+    _log.info(
+        "threads %d, context %d tokens, KV cache %d MiB (%d blocks), "
+        "up to %d completions at once, %d tokens a step",
+        loaded.threads,
+        loaded.context,
+        -(-loaded.kv_bytes // 2**20),
+        loaded.kv_blocks,
+        settings.max_running,
+        settings.batch_tokens,
+    )
+    _log.info("prefix cache: %s", _prefix_cache(settings.prefix_cache, loaded.runtime))
+    for warning in loaded.warnings:
+        _log.warning("%s: %s", name, warning)
+
+
+def _prefix_cache(setting: str, runtime: str) -> str:
+    if setting == "shared":
+        return _SHARED
+    if setting == "off":
+        return "off"
+    kind = runtimes().get(runtime)
+    if kind is None or kind.separates_tenants:
+        return "apart for each API key"
+    return f"off, because {kind.title} cannot keep API keys apart"

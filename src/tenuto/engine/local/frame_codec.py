@@ -61,11 +61,7 @@ def encode(frame: Frame) -> bytes:
 
 
 class FrameReader:
-    """Parse frames from bytes, which may be split anywhere.
-
-    Args:
-        most_bytes: The longest frame that is accepted; None for any.
-    """
+    """Parse frames of at most `most_bytes`, if set, from bytes, which may be split anywhere."""
 
     def __init__(self, most_bytes: int | None = None) -> None:
         self._most_bytes = most_bytes

@@ -34,7 +34,7 @@ class Submit:
         key: Its number in all later frames.
         prompt: The text to continue; with `messages`, the beginning of the response.
         max_tokens: See `Job`.
-        sampling: See `Job`. The seed is set.
+        sampling: With a seed.
         messages: Pairs of role and text for the model's chat template, or None.
         tenant: Salted hash of the caller's key; "" without a key.
     """
@@ -78,19 +78,12 @@ class RuntimeChosen:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The model is loaded.
+    """The model is loaded. See `Runtime` for the attributes that are not listed here.
 
     Attributes:
-        context: In tokens.
-        longest_token: In bytes.
-        kv_blocks: Size of the KV cache in blocks.
-        kv_bytes: Size of the KV cache in bytes.
-        threads: Threads that compute.
-        runtime: Name of the library.
         chat: Whether prompts pass through the model's chat template.
-        note: Why this runtime is not the first choice, for the log; "" if it is.
-        most_logprobs: See `Runtime`.
-        warnings: Oddities of the model, a sentence each, for the log.
+        note: Why `runtime` is not the first choice, for the log; "" if it is.
+        warnings: Defects of the model, a sentence each, for the log.
     """
 
     context: int

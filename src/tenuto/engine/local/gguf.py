@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, ClassVar, Final, Literal, TypeAlias
 
 from tenuto.engine.local.tensor_types import REMOVED_TYPES, TENSOR_TYPES
 
@@ -21,6 +21,8 @@ _MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _ARCHITECTURE: Final = "general.architecture"
 _TOKENIZER: Final = "tokenizer.ggml."
+
+Format: TypeAlias = Literal["gguf", "ir"]
 
 # Metadata types, by their number in the file.
 _SCALAR_TYPES: Final = (0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12)
@@ -74,6 +76,8 @@ class Tensor:
 @dataclass(frozen=True, slots=True)
 class Gguf:
     """Metadata of a GGUF file, and its tensors in the order of the header."""
+
+    format: ClassVar[Format] = "gguf"
 
     metadata: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
@@ -156,11 +160,6 @@ def read(path: Path) -> Gguf:
         return _Reader(file, size).read()
 
 
-def _is_split(metadata: Mapping[str, Any]) -> bool:
-    count = metadata.get("split.count")
-    return isinstance(count, int) and count > 1
-
-
 class _Reader:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -177,14 +176,16 @@ class _Reader:
         for _ in range(entries):
             key = self._string()
             metadata[key] = self._value(self._number(4), 0)
-        later = _is_split(metadata) and metadata.get("split.no", 0) != 0
-        if not later and not isinstance(metadata.get(_ARCHITECTURE), str):
+        count = metadata.get("split.count")
+        # Number of the file in a split model; None if the model is whole.
+        part = metadata.get("split.no", 0) if isinstance(count, int) and count > 1 else None
+        if part in (None, 0) and not isinstance(metadata.get(_ARCHITECTURE), str):
             # For example an importance matrix.
             kind = metadata.get("general.type")
             other = f": not a model that completes text, but of the type {kind}" if kind else ""
             raise ModelFileError(f"metadata {_ARCHITECTURE} is missing{other}")
         relative = [self._tensor() for _ in range(tensors)]
-        return Gguf(metadata, self._place(relative, metadata))
+        return Gguf(metadata, self._place(relative, metadata, may_be_empty=part == 0))
 
     def _check_version(self, data: bytes) -> None:
         (version,) = _SCALARS[4].unpack(data)
@@ -260,7 +261,9 @@ class _Reader:
             )
         return Tensor(name, form.name, offset, math.prod(shape) // form.block * form.block_bytes)
 
-    def _place(self, tensors: list[Tensor], metadata: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    def _place(
+        self, tensors: list[Tensor], metadata: Mapping[str, Any], *, may_be_empty: bool
+    ) -> tuple[Tensor, ...]:
         """Check the positions of the tensors, and return them relative to the file's start."""
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
@@ -268,7 +271,7 @@ class _Reader:
                 f"metadata general.alignment is {alignment}, and must be a power of two"
             )
         if not tensors:
-            if _is_split(metadata) and metadata.get("split.no", 0) == 0:
+            if may_be_empty:
                 return ()
             other = ", only a vocabulary" if f"{_TOKENIZER}tokens" in metadata else ""
             raise ModelFileError(

@@ -33,11 +33,7 @@ class Prepared:
 
 
 class Intake:
-    """Put jobs into the queue of an `Admission`, and report each decision to the parent.
-
-    Attributes:
-        tokenising: The long prompts that are being tokenised.
-    """
+    """Put jobs into the queue of an `Admission`, and report each decision to the parent."""
 
     def __init__(
         self,

@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from xml.etree import ElementTree
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.gguf import Format, Gguf, ModelFileError
 from tenuto.engine.local.vocabulary import is_text
 
 MODEL: Final = "openvino_model"
@@ -48,6 +48,8 @@ _OPTIONAL: Final = frozenset({"attention.head_count_kv", "attention.key_length"}
 @dataclass(frozen=True, slots=True)
 class IrModel(Gguf):
     """A folder's model as GGUF metadata, without tensors; `ends` end a text or a turn."""
+
+    format: ClassVar[Format] = "ir"
 
     ends: frozenset[int]
 

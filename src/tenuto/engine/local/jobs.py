@@ -30,14 +30,7 @@ class Stage(Enum):
 
 @dataclass(slots=True, eq=False)
 class RunningJob:
-    """A job that was sent to the worker.
-
-    Attributes:
-        job: The job.
-        trial: Its trial; not active if it is not a suspect.
-        stage: None while the job waits.
-        mailbox: Its pieces.
-    """
+    """A job that was sent to the worker; while it waits, it has no `stage`."""
 
     job: Job
     trial: Trial
@@ -45,7 +38,6 @@ class RunningJob:
     mailbox: Mailbox = field(default_factory=Mailbox)
 
     def received(self, frame: frames.AboutJob) -> None:
-        """Handle a frame about this job."""
         match frame:
             case frames.TokenisingReport():
                 self.stage = Stage.READING if frame.begins else None
@@ -65,22 +57,16 @@ class RunningJob:
                 self.fail(failed("The engine failed on this request."))
 
     def wrote(self, text: str, tokens: int, finish: Finish | None) -> None:
-        """Add what a step wrote."""
         self.mailbox.put(text, tokens, finish)
         self.trial.wrote(self.mailbox.output_tokens)
 
     def fail(self, error: Refusal) -> None:
-        """End the job with an error."""
         self.stage = None
         self.mailbox.fail(error)
 
 
 class Jobs(dict[int, RunningJob]):
-    """All jobs in flight, by key. A job is added before the frame that submits it is sent.
-
-    Args:
-        suspects: Records the jobs that were present when a worker died.
-    """
+    """All jobs in flight, by key. A job is added before the frame that submits it is sent."""
 
     def __init__(self, suspects: Suspects) -> None:
         super().__init__()

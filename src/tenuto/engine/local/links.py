@@ -38,11 +38,8 @@ def named(path: Path) -> Path:
 def readable(files: Sequence[Path]) -> Iterator[Path]:
     """Yield a path of a model's first file that every runtime can open.
 
-    Libraries require UTF-8, and the suffix of GGUF. Other paths are linked to from a temporary
-    folder, if one can be made.
-
-    Args:
-        files: All files of a model, or its folder.
+    Libraries require UTF-8, and the suffix of GGUF. Other paths, of all files of a model or of its
+    folder, are linked to from a temporary folder, if one can be made.
     """
     first = files[0].absolute()
     if _is_plain(first):

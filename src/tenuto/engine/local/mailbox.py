@@ -14,9 +14,6 @@ class Mailbox:
 
     A reader that is slower than the model gets all text written since in a single piece: under load
     there are fewer pieces, and only text accumulates.
-
-    Attributes:
-        output_tokens: Number of tokens written so far.
     """
 
     def __init__(self) -> None:

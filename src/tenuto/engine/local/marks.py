@@ -79,11 +79,7 @@ class Marks:
         self._free = (chr(point) for point in points if chr(point) not in taken)
 
     def ways(self, answers: Iterable[str]) -> list[Way]:
-        """Return the distinct ways to mark, the most certain first.
-
-        Args:
-            answers: The texts of the assistant.
-        """
+        """Return the distinct ways to mark, the most certain first, by the assistant's texts."""
         special = self.special
         if special is None:
             return [Way(bounds=True, tags=False)]

@@ -93,7 +93,7 @@ def warnings(file: Gguf) -> list[str]:
         f"metadata {key} is {value!r}, and the vocabulary has {count} tokens: it counts as missing"
         for key, value in file.stray_token_ids().items()
     ]
-    splits = file.tokenizer == "gpt2" and not isinstance(file, ir.IrModel)
+    splits = file.tokenizer == "gpt2" and file.format == "gguf"
     return found + ([_NO_PRE] if splits and not file.metadata.get("tokenizer.ggml.pre") else [])
 
 

@@ -39,9 +39,7 @@ class LoadedModel:
     def render(self, frame: frames.Submit, *, control_in_text: bool) -> RenderedPrompt:
         """Return the text that the model continues.
 
-        Args:
-            frame: The job.
-            control_in_text: Whether text without turns may spell control tokens.
+        If `control_in_text`, text without turns may spell control tokens.
 
         Raises:
             TemplateRefused: The chat template does not accept these messages.
@@ -51,7 +49,6 @@ class LoadedModel:
         return self.template.prompt(frame.messages, frame.prompt, self.special)
 
     def encode(self, prompt: RenderedPrompt) -> list[int]:
-        """Return the tokens of a prompt."""
         if self.special is None or prompt.control is None:
             return self.runtime.encode(prompt.text)
         return self.special.encode(prompt)
@@ -62,9 +59,7 @@ def load_model(
 ) -> tuple[LoadedModel, frames.Loaded]:
     """Load a model with the first runtime that can run it. See `why_not` for its errors.
 
-    Args:
-        load: The model, and the resources that it may use.
-        attempt: Called with the name of each runtime before it loads the model.
+    `attempt` is called with the name of each runtime before it loads the model.
     """
     path = Path(load.options.path)
     file = model_file.read(path)

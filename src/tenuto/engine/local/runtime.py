@@ -9,13 +9,11 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from tenuto.core.extras import install
 from tenuto.core.job import Sampling
-from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.ir import IrModel
+from tenuto.engine.local.gguf import Format, Gguf
 
 INSTALL: Final = install("local")
 
 Ending: TypeAlias = Literal["end", "length", "broke"]
-Format: TypeAlias = Literal["gguf", "ir"]
 
 _FORMATS: Final[dict[Format, str]] = {"gguf": "GGUF files", "ir": "folders of OpenVINO's"}
 
@@ -196,10 +194,4 @@ class RuntimeKind:
 
     def refusal(self, file: Gguf) -> str:
         """Return the first feature of a file that the library cannot read; "" if it reads all."""
-        found = format_of(file)
-        return self.refuses(file) if found in self.formats else _FORMATS[found]
-
-
-def format_of(file: Gguf) -> Format:
-    """Return the format that a model was read from."""
-    return "ir" if isinstance(file, IrModel) else "gguf"
+        return self.refuses(file) if file.format in self.formats else _FORMATS[file.format]

@@ -29,10 +29,7 @@ def model_name(path: Path) -> str:
 
 
 def read(path: Path) -> Gguf:
-    """Read and check everything but the weights, in all files of a model.
-
-    Args:
-        path: The first file.
+    """Read and check everything but the weights, in all files of a model, from its first one.
 
     Raises:
         ModelFileError: A file is missing or damaged, or the files are not the parts of one model.
@@ -60,10 +57,6 @@ def files(path: Path, first: Gguf) -> list[Path]:
 
     The other files are searched beside the path, and if it is a link, beside its targets: a cache
     may keep files under other names.
-
-    Args:
-        path: The first file.
-        first: Its header.
 
     Raises:
         ModelFileError: The file is not the first one, or its name does not have the form of a part.

@@ -71,17 +71,14 @@ class Supervisor:
     """Run one worker after another.
 
     Args:
-        load: Frame that makes a worker load the model.
         name: Name of the model, for the log.
         step_timeout_s: Longest time without a step, or without progress of a job, in seconds.
         changed: Called with each new state. Except in `Serving`, the last worker's jobs are lost.
         received: Called with each frame about a job, and with counters.
-        spawn: Starts a worker.
 
     Attributes:
         load: Frame for the next worker; its runtime changes after failed attempts.
         restarts: Number of workers that were replaced.
-        state: The current state.
     """
 
     def __init__(
@@ -109,7 +106,6 @@ class Supervisor:
 
     @property
     def started(self) -> bool:
-        """Whether `start` was called."""
         return self._task is not None
 
     def start(self) -> None:

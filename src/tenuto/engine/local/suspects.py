@@ -27,7 +27,6 @@ _FORGET_S: Final = 3600.0
 # A trial ends after this many tokens, however far the job had got, because other suspects wait.
 _MOST_TOKENS: Final = 32
 
-
 _KILLS: Final = (
     "The engine stopped unexpectedly twice while it worked on this request, so it does not try it "
     "again. Change the prompt, or ask the operator to look into the server's log."
@@ -48,12 +47,7 @@ class Present(NamedTuple):
 
 @dataclass(slots=True)
 class Trial:
-    """The turn of one job.
-
-    Attributes:
-        tokens: The trial ends when the job has written more tokens.
-        active: Whether the trial has not ended.
-    """
+    """The turn of one job, which ends when the job has written more than `tokens`."""
 
     tokens: int
     _turn: asyncio.Lock
@@ -126,12 +120,7 @@ class Suspects:
             self._records.pop(self._hash(job), None)
 
     def died(self, present: Sequence[Present], *, certain: bool = False) -> None:
-        """Record the death of a worker.
-
-        Args:
-            present: The jobs that it worked on.
-            certain: Whether they are certainly the cause.
-        """
+        """Record the death of a worker, caused by a job of `present`; if `certain`, by each."""
         tried = any(each.on_trial for each in present)
         records: dict[bytes, _Record] = {}
         for each in present:

@@ -25,10 +25,9 @@ class Stalls:
         self._seen: dict[str, tuple[int, int]] = {}
 
     def count(self, progress: Mapping[str, int]) -> bool:
-        """Count one reply. Return whether an activity hangs.
+        """Count one reply, with a number for each activity, which changes as the activity proceeds.
 
-        Args:
-            progress: A number for each activity, which changes as the activity proceeds.
+        Return whether an activity hangs.
         """
         seen = {}
         for name, number in progress.items():

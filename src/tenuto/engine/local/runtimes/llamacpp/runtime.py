@@ -114,13 +114,11 @@ class LlamaCppRuntime(Runtime):
         self._events: SimpleQueue[tuple[_Job, Delta | None]] = SimpleQueue()
 
     def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`."""
         ids = self._tokenise(text, special=True)
         # The library adds BOS even to a text that spells it.
         return ids[1:] if ids[:2] == [self._bos] * 2 else ids
 
     def encode_plain(self, text: str) -> list[int]:
-        """See `Runtime.encode_plain`."""
         return self._tokenise(text, special=False)
 
     def _tokenise(self, text: str, *, special: bool) -> list[int]:
@@ -132,7 +130,6 @@ class LlamaCppRuntime(Runtime):
     def begin(
         self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
     ) -> None:
-        """See `Runtime.begin`."""
         body = {
             "prompt": list(prompt),
             "max_tokens": max_tokens,
@@ -162,7 +159,6 @@ class LlamaCppRuntime(Runtime):
             self._cancelling += 1
 
     def progress(self) -> dict[str, int]:
-        """See `Runtime.progress`."""
         # A batch has a token of each completion, but prompts are computed one after another.
         progress = {str(job.key): job.callbacks for job in self._running if job.tokens}
         if len(progress) < len(self._running):

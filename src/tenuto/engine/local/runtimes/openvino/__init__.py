@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.runtime import Runtime, RuntimeKind, RuntimeOptions
 from tenuto.engine.local.runtimes.openvino.metadata import unreadable_feature
 
@@ -16,7 +15,7 @@ _TOKENIZER: Final = "gpt2"
 
 
 def _refuses(file: Gguf) -> str:
-    if isinstance(file, IrModel):
+    if file.format == "ir":
         return ""
     if file.architecture not in _ARCHITECTURES:
         return f"the architecture {file.architecture}"

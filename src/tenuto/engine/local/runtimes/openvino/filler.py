@@ -35,10 +35,9 @@ class Filler:
         self._token = list(prompt[:1])
 
     def next_step(self, jobs: Collection[int]) -> list[int]:
-        """Return the filler of the next step; empty if the step reads no prompt, or is full.
+        """Return the filler of the next step, with the keys of all jobs in flight.
 
-        Args:
-            jobs: Keys of all jobs in flight.
+        Empty if the step reads no prompt, or is full.
         """
         self._unread = {key: left for key, left in self._unread.items() if left and key in jobs}
         if not self._unread:

@@ -124,7 +124,6 @@ class OpenVinoRuntime(Runtime):
         self._scored: set[int] = set()
 
     def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`."""
         ids = self._tokenizer.encode(text)
         if self._bos is not None:
             if self._adds_bos and ids[:1] != [self._bos]:
@@ -135,7 +134,6 @@ class OpenVinoRuntime(Runtime):
         return ids
 
     def encode_plain(self, text: str) -> list[int]:
-        """See `Runtime.encode_plain`."""
         ids = self._tokenizer.encode(text, plain=True)
         # A folder's tokenizer adds it to every text.
         return ids[1:] if ids[:1] == [self._bos] else ids
@@ -143,7 +141,6 @@ class OpenVinoRuntime(Runtime):
     def begin(
         self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
     ) -> None:
-        """See `Runtime.begin`."""
         config = self._config(max_tokens)
         config.rng_seed = sampling.seed or 0
         # The library refuses 0 for either, and computes in single precision, where lower values
@@ -181,16 +178,14 @@ class OpenVinoRuntime(Runtime):
             self._filling = self._pipeline.add_request(key, self._tensor(ids), config)
 
     def cancel(self, key: int) -> None:
-        """See `Runtime.cancel`."""
         self._handles.pop(key).cancel()
         self._scored.discard(key)
 
     def progress(self) -> dict[str, int]:
-        """See `Runtime.progress`. The library reports steps, and nothing of single prompts."""
+        # The library reports steps, and nothing of single prompts.
         return {"step": self._steps} if self._handles else {}
 
     def step(self) -> list[Delta]:
-        """See `Runtime.step`."""
         if self._pipeline.has_non_finished_requests():
             self._fill()
             try:
