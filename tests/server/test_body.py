@@ -11,8 +11,7 @@ import pytest
 from tenuto.core.refusal import Kind
 from tenuto.engine.base import Capabilities
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, most_body_bytes
-from tenuto.server.body_budget import BodyBudget
+from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, BodyBudget, most_body_bytes
 from tenuto.settings import LimitSettings, Settings
 from tests.refusals import refused
 from tests.server.test_endpoint import BODY, HEADERS, assert_error, client_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from tenuto.cli import output
 from tenuto.cli.answer import Answer
@@ -78,10 +79,10 @@ async def _answer(
 
 
 def _request(fields: Mapping[str, object], raw: bool, seed: int | None) -> Request:
-    from tenuto.wire.completions.job import request_of, sampling_of
+    from tenuto.wire.completions.dialect import request_of, sampling_of
     from tenuto.wire.completions.request import check_fields
 
     checked = check_fields(fields)
     text = str(checked.prompt)
     prompt = raw_prompt(text) if raw else parse_prompt(text)
-    return request_of(checked, prompt, sampling_of(checked, seed))
+    return request_of(checked, prompt, replace(sampling_of(checked), seed=seed))

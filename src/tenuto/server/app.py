@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Send
 
 from tenuto.core.loopback import is_loopback
 from tenuto.engine.base import Engine
@@ -17,13 +18,11 @@ from tenuto.server.client_address import TrustedProxies
 from tenuto.server.dispatch import Dispatch, Route, Routed, responding
 from tenuto.server.endpoint import Endpoint, Shared
 from tenuto.server.health import HealthEndpoints, greeting
-from tenuto.server.lifespan import run_lifespan
 from tenuto.server.middleware.host import HostMiddleware
-from tenuto.server.middleware.record import RecordMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
 from tenuto.server.models import ModelEndpoints
 from tenuto.server.openapi import openapi
-from tenuto.server.recorder import Recorder
+from tenuto.server.recorder import Recorder, RecordMiddleware
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
@@ -104,7 +103,7 @@ def create_app(
     shared = Shared(settings, engine, shutdown or Shutdown(), admissions)
     dialects = dialects_of(settings)
     routes = routes_of(shared, dialects, recorder.observers)
-    app: ASGIApp = Dispatch(routes, partial(run_lifespan, engine))
+    app: ASGIApp = Dispatch(routes, partial(_run_lifespan, engine))
     if settings.server.cors_origins:
         app = CORSMiddleware(
             app,
@@ -123,3 +122,21 @@ def create_app(
     app = WholeBodyMiddleware(app, settings.limits)
     # Outermost, so that every response has an id and every request a record.
     return RecordMiddleware(app, settings.api.organization_id, recorder)
+
+
+async def _run_lifespan(engine: Engine, receive: Receive, send: Send) -> None:
+    """Start an engine, wait for the shutdown, and close the engine: ASGI's lifespan."""
+    await receive()
+    phase = "startup"
+    try:
+        await engine.start()
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            phase = "shutdown"
+            await receive()
+        finally:
+            await engine.aclose()
+    except BaseException:
+        await send({"type": f"lifespan.{phase}.failed", "message": traceback.format_exc()})
+        raise
+    await send({"type": "lifespan.shutdown.complete"})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
+from datetime import UTC, date, datetime
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -15,13 +17,11 @@ from tenuto.engine.base import Engine
 from tenuto.operations.admission import Admission, admit
 from tenuto.operations.records import Delivery, RequestRecord
 from tenuto.server.auth import Keys
-from tenuto.server.body import BodyReader, check_announced_size, most_body_bytes
-from tenuto.server.body_budget import BodyBudget
+from tenuto.server.body import BodyBudget, BodyReader, check_announced_size, most_body_bytes
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
 from tenuto.server.responses import send_json, send_parts
-from tenuto.server.retirement import RetirementNotices
 from tenuto.server.shutdown import Shutdown
 from tenuto.service import Completions
 from tenuto.settings import Settings
@@ -29,6 +29,32 @@ from tenuto.slices import Slices
 from tenuto.stream.collect import collect
 from tenuto.stream.meter import Meter
 from tenuto.wire.dialect import Dialect, Exchange
+from tenuto.wire.names import resolve, retired_on
+
+_log = logging.getLogger("tenuto.server")
+
+
+class RetirementNotices:
+    """The notices of one server, each logged once a day."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, date] = {}
+
+    def notice(self, requested: str, served: str) -> str | None:
+        """Return the notice for the `warning` header and log it; None for a current model."""
+        end = retired_on(resolve(requested))
+        if end is None:
+            return None
+        today = datetime.now(UTC).date()
+        if end > today:
+            return None
+        text = (
+            f"{requested} was retired on {end:%B} {end.day}, {end.year}; {served} answers instead"
+        )
+        if self._logged.get(requested) != today:
+            self._logged[requested] = today
+            _log.warning("%s", text)
+        return text
 
 
 class Shared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -12,7 +13,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.server.client_gone import EXTENSION
-from tenuto.server.raw_http import head_without_upgrade, parse_error
 from tenuto.server.recorder import Recorder
 from tenuto.server.response_cycle import ResponseCycle
 
@@ -58,14 +58,14 @@ class Http1Protocol(HttpToolsProtocol):
                 # supported, so parse the request again without the offer.
                 if self._upgrading:
                     method, version = self.parser.get_method(), self.parser.get_http_version()
-                    head = head_without_upgrade(method, self.url, version, self.headers)
+                    head = _head_without_upgrade(method, self.url, version, self.headers)
                     data = head + data[upgrade.args[0] :]
                     self._upgrading = False
                     self.parser = httptools.HttpRequestParser(self)
                     self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                     continue
             except httptools.HttpParserError as error:
-                self.refuse(parse_error(data, error))
+                self.refuse(_parse_error(data, error))
             return
 
     def is_busy(self) -> bool:
@@ -199,3 +199,20 @@ class Http1Protocol(HttpToolsProtocol):
             self._ahead.clear()
             self._unset_keepalive_if_required()
             self.parse(data)
+
+
+def _parse_error(data: bytes, error: Exception) -> Refusal:
+    """Return the refusal of bytes that the parser rejects with an error."""
+    if data.startswith(b"\x16\x03"):
+        return invalid("Invalid HTTP request: this port speaks http://, not https://")
+    # The parser's messages are constants, without text of the request.
+    return invalid(f"Invalid HTTP request received: {error}")
+
+
+def _head_without_upgrade(
+    method: bytes, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]
+) -> bytes:
+    """Return the head of a request without its `upgrade` header."""
+    first = b" ".join((method, target, b"HTTP/" + version.encode()))
+    lines = [name + b": " + value for name, value in headers if name != b"upgrade"]
+    return b"\r\n".join((first, *lines, b"", b""))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from typing import Any, ClassVar
 
 from tenuto.core.refusal import Kind, Refusal, invalid, overloaded
 from tenuto.server.http1 import Http1Protocol
-from tenuto.server.raw_http import refusal_bytes
 from tenuto.server.recorder import Recorder
 from tenuto.settings import Settings
-from tenuto.wire.errors import status_of
+from tenuto.wire.errors import error_body, status_of
 
 # How long a refused client may continue to send. An immediate close would reset the connection, and
 # many clients would lose the response.
@@ -21,6 +21,13 @@ _MOST_CROWDED = 256
 _CROWDED_S = 5.0
 # Bytes on the wire for each byte of the body: a chunk of one byte has a size and two line ends.
 _MOST_FRAMING = 8
+_REASONS = {
+    400: "Bad Request",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    529: "Overloaded",
+}
 
 
 class BoundedProtocol(Http1Protocol):
@@ -143,7 +150,7 @@ class BoundedProtocol(Http1Protocol):
     def _write_refusal(self, refusal: Refusal, recorded: str | None = None) -> None:
         """Write a refusal and close. Without the id of a record, make one."""
         name = recorded or self.recorder.refused(self._partial_scope(), refusal.kind)
-        self.transport.write(refusal_bytes(refusal, name))
+        self.transport.write(_refusal_bytes(refusal, name))
         if not self.transport.can_write_eof():
             self.transport.close()
             return
@@ -165,3 +172,14 @@ def bounded_protocol(settings: Settings, recorder: Recorder) -> type[BoundedProt
     """Return the protocol class of one server."""
     fields = {"settings": settings, "recorder": recorder}
     return type("ConfiguredProtocol", (BoundedProtocol,), fields)
+
+
+def _refusal_bytes(refusal: Refusal, request_id: str) -> bytes:
+    """Return the response of a refusal, which closes the connection."""
+    body = json.dumps(error_body(refusal, request_id), separators=(",", ":")).encode()
+    status = status_of(refusal.kind)
+    head = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body

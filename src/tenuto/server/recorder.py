@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Observer, RequestRecord
 from tenuto.server.client_address import TrustedProxies
@@ -63,3 +65,40 @@ class Recorder:
             except Exception as error:
                 # The response is sent already, and the other observers need the record.
                 _log.error("an observer failed on request %s", record.id, exc_info=error)
+
+
+class RecordMiddleware:
+    """Middleware that adds `record` to the scope, and two headers to every response.
+
+    `request-id` and `anthropic-organization-id` are those of the original service.
+    """
+
+    def __init__(self, app: ASGIApp, organization_id: str, recorder: Recorder) -> None:
+        self._app = app
+        self._organization_id = (b"anthropic-organization-id", organization_id.encode("latin-1"))
+        self._recorder = recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and complete its record at the end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # The protocol has already created the record if it refused the body.
+        record: RequestRecord = scope.get("record") or self._recorder.begin(scope)
+        scope["record"] = record
+        headers = ((b"request-id", record.id.encode()), self._organization_id)
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *headers]
+                record.status = record.status or message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except BaseException:
+            # A bug after the start of the response, which is aborted.
+            record.outcome = record.outcome or Kind.FAILED
+            raise
+        finally:
+            self._recorder.end(record)

@@ -57,15 +57,11 @@ class Exchange(Protocol):
     size: int | None
 
     def sampling(self) -> Sampling:
-        """Return the sampling parameters.
-
-        Raises:
-            Refusal: Two fields exclude each other.
-        """
+        """Return the sampling parameters. Raises a `Refusal` if two fields exclude each other."""
         ...
 
     def request(self, sampling: Sampling, caller: Caller) -> Generator[None, None, Request]:
-        """Parse the prompt, and return the request. Yields between two slices of a long prompt.
+        """Return the request with its parsed prompt. Yields between two slices of a long one.
 
         Raises:
             Refusal: The prompt is invalid.
@@ -101,31 +97,15 @@ class Dialect(Protocol[V]):
     headers: tuple[str, ...] = ()
 
     def version(self, header: str | None) -> V:
-        """Return the version in the `anthropic-version` header, before the body is read.
-
-        Raises:
-            Refusal: The header is missing or invalid.
-        """
+        """Return the version in the `anthropic-version` header. Raises a `Refusal` without one."""
         ...
 
     def check(self, fields: Mapping[str, object], version: V) -> Exchange:
-        """Check the fields of a body.
-
-        Raises:
-            Refusal: A field is invalid. The message names it.
-        """
+        """Check the fields of a body. Raises a `Refusal` that names the invalid one."""
         ...
 
     def check_model(self, name: str, served: tuple[str, ...]) -> None:
-        """Check a requested model if unknown names are refused.
-
-        Args:
-            name: The name in the request.
-            served: The names of the loaded models.
-
-        Raises:
-            Refusal: The model is unknown.
-        """
+        """Raise a `Refusal` for a name that is neither known nor that of a loaded model."""
         ...
 
     def openapi(self, part: dict[str, Any]) -> dict[str, Any]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
-from tenuto.core.caller import Caller
+from tenuto.core.caller import ANONYMOUS, Caller
 from tenuto.core.events import Completed
-from tenuto.core.job import Sampling
+from tenuto.core.job import EXTENSIONS, Job, Sampling
 from tenuto.core.long_text import LongText
+from tenuto.core.prompt import HUMAN, Prompt
 from tenuto.core.refusal import Kind, Refusal, invalid
 from tenuto.core.request import Request
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.wire.completions.extensions import USAGE_HEADERS, ExtendedRequest, usage_headers
-from tenuto.wire.completions.job import request_of, sampling_of
 from tenuto.wire.completions.request import SAMPLING_FIELDS, CompletionRequest, check_fields
 from tenuto.wire.completions.response import Completion
 from tenuto.wire.completions.sse import encoder_of
@@ -45,13 +45,11 @@ class CompletionExchange(Exchange):
         self.size = len(fields.prompt) if isinstance(fields.prompt, str) else None
 
     def sampling(self) -> Sampling:
-        """See `Exchange`."""
         sampling = sampling_of(self._fields)
         self._top = bool(sampling.logprobs)
         return sampling
 
     def request(self, sampling: Sampling, caller: Caller) -> Generator[None, None, Request]:
-        """See `Exchange`."""
         text = self._fields.prompt
         try:
             if isinstance(text, LongText):
@@ -65,13 +63,11 @@ class CompletionExchange(Exchange):
         return request_of(self._fields, prompt, sampling, caller)
 
     def encoder(self, model: str) -> Encoder:
-        """See `Exchange`."""
         return encoder_of(self._version, new_id("compl"), model, top=self._top)
 
     def whole(
         self, model: str, completed: Completed
     ) -> tuple[Mapping[str, str], bytes | Iterator[bytes]]:
-        """See `Exchange`."""
         completion = Completion(new_id("compl"), model, completed, self._top)
         usage = completed.ended.usage
         headers = {} if usage is None else usage_headers(usage)
@@ -101,16 +97,13 @@ class CompletionsDialect(Dialect[Version]):
         self._lenient = lenient_prompts
 
     def version(self, header: str | None) -> Version:
-        """See `Dialect`."""
         return parse_version(header)
 
     def check(self, fields: Mapping[str, object], version: Version) -> CompletionExchange:
-        """See `Dialect`."""
         checked = check_fields(fields, version, self.limits, self._kind)
         return CompletionExchange(checked, version, self.limits.turns, lenient=self._lenient)
 
     def check_model(self, name: str, served: tuple[str, ...]) -> None:
-        """See `Dialect`."""
         if name in served or name in TEXT_MODELS:
             return
         if name in MESSAGES_MODELS:
@@ -140,3 +133,43 @@ class CompletionsDialect(Dialect[Version]):
             for name in USAGE_HEADERS:
                 del part["paths"][self.path]["post"]["responses"]["200"]["headers"][name]
         return part
+
+
+def sampling_of(fields: CompletionRequest) -> Sampling:
+    """Return the sampling parameters of a body.
+
+    Raises:
+        Refusal: Two fields exclude each other.
+    """
+    extensions: dict[str, Any] = {}
+    if isinstance(fields, ExtendedRequest):
+        fields.check_together()
+        # Each has the same name and the same values in a body and in a job.
+        extensions = {name: getattr(fields, name) for name in EXTENSIONS}
+    return Sampling(
+        # `top_p` 0 leaves the likeliest token alone, as temperature 0 does; 1 is off.
+        temperature=0.0 if fields.top_p == 0 else fields.temperature,
+        top_p=fields.top_p if fields.top_p is not None and 0 < fields.top_p < 1 else None,
+        top_k=fields.top_k or None,
+        **extensions,
+    )
+
+
+def request_of(
+    fields: CompletionRequest, prompt: Prompt, sampling: Sampling, caller: Caller = ANONYMOUS
+) -> Request:
+    """Return the request of a body, with its parsed prompt and the result of `sampling_of`."""
+    job = Job(
+        prompt=prompt,
+        max_tokens=fields.max_tokens_to_sample,
+        sampling=sampling,
+        model=fields.model,
+        stop_sequences=tuple(fields.stop_sequences),
+        stream=fields.stream,
+        user_id=fields.metadata.user_id if fields.metadata else None,
+        caller=caller,
+    )
+    stops = (HUMAN, *job.stop_sequences)
+    if not isinstance(fields, ExtendedRequest):
+        return Request(job, stops)
+    return Request(job, stops, fields.prompt if fields.echo else "", reports_usage=True)
