@@ -17,7 +17,7 @@ from tenuto.core.long_text import LongText
 from tenuto.core.request import Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
-from tenuto.settings import EngineSettings, ModelSettings, Settings, models_folder
+from tenuto.settings import ModelSettings, Settings, models_folder
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
 
@@ -44,16 +44,11 @@ def open_engine(settings: Settings, download: Download) -> Engine:
     """
     engine = settings.engine
     model = engine.local.model
-    if model is not None and _runs_models(engine):
+    kinds = {upstream.kind for upstream in engine.upstreams.values()}
+    if model is not None and (engine.name == "local" or "local" in kinds):
         local = replace(engine.local, model=_model_file(model, settings.models, download))
         engine = replace(engine, local=local)
     return registry.create(engine)
-
-
-def _runs_models(engine: EngineSettings) -> bool:
-    """Return whether the settings use the embedded engine, alone or as an upstream."""
-    upstreams = engine.upstreams.values()
-    return engine.name == "local" or any(one.kind == "local" for one in upstreams)
 
 
 def _model_file(model: str | Path, settings: ModelSettings, download: Download) -> Path:

@@ -14,8 +14,7 @@ import pytest
 
 import tenuto
 from tenuto import AsyncClient, Client
-from tenuto.core.loopback import is_this_machine
-from tenuto.core.proxies import proxy_for
+from tenuto.core.addresses import is_this_machine, proxy_for
 from tests.client.libraries import ASK, OURS, WHOLE, Dual
 from tests.client.loopback import LoopbackServer, answer, serving
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import httpx2
 
 from tenuto.client.addresses import origin
-from tenuto.core.proxies import EnvironmentProxy, proxy_for
+from tenuto.core.addresses import EnvironmentProxy, proxy_for
 
 TransportT = TypeVar("TransportT")
 _Create: TypeAlias = Callable[[ssl.SSLContext, str | None], TransportT]

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Send
 
-from tenuto.core.loopback import is_loopback
+from tenuto.core.addresses import is_loopback
 from tenuto.engine.base import Engine
 from tenuto.operations.admission import Admission
 from tenuto.operations.records import Observer

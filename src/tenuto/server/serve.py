@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from tenuto.core.loopback import is_loopback
+from tenuto.core.addresses import is_loopback
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.base import Engine
 from tenuto.server.app import create_app, recorder_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from tenuto.core import proxies
-from tenuto.core.proxies import EnvironmentProxy
+from tenuto.core import addresses
+from tenuto.core.addresses import EnvironmentProxy
 from tenuto.core.refusal import ModelError
 
 
@@ -19,7 +19,7 @@ def proxy_for(url: str) -> EnvironmentProxy | None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    proxy = proxies.proxy_for(parts.scheme, host, port, os.environ)
+    proxy = addresses.proxy_for(parts.scheme, host, port, os.environ)
     if proxy is None:
         return None
     try:

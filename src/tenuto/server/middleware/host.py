@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tenuto.core.loopback import is_loopback
+from tenuto.core.addresses import is_loopback
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.errors import error_response
 from tenuto.server.request_headers import header

@@ -1,16 +1,38 @@
-"""Proxies from the environment, with the rules of `curl`. No I/O.
+"""Addresses of this machine, and the proxies that the environment names for others. No I/O.
 
-HTTP_PROXY, HTTPS_PROXY and ALL_PROXY also exist in lower case, which takes precedence. NO_PROXY
-lists hosts, domains and networks without a proxy; this machine never has one.
+The rules for proxies are those of `curl`. HTTP_PROXY, HTTPS_PROXY and ALL_PROXY also exist in lower
+case, which takes precedence. NO_PROXY lists hosts, domains and networks without a proxy; this
+machine never has one.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from tenuto.core.loopback import is_this_machine
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is a loopback address or `localhost`; IPv6 may have brackets."""
+    address = _parsed(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a connection to a host stays on this machine."""
+    host = host.rstrip(".").lower()
+    address = _parsed(host)
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def _parsed(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +77,7 @@ def _exempts(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         pass
     name, colon, only_port = entry.rpartition(":")
