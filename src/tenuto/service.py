@@ -17,7 +17,7 @@ from tenuto.core.long_text import LongText
 from tenuto.core.request import Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
-from tenuto.settings import ModelSettings, Settings, models_folder
+from tenuto.settings import Settings, models_folder
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
 
@@ -46,20 +46,12 @@ def open_engine(settings: Settings, download: Download) -> Engine:
     model = engine.local.model
     kinds = {upstream.kind for upstream in engine.upstreams.values()}
     if model is not None and (engine.name == "local" or "local" in kinds):
-        local = replace(engine.local, model=_model_file(model, settings.models, download))
-        engine = replace(engine, local=local)
+        # Imported late because the built-in model does not need it.
+        from tenuto.models.folder import ModelFolder, resolve
+
+        file = resolve(model, lambda: ModelFolder(models_folder(settings.models)), download)
+        engine = replace(engine, local=replace(engine.local, model=file))
     return registry.create(engine)
-
-
-def _model_file(model: str | Path, settings: ModelSettings, download: Download) -> Path:
-    # Imported late because the built-in model does not need it.
-    from tenuto.models.folder import ModelFolder, existing, resolve
-
-    if (path := existing(model)) is not None:
-        return path
-    # A path works without a home folder.
-    folder = ModelFolder(models_folder(settings))
-    return resolve(model, folder, lambda reference: download(reference, folder))
 
 
 @dataclass(frozen=True, slots=True)

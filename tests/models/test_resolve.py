@@ -13,7 +13,7 @@ class Hub:
     def __init__(self) -> None:
         self.pulled: list[str] = []
 
-    def pull(self, reference: Reference) -> Path:
+    def pull(self, reference: Reference, folder: ModelFolder) -> Path:
         self.pulled.append(str(reference))
         return Path("pulled.gguf")
 
@@ -28,7 +28,7 @@ def here(tmp_path: Path) -> Path:
 
 def resolved(text: str | Path, tmp_path: Path) -> tuple[Path, list[str]]:
     hub = Hub()
-    return resolve(text, ModelFolder(tmp_path / "models"), hub.pull), hub.pulled
+    return resolve(text, lambda: ModelFolder(tmp_path / "models"), hub.pull), hub.pulled
 
 
 def test_existing_path_is_returned(tmp_path: Path, here: Path) -> None:

@@ -139,7 +139,7 @@ def only(text: str, models: list[CachedModel]) -> CachedModel:
     raise ModelUnavailable(f"{text}: {problem}", user_error=True)
 
 
-def existing(model: str | Path) -> Path | None:
+def _existing(model: str | Path) -> Path | None:
     """Return the model as a path; None for a name. Downloaded models are not searched.
 
     Raises:
@@ -157,24 +157,29 @@ def existing(model: str | Path) -> Path | None:
     return path if os.path.exists(path) or isinstance(model, Path) else None  # noqa: PTH110
 
 
-def resolve(model: str | Path, folder: ModelFolder, pull: Callable[[Reference], Path]) -> Path:
+def resolve(
+    model: str | Path,
+    open_folder: Callable[[], ModelFolder],
+    download: Callable[[Reference, ModelFolder], Path],
+) -> Path:
     """Return the file of a model. A path wins over a name, and a name over the network.
 
     Args:
         model: A path, a name, or a reference to the hub.
-        folder: The downloaded models.
-        pull: Downloads the model of a reference, and returns its file.
+        open_folder: Returns the downloaded models. Not called for a path, which works without a
+            home folder.
+        download: Downloads the model of a reference, and returns its file.
 
     Raises:
         ModelUnavailable: The file or model does not exist, or its download failed.
     """
-    text = str(model)
+    if (path := _existing(model)) is not None:
+        return path
+    text, folder = str(model), open_folder()
     if text.startswith(names.HUB):
         reference = names.parse(text)
         found = [each for each in folder.models() if each.complete and each.matches(text)]
-        return only(text, found).path if found else pull(reference)
-    if (path := existing(model)) is not None:
-        return path
+        return only(text, found).path if found else download(reference, folder)
     try:
         return folder.find(text).path
     except ModelUnavailable:
