@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import program
 from tenuto.engine.local import gguf
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 
 TOKENS = 300
 ROUNDS = 3

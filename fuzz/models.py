@@ -23,9 +23,9 @@ from fuzz.model_files import ModelFiles
 from tenuto.core.job import Job, Sampling
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.local import gguf, model_file
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.gguf import ModelFileError, problem
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import LocalSettings
 

@@ -21,7 +21,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtimes.openvino import library as openvino_library
 from tests.model_files import with_context, without_end
 from tests.scripted_models import scripted

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 
 _ALIGNMENT = 32
 _HEAD_BYTES = 24  # magic, version, and the numbers of tensors and of pairs

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.split_files import RawTensor, put_together, take_apart
 
 # Sampled with any seed, the known token is missed once in 10**20 times.

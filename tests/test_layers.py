@@ -87,7 +87,6 @@ TABLE: Mapping[str, May] = {
     "engine.local.sandbox": may(libraries="jinja2"),
     "engine.local.watchdog": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
-    "engine.local.built_in": may(),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings", "slices"),
     "engine.local.submission": may("engine.local", "prompt", "wire.long_json"),
     # What runs in the worker's process.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tenuto.engine.local import gguf
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.split_files import pair, put_together, take_apart
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6

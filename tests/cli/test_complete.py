@@ -15,7 +15,7 @@ from typing import TypeAlias
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.bench.scripted_server import scripted_server
 from tests.conftest import PATIENCE_S, RunningServer, running_server
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.conftest import PATIENCE_S
 from tests.models.hub_server import SIGNATURE, HubRepo, HubServer, hub_server
 from tests.split_files import split

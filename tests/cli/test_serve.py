@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.conftest import PATIENCE_S
 
 

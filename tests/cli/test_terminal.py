@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tests.bench.scripted_server import scripted_server
 from tests.cli.on_terminal import on_terminal
 

@@ -46,7 +46,7 @@ def runtime_libraries() -> Mapping[str, str]:
 
 def built_in() -> tuple[str, Path]:
     """Return name and file of the built-in model."""
-    from tenuto.engine.local.built_in import BUILT_IN, built_in_model
+    from tenuto.engine.local.model_file import BUILT_IN, built_in_model
 
     return BUILT_IN, built_in_model()
 

@@ -9,11 +9,11 @@ import pytest
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import model_file
 from tenuto.engine.local import runtime as runtime_module
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import INSTALL
 from tenuto.engine.registry import built_in
 from tenuto.settings import LocalSettings

@@ -17,8 +17,8 @@ from tenuto.core.job import Finish, Job, Piece, Sampling, Usage
 from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import Kind, ModelError
 from tenuto.engine.local import gguf
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.engine import LocalEngine
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.supervisor import Process, Serving, Supervisor
 from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings

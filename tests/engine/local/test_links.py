@@ -12,8 +12,8 @@ import pytest
 
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import model_file
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.engine import LocalEngine
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.settings import LocalSettings
 from tests.split_files import split
 

@@ -12,11 +12,11 @@ import pytest
 
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, model_file, split
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.choose import candidates
 from tenuto.engine.local.description import describe
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.gguf import ModelFileError
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, split_keys, take_apart

@@ -14,8 +14,8 @@ import pytest
 from tenuto.core.job import Sampling
 from tenuto.core.refusal import Refusal, invalid, overloaded, too_long
 from tenuto.engine.local import frames
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.frame_codec import FrameReader, encode
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.model_loading import LoadedModel
 from tenuto.engine.local.parent_link import ParentGone, ParentLink
 from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions, TextRefused

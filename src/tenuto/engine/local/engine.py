@@ -17,7 +17,6 @@ from tenuto.core.job import EXTENSIONS, Job, Piece
 from tenuto.core.refusal import ModelError, failed, overloaded
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, model_file
-from tenuto.engine.local.built_in import BUILT_IN, built_in_model
 from tenuto.engine.local.frame_codec import BadFrame
 from tenuto.engine.local.jobs import Jobs, RunningJob
 from tenuto.engine.local.process import WorkerProcess
@@ -49,8 +48,8 @@ class LocalEngine:
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
-        path = Path(settings.model) if settings.model else built_in_model()
-        self._name = model_file.checked_name(path) if settings.model else BUILT_IN
+        path = Path(settings.model) if settings.model else model_file.built_in_model()
+        self._name = model_file.checked_name(path) if settings.model else model_file.BUILT_IN
         self._supervisor = Supervisor(
             _load(path, settings),
             self._name,

@@ -43,7 +43,6 @@ class Mailbox:
         self._logprobs += tokens
 
     def put(self, text: str, tokens: int, finish: Finish | None) -> None:
-        """Add the text of a step."""
         self._texts.append(text)
         self._tokens += tokens
         self.output_tokens += tokens

@@ -1,14 +1,17 @@
-"""Metadata of a model: a GGUF file, or a folder in OpenVINO's format."""
+"""Metadata of a model: a GGUF file, or a folder in OpenVINO's format; the model in the package."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from tenuto.core.refusal import ModelError
 from tenuto.engine.local import gguf, ir, links, split
 from tenuto.engine.local.gguf import Gguf, ModelFileError, problem
+
+BUILT_IN: Final = "tenuto-mini"
 
 _NO_PRE: Final = (
     "metadata tokenizer.ggml.pre is missing, so text is split by a default rule: answers may be "
@@ -37,13 +40,13 @@ _OTHERS: Final = {
 }
 
 
-def read(path: Path) -> Gguf:
-    """Read and check everything but the weights; see `split.read` and `ir.read`.
+def built_in_model() -> Path:
+    """Return the path of the built-in model."""
+    return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
 
-    Raises:
-        ModelFileError: The file or folder holds no model, or a damaged one.
-        OSError: It cannot be read.
-    """
+
+def read(path: Path) -> Gguf:
+    """Read and check everything but the weights; see `split.read` and `ir.read` for the errors."""
     return ir.read(path) if path.is_dir() else split.read(path)
 
 

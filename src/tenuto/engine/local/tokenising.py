@@ -22,9 +22,6 @@ class Tokenising:
     Args:
         encode: Prompt -> tokens. Called in the thread.
         begins: Called in the thread with the key of each prompt, before it is encoded.
-
-    Attributes:
-        done: Number of prompts tokenised so far.
     """
 
     def __init__(
@@ -52,7 +49,6 @@ class Tokenising:
         return self._bell.fileno()
 
     def add(self, job: Submit, prompt: RenderedPrompt) -> None:
-        """Queue the prompt of a job."""
         if self._thread is None:
             # Started late, because most workers never get a long prompt.
             self._thread = threading.Thread(target=self._run, name="tokenising", daemon=True)

@@ -51,7 +51,6 @@ class Watchdog:
         self._stalled = False
 
     def answered(self, progress: Mapping[str, int] | None = None) -> None:
-        """Handle a reply; see `Stalls.count`."""
         self._stalled = self._stalls.count(progress or {})
         self._answered.set()
 

@@ -23,11 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int) -> None:
-    """Load the model that the first frame names, and serve until the parent is gone.
-
-    Raises:
-        ParentGone: The parent is gone.
-    """
+    """Load the model that the first frame names, and serve until the parent is gone."""
     _follow_parent()
     link = ParentLink(socket.socket(fileno=descriptor))
     received = link.receive()

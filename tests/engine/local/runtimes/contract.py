@@ -14,8 +14,8 @@ import pytest
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local import gguf, machine, model_file
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import CannotLoad, Delta, Runtime, RuntimeOptions, ScoredToken
 from tests.conftest import PATIENCE_S
 

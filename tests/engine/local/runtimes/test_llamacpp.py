@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, TextRefused
 from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.conftest import PATIENCE_S

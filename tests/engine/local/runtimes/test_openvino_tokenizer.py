@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenuto.engine.local.built_in import built_in_model
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import CannotLoad
 from tenuto.engine.local.runtimes.openvino import temporary
 from tenuto.engine.local.runtimes.openvino.temporary import writable

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenuto.engine.local import model_file
-from tenuto.engine.local.built_in import built_in_model
 from tenuto.engine.local.chat import ChatTemplate
 from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.runtime import Runtime
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
 from tests.engine.local.families import FAMILIES, PIECE, SPECIAL

@@ -30,7 +30,6 @@ class Filler:
         self._token: list[int] = []
 
     def begin(self, key: int, prompt: Sequence[int]) -> None:
-        """Note the prompt of a new job."""
         self._unread[key] = len(prompt)
         self._token = list(prompt[:1])
 

@@ -121,7 +121,6 @@ def _extension() -> Path:
 
 
 def _lift_limit(ov: Any, model: Any) -> None:
-    """Lift the limit on the number of tokens of a text."""
     for operation in model.get_ops():
         if operation.get_type_name() == "Minimum":
             limit = operation.input_value(1).get_node()
