@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from tenuto.core.events import Ended, Event, Text
-from tenuto.core.job import Job, Sampling
+from tenuto.core.job import Job, Request, Sampling
 from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import Kind, invalid
-from tenuto.core.request import Request
 from tenuto.engine.echo import EchoEngine
 from tenuto.models.errors import ModelUnavailable
 from tenuto.models.folder import ModelFolder

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tenuto.core.events import Ended, Event, Text
-from tenuto.core.job import Accepted, Sampling
+from tenuto.core.job import Accepted, Request, Sampling
 from tenuto.core.long_text import LongText
-from tenuto.core.request import Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.settings import Settings, models_folder

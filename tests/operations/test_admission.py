@@ -10,10 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tenuto.core.caller import Caller
-from tenuto.core.job import Finish, Piece
+from tenuto.core.job import Caller, Finish, Piece, Request
 from tenuto.core.refusal import Kind, Refusal, failed
-from tenuto.core.request import Request
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key

@@ -11,7 +11,7 @@ from tenuto.cli import output
 from tenuto.cli.answer import Answer
 from tenuto.cli.pull import fetch
 from tenuto.core.events import End, Ended, Text
-from tenuto.core.request import Request
+from tenuto.core.job import Request
 from tenuto.engine.base import Engine
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.service import open_engine

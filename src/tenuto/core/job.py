@@ -1,4 +1,4 @@
-"""Jobs for engines, and the pieces that engines return."""
+"""Requests with their callers, jobs for engines, and the pieces that engines return."""
 
 from __future__ import annotations
 
@@ -7,9 +7,25 @@ from dataclasses import field, fields
 from enum import StrEnum
 from typing import Final
 
-from tenuto.core.caller import ANONYMOUS, Caller
+from tenuto.core.long_text import LongText
 from tenuto.core.prompt import Prompt
 from tenuto.core.value import value
+
+
+@value
+class Caller:
+    """The sender of a request.
+
+    Attributes:
+        id: Identifies the key without revealing it; "" for callers without a key.
+        key: The key itself, for upstreams that get the caller's own. Never logged.
+    """
+
+    id: str = ""
+    key: str | None = field(default=None, repr=False)
+
+
+ANONYMOUS = Caller()
 
 
 @value
@@ -62,6 +78,23 @@ class Job:
     stream: bool = True
     user_id: str | None = None
     caller: Caller = ANONYMOUS
+
+
+@value
+class Request:
+    """A valid request.
+
+    Attributes:
+        job: The job for the engine.
+        stops: All stop sequences, those of the dialect included.
+        echo: Text that the completion begins with, exempt from stop matching; "" for none.
+        reports_usage: Whether the caller sees the usage.
+    """
+
+    job: Job
+    stops: tuple[str, ...]
+    echo: str | LongText = ""
+    reports_usage: bool = False
 
 
 class Finish(StrEnum):

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol
 
-from tenuto.core.caller import Caller
-from tenuto.core.request import Request
+from tenuto.core.job import Caller, Request
 
 
 class Admission(Protocol):

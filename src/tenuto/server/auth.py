@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
-from tenuto.core.caller import Caller
+from tenuto.core.job import Caller
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.server.request_headers import header_values
 

@@ -11,8 +11,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from tenuto.core.caller import Caller
-from tenuto.core.job import Accepted
+from tenuto.core.job import Accepted, Caller
 from tenuto.engine.base import Engine
 from tenuto.operations.admission import Admission, admit
 from tenuto.operations.records import Delivery, RequestRecord

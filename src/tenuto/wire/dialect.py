@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-from tenuto.core.caller import Caller
 from tenuto.core.events import Completed, Ended, Text
-from tenuto.core.job import Sampling
+from tenuto.core.job import Caller, Request, Sampling
 from tenuto.core.refusal import Refusal
-from tenuto.core.request import Request
 from tenuto.wire.field_limits import FieldLimits
 
 V = TypeVar("V")

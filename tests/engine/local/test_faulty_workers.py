@@ -14,8 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from tenuto.core.caller import Caller
-from tenuto.core.job import Finish, Job
+from tenuto.core.job import Caller, Finish, Job
 from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import Kind
 from tenuto.engine.local import frames, process

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tenuto.core.caller import Caller
-from tenuto.core.job import Job, Sampling
+from tenuto.core.job import Caller, Job, Sampling
 from tenuto.engine.local.suspects import Present, Suspects
 from tenuto.prompt.turns import raw_prompt
 

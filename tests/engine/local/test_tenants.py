@@ -11,8 +11,7 @@ import pytest
 
 from benchmarks import tenants
 from benchmarks.tenants import PrefixCache, Runtime
-from tenuto.core.caller import Caller
-from tenuto.core.job import Finish, Job, Sampling
+from tenuto.core.job import Caller, Finish, Job, Sampling
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.frames import Submit, ToWorker
 from tenuto.engine.local.process import WorkerProcess

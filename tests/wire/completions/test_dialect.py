@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tenuto.core.caller import ANONYMOUS, Caller
-from tenuto.core.job import Job, Sampling
+from tenuto.core.job import ANONYMOUS, Caller, Job, Sampling
 from tenuto.core.prompt import HUMAN
 from tenuto.core.refusal import Kind
 from tenuto.prompt.turns import parse_prompt

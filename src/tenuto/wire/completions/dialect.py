@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, Final
 
-from tenuto.core.caller import ANONYMOUS, Caller
 from tenuto.core.events import Completed
-from tenuto.core.job import EXTENSIONS, Job, Sampling
+from tenuto.core.job import ANONYMOUS, EXTENSIONS, Caller, Job, Request, Sampling
 from tenuto.core.long_text import LongText
 from tenuto.core.prompt import HUMAN, Prompt
 from tenuto.core.refusal import Kind, Refusal, invalid
-from tenuto.core.request import Request
 from tenuto.prompt.long_prompt import LongPrompt, parse_long_prompt
 from tenuto.prompt.turns import parse_prompt, raw_prompt
 from tenuto.wire.completions.extensions import USAGE_HEADERS, ExtendedRequest, usage_headers
