@@ -35,7 +35,6 @@ class EchoEngine:
         return "echo"
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """See `Engine.generate`."""
         if self._closed:
             raise failed("The engine is closed.")
         self._running += 1

@@ -47,18 +47,15 @@ class LongPrompt(Prompt):
 
     @property
     def text(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Prompt`."""
         return str(self._source)
 
     @property
     def system(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Prompt`."""
         start, end = self.system_span()
         return self._source.data[start:end].decode()
 
     @property
     def turns(self) -> tuple[Turn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Prompt`."""
         data = self._source.data
         return tuple(
             Turn(human=human, text=data[start:end].decode()) for human, start, end in self.spans()
@@ -66,22 +63,18 @@ class LongPrompt(Prompt):
 
     @property
     def prefill(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """See `Prompt`."""
         start, end = self.prefill_span()
         return self._source.data[start:end].decode()
 
     @property
     def size(self) -> int:
-        """See `Prompt`."""
         return len(self._source.data)
 
     @property
     def has_turns(self) -> bool:
-        """See `Prompt`."""
         return len(self._marks) > 1
 
     def spoken_size(self) -> int:
-        """See `Prompt`."""
         data = self._source.data
         if not self._marks:
             return len(data)
@@ -90,15 +83,12 @@ class LongPrompt(Prompt):
         return turns + sum(_stripped_size(data, start, end) for start, end in ends)
 
     def whole(self) -> Text:
-        """See `Prompt`."""
         return Rope((self._source, 0, len(self._source.data)))
 
     def pieces(self) -> Iterator[str]:
-        """See `Prompt`."""
         return self._source.pieces()
 
     def question(self) -> Iterator[str]:
-        """See `Prompt`."""
         humans = [span for span in self.spans() if span[0]]
         return self._source.pieces(*humans[-1][1:]) if humans else self.pieces()
 

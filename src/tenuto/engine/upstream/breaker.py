@@ -12,11 +12,7 @@ _MAX_FACTOR: Final = 16
 
 
 class Attempt:
-    """A request to the upstream.
-
-    Attributes:
-        pauses_before: Pauses of the breaker before the request.
-    """
+    """A request to the upstream. `pauses_before` counts the breaker's pauses until then."""
 
     __slots__ = ("_breaker", "_ended", "pauses_before")
 

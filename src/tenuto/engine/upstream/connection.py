@@ -46,11 +46,7 @@ _LOGGABLE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 class Connection:
-    """Access to one upstream over HTTP.
-
-    Args:
-        name: Name of the upstream in the settings and the log.
-        upstream: Its settings.
+    """Access over HTTP to the upstream with a `name` in the settings.
 
     Attributes:
         policy: Conditions under which its errors are judged.
@@ -138,8 +134,8 @@ class UpstreamResponse:
     """A response, as an `async with` block. Closes its connection unless it was read to its end.
 
     Args:
-        connection: The connection to the upstream.
-        request: The request, which is sent when the block begins.
+        connection: Access to the upstream.
+        request: Sent when the block begins.
         data: Its body as JSON, in parts.
 
     Attributes:

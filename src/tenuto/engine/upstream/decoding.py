@@ -13,11 +13,7 @@ _GZIP_START: Final = b"\x1f"
 
 
 class NotReadable(Exception):
-    """Data that is damaged, or in an encoding without a decoder.
-
-    Args:
-        encoding: The name of the encoding.
-    """
+    """Data that is damaged, or in an encoding without a decoder, whose name is the argument."""
 
 
 def decoder_for(encoding: str) -> Inflater | None:
@@ -36,11 +32,7 @@ def decoder_for(encoding: str) -> Inflater | None:
 
 
 class Inflater:
-    """Decoder of gzip and deflate.
-
-    Args:
-        encoding: `deflate`; any other name is gzip.
-    """
+    """Decoder of `deflate`; any other encoding is gzip."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding

@@ -23,12 +23,7 @@ _STREAM_OPTIONS: Final = re.compile(r"stream_options|include_usage", re.IGNORECA
 
 
 class UpstreamEngine:
-    """Send jobs to one upstream.
-
-    Args:
-        name: Its name in the settings.
-        upstream: Its settings, whose class is its kind.
-    """
+    """Send jobs to the upstream with a `name` in the settings, of the kind that its class is."""
 
     def __init__(self, name: str, upstream: ServerUpstream) -> None:
         self._connection = Connection(name, upstream)
@@ -45,7 +40,6 @@ class UpstreamEngine:
         return self._connection.name
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """See `Engine.generate`."""
         request = await self._request(job)
         begun = False
         self._running += 1

@@ -56,13 +56,13 @@ def error_of_response(
     retry_after: float | None = None,
     policy: ErrorPolicy = _DEFAULT_POLICY,
 ) -> UpstreamError:
-    """Return the error that a response reports.
+    """Return the error that a response with status 300 or more reports.
 
     Args:
-        status: 300 or more.
+        status: Its status.
         body: JSON or anything else; may be cut.
         retry_after: Seconds after which a retry may succeed, if known.
-        policy: See `ErrorPolicy`.
+        policy: Conditions under which it is judged.
     """
     try:
         value = json_value(body)
@@ -77,13 +77,7 @@ def error_of_response(
 def error_in(
     name: str, value: object, policy: ErrorPolicy = _DEFAULT_POLICY
 ) -> UpstreamError | None:
-    """Return the error that an event, or a body with status 200, reports; None without one.
-
-    Args:
-        name: The event's name, or "".
-        value: Its JSON.
-        policy: See `ErrorPolicy`.
-    """
+    """Return the error in the JSON of an event, or of a body with status 200; None without one."""
     if isinstance(value, list):
         # Gemini's servers wrap an error in a list.
         return error_in("", value[0], policy) if value and isinstance(value[0], dict) else None

@@ -45,9 +45,6 @@ Item = tuple[str, dict[str, Any] | UpstreamError | None]
 class Objects:
     """Parser of one response. The bytes that it holds count until `release`.
 
-    Args:
-        policy: Conditions under which errors are judged.
-
     Attributes:
         complete: Whether the response was plain JSON and came to its end.
     """

@@ -31,12 +31,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class Pool:
-    """The connections to one upstream.
-
-    Args:
-        upstream: Its settings.
-        proxy: URL of the HTTP proxy, or None.
-    """
+    """The connections to one upstream, through an HTTP proxy if `proxy` is its URL."""
 
     def __init__(self, upstream: ServerUpstream, proxy: str | None) -> None:
         self._upstream = upstream
@@ -53,9 +48,7 @@ class Pool:
         """Send a request; return the response when its head has arrived.
 
         Raises:
-            aiohttp.ClientError: The upstream did not respond, or not in HTTP.
-            OSError: As above.
-            TimeoutError: As above.
+            aiohttp.ClientError, OSError, TimeoutError: The upstream did not respond in HTTP.
             ValueError: The library rejects the URL or a header.
         """
         # Kept as an object, because parsing takes longer than the look-up.

@@ -108,7 +108,6 @@ class RoutingEngine:
         return ", ".join(self._upstreams)
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        """See `Engine.generate`."""
         attempt, first, pieces = await self._begin(job)
         has_text = False
         try:
