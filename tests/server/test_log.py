@@ -167,6 +167,14 @@ async def test_requests_without_a_route_are_logged() -> None:
     assert "secret" not in "".join(lines)
 
 
+async def test_first_line_of_invalid_http_is_not_logged() -> None:
+    with logged() as lines:
+        async with listening() as port:
+            await exchange(port, b"POST /rest-of-a-prompt HTTP/1.1\r\nno header\r\n\r\n")
+    (line,) = requests(lines)
+    assert fields_of(line)["path"] == "-"
+
+
 @pytest.mark.parametrize("pieces", [1, 2])
 async def test_invalid_http_body_is_logged_in_one_line(pieces: int) -> None:
     head = post(b"", "x: y", close=False).replace(

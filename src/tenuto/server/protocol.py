@@ -149,7 +149,7 @@ class BoundedProtocol(Http1Protocol):
 
     def _write_refusal(self, refusal: Refusal, recorded: str | None = None) -> None:
         """Write a refusal and close. Without the id of a record, make one."""
-        name = recorded or self.recorder.refused(self._partial_scope(), refusal.kind)
+        name = recorded or self.recorder.refused(self._partial_scope(refusal.kind), refusal.kind)
         self.transport.write(_refusal_bytes(refusal, name))
         if not self.transport.can_write_eof():
             self.transport.close()
@@ -157,11 +157,13 @@ class BoundedProtocol(Http1Protocol):
         self.transport.write_eof()
         self._deadline = self.loop.call_later(_LINGER_S, self.transport.close)
 
-    def _partial_scope(self) -> dict[str, Any]:
+    def _partial_scope(self, kind: Kind) -> dict[str, Any]:
         """Return the known part of the refused request's ASGI scope."""
         scope: dict[str, Any] = {"client": self.client, "headers": []}
         url = getattr(self, "url", b"")
-        if url and not self._crowded:
+        # The first line of invalid HTTP may be part of a body of the wrong length.
+        is_http = not (self._in_head and kind is Kind.INVALID)
+        if url and is_http and not self._crowded:
             scope["headers"] = self.headers
             scope["method"] = self.parser.get_method().decode("ascii")
             scope["path"] = url.partition(b"?")[0].decode("latin-1")
