@@ -11,7 +11,13 @@ import pytest
 from tenuto.core.refusal import Kind
 from tenuto.engine.base import Capabilities
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.body import DEFAULT_BODY_BYTES, MOST_BODY_BYTES, BodyBudget, most_body_bytes
+from tenuto.server.body import (
+    DEFAULT_BODY_BYTES,
+    MOST_BODY_BYTES,
+    BodyBudget,
+    Reservation,
+    most_body_bytes,
+)
 from tenuto.settings import LimitSettings, Settings
 from tests.refusals import refused
 from tests.server.test_endpoint import BODY, HEADERS, assert_error, client_of
@@ -93,7 +99,7 @@ async def test_bytes_in_flight_are_released_at_every_end_of_a_request(
 
 async def test_bodies_over_the_budget_are_rejected_and_small_ones_accepted() -> None:
     budget = BodyBudget(1_000_000)
-    with budget.reservation() as first, budget.reservation() as second:
+    with Reservation(budget) as first, Reservation(budget) as second:
         first.add(500_000)
         with refused(Kind.OVERLOADED) as raised:
             second.add(300_000)  # large ones have three quarters
@@ -106,10 +112,10 @@ async def test_bodies_over_the_budget_are_rejected_and_small_ones_accepted() -> 
 
 async def test_single_body_is_accepted_with_any_budget() -> None:
     budget = BodyBudget(10)
-    with budget.reservation() as only:
+    with Reservation(budget) as only:
         only.add(1000)
         only.add(1000)
-        with budget.reservation() as other, refused(Kind.OVERLOADED):
+        with Reservation(budget) as other, refused(Kind.OVERLOADED):
             other.add(1)
     assert budget.held == 0
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from tenuto.core.job import Caller, Request
@@ -23,15 +22,3 @@ class Admission(Protocol):
                 raised on entering.
         """
         ...
-
-
-async def admit(
-    admissions: Iterable[Admission], caller: Caller, request: Request, leases: AsyncExitStack
-) -> None:
-    """Enter the lease of each limit into `leases`, in order.
-
-    Raises:
-        Refusal: A limit is reached.
-    """
-    for admission in admissions:
-        await leases.enter_async_context(admission.lease(caller, request))

@@ -17,12 +17,10 @@ from tenuto.operations.records import Observer
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.dispatch import Dispatch, Route, Routed, responding
 from tenuto.server.endpoint import Endpoint, Shared
-from tenuto.server.health import HealthEndpoints, greeting
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
-from tenuto.server.models import ModelEndpoints
-from tenuto.server.openapi import openapi
 from tenuto.server.recorder import Recorder, RecordMiddleware
+from tenuto.server.reports import Reports
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
@@ -60,17 +58,15 @@ def routes_of(
     shared: Shared, dialects: Iterable[Dialect[Any]], observers: Iterable[Observer]
 ) -> list[Route]:
     """Return all routes. A route is a line here, unless it belongs to a dialect or an observer."""
-    settings, engine = shared.settings, shared.engine
-    health = HealthEndpoints(engine, extensions=settings.api.extensions)
-    models = ModelEndpoints(engine, shared.keys, strict=settings.api.strict_models)
+    reports = Reports(shared, dialects)
     return [
         *(Route("POST", dialect.path, Endpoint(dialect, shared)) for dialect in dialects),
-        Route("GET", "/v1/models", responding(models.list)),
-        Route("GET", "/v1/models/{model_id}", responding(models.retrieve)),
-        Route("GET", "/openapi.json", responding(openapi(dialects))),
-        Route("GET", "/health", responding(health.health)),
-        Route("GET", "/ready", responding(health.ready)),
-        Route("GET", "/", responding(greeting), in_api=False),
+        Route("GET", "/v1/models", responding(reports.models)),
+        Route("GET", "/v1/models/{model_id}", responding(reports.model)),
+        Route("GET", "/openapi.json", responding(reports.openapi)),
+        Route("GET", "/health", responding(reports.health)),
+        Route("GET", "/ready", responding(reports.ready)),
+        Route("GET", "/", responding(reports.greeting), in_api=False),
         *(observer.route() for observer in observers if isinstance(observer, Routed)),
     ]
 

@@ -72,10 +72,6 @@ class BodyBudget:
         self.most = most
         self.held = 0
 
-    def reservation(self) -> Reservation:
-        """Return an empty reservation for a new body."""
-        return Reservation(self)
-
 
 class Reservation:
     """The bytes of one body. The end of its `with` block gives them back."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from starlette.types import Receive, Scope
 
 T = TypeVar("T")
 
 EXTENSION: Final = "tenuto.disconnect"
-Subscribe: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class ClientGone(Exception):
@@ -40,7 +39,7 @@ async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: R
         current.cancel()
 
     subscribe = scope.get("extensions", {}).get(EXTENSION, {}).get("subscribe")
-    unsubscribe = (subscribe or _subscribe_by_task(receive))(cancel)
+    unsubscribe = subscribe(cancel) if subscribe else _subscribe_by_task(receive, cancel)
     try:
         return await work
     except asyncio.CancelledError:
@@ -52,24 +51,20 @@ async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: R
         unsubscribe()
 
 
-def _subscribe_by_task(receive: Receive) -> Subscribe:
-    """Return the extension's function for servers that lack it."""
+def _subscribe_by_task(receive: Receive, cancel: Callable[[], None]) -> Callable[[], None]:
+    """Do what the extension's function does, for servers that lack it."""
 
-    def subscribe(cancel: Callable[[], None]) -> Callable[[], None]:
-        def on_done(watch: asyncio.Task[None]) -> None:
-            if not watch.cancelled():
-                cancel()
+    def on_done(watch: asyncio.Task[None]) -> None:
+        if not watch.cancelled():
+            cancel()
 
-        watch = asyncio.create_task(_disconnect(receive))
-        watch.add_done_callback(on_done)
+    def unsubscribe() -> None:
+        watch.remove_done_callback(on_done)
+        watch.cancel()
 
-        def unsubscribe() -> None:
-            watch.remove_done_callback(on_done)
-            watch.cancel()
-
-        return unsubscribe
-
-    return subscribe
+    watch = asyncio.create_task(_disconnect(receive))
+    watch.add_done_callback(on_done)
+    return unsubscribe
 
 
 async def _disconnect(receive: Receive) -> None:

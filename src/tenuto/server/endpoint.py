@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,10 +14,16 @@ from starlette.types import Receive, Scope, Send
 
 from tenuto.core.job import Accepted, Caller
 from tenuto.engine.base import Engine
-from tenuto.operations.admission import Admission, admit
+from tenuto.operations.admission import Admission
 from tenuto.operations.records import Delivery, RequestRecord
 from tenuto.server.auth import Keys
-from tenuto.server.body import BodyBudget, BodyReader, check_announced_size, most_body_bytes
+from tenuto.server.body import (
+    BodyBudget,
+    BodyReader,
+    Reservation,
+    check_announced_size,
+    most_body_bytes,
+)
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
@@ -56,31 +63,20 @@ class RetirementNotices:
         return text
 
 
+@dataclass
 class Shared:
-    """The parts of a server that all its endpoints share.
+    """The parts of a server that all its endpoints share."""
 
-    Args:
-        settings: All settings.
-        engine: The engine.
-        shutdown: Ends running responses before the engine is closed.
-        admissions: Limits of requests.
-    """
+    settings: Settings
+    engine: Engine
+    shutdown: Shutdown
+    admissions: Sequence[Admission] = ()
 
-    def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        shutdown: Shutdown,
-        admissions: Sequence[Admission] = (),
-    ) -> None:
-        self.settings = settings
-        self.engine = engine
-        self.shutdown = shutdown
-        self.admissions = admissions
-        self.keys = Keys(settings.server.api_keys)
-        self.budget = BodyBudget(settings.limits.max_bytes_in_flight)
-        self.slices = Slices()
-        self.notices = RetirementNotices()
+    def __post_init__(self) -> None:
+        self.keys: Keys = Keys(self.settings.server.api_keys)
+        self.budget: BodyBudget = BodyBudget(self.settings.limits.max_bytes_in_flight)
+        self.slices: Slices = Slices()
+        self.notices: RetirementNotices = RetirementNotices()
 
 
 class Endpoint:
@@ -104,7 +100,7 @@ class Endpoint:
         record.caller = caller.id
         version = dialect.version(combined(scope, b"anthropic-version"))
         meter = Meter()
-        with shared.budget.reservation() as held:
+        with Reservation(shared.budget) as held:
             try:
                 with shared.shutdown.interruptible():
                     body = await self._bodies.read(receive, most, held)
@@ -128,7 +124,8 @@ class Endpoint:
         async with AsyncExitStack() as leases:
             # A refusal before the job is accepted becomes a status.
             with shared.shutdown.interruptible():
-                await admit(shared.admissions, caller, request, leases)
+                for admission in shared.admissions:
+                    await leases.enter_async_context(admission.lease(caller, request))
                 running = await self._completions.run(request, meter)
             async with aclosing(running):
                 accepted = running.accepted

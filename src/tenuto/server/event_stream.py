@@ -42,7 +42,7 @@ async def send_events(
         encoder: The encoder of the request's version.
         send: The request's ASGI channel.
         headers: Headers besides those of a stream.
-        record: The record of the request.
+        record: Gets the outcome of an error.
         ping_interval_s: Seconds without an event before a ping.
         shutdown: Ends the stream with an error event.
     """

@@ -7,25 +7,13 @@ requests are added from the types that implement them.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from importlib import resources
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 from tenuto.version import __version__
 from tenuto.wire.dialect import Dialect
 from tenuto.wire.errors import types_by_status
-
-
-def openapi(dialects: Iterable[Dialect[Any]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint."""
-
-    async def endpoint(request: Request) -> Response:
-        return JSONResponse(document(dialects))
-
-    return endpoint
 
 
 def document(dialects: Iterable[Dialect[Any]]) -> dict[str, Any]:

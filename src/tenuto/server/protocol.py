@@ -149,7 +149,7 @@ class BoundedProtocol(Http1Protocol):
 
     def _write_refusal(self, refusal: Refusal, recorded: str | None = None) -> None:
         """Write a refusal and close. Without the id of a record, make one."""
-        name = recorded or self.recorder.refused(self._partial_scope(refusal.kind), refusal.kind)
+        name = recorded or self.recorder.dropped(self._partial_scope(refusal.kind), refusal.kind)
         self.transport.write(_refusal_bytes(refusal, name))
         if not self.transport.can_write_eof():
             self.transport.close()

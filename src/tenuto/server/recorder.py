@@ -40,18 +40,16 @@ class Recorder:
             time.perf_counter(),
         )
 
-    def refused(self, scope: Any, kind: Kind) -> str:
-        """Record a request that is refused before the application; return its id."""
+    def dropped(self, scope: Any, refusal: Kind | None = None) -> str:
+        """Record a request that the application does not get, refused or without a response.
+
+        Return its id.
+        """
         record = self.begin(scope)
-        record.status, record.outcome = status_of(kind), kind
+        record.outcome = refusal or Delivery.DISCONNECTED
+        record.status = status_of(refusal) if refusal else None
         self.end(record)
         return record.id
-
-    def dropped(self, scope: Any) -> None:
-        """Record a request without a response."""
-        record = self.begin(scope)
-        record.outcome = Delivery.DISCONNECTED
-        self.end(record)
 
     def end(self, record: RequestRecord) -> None:
         """Complete a record and pass it to the observers."""

@@ -28,6 +28,7 @@ class ResponseCycle(RequestResponseCycle):
     disconnected: bool
     response_started: bool
     response_complete: bool
+    waiting_for_100_continue: bool
     transport: asyncio.Transport
     _head = b""
     _has_body = True

@@ -32,33 +32,22 @@ class WholeBodyMiddleware:
         if scope["type"] != "http" or header(scope, b"expect") is not None:
             await self._app(scope, receive, send)
             return
-        body = _Body(receive)
+        most = _PATIENCE * (self._limits.max_body_bytes or MOST_BODY_BYTES)
+        ended = False
+
+        async def receive_and_note() -> Message:
+            nonlocal ended
+            message = await receive()
+            ended = ended or not message.get("more_body", False)
+            return message
 
         async def send_after_body(message: Message) -> None:
-            if message["type"] == "http.response.start" and not body.ended:
+            if message["type"] == "http.response.start" and not ended:
+                dropped = 0
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.body_timeout_s):
-                        await body.drop(
-                            _PATIENCE * (self._limits.max_body_bytes or MOST_BODY_BYTES)
-                        )
+                        while not ended and dropped <= most:
+                            dropped += len((await receive_and_note()).get("body", b""))
             await send(message)
 
-        await self._app(scope, body.receive, send_after_body)
-
-
-class _Body:
-    """Receives the body, and notes its end."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.ended = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self.ended = self.ended or not message.get("more_body", False)
-        return message
-
-    async def drop(self, most: int) -> None:
-        dropped = 0
-        while not self.ended and dropped <= most:
-            dropped += len((await self.receive()).get("body", b""))
+        await self._app(scope, receive_and_note, send_after_body)

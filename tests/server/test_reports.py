@@ -8,6 +8,7 @@ import httpx
 import httpx2
 import pytest
 
+from tenuto.engine.base import Health
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import ApiSettings, Settings
@@ -20,8 +21,15 @@ STRICT = Settings(api=ApiSettings(strict_models=True))
 ALL = ["echo", *TEXT_MODELS]
 
 
-async def get(path: str, settings: Settings = STRICT) -> httpx2.Response:
-    async with client_of(EchoEngine(), settings) as client:
+class LoadingEngine(EchoEngine):
+    def health(self) -> Health:
+        return Health(False, "The model is loading.")
+
+
+async def get(
+    path: str, settings: Settings = STRICT, engine: EchoEngine | None = None
+) -> httpx2.Response:
+    async with client_of(engine or EchoEngine(), settings) as client:
         return await client.get(path)
 
 
@@ -135,3 +143,15 @@ async def test_response_for_a_retired_model_has_a_warning(
 
 async def test_empty_model_name_is_not_found() -> None:
     assert_error(await get("/v1/models/", Settings()), 404, "not_found_error", "model: ")
+
+
+async def test_the_server_is_alive_before_the_model_is_loaded() -> None:
+    response = await get("/health", engine=LoadingEngine())
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+async def test_server_is_ready_once_the_model_is_loaded() -> None:
+    loading = await get("/ready", engine=LoadingEngine())
+    assert (loading.status_code, loading.json()["detail"]) == (503, "The model is loading.")
+    ready = await get("/ready")
+    assert (ready.status_code, ready.json()["model"]) == (200, "echo")
