@@ -125,7 +125,7 @@ class BaseClient(RequestBuilder, ABC, Generic[HttpT]):
             "api_key": self.api_key if own_credentials else None,
             "auth_token": self.auth_token if own_credentials else None,
             "base_url": self._base_url_argument,
-            "timeout": self.timeout,
+            "timeout": self.timeout if isinstance(timeout, NotGiven) else timeout,
             "max_retries": self.max_retries,
             "default_headers": self._own_headers,
             "default_query": self._query,
@@ -139,8 +139,6 @@ class BaseClient(RequestBuilder, ABC, Generic[HttpT]):
             options[name] = options[name] | dict(added or {}) if replaced is None else replaced
         changes = {"api_key": api_key, "auth_token": auth_token, "base_url": base_url}
         options |= {name: value for name, value in changes.items() if value is not None}
-        if not isinstance(timeout, NotGiven):
-            options["timeout"] = timeout
         if max_retries is not None and not isinstance(max_retries, NotGiven):
             options["max_retries"] = max_retries
         new = type(self).__new__(type(self))
@@ -163,7 +161,6 @@ class BaseClient(RequestBuilder, ABC, Generic[HttpT]):
     def _steps(
         self, http: HttpT, call: Call[Any], *, stream: bool
     ) -> Generator[Step, Outcome, Success]:
-        """Return the exchange of a call."""
         return exchange(
             http.build_request(**self._request_parts(call)),
             max_retries=self.max_retries,

@@ -22,14 +22,10 @@ class Call(Generic[T]):
     """A call. Its headers, query and timeout take precedence over the client's.
 
     Attributes:
-        method: HTTP method.
-        path: Path below the base URL.
         parse: Converts the response and the flag `strict` to the result. The body has been read
             unless `stream` is set.
         fields: JSON body; None for no body.
         headers: Additional headers; `omit` removes one of the client's.
-        query: Additional URL parameters.
-        timeout: Timeout of this call.
         stream: Whether the body is read incrementally.
     """
 
@@ -44,7 +40,6 @@ class Call(Generic[T]):
 
     @property
     def content(self) -> bytes | None:
-        """The encoded body."""
         if self.fields is None:
             return None
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack, overload
 
 import httpx2
@@ -17,7 +18,7 @@ from tenuto.client.responses import (
     RawResponse,
     ResponseContextManager,
 )
-from tenuto.client.senders import AsyncSender, SyncSender
+from tenuto.client.senders import AsyncSender, Resource
 from tenuto.client.streams import AsyncStream, Stream
 from tenuto.client.types import (
     Betas,
@@ -39,19 +40,8 @@ T = TypeVar("T")
 _Coroutine: TypeAlias = Coroutine[Any, Any, T]
 
 
-class BaseCompletions(Generic[CompletionT, StreamT]):
-    """`create`, for all variants of the resource.
-
-    Args:
-        client: The client.
-        send: Sends a call and returns the result of `create`; default: the parsed response.
-    """
-
-    def __init__(
-        self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any] | None = None
-    ) -> None:
-        self._client = client
-        self._send: Callable[[Call[Any]], Any] = send or client._parsed
+class BaseCompletions(Resource, Generic[CompletionT, StreamT]):
+    """`create`, for all variants of the resource."""
 
     @overload
     def create(
@@ -134,7 +124,7 @@ class BaseCompletions(Generic[CompletionT, StreamT]):
         call = Call(
             method="POST",
             path="/v1/complete",
-            parse=self._parse_stream if stream else _parse_completion,
+            parse=self._parse_stream if stream else partial(parse_model, Completion),
             fields=fields_of(arguments, extra_body),
             headers=headers_of(betas, extra_headers),
             query=extra_query,
@@ -147,10 +137,6 @@ class BaseCompletions(Generic[CompletionT, StreamT]):
     def _parse_stream(self, response: httpx2.Response, strict: bool) -> Any:
         kind = AsyncStream if isinstance(self._client, AsyncSender) else Stream
         return kind(response, strict=strict)
-
-
-def _parse_completion(response: httpx2.Response, strict: bool) -> Completion:
-    return parse_model(Completion, response, strict)
 
 
 def _warn_if_retired(model: object, warned: set[str]) -> None:

@@ -64,14 +64,8 @@ class APIError(AnthropicError):
     """A failed request.
 
     Attributes:
-        message: Human-readable description.
-        request: The request.
         body: The JSON body of the response, or its text if it is not JSON; None without a response.
     """
-
-    message: str
-    request: httpx2.Request
-    body: object | None
 
     def __init__(self, message: str, request: httpx2.Request, *, body: object | None) -> None:
         super().__init__(message)
@@ -99,13 +93,7 @@ class APITimeoutError(APIConnectionError):
 
 
 class IncompleteStreamError(APIConnectionError):
-    """A stream ended without its final event, so its text may be cut off.
-
-    Attributes:
-        text: The text received.
-    """
-
-    text: str
+    """A stream ended without its final event, so its `text` so far may be cut off."""
 
     def __init__(self, request: httpx2.Request, *, text: str, why: str) -> None:
         super().__init__(
@@ -116,15 +104,7 @@ class IncompleteStreamError(APIConnectionError):
 
 
 class APIResponseValidationError(APIError):
-    """The server returned an invalid response.
-
-    Attributes:
-        response: The response.
-        status_code: Status of the response.
-    """
-
-    response: httpx2.Response
-    status_code: int
+    """The server returned an invalid response."""
 
     def __init__(
         self, response: httpx2.Response, body: object | None, *, message: str | None = None
@@ -135,35 +115,28 @@ class APIResponseValidationError(APIError):
             body=body,
         )
         self.response = response
-        self.status_code = response.status_code
+        self.status_code: int = response.status_code
 
 
 class APIStatusError(APIError):
     """The server returned an error.
 
     Attributes:
-        response: The response.
         status_code: Status of the response: 400 or more, or 200 for an error within a stream.
         request_id: The server's id of the request, as in its log; None if not sent.
         workspace_id: The workspace of the key; None if not sent.
         type: Type of the error, for example `overloaded_error`.
     """
 
-    response: httpx2.Response
-    status_code: int
-    request_id: str | None
-    workspace_id: str | None
-    type: ErrorType | str | None
-
     def __init__(self, message: str, *, response: httpx2.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body)
         self.response = response
-        self.status_code = response.status_code
-        self.request_id = response.headers.get("request-id")
-        self.workspace_id = response.headers.get("anthropic-workspace-id")
+        self.status_code: int = response.status_code
+        self.request_id: str | None = response.headers.get("request-id")
+        self.workspace_id: str | None = response.headers.get("anthropic-workspace-id")
         inner = body.get("error") if isinstance(body, dict) else None
         kind = inner.get("type") if isinstance(inner, dict) else None
-        self.type = kind if isinstance(kind, str) else None
+        self.type: ErrorType | str | None = kind if isinstance(kind, str) else None
 
 
 class BadRequestError(APIStatusError):

@@ -57,12 +57,7 @@ Outcome: TypeAlias = httpx2.Response | httpx2.HTTPError | None
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """Result of an exchange.
-
-    Attributes:
-        response: Response without an error status; its body has been read unless it streams.
-        retries_taken: Number of retries, 0 or more.
-    """
+    """A response without an error status, whose body has been read unless it streams."""
 
     response: httpx2.Response
     retries_taken: int
@@ -90,13 +85,8 @@ def exchange(
 ) -> Generator[Step, Outcome, Success]:
     """Yield the steps from a request to its successful response.
 
-    Args:
-        request: Request; every retry sends the same bytes.
-        max_retries: Maximum number of retries, 0 or more.
-        stream: Leave the body unread.
-        follow_redirects: Follow redirects within the same origin.
-        clock: Returns seconds since 1970.
-        chance: Returns a random number, see `delay_s`.
+    Every retry sends the same bytes. `stream` leaves the body unread, `follow_redirects` allows
+    redirects within the same origin, and `clock` and `chance` return the values for `delay_s`.
 
     Raises:
         APIStatusError: The last response has an error status, or is a redirect that is not
@@ -142,13 +132,7 @@ def follow(
     """Return the request to send after a redirect: to the same origin, with the same method.
 
     Another origin would receive the prompt, and headers with keys that no HTTP library removes. A
-    POST turned into a GET would be a different request.
-
-    Args:
-        request: The redirected request.
-        response: The redirect, a status from 300 to 399, unread.
-        taken: Number of previous redirects.
-        allowed: Whether redirects are followed at all.
+    POST turned into a GET would be a different request. `taken` counts the previous redirects.
 
     Raises:
         APIStatusError: The redirect is not followed; the message has the reason.

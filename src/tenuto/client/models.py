@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -17,26 +17,15 @@ from tenuto.client.responses import (
     RawResponse,
     ResponseContextManager,
 )
-from tenuto.client.senders import AsyncSender, SyncSender
+from tenuto.client.senders import AsyncSender, Resource
 from tenuto.client.types import Betas, ModelInfo, NotGiven, Omit, TimeoutSpec, not_given, omit
 
 PageT = TypeVar("PageT")
 InfoT = TypeVar("InfoT")
 
 
-class BaseModels(Generic[PageT, InfoT]):
-    """`list` and `retrieve`, for all variants of the resource.
-
-    Args:
-        client: The client.
-        send: Sends a call and returns the result of the method; default: the parsed response.
-    """
-
-    def __init__(
-        self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any] | None = None
-    ) -> None:
-        self._client = client
-        self._send: Callable[[Call[Any]], Any] = send or client._parsed
+class BaseModels(Resource, Generic[PageT, InfoT]):
+    """`list` and `retrieve`, for all variants of the resource."""
 
     @checked
     def list(
@@ -112,17 +101,14 @@ class BaseModels(Generic[PageT, InfoT]):
             raise ValueError(f"Expected a non-empty value for `model_id` but received {model_id!r}")
         path = f"/v1/models/{quote(model_id, safe='/:')}"
         headers = headers_of(betas, extra_headers)
+        parse = partial(parse_model, ModelInfo)
         info: InfoT = self._send(
-            Call("GET", path, _info_of, extra_body, headers, extra_query, timeout)
+            Call("GET", path, parse, extra_body, headers, extra_query, timeout)
         )
         return info
 
     def _send_list(self, call: Call[Any]) -> Any:
         return self._send(call)
-
-
-def _info_of(response: httpx2.Response, strict: bool) -> ModelInfo:
-    return parse_model(ModelInfo, response, strict)
 
 
 class Models(BaseModels[SyncPage, ModelInfo]):

@@ -21,10 +21,6 @@ class Pool(Generic[HttpT]):
         create: Creates the HTTP client.
         http_client: The caller's HTTP client, used instead.
         dispose: Closes a created HTTP client when the last client that shares it is collected.
-
-    Attributes:
-        http_client: The caller's HTTP client, or None.
-        closed: Whether `close` was called.
     """
 
     def __init__(

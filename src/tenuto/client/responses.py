@@ -29,12 +29,9 @@ class BaseResponse(Generic[T]):
         retries_taken: Number of retries, 0 or more.
     """
 
-    http_response: httpx2.Response
-    retries_taken: int
-
     def __init__(self, success: Success, call: Call[T], *, strict: bool) -> None:
-        self.http_response = success.response
-        self.retries_taken = success.retries_taken
+        self.http_response: httpx2.Response = success.response
+        self.retries_taken: int = success.retries_taken
         self._call = call
         self._strict = strict
         self._parsed: dict[object, Any] = {}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Self, TypeVar
 
 import httpx2
@@ -173,6 +173,21 @@ class AsyncSender(BaseClient[httpx2.AsyncClient]):
                         await asyncio.sleep(step.seconds)
             except httpx2.HTTPError as error:
                 outcome = error
+
+
+class Resource:
+    """A resource of a client, such as `client.completions`.
+
+    Args:
+        client: The client.
+        send: Sends a call and returns the result of a method; default: the parsed response.
+    """
+
+    def __init__(
+        self, client: SyncSender | AsyncSender, send: Callable[[Call[Any]], Any] | None = None
+    ) -> None:
+        self._client = client
+        self._send: Callable[[Call[Any]], Any] = send or client._parsed
 
 
 def _close_when_dropped(response: httpx2.Response) -> None:

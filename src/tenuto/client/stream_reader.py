@@ -18,12 +18,8 @@ from tenuto.wire.event_source import EventSource
 class StreamReader:
     """Parses the bytes of a response into the pieces of its completion. No I/O.
 
-    Args:
-        response: The response, for errors.
-        strict: Raise an error for a piece with invalid fields.
-
-    Attributes:
-        closed: Set when the caller closed the stream: no more pieces are yielded.
+    `strict` makes a piece with invalid fields an error. After the caller has set `closed`, no more
+    pieces are yielded.
     """
 
     def __init__(self, response: httpx2.Response, *, strict: bool) -> None:

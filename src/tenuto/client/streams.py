@@ -17,13 +17,8 @@ class Stream(Generic[ItemT]):
     """An iterator over the pieces of a completion; the last has a `stop_reason`.
 
     Closing it, leaving its `with` block or dropping it cancels the rest of the completion and frees
-    the server's slot.
-
-    Attributes:
-        response: The underlying response.
+    the server's slot. `response` is the underlying response.
     """
-
-    response: httpx2.Response
 
     def __init__(self, response: httpx2.Response, *, strict: bool = False) -> None:
         self.response = response
@@ -69,8 +64,6 @@ class Stream(Generic[ItemT]):
 
 class AsyncStream(Generic[ItemT]):
     """`Stream` for `async for` and `async with`."""
-
-    response: httpx2.Response
 
     def __init__(self, response: httpx2.Response, *, strict: bool = False) -> None:
         self.response = response

@@ -70,12 +70,7 @@ class _Transports(Generic[TransportT]):
 
 
 class EnvironmentTransport(httpx2.BaseTransport):
-    """HTTP transport with the proxies of the environment.
-
-    Args:
-        limits: Limits of the connections for each proxy.
-        environment: Environment variables.
-    """
+    """HTTP transport with the proxies of the environment; `limits` apply to each proxy."""
 
     def __init__(self, limits: httpx2.Limits, environment: Mapping[str, str] = os.environ) -> None:
         self._transports = _Transports[httpx2.HTTPTransport](
@@ -84,13 +79,11 @@ class EnvironmentTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. See httpx2."""
         transport, proxy = self._transports.find(request)
         with _proxy_errors(proxy, request):
             return transport.handle_request(request)
 
     def close(self) -> None:
-        """Close all connections."""
         for transport in self._transports.all():
             transport.close()
 
@@ -113,12 +106,7 @@ async def _close_with_loop(transports: _LoopTransports) -> AsyncGenerator[None, 
 
 
 class AsyncEnvironmentTransport(httpx2.AsyncBaseTransport):
-    """`EnvironmentTransport` for any number of event loops, each with its own connections.
-
-    Args:
-        limits: Limits of the connections for each loop and proxy.
-        environment: Environment variables.
-    """
+    """`EnvironmentTransport` for any number of event loops, each with its own connections."""
 
     def __init__(self, limits: httpx2.Limits, environment: Mapping[str, str] = os.environ) -> None:
         self._limits = limits
@@ -129,7 +117,6 @@ class AsyncEnvironmentTransport(httpx2.AsyncBaseTransport):
         self._lock = Lock()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request on the running loop. See httpx2."""
         transport, proxy = (await self._transports()).find(request)
         with _proxy_errors(proxy, request):
             return await transport.handle_async_request(request)

@@ -185,7 +185,6 @@ class Completion(BaseModel):
         model: Name of the model that generated the text.
         stop_reason: `max_tokens`, or `stop_sequence`, also at the natural end of a turn; None in
             all pieces of a stream but the last.
-        type: Always `completion`.
         stop: The stop sequence that ended the text, `\n\nHuman:` at the end of a turn.
         log_id: Equal to `id`.
     """
@@ -206,7 +205,6 @@ class ModelInfo(BaseModel):
         id: Name in requests.
         display_name: Human-readable name.
         created_at: Time of publication.
-        type: Always `model`.
     """
 
     id: str

@@ -38,11 +38,7 @@ CLOSED = "the engine was closed with its client"
 class AppThread:
     """A thread with an event loop that runs the application.
 
-    The engine starts with the first request.
-
-    Args:
-        settings: Settings of the server.
-        engine: The engine, not started.
+    The first request starts `engine`.
     """
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
@@ -99,13 +95,9 @@ class AppThread:
     async def respond(
         self, scope: Message, body: bytes, disconnected: asyncio.Event, deliver: Deliver
     ) -> None:
-        """Run the application on a request.
+        """Run the application on a request, and `deliver` the messages of the response.
 
-        Args:
-            scope: ASGI scope.
-            body: Whole body of the request.
-            disconnected: Set when the client no longer reads the response.
-            deliver: Receives the messages of the response.
+        `disconnected` is set when the client no longer reads it.
         """
         requests: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

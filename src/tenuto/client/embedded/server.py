@@ -31,10 +31,7 @@ _LOAD_WAIT_S = 3600.0
 
 
 class EmbeddedServer:
-    """A server in memory. A forked process starts an engine of its own.
-
-    Args:
-        name: See `embedded_settings`.
+    """A server in memory, see `embedded_settings`. A forked process starts an engine of its own.
 
     Raises:
         ValueError: The engine does not exist, or its model is missing or damaged.

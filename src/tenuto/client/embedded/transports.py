@@ -77,17 +77,12 @@ def _response(start: Message, stream: Any) -> httpx2.Response:
 
 
 class EmbeddedTransport(httpx2.BaseTransport):
-    """Transport of a blocking client.
-
-    Args:
-        name: See `embedded_settings`.
-    """
+    """Transport of a blocking client. See `embedded_settings` for the name."""
 
     def __init__(self, name: str) -> None:
         self._server = EmbeddedServer(name)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. See httpx2."""
         messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
         exchange = _Exchange(self._server.start(), request, request.read(), messages.put)
 
@@ -126,17 +121,12 @@ class _Body(httpx2.SyncByteStream):
 
 
 class AsyncEmbeddedTransport(httpx2.AsyncBaseTransport):
-    """Transport of an asynchronous client.
-
-    Args:
-        name: See `embedded_settings`.
-    """
+    """Transport of an asynchronous client. See `embedded_settings` for the name."""
 
     def __init__(self, name: str) -> None:
         self._server = EmbeddedServer(name)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. See httpx2."""
         messages: asyncio.Queue[Received] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
