@@ -10,13 +10,7 @@ from types import TracebackType
 class Interruption:
     """Interrupt all running blocks when it begins, and refuse all later ones.
 
-    Not thread-safe: all methods belong to one event loop.
-
-    Args:
-        error: Makes the error of each block.
-
-    Attributes:
-        begun: Whether it has begun.
+    Not thread-safe: all methods belong to one event loop. `error` makes the error of each block.
     """
 
     def __init__(self, error: Callable[[], Exception]) -> None:

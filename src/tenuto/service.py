@@ -31,10 +31,7 @@ Download: TypeAlias = "Callable[[Reference, ModelFolder], Path]"
 def open_engine(settings: Settings, download: Download) -> Engine:
     """Return the engine of the settings, not started yet.
 
-    Args:
-        settings: All settings. The model is a path, the name of a downloaded model, or a
-            reference to the hub.
-        download: Called for a reference to a model outside the folder.
+    `download` is called for a reference to a model outside the folder of downloaded models.
 
     Raises:
         ModelUnavailable: The model does not exist, or its download failed.
@@ -71,12 +68,10 @@ class Running:
 
 
 class Completions:
-    """Run requests on an engine.
+    """Run requests on a started engine.
 
-    Args:
-        engine: A started engine.
-        check_model: Refuses unknown models, given the requested name and those of the loaded
-            models; None accepts every name.
+    `check_model` refuses unknown models, given the requested name and those of the loaded models;
+    None accepts every name.
     """
 
     def __init__(

@@ -45,10 +45,8 @@ class Slices:
     async def run(self, steps: Generator[None, None, T], size: int | None = None) -> T:
         """Run a generator to its end, one slice for each step, and return its result.
 
-        Args:
-            steps: The work, which yields between two slices.
-            size: Size of the input in bytes; None for a large one. Work on up to 1 KiB is done at
-                once, without an `await`.
+        Work on an input of up to 1 KiB is done at once, without an `await`; `size` is in bytes,
+        None for a large one.
         """
         if size is not None and size <= _AT_ONCE_BYTES:
             return finish(steps)

@@ -60,14 +60,11 @@ class Figures:
     """The figures of one level of concurrency.
 
     Attributes:
-        concurrency: Number of requests open at any time.
         requests: Number of completed requests.
-        failed: Number of failed requests.
         failures: Number of failures by reason.
         seconds: From the first request to the last answer.
         tokens: Tokens of all completed requests.
         exact: Number of completions with an exact count of tokens.
-        tokens_per_s: Throughput of all requests together.
         first_token_s: From sending a request to its first text.
         between_tokens_s: From one event with text to the next of the same request.
         client_cpu: Processor time of the client, as a share of one core.

@@ -36,10 +36,6 @@ class Load:
     """The parameters of all requests.
 
     Attributes:
-        kind: The kind of prompts.
-        sizes: Their lengths.
-        model: The model's name in requests.
-        max_tokens: Most tokens of a completion.
         temperature: 0 to 1.
         timeout_s: Longest silence of the server before a request counts as failed.
         seed: Seed of the prompts.
@@ -59,7 +55,6 @@ class Level:
     """One level of concurrency, while it is measured and after.
 
     Attributes:
-        concurrency: Number of requests open at a time.
         requests: Number of requests; None if the duration decides.
         duration_s: Time in which requests are sent; None if their number decides. Running requests
             are awaited after it.
@@ -81,14 +76,7 @@ class Level:
 
 
 class Generator:
-    """Send the requests of a measurement.
-
-    Args:
-        base_url: The server's address, without `/v1/complete`.
-        headers: The API key and other headers.
-        load: The parameters of the requests.
-        transport: Transport for HTTP; None for httpx2's own.
-    """
+    """Send the requests of a measurement to a server, whose URL lacks `/v1/complete`."""
 
     def __init__(
         self,
@@ -112,11 +100,9 @@ class Generator:
             return (await self._complete(client, prompt))[0].failure
 
     async def run(self, level: Level, on_progress: Callable[[float], object]) -> None:
-        """Measure one level.
+        """Measure one level, which collects the outcomes, also up to a cancellation.
 
-        Args:
-            level: Collects the outcomes; after a cancellation, those so far.
-            on_progress: Called after every request with the share that is done, 0 to 1.
+        `on_progress` is called after every request with the share that is done, 0 to 1.
         """
         load = self._load
         started, cpu_started = time.perf_counter(), time.process_time()

@@ -66,13 +66,9 @@ class Conversation:
 
 
 def conversation(kind: PromptSet, sizes: Sizes, seed: int, number: int) -> Conversation:
-    """Return a conversation.
+    """Return a conversation by its number in the measurement, from 0.
 
-    Args:
-        kind: Its kind.
-        sizes: Its lengths.
-        seed: Seed of the measurement. Another seed shares no beginning with it.
-        number: Number of the conversation in the measurement, from 0.
+    Conversations of different seeds share no beginning.
     """
     turns = sizes.turns if kind is PromptSet.MULTI_TURN else 1
     questions = [_text(sizes.prompt_words, seed, number, turn) for turn in range(turns)]

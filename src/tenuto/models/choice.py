@@ -57,11 +57,8 @@ def choose(reference: Reference, files: Sequence[RemoteFile]) -> RemoteModel:
     """Return the model that a reference names.
 
     A reference names a file by its path, its name, or its quantisation, in either case. A bare
-    repository stands for its only model, or for one of a usual quantisation.
-
-    Args:
-        reference: The repository, and perhaps a file.
-        files: All files of the repository.
+    repository stands for its only model, or for one of a usual quantisation. `files` are all files
+    of the repository.
 
     Raises:
         ModelUnavailable: No file or several files match, or parts are missing.

@@ -36,25 +36,15 @@ Progress: TypeAlias = Callable[[int], object]
 class Source(Protocol):
     """A place that sends files: a `hub.Repository`."""
 
-    def read(self, file: RemoteFile, start: int) -> AbstractContextManager[Content]:
-        """See `hub.Repository.read`."""
-        ...
+    def read(self, file: RemoteFile, start: int) -> AbstractContextManager[Content]: ...
 
 
 def download(
     source: Source, model: RemoteModel, repo: str, folder: ModelFolder, progress: Progress
 ) -> Path:
-    """Download the missing parts of a model. A later call continues an interrupted one.
+    """Download the missing parts of a model from `repo`, and return its first file.
 
-    Args:
-        source: The repository.
-        model: The model's files.
-        repo: `org/repo`.
-        folder: The destination.
-        progress: Called on progress.
-
-    Returns:
-        The model's first file.
+    A later call continues an interrupted one.
 
     Raises:
         ModelUnavailable: The download failed, the disk is too small, or the content differs from
@@ -194,11 +184,7 @@ class _FileDownload:
 
 @contextmanager
 def _locked(partial: Path) -> Iterator[BinaryIO]:
-    """Open a file for this process alone.
-
-    Raises:
-        ModelUnavailable: Another process downloads the file.
-    """
+    """Open a file for this process alone."""
     while True:
         with partial.open("ab+", buffering=0) as opened:
             try:

@@ -60,11 +60,7 @@ class CachedModel:
 
 
 class ModelFolder:
-    """Find, place and remove downloaded models.
-
-    Args:
-        root: The folder, which need not exist.
-    """
+    """Find, place and remove downloaded models in the folder `root`, which need not exist."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,11 +84,7 @@ class ModelFolder:
         return sorted(found, key=lambda model: model.name.lower())
 
     def find(self, text: str) -> CachedModel:
-        """Return the complete model of a name.
-
-        Raises:
-            ModelUnavailable: No model or several models match.
-        """
+        """Return the complete model of a name. See `only`."""
         return only(text, [model for model in self.models() if model.complete])
 
     def remove(self, model: CachedModel) -> None:
@@ -140,11 +132,7 @@ def only(text: str, models: list[CachedModel]) -> CachedModel:
 
 
 def _existing(model: str | Path) -> Path | None:
-    """Return the model as a path; None for a name. Downloaded models are not searched.
-
-    Raises:
-        ModelUnavailable: The path begins with `~`, and the home folder is unknown.
-    """
+    """Return the model as a path; None for a name. Downloaded models are not searched."""
     text = str(model)
     if text.startswith(names.HUB):
         return None
@@ -164,11 +152,8 @@ def resolve(
 ) -> Path:
     """Return the file of a model. A path wins over a name, and a name over the network.
 
-    Args:
-        model: A path, a name, or a reference to the hub.
-        open_folder: Returns the downloaded models. Not called for a path, which works without a
-            home folder.
-        download: Downloads the model of a reference, and returns its file.
+    `open_folder` is not called for a path, which works without a home folder. `download` returns
+    the file of a reference.
 
     Raises:
         ModelUnavailable: The file or model does not exist, or its download failed.

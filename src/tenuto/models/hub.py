@@ -37,20 +37,12 @@ class Broken(Exception):
 
 
 class Repository:
-    """A repository on the hub, at its newest commit.
-
-    Args:
-        name: `org/repo`.
-
-    Attributes:
-        files: All files of the repository.
+    """The repository `org/repo` on the hub, and all its files, at its newest commit.
 
     Raises:
         ModelUnavailable: The repository does not exist or may not be read, or the hub cannot be
             reached.
     """
-
-    files: tuple[RemoteFile, ...]
 
     def __init__(self, name: str) -> None:
         _drop_empty_variables()
@@ -88,7 +80,7 @@ class Repository:
                 "HF_ENDPOINT if you set it"
             ) from None
         self._commit = info.sha or "main"
-        self.files = tuple(
+        self.files: tuple[RemoteFile, ...] = tuple(
             RemoteFile(
                 file.rfilename,
                 (file.lfs.size if file.lfs else file.size) or 0,
@@ -100,11 +92,7 @@ class Repository:
 
     @contextlib.contextmanager
     def read(self, file: RemoteFile, start: int) -> Iterator[Content]:
-        """Open a file.
-
-        Args:
-            file: One of `files`.
-            start: The first byte to send. The hub may start at 0 instead.
+        """Open one of the files at the byte `start`. The hub may start at 0 instead.
 
         Raises:
             ModelUnavailable: The file may not be read.
