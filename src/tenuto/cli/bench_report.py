@@ -39,12 +39,9 @@ class Report:
     """Print figures as a table, a row at a time, or as one JSON object at the end.
 
     Attributes:
-        load: The parameters of the requests.
         server: The server's address; None for one that was started for the measurement.
         model: The value of `--model`.
-        json: Whether to print JSON.
         plot: File to draw the figures into.
-        levels: The figures so far.
     """
 
     load: Load

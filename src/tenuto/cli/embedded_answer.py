@@ -29,12 +29,7 @@ def answer_embedded(
 ) -> None:
     """Start the engine of the settings, complete a prompt, and end the engine.
 
-    Args:
-        settings: All settings.
-        fields: The request's, not checked yet.
-        answer: Prints the answer.
-        raw: Whether the prompt has no turns.
-        seed: See `Job`.
+    The fields are not checked yet. A `raw` prompt has no turns.
 
     Raises:
         ModelUnavailable: See `open_engine`.

@@ -23,7 +23,6 @@ keys: typer.Typer = typer.Typer(
 
 @keys.callback(invoke_without_command=True)
 def _help(context: typer.Context) -> None:
-    """Make API keys, and their hashes for the settings."""
     if context.invoked_subcommand is None:
         output.line(context.get_help())
 

@@ -58,11 +58,7 @@ def _options(
 
 
 def run(interrupt: Any) -> None:
-    """Run the command that the arguments name, and exit.
-
-    Args:
-        interrupt: Handler of Ctrl-C for the command, as `signal.signal` takes it.
-    """
+    """Run the command that the arguments name, with a handler of Ctrl-C, and exit."""
     output.open_streams()
     try:
         signal.signal(signal.SIGINT, interrupt)
@@ -77,11 +73,7 @@ def run(interrupt: Any) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command.
-
-    Returns:
-        The exit code.
-    """
+    """Run a command, and return its exit code."""
     try:
         result = typer.main.get_command(app).main(arguments, "tenuto", standalone_mode=False)
     except typer.TyperException as error:

@@ -58,17 +58,14 @@ def open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def close_streams() -> bool:
-    """Flush, because a failure at Python's own end prints a traceback. Return whether it worked."""
-    works = True
+def close_streams() -> None:
+    """Flush, because a failure at Python's own end prints a traceback."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            works = False
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return works
 
 
 def line(text: object = "") -> None:

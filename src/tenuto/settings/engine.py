@@ -138,11 +138,7 @@ def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.e
 
 
 def _home(environment: Mapping[str, str]) -> Path:
-    """Return the user's home folder, even with an empty HOME.
-
-    Raises:
-        RuntimeError: The user has no home folder.
-    """
+    """Return the user's home folder, even with an empty HOME. Raises `RuntimeError` without one."""
     if (home := present(environment, "HOME")) is not None:
         return Path(home)
     import pwd

@@ -53,7 +53,6 @@ class Loaded:
     """Settings and their origins.
 
     Attributes:
-        settings: The effective settings, before the command line.
         file: The settings file; None if no file was read.
         origins: The file or the variable of each setting without its default.
         ignored: Variables of Kubernetes or Docker that have the name of a setting, or that lack
@@ -69,9 +68,8 @@ class Loaded:
 def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the effective settings, before the command line.
 
-    Args:
-        file: A TOML file. None: `tenuto.toml` in the current folder, if it exists.
-        environment: Holds `TENUTO_…` variables. An empty one counts as not set.
+    Without a file, `tenuto.toml` in the current folder is read, if it exists. An empty variable
+    counts as not set.
 
     Raises:
         SettingsError: Keys or variables are unknown, or values invalid. Lists every mistake.

@@ -102,10 +102,7 @@ def _hint(key: str, known: Iterable[str], form: str) -> str:
 
 
 def check_values(section: type, values: Mapping[str, Any], above: Keys = ()) -> dict[Keys, str]:
-    """Return the mistakes in values that pydantic accepts.
-
-    These are empty texts, control characters, and true or false as numbers.
-    """
+    """Return mistakes that pydantic accepts: empty texts, control characters, true for a number."""
     mistakes: dict[Keys, str] = {}
     for keys, kind in settings_of(section):
         if mistake := _mistake(kind, value_of(values, keys)):

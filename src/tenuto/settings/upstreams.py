@@ -22,9 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 class LocalUpstream:
     """`kind = "local"`: the embedded engine of this server, with the settings of `[engine.local]`.
 
-    Attributes:
-        breaker_failures: See `ServerUpstream`.
-        breaker_pause_s: See `ServerUpstream`.
+    See `ServerUpstream` for the breaker.
     """
 
     kind: Literal["local"] = "local"
@@ -87,8 +85,7 @@ def completed(name: str, upstream: Upstream, environment: Mapping[str, str]) -> 
 def _address(text: str, where: str) -> tuple[str, str | None]:
     """Return a normalised address, and the `user:password` in it.
 
-    Raises:
-        SettingsError: The address is invalid. The message omits it, because it may hold a secret.
+    Errors omit the address, because it may hold a secret.
     """
     wrong = SettingsError(f"{where} base_url: write it like http://127.0.0.1:8080")
     text = text.strip()
@@ -115,9 +112,7 @@ def _address(text: str, where: str) -> tuple[str, str | None]:
 def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> str | None:
     """Return a secret or the value of the variable that it names, stripped.
 
-    Raises:
-        SettingsError: The variable is not set, or no header can hold the secret. The message
-            omits the secret.
+    Errors omit the secret.
     """
     if value is None:
         return None

@@ -37,12 +37,7 @@ def present(environment: Mapping[str, str], name: str) -> str | None:
 
 
 def is_foreign(name: str, environment: Mapping[str, str]) -> bool:
-    """Return whether a variable has a form that Kubernetes or Docker uses.
-
-    Args:
-        name: Begins with `TENUTO_`.
-        environment: All variables.
-    """
+    """Return whether a variable that begins with `TENUTO_` has a form of Kubernetes or Docker."""
     value = environment[name].strip()
     end = name.removeprefix("TENUTO")
     for form, content in _FORMS:
@@ -72,9 +67,7 @@ def incomplete(environment: Mapping[str, str]) -> list[str]:
 def unknown(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
     """Return a line for each variable with the form of a setting and an unknown name.
 
-    Args:
-        environment: All variables. Empty ones count as not set.
-        known: The variables of all settings and of a client.
+    Empty variables count as not set. `known` has those of all settings and of a client.
     """
     mistakes = []
     for name in sorted(environment):
