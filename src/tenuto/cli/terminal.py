@@ -75,11 +75,7 @@ def progress(text: str, total: float, *, in_bytes: bool) -> Iterator[Callable[[f
 
 
 class Spinner:
-    """Show what is awaited, until `stop` or the end of the `with` block.
-
-    Attributes:
-        text: The text beside it; may change while it is shown.
-    """
+    """Show `text`, which may change, until `stop` or the end of the `with` block."""
 
     def __init__(self, text: str) -> None:
         import threading

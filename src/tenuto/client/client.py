@@ -30,12 +30,7 @@ ModelsT = TypeVar("ModelsT")
 
 @dataclass(frozen=True, slots=True)
 class Resources(Generic[CompletionsT, ModelsT]):
-    """Variants of both resources of a client.
-
-    Attributes:
-        completions: `POST /v1/complete`.
-        models: `GET /v1/models`.
-    """
+    """Variants of both resources of a client."""
 
     completions: CompletionsT
     models: ModelsT

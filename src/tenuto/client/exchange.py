@@ -182,12 +182,8 @@ def should_retry(status: int, headers: Mapping[str, str]) -> bool:
 def delay_s(retries_taken: int, headers: Mapping[str, str], *, now: float, chance: float) -> float:
     """Return the wait before the next retry, in seconds.
 
-    Args:
-        retries_taken: Number of previous retries, 0 or more.
-        headers: Headers of the response, empty without one; a valid `retry-after-ms` or
-            `retry-after` sets the wait.
-        now: Seconds since 1970.
-        chance: 0 to less than 1; see `wire.backoff`.
+    A valid `retry-after-ms` or `retry-after` in the response's headers sets it. `now` is in seconds
+    since 1970; `chance` is 0 to less than 1, see `wire.backoff`.
     """
     requested = backoff.retry_after_s(headers, now)
     if requested is not None and 0 < requested <= MAX_RETRY_AFTER_S:

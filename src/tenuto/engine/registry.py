@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tenuto.core.extras import needs
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings
-from tenuto.settings.upstreams import LocalUpstream, Upstream, routes_of
+from tenuto.settings.upstreams import LocalUpstream, Upstream
 
 if TYPE_CHECKING:
     from tenuto.engine.local.description import Description
@@ -68,6 +68,7 @@ def _routes(settings: EngineSettings) -> Engine:
     from time import monotonic
 
     from tenuto.engine.upstream.breaker import Breaker
+    from tenuto.engine.upstream.route import RouteSettings
     from tenuto.engine.upstream.routing import RoutingEngine
     from tenuto.engine.upstream.routing import Upstream as Routed
 
@@ -79,7 +80,9 @@ def _routes(settings: EngineSettings) -> Engine:
         )
         for name, one in settings.upstreams.items()
     }
-    return RoutingEngine(upstreams, routes_of(settings.upstreams, settings.routes), Random())
+    # By default all names lead to all upstreams, in their order.
+    routes = settings.routes or [RouteSettings(("*",), tuple(upstreams))]
+    return RoutingEngine(upstreams, routes, Random())
 
 
 def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:

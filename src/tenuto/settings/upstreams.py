@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tenuto.engine.upstream.kind import API_VERSION, ServerUpstream
@@ -150,10 +150,3 @@ def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettin
                 )
         if route.weights is not None and len(route.weights) != len(route.to):
             raise SettingsError(f"{where} weights: must be {len(route.to)}, one for each in `to`")
-
-
-def routes_of(
-    upstreams: Mapping[str, Any], routes: Sequence[RouteSettings]
-) -> Sequence[RouteSettings]:
-    """Return the routes, or by default one from all names to all upstreams, in their order."""
-    return routes or [RouteSettings(("*",), tuple(upstreams))]
