@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.settings import ApiSettings, Settings
-from tenuto.wire.completions.versions import spoken_versions
+from tenuto.wire.completions.versions import VERSIONS
 from tenuto.wire.names import MESSAGES_MODELS, TEXT_MODELS
 
 _SECONDS = 1.0
@@ -110,7 +110,7 @@ _bodies = (
 )
 _visible = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
 _headers = st.fixed_dictionaries(
-    {"anthropic-version": st.sampled_from(spoken_versions()) | _visible},
+    {"anthropic-version": st.sampled_from(list(VERSIONS)) | _visible},
     optional={
         "anthropic-beta": st.just("pdfs-2024-09-25,effort-2025-11-24") | _visible,
         "x-api-key": _visible,
@@ -121,7 +121,7 @@ _headers = st.fixed_dictionaries(
     },
 )
 _sound_headers = st.fixed_dictionaries(
-    {"anthropic-version": st.sampled_from(spoken_versions())},
+    {"anthropic-version": st.sampled_from(list(VERSIONS))},
     optional={"anthropic-beta": _visible, "x-api-key": _visible, "idempotency-key": _visible},
 )
 _methods = st.sampled_from(["POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE"])
@@ -132,7 +132,7 @@ _paths = st.sampled_from(
 _large_requests = st.tuples(
     st.just("POST"),
     st.just("/v1/complete"),
-    st.fixed_dictionaries({"anthropic-version": st.sampled_from(spoken_versions())}),
+    st.fixed_dictionaries({"anthropic-version": st.sampled_from(list(VERSIONS))}),
     _large,
 )
 # Half of all requests come as far as their body.

@@ -20,7 +20,7 @@ from tenuto.server.openapi import document
 from tenuto.settings import ApiSettings, Settings, load
 from tenuto.settings.upstreams import KINDS, settings_class
 from tenuto.wire.completions.request import check_fields
-from tenuto.wire.completions.versions import spoken_versions
+from tenuto.wire.completions.versions import VERSIONS
 from tenuto.wire.errors import types_by_status
 from tests.conftest import RunningServer, running_server
 
@@ -166,7 +166,7 @@ def test_every_field_route_version_and_error_is_on_the_page_of_the_api() -> None
     for path, methods in api["paths"].items():
         for method in methods:
             assert f"`{method.upper()} {path.replace('model_id', 'id')}`" in page
-    for version in spoken_versions():
+    for version in VERSIONS:
         assert f"`{version}`" in page
     for status, name in types_by_status().items():
         assert f"| {status} | `{name}` |" in page

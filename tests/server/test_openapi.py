@@ -20,7 +20,7 @@ from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ApiSettings, ServerSettings, Settings
 from tenuto.wire.completions.extensions import USAGE_HEADERS
 from tenuto.wire.completions.response import StopReason
-from tenuto.wire.completions.versions import spoken_versions
+from tenuto.wire.completions.versions import VERSIONS
 from tests.server.test_endpoint import BODY, ScriptedEngine, client_of
 
 
@@ -53,7 +53,7 @@ def test_the_fixed_part_agrees_with_the_types(extensions: bool) -> None:
     whole = document_of(extensions=extensions)
     complete = whole["paths"]["/v1/complete"]["post"]
     completion = whole["components"]["schemas"]["Completion"]["properties"]
-    assert complete["parameters"][0]["schema"]["enum"] == spoken_versions()
+    assert complete["parameters"][0]["schema"]["enum"] == list(VERSIONS)
     assert completion["stop_reason"]["enum"] == list(get_args(StopReason))
     usage = set(USAGE_HEADERS if extensions else ())
     assert set(complete["responses"]["200"]["headers"]) == {"request-id"} | usage

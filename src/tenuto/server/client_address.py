@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from starlette.types import Scope
+
+from tenuto.server.request_headers import header_values
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -25,7 +29,7 @@ class TrustedProxies:
     def __init__(self, entries: Iterable[str]) -> None:
         self._networks = [ipaddress.ip_network(entry, strict=False) for entry in entries]
 
-    def client_of(self, scope: Any) -> str:
+    def client_of(self, scope: Scope) -> str:
         """Return the client's address of an ASGI scope, `-` if unknown."""
         client = scope.get("client")
         if client is None:
@@ -36,10 +40,9 @@ class TrustedProxies:
         address = _parse(peer)
         if address is None:
             return peer
-        headers = scope["headers"]
         found = {
             self._behind(address, hops)
-            for hops in (_x_forwarded_for(headers), _forwarded(headers))
+            for hops in (_x_forwarded_for(scope), _forwarded(scope))
             if hops
         }
         # A proxy sets one of the two headers and forwards the other. If they differ, one is forged,
@@ -56,25 +59,20 @@ class TrustedProxies:
         return address
 
 
-def _x_forwarded_for(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    return [
-        hop.strip() for value in _values(headers, b"x-forwarded-for") for hop in value.split(",")
-    ]
+def _x_forwarded_for(scope: Scope) -> list[str]:
+    values = header_values(scope, b"x-forwarded-for")
+    return [hop.strip() for value in values for hop in value.split(",")]
 
 
-def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+def _forwarded(scope: Scope) -> list[str]:
     """Parse the `for` of each hop, RFC 7239: `for=192.0.2.1;proto=http, for="[2001:db8::1]:80"`."""
     hops = []
-    for value in _values(headers, b"forwarded"):
+    for value in header_values(scope, b"forwarded"):
         for element in value.split(","):
             pairs = (pair.strip().partition("=") for pair in element.split(";"))
             named = [text for name, _, text in pairs if name.strip().lower() == "for"]
             hops.append(named[0].strip().strip('"') if named else "")
     return hops
-
-
-def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> Iterator[str]:
-    return (value.decode("latin-1") for key, value in headers if key == name)
 
 
 def _parse(text: str) -> Address | None:

@@ -38,9 +38,9 @@ class CompletionExchange(Exchange):
         self._most_turns = most_turns
         self._lenient = lenient
         self._top = False
-        self.model = fields.model
-        self.stream = fields.stream
-        self.size = len(fields.prompt) if isinstance(fields.prompt, str) else None
+        self.model: str = fields.model
+        self.stream: bool = fields.stream
+        self.size: int | None = len(fields.prompt) if isinstance(fields.prompt, str) else None
 
     def sampling(self) -> Sampling:
         sampling = sampling_of(self._fields)
@@ -84,13 +84,13 @@ class CompletionsDialect(Dialect[Version]):
     """
 
     path = "/v1/complete"
-    long_fields = frozenset({"prompt"})
+    long_fields: frozenset[str] = frozenset({"prompt"})
 
     def __init__(
         self, limits: FieldLimits, *, extensions: bool = False, lenient_prompts: bool = False
     ) -> None:
         self.limits = limits
-        self.headers = USAGE_HEADERS if extensions else ()
+        self.headers: tuple[str, ...] = USAGE_HEADERS if extensions else ()
         self._kind = ExtendedRequest if extensions else CompletionRequest
         self._lenient = lenient_prompts
 

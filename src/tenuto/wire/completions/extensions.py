@@ -39,11 +39,7 @@ class ExtendedRequest(CompletionRequest):
     echo: bool = False
 
     def check_together(self) -> None:
-        """Check the combination of fields.
-
-        Raises:
-            Refusal: Both `echo` and `logprobs` are set.
-        """
+        """Raise a `Refusal` if both `echo` and `logprobs` are set."""
         if self.echo and self.logprobs is not None:
             raise invalid(
                 "logprobs: with `echo` they would be those of the prompt too, which no engine here "
@@ -54,17 +50,13 @@ class ExtendedRequest(CompletionRequest):
 def logprobs_body(tokens: Sequence[TokenLogprob], *, top: bool) -> dict[str, object]:
     """Return the JSON object of tokens: lists of one length.
 
-    Args:
-        tokens: Tokens of the completion.
-        top: Whether the request is for the likeliest tokens of each place. If not, `top_logprobs`
-            is null. An item is null where the engine did not report them.
+    Without `top` there are no likeliest tokens. An item is null if the engine did not report it.
     """
+    likeliest = [None if token.logprob is None else token.top for token in tokens] if top else None
     return {
         "tokens": [token.token for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [None if token.logprob is None else token.top for token in tokens]
-        if top
-        else None,
+        "top_logprobs": likeliest,
         "text_offset": [token.start for token in tokens],
     }
 

@@ -99,7 +99,6 @@ _OF_MESSAGES = frozenset({"messages", "system", "tools", "thinking"})
 # The fields of `ExtendedRequest`, which is built on this module.
 _EXTENSIONS = frozenset({*EXTENSIONS, "echo"})
 
-
 _DEFAULT_LIMITS = FieldLimits()
 
 
@@ -124,10 +123,12 @@ def check_fields(
     if isinstance(stops, list):
         limits.check_count(stops)
     # Validate at most one unknown field, to bound the number of errors that are reported.
+    # Null stands for an absent field, and -1 for an absent sampling field.
     present = {
         name: value
         for name, value in _first_unknown_only(fields, known).items()
-        if (value is not None and value != -1) or not (name in known and _is_absent(name, value))
+        if not (value is None and name in known and name not in _REQUIRED)
+        and not (value == -1 and name in SAMPLING_FIELDS)
     }
     if isinstance(present.get("metadata"), Mapping):
         present["metadata"] = _first_unknown_only(present["metadata"], Metadata.model_fields)
@@ -139,20 +140,13 @@ def check_fields(
     return request
 
 
-def _first_unknown_only(value: Any, known: Mapping[str, object]) -> Any:
+def _first_unknown_only(value: Mapping[str, Any], known: Mapping[str, object]) -> Mapping[str, Any]:
     """Return an object's known fields and the first unknown one, with its name shortened."""
-    if not isinstance(value, Mapping) or value.keys() <= known.keys():
+    if value.keys() <= known.keys():
         return value
     kept = {name: value[name] for name in known if name in value}
     unknown = next(name for name in value if name not in known)
     return kept | {excerpt(unknown): None}
-
-
-def _is_absent(name: str, value: object) -> bool:
-    """Whether a value stands for an absent field: null, and -1 for a sampling field."""
-    if value is None:
-        return name not in _REQUIRED
-    return name in SAMPLING_FIELDS and value == -1
 
 
 def _explain(error: ValidationError, fields: Mapping[str, object], known: Iterable[str]) -> str:

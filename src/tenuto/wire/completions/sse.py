@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 
-from tenuto.core.events import Ended, Text
+from tenuto.core.events import Completed, End, Ended, Text
 from tenuto.core.job import TokenLogprob, Usage
 from tenuto.core.refusal import Refusal
 from tenuto.core.text import encoded, well_formed
 from tenuto.wire.completions.extensions import logprobs_body, usage_body
-from tenuto.wire.completions.response import stop_fields
-from tenuto.wire.completions.versions import Version, log_id
+from tenuto.wire.completions.response import Completion, stop_fields
+from tenuto.wire.completions.versions import Version
 from tenuto.wire.dialect import Encoder
 from tenuto.wire.errors import error_body
 
@@ -95,20 +95,20 @@ class CumulativeEncoder(Encoder):
     """
 
     def __init__(self, completion_id: str, model: str, *, top: bool = False) -> None:
-        self._id = completion_id
-        self._model = well_formed(model)
-        self._log_id = log_id(completion_id, Version.V2023_01_01)
+        empty = Completion(completion_id, well_formed(model), Completed("", Ended(End.TURN)))
+        running = {"stop_reason": None, "stop": None}
+        self._body = empty.body(Version.V2023_01_01) | running
         self._top = top
         self._text = ""
         self._logprobs: list[TokenLogprob] | None = None
 
     def text(self, event: Text) -> bytes:
         self._text += event.text
-        return self._event(None, None, event.logprobs, None)
+        return self._event(event.logprobs, None)
 
     def end(self, event: Ended) -> bytes:
-        reason, stop = stop_fields(event)
-        return self._event(reason, stop, event.logprobs, event.usage) + b"data: [DONE]\n\n"
+        self._body["stop_reason"], self._body["stop"] = stop_fields(event)
+        return self._event(event.logprobs, event.usage) + b"data: [DONE]\n\n"
 
     def error(self, refusal: Refusal, request_id: str | None = None) -> bytes:
         return _data(error_body(refusal, request_id))
@@ -116,30 +116,13 @@ class CumulativeEncoder(Encoder):
     def ping(self) -> bytes:
         return b"event: ping\ndata: {}\n\n"
 
-    def _event(
-        self,
-        reason: str | None,
-        stop: str | None,
-        logprobs: Sequence[TokenLogprob] | None,
-        usage: Usage | None,
-    ) -> bytes:
+    def _event(self, logprobs: Sequence[TokenLogprob] | None, usage: Usage | None) -> bytes:
         if logprobs is not None:
             self._logprobs = self._logprobs or []
             self._logprobs += logprobs
-        return _data(
-            {
-                "type": "completion",
-                "id": self._id,
-                "completion": well_formed(self._text),
-                "stop_reason": reason,
-                "model": self._model,
-                "stop": stop,
-                "log_id": self._log_id,
-                "truncated": False,
-                "exception": None,
-                **_extensions(self._logprobs, usage, top=self._top),
-            }
-        )
+        self._body["completion"] = well_formed(self._text)
+        self._body |= _extensions(self._logprobs, usage, top=self._top)
+        return _data(self._body)
 
 
 def encoder_of(version: Version, completion_id: str, model: str, *, top: bool = False) -> Encoder:

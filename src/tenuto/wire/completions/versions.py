@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Final
 
 from tenuto.core.refusal import invalid
 from tenuto.wire.errors import excerpt
@@ -28,24 +29,18 @@ class Version(StrEnum):
     V2023_06_01 = "2023-06-01"
 
 
-_SPOKEN = {
+VERSIONS: Final = {
     "2023-01-01": Version.V2023_01_01,
     "2023-06-01": Version.V2023_06_01,
     "2026-10-21": Version.V2023_06_01,
 }
-
-
-def spoken_versions() -> list[str]:
-    """Return the accepted values of the header."""
-    return list(_SPOKEN)
+"""The accepted values of the header."""
 
 
 def parse_version(header: str | None) -> Version:
-    """Parse the `anthropic-version` header.
+    """Parse the `anthropic-version` header; several are joined by commas.
 
-    Args:
-        header: The value; several headers are joined by commas. The same version twice is valid,
-            because a proxy may add the header again.
+    The same version twice is valid, because a proxy may add the header again.
 
     Raises:
         Refusal: The header is missing, or names an unknown version, or two versions.
@@ -56,7 +51,7 @@ def parse_version(header: str | None) -> Version:
     if len(names) > 1:
         both = " and ".join(f'"{excerpt(name)}"' for name in names[:2])
         raise invalid(f"anthropic-version: the header names different versions, {both}. Send one.")
-    version = _SPOKEN.get(names[0]) if names else None
+    version = VERSIONS.get(names[0]) if names else None
     if version is None:
         raise invalid(
             f'anthropic-version: "{excerpt(header)}" is not a valid version. Send `2023-06-01`.'
