@@ -45,9 +45,12 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def overloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """529 to all."""
+    """529 to all.
+
+    Each client has its own server, because a worker that makes no progress is replaced in time.
+    """
     with servers.loading(tmp_path_factory.mktemp("overloaded")) as (server, _):
         yield server
 
