@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from tenuto.core.refusal import Kind, Refusal, overloaded
+from tenuto.server.client_gone import EXTENSION
 from tenuto.server.request_headers import header
 from tenuto.settings import LimitSettings
 from tenuto.slices import Slices
@@ -114,7 +115,9 @@ class BodyReader:
         self._dialect = dialect
         self._slices = slices
 
-    async def read(self, receive: Receive, most: int, held: Reservation) -> dict[str, object]:
+    async def read(
+        self, scope: Scope, receive: Receive, most: int, held: Reservation
+    ) -> dict[str, object]:
         """Return the fields of a body of at most `most` bytes, not validated yet.
 
         Raises:
@@ -125,9 +128,13 @@ class BodyReader:
         long: LongBody | None = None
         left = self._limits.body_timeout_s
         loop = asyncio.get_running_loop()
+        has_message = scope.get("extensions", {}).get(EXTENSION, {}).get("has_message", bool)
         while more:
             began = loop.time()
-            message = await self._received(receive, left)
+            # Without a timer where it would not run.
+            message = await (receive() if has_message() else self._received(receive, left))
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
             # Only waiting counts as the body's time, not the parsing.
             left -= loop.time() - began
             more, chunk = message.get("more_body", False), message.get("body", b"")
@@ -155,15 +162,12 @@ class BodyReader:
     async def _received(self, receive: Receive, left_s: float) -> Message:
         try:
             async with asyncio.timeout(left_s):
-                message = await receive()
+                return await receive()
         except TimeoutError:
             raise Refusal(
                 Kind.TOO_SLOW,
                 f"The request body did not arrive within {self._limits.body_timeout_s:g} s",
             ) from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        return message
 
 
 def _too_large(most: int) -> Refusal:

@@ -10,7 +10,8 @@ from starlette.types import Receive, Scope
 
 T = TypeVar("T")
 
-EXTENSION: Final = "tenuto.disconnect"
+EXTENSION: Final = "tenuto.connection"
+"""Name of the extension in ASGI scopes: see `ResponseCycle.extension`."""
 
 
 class ClientGone(Exception):
@@ -22,7 +23,7 @@ async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: R
 
     Args:
         work: The work.
-        scope: The request's ASGI scope. With the extension `tenuto.disconnect` no task has to wait
+        scope: The request's ASGI scope. With the extension no task has to wait
             for the disconnect.
         receive: The request's ASGI channel, after the end of the body.
 

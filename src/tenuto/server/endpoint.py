@@ -103,7 +103,7 @@ class Endpoint:
         with Reservation(shared.budget) as held:
             try:
                 with shared.shutdown.interruptible():
-                    body = await self._bodies.read(receive, most, held)
+                    body = await self._bodies.read(scope, receive, most, held)
                 exchange = dialect.check(body, version)
                 record.requested_model, record.stream = exchange.model, exchange.stream
                 answer = self._answer(record, send, exchange, caller, meter)

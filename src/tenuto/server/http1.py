@@ -179,7 +179,7 @@ class Http1Protocol(HttpToolsProtocol):
             keep_alive=self.parser.should_keep_alive() and not self._draining,
             on_response=self.on_response_complete,
         )
-        self.scope["extensions"] = {EXTENSION: {"subscribe": cycle.subscribe}}
+        self.scope["extensions"] = {EXTENSION: cycle.extension()}
         self.cycle = cycle
         if newest is None or newest.response_complete:
             self._start_asgi_task(cycle, self.app)

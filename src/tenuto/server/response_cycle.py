@@ -35,11 +35,16 @@ class ResponseCycle(RequestResponseCycle):
     _is_stream = False
     _on_disconnect: Callable[[], None] | None = None
 
-    def subscribe(self, on_disconnect: Callable[[], None]) -> Callable[[], None]:
-        """Call a function when the client disconnects. Return a function that ends that.
+    def extension(self) -> dict[object, object]:
+        """Return functions for the ASGI scope, which save a task and a timer for each request.
 
-        In the ASGI scope this is `extensions["tenuto.disconnect"]["subscribe"]`.
+        `subscribe` is the method of this class. `has_message` returns whether `receive` will return
+        without waiting.
         """
+        return {"subscribe": self.subscribe, "has_message": self.message_event.is_set}
+
+    def subscribe(self, on_disconnect: Callable[[], None]) -> Callable[[], None]:
+        """Call a function when the client disconnects. Return a function that ends that."""
         self._on_disconnect = on_disconnect
         if self.disconnected:
             on_disconnect()
