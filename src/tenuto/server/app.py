@@ -87,12 +87,8 @@ def create_app(
 ) -> ASGIApp:
     """Return the application. Its lifespan starts and closes the engine.
 
-    Args:
-        settings: All settings.
-        engine: An engine that is not started: see `tenuto.service.open_engine`.
-        recorder: None for `recorder_of(settings)`.
-        shutdown: Ends running responses before the engine is closed.
-        admissions: None for `admissions_of(settings)`.
+    The engine is not started: see `tenuto.service.open_engine`. `recorder` and `admissions` are
+    those of the settings by default. `shutdown` ends running responses before the engine is closed.
     """
     recorder = recorder or recorder_of(settings)
     admissions = admissions_of(settings) if admissions is None else admissions

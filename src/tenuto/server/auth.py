@@ -24,11 +24,7 @@ def hash_key(key: str) -> str:
 
 
 class Keys:
-    """The accepted keys.
-
-    Args:
-        entries: Hashes from `hash_key`, or plain keys. An empty list accepts every request.
-    """
+    """The accepted keys: hashes from `hash_key`, or plain keys. Without any, all requests pass."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -61,17 +62,12 @@ def check_announced_size(scope: Scope, most: int) -> None:
         raise _too_large(most)
 
 
+@dataclass
 class BodyBudget:
-    """The bytes of all bodies, from their arrival to the end of the response.
+    """The bytes of all bodies, from their arrival to the end of the response: maximum and now."""
 
-    Attributes:
-        most: Maximum number of bytes.
-        held: Number of bytes held now.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.held = 0
+    most: int
+    held: int = 0
 
 
 class Reservation:

@@ -14,13 +14,10 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TrustedProxies:
-    """Proxies whose `X-Forwarded-For` or `Forwarded` is trusted.
+    """Proxies whose `X-Forwarded-For` or `Forwarded` is trusted: addresses and networks.
 
     Each proxy appends the address of its peer, so the list is read backwards to the first address
     that is not a trusted proxy's. The client may have forged the rest.
-
-    Args:
-        entries: Addresses and networks, as `127.0.0.1` or `10.0.0.0/8`.
 
     Raises:
         ValueError: An entry is invalid.

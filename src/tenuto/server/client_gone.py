@@ -21,11 +21,7 @@ class ClientGone(Exception):
 async def while_connected(work: Coroutine[Any, Any, T], scope: Scope, receive: Receive) -> T:
     """Run `work` and return its result; cancel it on a disconnect.
 
-    Args:
-        work: The work.
-        scope: The request's ASGI scope. With the extension no task has to wait
-            for the disconnect.
-        receive: The request's ASGI channel, after the end of the body.
+    Call it after the end of the body. With the extension no task has to wait for the disconnect.
 
     Raises:
         ClientGone: The client disconnected first.

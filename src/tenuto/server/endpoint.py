@@ -48,11 +48,8 @@ class RetirementNotices:
 
     def notice(self, requested: str, served: str) -> str | None:
         """Return the notice for the `warning` header and log it; None for a current model."""
-        end = retired_on(resolve(requested))
-        if end is None:
-            return None
-        today = datetime.now(UTC).date()
-        if end > today:
+        end, today = retired_on(resolve(requested)), datetime.now(UTC).date()
+        if end is None or end > today:
             return None
         text = (
             f"{requested} was retired on {end:%B} {end.day}, {end.year}; {served} answers instead"

@@ -37,14 +37,8 @@ async def send_events(
 ) -> None:
     """Send the headers and all events. An error is sent as a last `error` event.
 
-    Args:
-        events: The events after acceptance. The caller closes them.
-        encoder: The encoder of the request's version.
-        send: The request's ASGI channel.
-        headers: Headers besides those of a stream.
-        record: Gets the outcome of an error.
-        ping_interval_s: Seconds without an event before a ping.
-        shutdown: Ends the stream with an error event.
+    The caller closes `events`. `headers` are those besides the headers of every stream, `record`
+    gets the outcome of an error, and `shutdown` ends the stream with one.
     """
     await start_response({**_HEADERS, **headers}, send)
     sender = _Sender(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from http.client import responses
 from typing import Any, ClassVar
 
 from tenuto.core.refusal import Kind, Refusal, invalid, overloaded
@@ -21,13 +22,6 @@ _MOST_CROWDED = 256
 _CROWDED_S = 5.0
 # Bytes on the wire for each byte of the body: a chunk of one byte has a size and two line ends.
 _MOST_FRAMING = 8
-_REASONS = {
-    400: "Bad Request",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    529: "Overloaded",
-}
 
 
 class BoundedProtocol(Http1Protocol):
@@ -180,8 +174,9 @@ def _refusal_bytes(refusal: Refusal, request_id: str) -> bytes:
     """Return the response of a refusal, which closes the connection."""
     body = json.dumps(error_body(refusal, request_id), separators=(",", ":")).encode()
     status = status_of(refusal.kind)
+    reason = responses.get(status, "Overloaded")  # 529 is not registered.
     head = (
-        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\nrequest-id: {request_id}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body

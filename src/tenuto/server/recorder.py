@@ -19,11 +19,7 @@ _log = logging.getLogger("tenuto.server")
 
 
 class Recorder:
-    """Creates the record of each request and passes it to all observers at the end.
-
-    Attributes:
-        observers: All observers, in order.
-    """
+    """Creates the record of each request and passes it to all observers, in order, at the end."""
 
     def __init__(self, proxies: TrustedProxies, observers: Sequence[Observer]) -> None:
         self._proxies = proxies

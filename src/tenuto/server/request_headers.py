@@ -7,7 +7,11 @@ from starlette.types import Scope
 
 def header(scope: Scope, name: bytes) -> str | None:
     """Return the first header of a lower-case name, or None."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
 
 
 def header_values(scope: Scope, name: bytes) -> list[str]:

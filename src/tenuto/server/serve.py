@@ -46,12 +46,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket:
-    """Return a listening socket.
+    """Return a listening socket. `insecure` allows a public address without keys.
 
-    Args:
-        settings: Host and port. An IPv6 address may have brackets; `::` is every address of both
-            families.
-        insecure: Whether to allow a public address without keys.
+    An IPv6 address may have brackets; `::` is every address of both families.
 
     Raises:
         CannotListen: The port is in use, the host is unknown or not an address of this machine, or

@@ -7,7 +7,6 @@ same body: `{"type": "error", "error": {"type", "message"}, "request_id"}`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from tenuto.core.refusal import Kind, Refusal
@@ -15,26 +14,24 @@ from tenuto.core.text import well_formed
 
 _EXCERPT_CHARS: Final = 64
 
-_TABLE: Final[Mapping[Kind, tuple[int, str]]] = MappingProxyType(
-    {
-        Kind.INVALID: (400, "invalid_request_error"),
-        Kind.TOO_LONG: (400, "invalid_request_error"),
-        Kind.UNSUPPORTED: (400, "invalid_request_error"),
-        Kind.UNAUTHENTICATED: (401, "authentication_error"),
-        Kind.BILLING: (402, "billing_error"),
-        Kind.FORBIDDEN: (403, "permission_error"),
-        Kind.NOT_FOUND: (404, "not_found_error"),
-        Kind.METHOD_NOT_ALLOWED: (405, "invalid_request_error"),
-        Kind.TOO_SLOW: (408, "invalid_request_error"),
-        Kind.CONFLICT: (409, "conflict_error"),
-        Kind.TOO_LARGE: (413, "request_too_large"),
-        Kind.RATE_LIMITED: (429, "rate_limit_error"),
-        Kind.HEAD_TOO_LARGE: (431, "invalid_request_error"),
-        Kind.FAILED: (500, "api_error"),
-        Kind.TIMEOUT: (504, "timeout_error"),
-        Kind.OVERLOADED: (529, "overloaded_error"),
-    }
-)
+_TABLE: Final[Mapping[Kind, tuple[int, str]]] = {
+    Kind.INVALID: (400, "invalid_request_error"),
+    Kind.TOO_LONG: (400, "invalid_request_error"),
+    Kind.UNSUPPORTED: (400, "invalid_request_error"),
+    Kind.UNAUTHENTICATED: (401, "authentication_error"),
+    Kind.BILLING: (402, "billing_error"),
+    Kind.FORBIDDEN: (403, "permission_error"),
+    Kind.NOT_FOUND: (404, "not_found_error"),
+    Kind.METHOD_NOT_ALLOWED: (405, "invalid_request_error"),
+    Kind.TOO_SLOW: (408, "invalid_request_error"),
+    Kind.CONFLICT: (409, "conflict_error"),
+    Kind.TOO_LARGE: (413, "request_too_large"),
+    Kind.RATE_LIMITED: (429, "rate_limit_error"),
+    Kind.HEAD_TOO_LARGE: (431, "invalid_request_error"),
+    Kind.FAILED: (500, "api_error"),
+    Kind.TIMEOUT: (504, "timeout_error"),
+    Kind.OVERLOADED: (529, "overloaded_error"),
+}
 # The first row of a status or type stands for it.
 _KIND_OF_STATUS: Final = {status: kind for kind, (status, _) in reversed(list(_TABLE.items()))}
 _KIND_OF_TYPE: Final = {name: kind for kind, (_, name) in reversed(list(_TABLE.items()))}

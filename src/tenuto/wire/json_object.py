@@ -12,12 +12,9 @@ from tenuto.core.text import encoded
 
 
 def read_object(body: bytes, most_depth: int, *, with_position: bool = True) -> dict[str, object]:
-    """Parse a request body.
+    """Parse a request body that is short enough to be parsed in one go.
 
-    Args:
-        body: The bytes, few enough to be parsed in one go.
-        most_depth: Deepest nesting that is accepted.
-        with_position: Whether an offset in these bytes helps the caller.
+    `with_position` adds the offset of an error in these bytes to its message.
 
     Raises:
         Refusal: The body is not valid JSON, not an object, or nested too deeply.

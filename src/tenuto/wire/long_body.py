@@ -32,9 +32,7 @@ _HIGH_SURROGATE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")
 class LongBody:
     """A push parser: bytes in, the fields of the object out.
 
-    Args:
-        limits: Limits of the fields, which bound the size without long texts.
-        long_fields: Where long texts are kept: see `Dialect`.
+    The limits bound the size without long texts, which are kept in `long_fields`: see `Dialect`.
     """
 
     def __init__(self, limits: FieldLimits, long_fields: frozenset[str]) -> None:

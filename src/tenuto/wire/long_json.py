@@ -14,10 +14,9 @@ _VALUES_AT_ONCE: Final = 256
 
 
 def json_steps(value: object) -> Generator[None, None, list[bytes]]:
-    """Write a value as JSON. Yield between pieces of work; return the parts of the JSON.
+    """Write a value, whose long texts are each a `Rope`, as JSON in parts.
 
-    Args:
-        value: Any JSON value; a long text is a `Rope`.
+    Yield between pieces of work.
     """
     try:
         return [to_json(value)]

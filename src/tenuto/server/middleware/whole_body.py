@@ -24,7 +24,8 @@ class WholeBodyMiddleware:
 
     def __init__(self, app: ASGIApp, limits: LimitSettings) -> None:
         self._app = app
-        self._limits = limits
+        self._timeout_s = limits.body_timeout_s
+        self._most = _PATIENCE * (limits.max_body_bytes or MOST_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its response after the body."""
@@ -32,7 +33,6 @@ class WholeBodyMiddleware:
         if scope["type"] != "http" or header(scope, b"expect") is not None:
             await self._app(scope, receive, send)
             return
-        most = _PATIENCE * (self._limits.max_body_bytes or MOST_BODY_BYTES)
         ended = False
 
         async def receive_and_note() -> Message:
@@ -45,8 +45,8 @@ class WholeBodyMiddleware:
             if message["type"] == "http.response.start" and not ended:
                 dropped = 0
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._limits.body_timeout_s):
-                        while not ended and dropped <= most:
+                    async with asyncio.timeout(self._timeout_s):
+                        while not ended and dropped <= self._most:
                             dropped += len((await receive_and_note()).get("body", b""))
             await send(message)
 

@@ -75,13 +75,7 @@ class CompletionExchange(Exchange):
 
 
 class CompletionsDialect(Dialect[Version]):
-    """The Text Completions API.
-
-    Args:
-        limits: Limits of fields.
-        extensions: Whether requests may use extensions.
-        lenient_prompts: Whether a prompt without valid turns is completed as it is.
-    """
+    """The Text Completions API. `lenient_prompts` completes prompts without valid turns as sent."""
 
     path = "/v1/complete"
     long_fields: frozenset[str] = frozenset({"prompt"})
