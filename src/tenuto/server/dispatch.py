@@ -35,7 +35,6 @@ class Route:
     in_api: bool = True
 
     def methods(self) -> tuple[str, ...]:
-        """Return the methods that the route handles."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
 
@@ -43,9 +42,7 @@ class Route:
 class Routed(Protocol):
     """An observer with a route of its own, such as a metric."""
 
-    def route(self) -> Route:
-        """Return the route."""
-        ...
+    def route(self) -> Route: ...
 
 
 def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

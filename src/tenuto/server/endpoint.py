@@ -87,7 +87,6 @@ class Endpoint:
         self._bodies = BodyReader(shared.settings.limits, dialect, shared.slices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, as an ASGI application."""
         shared, dialect = self._shared, self._dialect
         longest = shared.engine.capabilities.longest_prompt
         most = most_body_bytes(shared.settings.limits, longest)

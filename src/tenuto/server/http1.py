@@ -202,7 +202,6 @@ class Http1Protocol(HttpToolsProtocol):
 
 
 def _parse_error(data: bytes, error: Exception) -> Refusal:
-    """Return the refusal of bytes that the parser rejects with an error."""
     if data.startswith(b"\x16\x03"):
         return invalid("Invalid HTTP request: this port speaks http://, not https://")
     # The parser's messages are constants, without text of the request.
@@ -212,7 +211,6 @@ def _parse_error(data: bytes, error: Exception) -> Refusal:
 def _head_without_upgrade(
     method: bytes, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]
 ) -> bytes:
-    """Return the head of a request without its `upgrade` header."""
     first = b" ".join((method, target, b"HTTP/" + version.encode()))
     lines = [name + b": " + value for name, value in headers if name != b"upgrade"]
     return b"\r\n".join((first, *lines, b"", b""))

@@ -171,7 +171,6 @@ def bounded_protocol(settings: Settings, recorder: Recorder) -> type[BoundedProt
 
 
 def _refusal_bytes(refusal: Refusal, request_id: str) -> bytes:
-    """Return the response of a refusal, which closes the connection."""
     body = json.dumps(error_body(refusal, request_id), separators=(",", ":")).encode()
     status = status_of(refusal.kind)
     reason = responses.get(status, "Overloaded")  # 529 is not registered.

@@ -73,7 +73,6 @@ class RecordMiddleware:
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and complete its record at the end."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

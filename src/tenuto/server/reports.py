@@ -40,11 +40,9 @@ class Reports:
         self._dialects = dialects
 
     async def greeting(self, request: Request) -> Response:
-        """Return the page for browsers."""
         return PlainTextResponse(_GREETING)
 
     async def openapi(self, request: Request) -> Response:
-        """Return the OpenAPI document."""
         return JsonResponse(document(self._dialects))
 
     async def health(self, request: Request) -> Response:

@@ -77,7 +77,6 @@ class RequestLine:
         return f"{text}end={self.end}"
 
     def level(self) -> int:
-        """Return the level of the line."""
         record = self.record
         if record.path in _PROBES and record.method in ("GET", "HEAD"):
             return logging.DEBUG
@@ -90,7 +89,6 @@ class RequestLog:
     """An observer that logs a line for each request."""
 
     def ended(self, record: RequestRecord) -> None:
-        """Log a request that has ended."""
         line = RequestLine(record)
         level = line.level()
         if _log.isEnabledFor(level):

@@ -16,7 +16,6 @@ class JsonResponse(JSONResponse):
     """A JSON response that may hold lone surrogates: see `tenuto.core.text`."""
 
     def render(self, content: Any) -> bytes:
-        """Return the body."""
         return json_bytes(content)
 
 

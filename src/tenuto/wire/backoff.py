@@ -17,10 +17,8 @@ MAX_DELAY_S = 8.0
 def delay_s(retries_taken: int, chance: float) -> float:
     """Return the delay before a retry in seconds, for a response without `retry-after`.
 
-    Args:
-        retries_taken: Number of retries before, 0 or more.
-        chance: Random number from 0 up to 1; takes up to a quarter off the delay, so that many
-            clients do not retry at once.
+    The random number `chance`, from 0 up to 1, takes up to a quarter off the delay, so that many
+    clients do not retry at once.
     """
     # 2.0**1024 overflows.
     delay = min(FIRST_DELAY_S * 2.0 ** min(retries_taken, 64), MAX_DELAY_S)
@@ -28,11 +26,9 @@ def delay_s(retries_taken: int, chance: float) -> float:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the delay in a response's headers in seconds, or None.
+    """Return the delay in a response's headers in seconds, or None. `now`: seconds since 1970.
 
-    Args:
-        headers: `retry-after-ms`, or else `retry-after`, a number or a date.
-        now: Seconds since 1970.
+    The headers are `retry-after-ms`, or else `retry-after`, a number or a date.
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:

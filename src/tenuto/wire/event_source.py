@@ -33,11 +33,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventSource:
-    """A push parser: bytes in, complete events out.
-
-    Args:
-        max_event_bytes: Maximum length of an event; None: `MAX_EVENT_BYTES`.
-    """
+    """A push parser: bytes in, complete events out. The limit is `MAX_EVENT_BYTES` by default."""
 
     def __init__(self, max_event_bytes: int | None = None) -> None:
         self._max_event_bytes = MAX_EVENT_BYTES if max_event_bytes is None else max_event_bytes
@@ -93,11 +89,8 @@ class EventSource:
         r"""Return the bytes with `\n` as the only line end, also across pushes."""
         if not data:
             return data
-        if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]
-            self._after_cr = False
-            if not data:
-                return data
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
         self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 

@@ -28,7 +28,6 @@ class WholeBodyMiddleware:
         self._most = _PATIENCE * (limits.max_body_bytes or MOST_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its response after the body."""
         # With `expect: 100-continue` the client has not sent the body.
         if scope["type"] != "http" or header(scope, b"expect") is not None:
             await self._app(scope, receive, send)
