@@ -130,8 +130,9 @@ def check_fields(
         if not (value is None and name in known and name not in _REQUIRED)
         and not (value == -1 and name in SAMPLING_FIELDS)
     }
-    if isinstance(present.get("metadata"), Mapping):
-        present["metadata"] = _first_unknown_only(present["metadata"], Metadata.model_fields)
+    metadata = present.get("metadata")
+    if isinstance(metadata, Mapping):
+        present["metadata"] = _first_unknown_only(metadata, Metadata.model_fields)
     try:
         request = kind.model_validate(present)
     except ValidationError as error:
