@@ -115,10 +115,6 @@ class Http1Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._in_body, self._head_bytes = True, False, 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # Skip the trailers of a chunked body.
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._in_head = False
         method = self.parser.get_method().decode("ascii")
@@ -164,6 +160,7 @@ class Http1Protocol(HttpToolsProtocol):
     # Responses.
 
     def _respond(self, version: str) -> None:
+        self.headers = []  # For the trailers of a chunked body, which nobody reads.
         newest = self.cycle
         cycle = ResponseCycle(
             scope=self.scope,

@@ -158,7 +158,7 @@ class BoundedProtocol(Http1Protocol):
         # The first line of invalid HTTP may be part of a body of the wrong length.
         is_http = not (self._in_head and kind is Kind.INVALID)
         if url and is_http and not self._crowded:
-            scope["headers"] = self.headers
+            scope["headers"] = self.scope["headers"]
             scope["method"] = self.parser.get_method().decode("ascii")
             scope["path"] = url.partition(b"?")[0].decode("latin-1")
         return scope

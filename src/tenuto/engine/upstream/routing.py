@@ -88,7 +88,7 @@ class RoutingEngine:
         self, upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings], chance: Random
     ) -> None:
         self._upstreams = upstreams
-        self._routes = [(compile_patterns(route.models), route) for route in routes]
+        self._routes = [(compile_patterns(one.models), one, one.hops()) for one in routes]
         self._chance = chance
         self._shutdown = Interruption(shutting_down)
         names = (name for route in routes for name in route.models if "*" not in name)
@@ -131,14 +131,11 @@ class RoutingEngine:
         Raises:
             Refusal: No upstream does.
         """
-        route = self._route_of(job.model)
-        if route is None:
-            raise UpstreamError(f"model: {job.model}", 404, Fault.REQUEST)
+        route, hops = self._route_of(job.model)
         failures = _Failures()
-        hops = route.hops()
         if route.weights:
             (first,) = self._chance.choices(range(len(hops)), route.weights)
-            hops.insert(0, hops.pop(first))
+            hops = [hops[first], *hops[:first], *hops[first + 1 :]]
         for number, (name, model) in enumerate(hops, 1):
             model = model or self._upstreams[name].model or job.model
             longest_wait_s = _LONGEST_WAIT_S if number == len(hops) else _LONGEST_WAIT_BEFORE_NEXT_S
@@ -229,11 +226,11 @@ class RoutingEngine:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    def _route_of(self, name: str) -> RouteSettings | None:
-        for pattern, route in self._routes:
+    def _route_of(self, name: str) -> tuple[RouteSettings, list[tuple[str, str | None]]]:
+        for pattern, route, hops in self._routes:
             if pattern.fullmatch(name):
-                return route
-        return None
+                return route, hops
+        raise UpstreamError(f"model: {name}", 404, Fault.REQUEST)
 
 
 async def _first(pieces: AsyncGenerator[Piece, None], timeout_s: float | None) -> Piece:
