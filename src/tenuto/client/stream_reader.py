@@ -43,30 +43,28 @@ class StreamReader:
         Raises:
             APIError: The bytes hold an `error` event, or are invalid.
         """
-        for item in [] if self.closed else self._push(data):
-            if isinstance(item, APIError):
-                raise item
+        for piece in () if self.closed else self._push(data):
             if self.closed:
                 return
-            yield item
+            yield piece
+        if self._error is not None and not self.closed:
+            raise self._error
 
-    def _push(self, data: bytes) -> list[Completion | APIError]:
-        """Parse all events in some bytes. An error is always the last item."""
-        items: list[Completion | APIError] = []
+    def _push(self, data: bytes) -> list[Completion]:
+        """Parse all events in some bytes, up to an error, which becomes `_error`."""
+        pieces: list[Completion] = []
         try:
             for name, content in self._events.push(data):
                 if name == "completion":
-                    items.append(self._piece(content))
+                    pieces.append(self._piece(content))
                 elif name == "error":
-                    items.append(error_of_event(self._response, content))
+                    self._error = error_of_event(self._response, content)
                     break
         except APIError as error:
-            items.append(error)
+            self._error = error
         except ValueError as error:
-            items.append(self._incomplete(f"{error}."))
-        if items and isinstance(last := items[-1], APIError):
-            self._error = last
-        return items
+            self._error = self._incomplete(f"{error}.")
+        return pieces
 
     def end(self) -> list[Completion]:
         """Return the last piece if the blank line after it is missing, as from some servers.
@@ -78,7 +76,7 @@ class StreamReader:
             return []
         rest = self._push(b"\n\n")
         if self.complete:
-            return [item for item in rest if isinstance(item, Completion)]
+            return rest
         if isinstance(self._error, APIStatusError):
             raise self._error
         kind = self._response.headers.get("content-type", "none")
@@ -118,8 +116,8 @@ class StreamReader:
         piece = parse_object(Completion, content, self._response, self._strict)
         self._texts.append(piece.completion)
         # Each piece holds the log probabilities of its own tokens.
-        logprobs = (piece.model_extra or {}).get("logprobs")
-        if isinstance(logprobs, dict):
+        extra = piece.model_extra
+        if extra and isinstance(logprobs := extra.get("logprobs"), dict):
             self._logprobs.append(logprobs)
         self._last = piece
         return piece
