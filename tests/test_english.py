@@ -46,7 +46,9 @@ QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"")
 
 
 def files() -> list[Path]:
-    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    found = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+    # `make docs` and `make check-dist` install libraries below docsite and release.
+    return [path for path in found if ".venv" not in path.relative_to(ROOT).parts]
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
