@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from random import Random
 
@@ -20,19 +20,13 @@ from tenuto.engine.upstream.routing import RoutingEngine, Upstream
 from tenuto.prompt.turns import parse_prompt
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of
-from tests.engine.upstream.scripted import HANG, Script, ScriptedServer, scripted_server, stream
+from tests.engine.upstream.scripted import HANG, Script, ScriptedServer, stream
 from tests.refusals import refused
 
 pytestmark = pytest.mark.anyio
 
 SOON_S = 2.0
 SHUTTING_DOWN = "The engine is shutting down."
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started
 
 
 async def until(condition: object) -> None:

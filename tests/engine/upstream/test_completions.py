@@ -14,7 +14,6 @@ from tests.engine.upstream.scripted import (
     ScriptedServer,
     Step,
     event,
-    scripted_server,
     stream,
     whole,
 )
@@ -38,12 +37,6 @@ def answer(text: str, reason: str, stop: str | None, *, as_stream: bool) -> list
         event("completion", **part(text[2:])),
         event("completion", **part("", reason, stop)),
     )
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,27 +16,13 @@ from tenuto.engine.upstream.words import presentable, words_in
 from tenuto.wire.errors import status_of
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import caller_of
-from tests.engine.upstream.scripted import Script, ScriptedServer, scripted_server, stream, whole
+from tests.engine.upstream.scripted import Script, ScriptedServer, stream, whole
 
 pytestmark = pytest.mark.anyio
 
 both_ways = pytest.mark.parametrize("as_stream", [False, True], ids=["plain", "streamed"])
 SECRETS = ("org-AbC123", "Acme Corp", "sk-ours-12345", "10.1.2.3", "billing", "credit", "balance")
 BILLING = "Your credit balance is too low. Go to billing. org-AbC123"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started
-
-
-@pytest.fixture
-async def backup() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started.answers(
-            lambda request: claude.answer("From the backup", as_stream=request.body["stream"])
-        )
 
 
 def openai_error(status: int, message: str, **fields: Any) -> Script:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -20,7 +20,6 @@ from tests.engine.upstream.scripted import (
     Script,
     ScriptedServer,
     event,
-    scripted_server,
     stream,
     whole,
 )
@@ -133,20 +132,6 @@ FAULTS = {
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routing, "delay_s", lambda attempt, chance: 0.0)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started
-
-
-@pytest.fixture
-async def backup() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started.answers(
-            lambda request: claude.answer("From the backup", as_stream=request.body["stream"])
-        )
 
 
 def upstream(url: str) -> MessagesUpstream:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tenuto.slices import finish
 from tenuto.wire.long_json import json_steps
 from tests.engine.upstream import claude, test_completions, test_openai
 from tests.engine.upstream.callers import caller_of
-from tests.engine.upstream.scripted import RESET, ScriptedServer, scripted_server
+from tests.engine.upstream.scripted import RESET, ScriptedServer
 from tests.prompt.long_texts import LARGE, MOST_STEP_S, long, longest_step
 
 pytestmark = pytest.mark.anyio
@@ -39,12 +39,6 @@ def test_no_step_blocks_the_event_loop(ask: Callable[[Job], Steps]) -> None:
 
         assert longest_step(ask(job)) < MOST_STEP_S, name
         assert longest_step(json_steps(finish(ask(job)).body)) < MOST_STEP_S, name
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with scripted_server() as started:
-        yield started
 
 
 UPSTREAMS: dict[str, tuple[Callable[[str], Upstream], Any]] = {
