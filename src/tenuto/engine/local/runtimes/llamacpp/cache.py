@@ -44,7 +44,7 @@ def cache_sizes(options: RuntimeOptions, file: Gguf) -> CacheSizes:
         CannotLoad: The budget is too small, or the context larger than trained.
     """
     context = context_of(file.hyperparameter("context_length"), options.context)
-    cell = _cell_bytes(file)
+    cell = cell_bytes(file)
     cells = kv_budget(options.kv_cache_mib) // cell // _CELL_STEP * _CELL_STEP
     if cells == 0:
         raise CannotLoad(
@@ -62,7 +62,7 @@ def cache_sizes(options: RuntimeOptions, file: Gguf) -> CacheSizes:
     return CacheSizes(cells, cells * cell, slots, True, blocks, block, min(context, blocks * block))
 
 
-def _cell_bytes(file: Gguf) -> int:
+def cell_bytes(file: Gguf) -> int:
     """Return the bytes of a token in the 16-bit cache; at least 1."""
 
     def most(name: str, default: int) -> int:

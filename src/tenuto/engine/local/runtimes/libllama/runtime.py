@@ -1,0 +1,183 @@
+"""A loop of continuous batching over llama.cpp's C API."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence as Ids
+from typing import Final
+
+from tenuto.core.job import Sampling
+from tenuto.engine.local.gguf import Gguf
+from tenuto.engine.local.machine import physical_cores
+from tenuto.engine.local.runtime import Delta, Ending, Runtime, RuntimeOptions, ScoredToken
+from tenuto.engine.local.runtimes.libllama import capi
+from tenuto.engine.local.runtimes.libllama.batch import Context, DecodeError
+from tenuto.engine.local.runtimes.libllama.model import Model
+from tenuto.engine.local.runtimes.libllama.sampling import Sampler
+from tenuto.engine.local.runtimes.libllama.schedule import Job, Schedule
+from tenuto.engine.local.runtimes.libllama.sequences import TOKEN_BYTES, Sequence, Sequences
+from tenuto.engine.local.runtimes.libllama.sizes import sizes
+from tenuto.engine.local.runtimes.llamacpp.cache import longest_token
+
+# The API's maximum.
+_MAX_LOGPROBS: Final = 20
+
+
+class LibLlamaRuntime(Runtime):
+    """A GGUF model in a context of llama.cpp.
+
+    Raises:
+        CannotLoad: The library is missing or unknown, or cannot read this model.
+    """
+
+    most_logprobs = _MAX_LOGPROBS
+
+    def __init__(self, options: RuntimeOptions, file: Gguf) -> None:
+        self._library = library = capi.library()
+        self._model = model = Model(library, options.path, file)
+        self.longest_token: int = longest_token(file)
+        # Threads wait for each other in a busy loop: one without a core delays all.
+        cores = physical_cores()
+        self.threads: int = options.threads or (cores - 1 if cores > 2 else cores)
+        size = sizes(library, model.pointer, options, file)
+        self.block_tokens: int = size.block_tokens
+        self.kv_blocks: int = size.blocks
+        self.kv_bytes: int = size.size_bytes
+        self.context: int = size.context
+        # A token of each running job, and parts of prompts.
+        batch = min(size.cells, options.batch_tokens + size.running)
+        abilities = size.abilities
+        self._context = context = Context(
+            library,
+            model.pointer,
+            size.cells,
+            abilities.count,
+            batch,
+            self.threads,
+            streams=abilities.streams,
+        )
+        self._sequences = Sequences(library, context.memory, abilities)
+        self._per_key: bool = options.prefix_cache == "per_key"
+        self.shares_prefixes: bool = abilities.keeps and abilities.partial
+        self._sampler = Sampler(library, context.pointer, model.size, self.threads)
+        self._jobs = Schedule(self._sequences, abilities)
+        self._cancelled: list[Job] = []
+        self._steps = 0
+
+    def encode(self, text: str) -> list[int]:
+        """See `Runtime.encode`."""
+        return self._model.encode(text, special=True)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """See `Runtime.encode_plain`."""
+        return self._model.encode(text, special=False)
+
+    def begin(
+        self, key: int, prompt: Ids[int], max_tokens: int, sampling: Sampling, tenant: str = ""
+    ) -> None:
+        """See `Runtime.begin`."""
+        if not 0 <= min(prompt) <= max(prompt) < self._model.size:
+            raise ValueError("a token is not in the vocabulary")
+        ids = bytearray(array("i", prompt).tobytes())
+        sequence = Sequence(tenant if self._per_key else "", ids)
+        chain = self._sampler.chain(sampling)
+        self._jobs.add(Job(key, sequence, chain, max_tokens, sampling.logprobs))
+
+    def cancel(self, key: int) -> None:
+        """See `Runtime.cancel`."""
+        self._cancelled.append(self._jobs.pop(key))
+
+    def progress(self) -> dict[str, int]:
+        """See `Runtime.progress`. Each step computes tokens of running jobs."""
+        return {"step": self._steps} if len(self._jobs) else {}
+
+    def step(self) -> list[Delta]:
+        """See `Runtime.step`."""
+        for job in self._cancelled:
+            self._end(job)
+        self._cancelled.clear()
+        try:
+            work = self._compute()
+        except DecodeError:
+            return self._break_all()
+        if len(work) == 1 and work[0][0].drafts.size:
+            ((job, places),) = work
+            return [self._followed(job, places)]
+        rows = [(job, places[0]) for job, places in work if places]
+        tokens = self._sampler.sample([(job.chain, place) for job, place in rows])
+        return [
+            self._delta(job, range(place, place + 1), [token])
+            for (job, place), token in zip(rows, tokens, strict=True)
+        ]
+
+    def _followed(self, job: Job, places: range) -> Delta:
+        """Sample after a draft, and remove what is wrong of it."""
+        sequence, size = job.sequence, job.drafts.size
+        kept = sequence.length - size
+        draft = array("i", bytes(sequence.ids[kept * TOKEN_BYTES :]))
+        tokens = self._sampler.follow(job.chain, places, draft)
+        accepted = len(tokens) - 1
+        job.drafts.accepted(accepted)
+        job.drafts.size = 0
+        self._sequences.cut(sequence, kept + accepted)
+        del sequence.ids[kept * TOKEN_BYTES :]
+        return self._delta(job, places, tokens)
+
+    def _compute(self) -> list[tuple[Job, range]]:
+        """Compute a batch. Return its jobs, each with the places of its logits."""
+        context = self._context
+        context.empty()
+        parts = self._jobs.parts(context.room)
+        if not parts:
+            return []
+        work = []
+        for job, count in parts:
+            whole = job.sequence.computed + count == job.sequence.length
+            work.append((job, context.add(job.sequence, count, whole * (1 + job.drafts.size))))
+        while not context.decode():
+            if not self._sequences.evict():
+                raise DecodeError("the cache is full")
+        self._steps += 1
+        for job, count in parts:
+            job.sequence.computed += count
+        return work
+
+    def _delta(self, job: Job, places: range, tokens: list[int | None]) -> Delta:
+        model, key, ids = self._model, job.key, job.sequence.ids
+        if job.cached is not None:
+            self._jobs.computed(job)
+        cached, job.cached = job.cached, None
+        ending: Ending | None = None
+        data: list[bytes] = []
+        scored: list[ScoredToken] = []
+        for place, token in zip(places, tokens, strict=False):
+            if token is None:
+                ending = "broke"
+                break
+            data.append(model[token])
+            ids += array("i", (token,)).tobytes()
+            if job.logprobs is not None and model[token]:
+                logprob, top = self._sampler.score(place, token, job.logprobs)
+                named = tuple((model.name(other), value) for other, value in top)
+                scored.append(ScoredToken(model[token], logprob, named))
+            job.left -= 1
+            if model.ends(token) or job.left == 0:
+                ending = "end" if model.ends(token) else "length"
+                break
+        if ending is not None:
+            self._end(self._jobs.pop(key))
+        return Delta(key, b"".join(data), len(data), ending, tuple(scored), cached)
+
+    def _end(self, job: Job) -> None:
+        self._sampler.free(job.chain)
+        self._sequences.close(job.sequence)
+
+    def _break_all(self) -> list[Delta]:
+        """End all jobs and empty the cache, because the state after a failure is unknown."""
+        keys = [job.key for job in self._jobs]
+        for key in keys:
+            self._end(self._jobs.pop(key))
+        while self._sequences.evict():
+            pass
+        self._library.memory_clear(self._context.memory, False)
+        return [Delta(key, b"", 0, "broke") for key in keys]
