@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tenuto.core.job import Sampling
+from tenuto.engine.local.model_file import built_in_model
+from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, TextRefused
+from tenuto.engine.local.runtimes.libllama.runtime import LibLlamaRuntime
+from tests.conftest import PATIENCE_S
+from tests.engine.local.runtimes.contract import (
+    ANY,
+    GREEDY,
+    TEXT,
+    RuntimeContract,
+    load,
+    made,
+    run,
+    score,
+    write,
+)
+
+pytest.importorskip("xllamacpp")
+
+
+class TestLibLlamaContract(RuntimeContract):
+    """With cells for a whole context of each completion."""
+
+    @classmethod
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
+        return made(LibLlamaRuntime, wanted)
+
+
+class TestLibLlamaWithFewCellsContract(RuntimeContract):
+    """With cells for about two contexts."""
+
+    @classmethod
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
+        return made(LibLlamaRuntime, replace(wanted, kv_cache_mib=pool_mib()))
+
+
+class TestLibLlamaWithoutPrefixesContract(RuntimeContract):
+    """Without a prefix cache."""
+
+    @classmethod
+    def make(cls, wanted: RuntimeOptions) -> Runtime:
+        return made(LibLlamaRuntime, replace(wanted, prefix_cache="off"))
+
+
+@cache
+def pool_mib() -> int:
+    """The least memory that holds two whole contexts of the built-in model."""
+    mib = 1
+    while True:
+        runtime = made(LibLlamaRuntime, load(kv_cache_mib=mib, max_running=2))
+        if runtime.kv_blocks * runtime.block_tokens >= 2 * 2048:
+            return mib
+        mib += 1
+
+
+# In a process of its own, which an overflow of the stack would end.
+TOKENISE = """
+import sys
+from pathlib import Path
+from tenuto.engine.local.runtimes.libllama.runtime import LibLlamaRuntime
+from tests.engine.local.runtimes.contract import load, made
+runtime = made(LibLlamaRuntime, load(Path(sys.argv[1]), 4, 1))
+print(*(len(runtime.encode(text * 60_000)) for text in ("Z", "\\u4e2d", "!")))
+"""
+
+
+@pytest.mark.parametrize("pre", ["gpt-4o", "tekken"])
+def test_a_long_text_without_a_break_does_not_overflow_the_stack(tmp_path: Path, pre: str) -> None:
+    """Of these pre-tokenisers, llama.cpp runs the regular expressions by recursion."""
+    whole, usual = built_in_model().read_bytes(), b"smollm"
+    assert (whole.count(usual), len(pre)) == (1, len(usual))
+    model = tmp_path / "model.gguf"
+    model.write_bytes(whole.replace(usual, pre.encode()))
+    command = [sys.executable, "-c", TOKENISE, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = [int(count) for count in done.stdout.split()]
+    assert len(counts) == 3
+    assert min(counts) > 1000
+
+
+@pytest.mark.parametrize("letter", ["Z", " ", "\n", "\u4e2d", "-", "7", "e\u0301"])
+def test_long_text_without_a_break_is_rejected_before_tokenising(letter: str) -> None:
+    runtime = made(LibLlamaRuntime, load(kv_cache_mib=1, max_running=1))
+    for encode in (runtime.encode, runtime.encode_plain):
+        with pytest.raises(TextRefused, match=r"^prompt: more than 500,000 characters follow"):
+            encode("Hello " + letter * 500_001)
+
+
+def test_a_longer_text_with_breaks_is_tokenised() -> None:
+    runtime = made(LibLlamaRuntime, load(kv_cache_mib=1, max_running=1))
+    assert len(runtime.encode("Hello there\n" * 50_000)) > 50_000
+
+
+def test_a_small_budget_leaves_a_small_context() -> None:
+    message = r"kv_cache_mib is too small: 256 tokens take (\d+) bytes"
+    with pytest.raises(CannotLoad, match=message) as refusal:
+        made(LibLlamaRuntime, load(kv_cache_mib=0))
+    found = re.search(message, str(refusal.value))
+    assert found is not None
+    cells = 1024 * 1024 * 256 // int(found[1])
+
+    runtime = made(LibLlamaRuntime, load(kv_cache_mib=1))
+
+    assert runtime.context <= runtime.kv_blocks * runtime.block_tokens <= cells
+
+
+def test_sequences_are_limited_to_the_library_maximum() -> None:
+    many = load(kv_cache_mib=16, max_running=1000)
+    runtime = made(LibLlamaRuntime, many)
+    assert runtime.kv_blocks <= 256
+    assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
+
+
+def test_full_cache_is_reused(endless_model: Path) -> None:
+    runtime = made(LibLlamaRuntime, load(endless_model, kv_cache_mib=1))
+    prompt = runtime.encode(TEXT)
+    for round_ in range(4):
+        # Other texts each time: what is kept of earlier ones has to make room.
+        begun = [prompt[0], *runtime.encode(f"round {round_}")[1:], *prompt[1:]]
+        share = runtime.kv_blocks // 4 * runtime.block_tokens
+        most = min(share, runtime.context) - len(begun)
+        for key in range(4):
+            runtime.begin(key, begun, most, ANY)
+        for deltas in run(runtime, set(range(4))).values():
+            assert sum(delta.tokens for delta in deltas) == most
+            assert deltas[-1].ending == "length"
+
+
+def test_unknown_token_is_rejected() -> None:
+    runtime = made(LibLlamaRuntime, load())
+    with pytest.raises(ValueError, match="not in the vocabulary"):
+        runtime.begin(1, [10**8], 5, ANY)
+    assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
+
+
+def test_unknown_architecture_is_rejected_with_the_librarys_reason(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.gguf"
+    strange.write_bytes(built_in_model().read_bytes().replace(b"llama", b"ouija"))
+    with pytest.raises(CannotLoad, match=r"^llama\.cpp cannot load this model: .*'ouija'$"):
+        made(LibLlamaRuntime, load(strange))
+
+
+def test_first_piece_has_the_number_of_cached_tokens() -> None:
+    runtime = made(LibLlamaRuntime, load(max_running=1))
+    prompt = runtime.encode(TEXT)
+    for cached in (0, len(prompt) - 1):  # the last one is computed again, for what follows it
+        runtime.begin(0, prompt, 3, ANY)
+        first, *others = run(runtime, {0})[0]
+        assert first.cached == cached
+        assert all(delta.cached is None for delta in others)
+
+
+def test_control_tokens_in_top_logprobs_have_their_names() -> None:
+    runtime = made(LibLlamaRuntime, load())
+    names = set()
+    for seed in range(8):
+        sampling = Sampling(1.0, None, None, seed, logprobs=20)
+        _, scored = score(runtime, runtime.encode(TEXT), 60, sampling)
+        names |= {data for token in scored for data, _ in token.top}
+    assert b"<|tenuto:end|>" in names
+    assert b"" not in names
+
+
+def test_prefixes_of_other_tenants_are_not_used() -> None:
+    runtime = made(LibLlamaRuntime, replace(load(), prefix_cache="per_key"))
+    prompt = runtime.encode(TEXT)
+    for tenant, cached in (("a", 0), ("b", 0), ("a", len(prompt) - 1), ("b", len(prompt) - 1)):
+        runtime.begin(0, prompt, 3, ANY, tenant)
+        assert run(runtime, {0})[0][0].cached == cached
+
+
+def test_running_prefix_is_shared_and_computed_once() -> None:
+    runtime = made(LibLlamaRuntime, load(max_running=33))
+    prompt = runtime.encode(TEXT * 20)
+    runtime.begin(0, prompt, 40, GREEDY)
+    while not runtime.step():
+        pass
+    texts = [runtime.encode(f" Number {key}.")[1:] for key in range(1, 33)]
+    for key, text in enumerate(texts, 1):
+        runtime.begin(key, prompt + text, 8, GREEDY)
+    before = runtime.progress()["step"]
+    deltas = run_all(runtime, set(range(33)))
+    assert runtime._steps - before <= 41
+    assert all(each[0].cached == len(prompt) for key, each in deltas.items() if key)
+
+
+def run_all(runtime: LibLlamaRuntime, keys: set[int]) -> dict[int, list]:  # type: ignore[type-arg]
+    return run(runtime, keys)

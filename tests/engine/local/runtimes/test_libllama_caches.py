@@ -1,0 +1,106 @@
+"""The prefix cache changes no text, whatever the memory of the architecture."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tenuto.core.job import Sampling
+from tenuto.engine.local.runtimes.libllama.runtime import LibLlamaRuntime
+from tests.engine.local.random_models import ARCHITECTURES, random_model
+from tests.engine.local.runtimes.contract import load, made, run
+
+pytest.importorskip("xllamacpp")
+
+SCORED = Sampling(0.0, None, None, seed=1, logprobs=0)
+JOBS = 8
+SHARED = 301
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_model(tmp_path_factory.mktemp("models"), request.param)
+
+
+def tokens(draw: random.Random, count: int) -> list[int]:
+    return [draw.randrange(300, 4000) for _ in range(count)]
+
+
+def prompts() -> list[list[int]]:
+    draw = random.Random(5)
+    shared = [0, *tokens(draw, SHARED - 1)]
+    return [shared + tokens(draw, draw.randrange(1, 200)) for _ in range(JOBS)]
+
+
+class Written:
+    """Text, log probabilities and cached tokens of some jobs."""
+
+    def __init__(self, runtime: LibLlamaRuntime, jobs: Iterable[int]) -> None:
+        texts = prompts()
+        keys = set(jobs)
+        for key in keys:
+            runtime.begin(key, texts[key], 24, SCORED)
+        deltas = run(runtime, keys)
+        self.texts = {key: b"".join(each.data for each in deltas[key]) for key in keys}
+        self.logprobs = {
+            key: [token.logprob or 0.0 for each in deltas[key] for token in each.scored]
+            for key in keys
+        }
+        self.cached = [deltas[key][0].cached for key in sorted(keys)]
+
+    def check(self, expected: Written) -> None:
+        """Compare texts and log probabilities.
+
+        One other token in a prompt changes the latter by about 1, other kernels by up to 0.05;
+        where two tokens are nearly as likely, the text changes too.
+        """
+        equal = [key for key, text in self.texts.items() if text == expected.texts[key]]
+        assert len(equal) >= len(self.texts) - 2
+        for key in equal:
+            assert self.logprobs[key] == pytest.approx(expected.logprobs[key], abs=0.15)
+
+
+@pytest.mark.parametrize("kv_cache_mib", [4, 512], ids=["one stream", "a stream for each job"])
+def test_cached_prefixes_change_no_text(model: Path, kv_cache_mib: int) -> None:
+    wanted = load(model, kv_cache_mib)
+    expected = Written(made(LibLlamaRuntime, replace(wanted, prefix_cache="off")), range(JOBS))
+    assert len(set(expected.texts.values())) == JOBS
+    assert expected.cached == [0] * JOBS
+    runtime = made(LibLlamaRuntime, wanted)
+
+    Written(runtime, [0]).check(expected)
+    Written(runtime, [1]).check(expected)
+    Written(runtime, range(JOBS)).check(expected)
+    # Other jobs take the cells of these.
+    draw = random.Random(7)
+    for round_ in range(4):
+        for key in range(JOBS):
+            runtime.begin(key, [0, *tokens(draw, 300 + round_)], 60, SCORED)
+        run(runtime, set(range(JOBS)))
+    again = Written(runtime, range(JOBS))
+    again.check(expected)
+    Written(runtime, range(JOBS)).check(expected)
+
+
+def test_jobs_with_a_new_prefix_compute_it_once(model: Path) -> None:
+    runtime = made(LibLlamaRuntime, load(model, 512))
+    if runtime.shares_prefixes:
+        pytest.skip("the step loop holds the jobs")
+    assert sorted(map(int, map(bool, Written(runtime, range(JOBS)).cached))) == [0] + [1] * 7
+
+
+def test_drafts_change_no_text(model: Path) -> None:
+    plain, drafting = (made(LibLlamaRuntime, load(model)) for _ in range(2))
+    plain._jobs._drafts = False
+    phrase = tokens(random.Random(1), 12)
+    for seed in range(4):
+        texts = []
+        sampling = Sampling(0.2, None, None, seed, logprobs=0)
+        for runtime in (plain, drafting):
+            runtime.begin(0, [0, *phrase * 8], 100, sampling)
+            texts.append(b"".join(each.data for each in run(runtime, {0})[0]))
+        assert texts[0] == texts[1]
