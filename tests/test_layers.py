@@ -105,7 +105,7 @@ TABLE: Mapping[str, May] = {
     "engine.local.vocabulary": may("engine.local"),
     "engine.local.text_stream": may("engine.local"),
     "engine.local.runtimes": may("engine.local"),
-    "engine.local.runtimes.llamacpp": may("engine.local", libraries="xllamacpp"),
+    "engine.local.runtimes.llamacpp": may("engine.local"),
     "engine.local.runtimes.openvino": may("engine.local", libraries="numpy"),
     "engine.local.runtimes.openvino.library": may(libraries="openvino openvino_genai"),
     "models": may("models"),

@@ -44,13 +44,9 @@ async def started(settings: LocalSettings = SETTINGS) -> LocalEngine:
     return engine
 
 
-Library = Literal["openvino", "llamacpp", "libllama"]
-BOTH = pytest.mark.parametrize("runtime", ["openvino", "llamacpp", "libllama"])
-_LIBRARIES: dict[Library, str] = {
-    "openvino": "openvino_genai",
-    "llamacpp": "xllamacpp",
-    "libllama": "xllamacpp",
-}
+Library = Literal["openvino", "llamacpp"]
+BOTH = pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
+_LIBRARIES: dict[Library, str] = {"openvino": "openvino_genai", "llamacpp": "xllamacpp"}
 
 
 def of_runtime(runtime: Library, **changes: Any) -> LocalSettings:

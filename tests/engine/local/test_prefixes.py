@@ -33,14 +33,6 @@ def test_job_with_a_shared_prefix_waits_until_it_is_computed() -> None:
     assert prefixes.begins(9, prompt((7, 1000), (9, 10)))
 
 
-def test_job_of_another_tenant_begins_at_once() -> None:
-    prefixes = Prefixes(BLOCK)
-    assert prefixes.begins(1, prompt((7, 1000)), "a")
-    assert prefixes.begins(2, prompt((7, 1000)), "b")
-    assert not prefixes.begins(3, prompt((7, 1000)), "b")
-    assert prefixes.computed(2) == [3]
-
-
 def test_jobs_with_a_longer_shared_prefix_wait_again() -> None:
     prefixes = Prefixes(BLOCK)
     assert prefixes.begins(1, prompt((7, 320), (1, 10)))

@@ -38,7 +38,7 @@ class Scripted:
     threads = 1
     block_tokens = 32
     longest_token = 100
-    shares_prefixes = False
+    needs_computed_prefixes = False
     most_logprobs = 0
 
     def __init__(self) -> None:

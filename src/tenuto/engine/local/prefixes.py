@@ -18,8 +18,7 @@ class _Prompt:
     """A prompt that is computed or held; its first `known` tokens are in the cache."""
 
     tokens: Sequence[int]
-    tenant: str
-    known: int = 0
+    known: int
     followers: list[int] = field(default_factory=list)
 
 
@@ -35,12 +34,9 @@ class Prefixes:
         self._computing: dict[int, _Prompt] = {}
         self._held: dict[int, _Prompt] = {}
 
-    def begins(self, key: int, tokens: Sequence[int], tenant: str = "") -> bool:
-        """Add a job. Return True to begin it now, False while it is held.
-
-        Jobs of different tenants share nothing.
-        """
-        return self._begins(key, _Prompt(tokens, tenant))
+    def begins(self, key: int, tokens: Sequence[int]) -> bool:
+        """Add a job. Return True to begin it now, False while it is held."""
+        return self._begins(key, _Prompt(tokens, 0))
 
     def computed(self, key: int) -> list[int]:
         """Return the held jobs to begin after the prompt of a job is computed.
@@ -73,8 +69,6 @@ class Prefixes:
     def _begins(self, key: int, prompt: _Prompt) -> bool:
         leader, most = None, 0
         for other in self._computing.values():
-            if other.tenant != prompt.tenant:
-                continue
             shared = self._shared(prompt.tokens, other.tokens)
             prompt.known = max(prompt.known, min(shared, other.known))
             if shared > most:

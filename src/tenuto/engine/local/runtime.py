@@ -100,7 +100,8 @@ class Runtime(Tokenizer, Protocol):
         block_tokens: Tokens in a block.
         longest_token: Bytes of the longest token.
         most_logprobs: Maximal number of likeliest tokens besides the generated one.
-        shares_prefixes: Whether a new job can reuse the cached prefix of running jobs.
+        needs_computed_prefixes: Whether a job finds a cached prefix only if it begins after the
+            prefix is computed.
     """
 
     context: int
@@ -110,7 +111,7 @@ class Runtime(Tokenizer, Protocol):
     block_tokens: int
     longest_token: int
     most_logprobs: int
-    shares_prefixes: bool
+    needs_computed_prefixes: bool
 
     def begin(
         self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""

@@ -37,7 +37,6 @@ class StepLoop:
         self._intake = Intake(link, self._admission, load, model)
         self._tokenising = self._intake.tokenising
         self._prefixes = Prefixes(runtime.block_tokens)
-        self._per_key = load.options.prefix_cache == "per_key"
         # Admitted jobs that wait until another job has computed the prefix that they share.
         self._held: dict[int, Prepared] = {}
         self._streams: dict[int, TextStream] = {}
@@ -104,9 +103,7 @@ class StepLoop:
 
     def _admit(self) -> None:
         for key, job in self._admission.admit():
-            tenant = job.tenant if self._per_key else ""
-            shares = self._runtime.shares_prefixes
-            if shares and not self._prefixes.begins(key, job.tokens, tenant):
+            if self._runtime.needs_computed_prefixes and not self._prefixes.begins(key, job.tokens):
                 self._held[key] = job
             else:
                 self._begin(key, job)

@@ -18,7 +18,7 @@ FOLDER = IrModel({"general.architecture": "mamba"}, (), frozenset())
 
 
 def test_runtimes_are_in_order_of_preference() -> None:
-    assert list(runtimes()) == ["openvino", "llamacpp", "libllama"]
+    assert list(runtimes()) == ["openvino", "llamacpp"]
     assert set(runtimes()) == set(NAMES)
 
 
@@ -33,8 +33,7 @@ def test_settings_reject_other_names(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         load(file, {})
     assert str(refusal.value) == (
-        f"{file}: [engine.local] runtime: Input should be "
-        "'auto', 'libllama', 'llamacpp' or 'openvino'"
+        f"{file}: [engine.local] runtime: Input should be 'auto', 'llamacpp' or 'openvino'"
     )
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp, through xllamacpp, for all GGUF files."""
+"""llama.cpp, through the C API in the library of the wheel xllamacpp, for all GGUF files."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ class OpenVinoRuntime(Runtime):
         scheduler = genai.SchedulerConfig()
         scheduler.num_kv_blocks = self.kv_blocks + _SPARE_BLOCKS
         # The library has a single cache, and cannot keep tenants apart.
-        self.shares_prefixes: bool = options.prefix_cache == "shared"
-        scheduler.enable_prefix_caching = self.shares_prefixes
+        self.needs_computed_prefixes: bool = options.prefix_cache == "shared"
+        scheduler.enable_prefix_caching = self.needs_computed_prefixes
         scheduler.max_num_batched_tokens = options.batch_tokens
         # One more for the filler.
         scheduler.max_num_seqs = options.max_running + 1
@@ -117,7 +117,7 @@ class OpenVinoRuntime(Runtime):
             raise CannotLoad(f"OpenVINO cannot load this model: {_last_line(error)}") from None
         self._handles: dict[int, Any] = {}
         self._steps = 0
-        self._filler = None if self.shares_prefixes else Filler(options.batch_tokens)
+        self._filler = None if self.needs_computed_prefixes else Filler(options.batch_tokens)
         self._filler_keys = itertools.count(_FIRST_FILLER)
         self._filling: Any = None
         # Jobs with log probabilities; for others the library returns zeros.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from tenuto.engine.local.runtimes.libllama.lookup import Drafts
-from tenuto.engine.local.runtimes.libllama.sequences import (
+from tenuto.engine.local.runtimes.llamacpp.lookup import Drafts
+from tenuto.engine.local.runtimes.llamacpp.sequences import (
     Abilities,
     Sequence,
     Sequences,
@@ -28,6 +28,7 @@ class Job:
         left: Number of tokens that it may still generate.
         cached: Number of its tokens that were cached; None before its first step and after its
             first token.
+        held: Whether it has waited for another to compute a prefix.
     """
 
     key: int
@@ -36,6 +37,7 @@ class Job:
     left: int
     logprobs: int | None
     cached: int | None = None
+    held: bool = False
     drafts: Drafts = field(default_factory=Drafts)
 
 
@@ -50,7 +52,7 @@ class Schedule:
     def __init__(self, sequences: Sequences, abilities: Abilities) -> None:
         self._sequences = sequences
         self._dense = abilities.dense
-        self._holds = abilities.keeps and not abilities.partial
+        self._holds = abilities.keeps
         self._drafts = abilities.partial and not abilities.window
         self._most_rows = abilities.count
         # Jobs whose prompts are not computed, and the others.
@@ -83,20 +85,13 @@ class Schedule:
         if self._drafts and len(self) == len(parts) == 1:
             parts = [(job, 1 + self._draft(job)) for job, _ in parts]
         room -= len(parts)
-        held, stops = self._hold() if self._holds else (set[int](), dict[int, int]())
+        stops = self._open()
         for key, job in self._reading.items():
-            if room <= 0:
-                break
-            if key in held:
-                continue
             sequence = job.sequence
-            if job.cached is None:
-                self._sequences.open(sequence, (other.sequence for other in self))
-                job.cached = sequence.computed
-            end = stops.get(key, sequence.length)
-            count = min(end - sequence.computed, room)
-            parts.append((job, count))
-            room -= count
+            count = min(stops.get(key, sequence.length) - sequence.computed, room)
+            if job.cached is not None and count > 0:
+                parts.append((job, count))
+                room -= count
         if self._dense:
             self._sequences.compact(job.sequence for job in self)
             parts.sort(key=lambda part: part[0].sequence.number)
@@ -108,21 +103,28 @@ class Schedule:
         sequence.ids += job.drafts.find(sequence, min(job.left, self._most_rows) - 1)
         return job.drafts.size
 
-    def _hold(self) -> tuple[set[int], dict[int, int]]:
-        """Return the jobs that wait for the state of another, and where each of those stops.
+    def _open(self) -> dict[int, int]:
+        """Give new jobs their cached prefixes, except those that wait for a prefix of another.
 
-        A state cannot be cut back, so it is copied when just the common prefix is computed.
+        Returns:
+            Where prompts stop, because others wait for that prefix: a recurrent state cannot be
+            cut back, so it is copied when nothing else is computed.
         """
-        held: set[int] = set()
         stops: dict[int, int] = {}
         computing: list[Job] = []
-        for key, job in self._reading.items():
-            for other in computing if job.cached is None else ():
-                shared = shared_length(job.sequence, other.sequence)
-                if shared >= _LEAST_SHARED and shared > other.sequence.computed:
-                    held.add(key)
-                    stops[other.key] = min(shared, stops.get(other.key, shared))
-                    break
-            else:
+        for job in self._reading.values():
+            if job.cached is None and not self._waits(job, computing, stops):
+                self._sequences.open(job.sequence, (other.sequence for other in self))
+                job.cached = job.sequence.computed
+            if job.cached is not None:
                 computing.append(job)
-        return held, stops
+        return stops
+
+    def _waits(self, job: Job, computing: list[Job], stops: dict[int, int]) -> bool:
+        for other in computing if self._holds else ():
+            shared = shared_length(job.sequence, other.sequence, _LEAST_SHARED - 1)
+            if shared - other.sequence.computed >= (1 if job.held else _LEAST_SHARED):
+                stops[other.key] = min(shared, stops.get(other.key, shared))
+                job.held = True
+                return True
+        return False

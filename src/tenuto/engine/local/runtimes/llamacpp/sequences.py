@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tenuto.engine.local.runtimes.libllama.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.capi import Library
 
 TOKEN_BYTES: Final = 4
 
@@ -192,7 +192,7 @@ def shared_length(one: Sequence, other: Sequence, least: int = 0) -> int:
     """
     if one.tenant != other.tenant:
         return 0
-    ids, others = bytes(one.ids), other.ids
+    ids, others = one.ids, other.ids
     low, high = least + 1, min(one.length - 1, other.length)
     if low > high or not others.startswith(ids[: low * TOKEN_BYTES]):
         return 0

@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.runtimes.libllama.capi import Library
-from tenuto.engine.local.runtimes.libllama.structs import Candidates
+from tenuto.engine.local.runtimes.llamacpp.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.structs import Candidates
 
 # The library's seeds have 32 bits; this one selects a random seed.
 _RANDOM_SEED: Final = 2**32 - 1

@@ -10,9 +10,10 @@ from ctypes import c_int32, create_string_buffer
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local.gguf import CONTROL, Gguf
+from tenuto.engine.local.gguf import CONTROL, Gguf, ModelFileError
 from tenuto.engine.local.runtime import CannotLoad, TextRefused
-from tenuto.engine.local.runtimes.libllama.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.capi import Library
+from tenuto.engine.local.vocabulary import token_bytes
 
 # The regular expressions of some pre-tokenisers take up to 400 bytes of stack for each letter
 # without a break: the usual 8 MiB overflow with 26,000 letters, which ends the process. Here:
@@ -113,6 +114,16 @@ class Model(dict[int, bytes]):
         return buffer.raw[:count]
 
 
+def longest_token(file: Gguf) -> int:
+    """Return the bytes of the longest token."""
+    try:
+        table = token_bytes(file)
+    except ModelFileError:
+        # Spellings in the file are hardly shorter than the bytes that they stand for.
+        table = [token.encode("utf-8", "surrogateescape") for token in file.tokens]
+    return max(map(len, table), default=1)
+
+
 def _on_a_deep_stack(tokenise: Callable[[], list[int]]) -> list[int]:
     """Run a function in a thread with a large stack."""
     with ThreadPoolExecutor(1) as pool, _stack_size:
@@ -137,5 +148,5 @@ def _check_runs(text: str) -> None:
     if any(run.end() - run.start() > _LONGEST_RUN for run in _RUN.finditer(text)):
         raise TextRefused(
             f"prompt: more than {_LONGEST_RUN:,} characters follow each other without a break, "
-            "which the runtime libllama cannot tokenise. Break them with spaces or newlines."
+            "which the runtime llamacpp cannot tokenise. Break them with spaces or newlines."
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.runtimes.libllama.runtime import LibLlamaRuntime
+from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.engine.local.random_models import ARCHITECTURES, random_model
 from tests.engine.local.runtimes.contract import load, made, run
 
@@ -39,7 +39,7 @@ def prompts() -> list[list[int]]:
 class Written:
     """Text, log probabilities and cached tokens of some jobs."""
 
-    def __init__(self, runtime: LibLlamaRuntime, jobs: Iterable[int]) -> None:
+    def __init__(self, runtime: LlamaCppRuntime, jobs: Iterable[int]) -> None:
         texts = prompts()
         keys = set(jobs)
         for key in keys:
@@ -67,10 +67,10 @@ class Written:
 @pytest.mark.parametrize("kv_cache_mib", [4, 512], ids=["one stream", "a stream for each job"])
 def test_cached_prefixes_change_no_text(model: Path, kv_cache_mib: int) -> None:
     wanted = load(model, kv_cache_mib)
-    expected = Written(made(LibLlamaRuntime, replace(wanted, prefix_cache="off")), range(JOBS))
+    expected = Written(made(LlamaCppRuntime, replace(wanted, prefix_cache="off")), range(JOBS))
     assert len(set(expected.texts.values())) == JOBS
     assert expected.cached == [0] * JOBS
-    runtime = made(LibLlamaRuntime, wanted)
+    runtime = made(LlamaCppRuntime, wanted)
 
     Written(runtime, [0]).check(expected)
     Written(runtime, [1]).check(expected)
@@ -87,14 +87,12 @@ def test_cached_prefixes_change_no_text(model: Path, kv_cache_mib: int) -> None:
 
 
 def test_jobs_with_a_new_prefix_compute_it_once(model: Path) -> None:
-    runtime = made(LibLlamaRuntime, load(model, 512))
-    if runtime.shares_prefixes:
-        pytest.skip("the step loop holds the jobs")
+    runtime = made(LlamaCppRuntime, load(model, 512))
     assert sorted(map(int, map(bool, Written(runtime, range(JOBS)).cached))) == [0] + [1] * 7
 
 
 def test_drafts_change_no_text(model: Path) -> None:
-    plain, drafting = (made(LibLlamaRuntime, load(model)) for _ in range(2))
+    plain, drafting = (made(LlamaCppRuntime, load(model)) for _ in range(2))
     plain._jobs._drafts = False
     phrase = tokens(random.Random(1), 12)
     for seed in range(4):

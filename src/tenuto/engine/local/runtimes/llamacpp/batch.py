@@ -8,9 +8,9 @@ from ctypes import POINTER, addressof, c_int8, c_int32
 from typing import Any, Final
 
 from tenuto.engine.local.runtime import CannotLoad
-from tenuto.engine.local.runtimes.libllama.capi import Library
-from tenuto.engine.local.runtimes.libllama.sequences import TOKEN_BYTES, Sequence
-from tenuto.engine.local.runtimes.libllama.structs import Batch
+from tenuto.engine.local.runtimes.llamacpp.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES, Sequence
+from tenuto.engine.local.runtimes.llamacpp.structs import Batch
 
 _NO_CELLS: Final = 1
 

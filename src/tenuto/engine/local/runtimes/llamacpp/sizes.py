@@ -8,14 +8,13 @@ from typing import Final
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.machine import kv_budget
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions, context_of
-from tenuto.engine.local.runtimes.libllama.batch import Context
-from tenuto.engine.local.runtimes.libllama.capi import Library
-from tenuto.engine.local.runtimes.libllama.sequences import (
+from tenuto.engine.local.runtimes.llamacpp.batch import Context
+from tenuto.engine.local.runtimes.llamacpp.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.sequences import (
     TOKEN_BYTES,
     Abilities,
     Sequence,
 )
-from tenuto.engine.local.runtimes.llamacpp.cache import cell_bytes
 
 # The library rounds the cells of its cache, one for each token, to multiples of this, and has at
 # most this number of sequences.
@@ -57,7 +56,7 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
         CannotLoad: The budget is too small, or the context larger than trained.
     """
     context = context_of(file.hyperparameter("context_length"), options.context)
-    cell, state = cell_bytes(file), _state_bytes(library, model)
+    cell, state = _cell_bytes(file), _state_bytes(library, model)
     running = min(options.max_running, _MAX_SEQUENCES)
     keeps = options.prefix_cache != "off"
     budget = kv_budget(options.kv_cache_mib)
@@ -66,7 +65,7 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
     most = min(budget // (stream * cell + state), _MAX_SEQUENCES)
     streams = most >= running
     if streams:
-        kept = min(running, _KEPT_STREAMS) if keeps else 0
+        kept = min(max(running, 2), _KEPT_STREAMS) if keeps else 0
         sequences = min(most, running + kept)
         cells = sequences * stream
     else:
@@ -113,3 +112,17 @@ def _state_bytes(library: Library, model: int) -> int:
         return int(library.state_seq_get_size(context.pointer, 0))
     finally:
         context.close()
+
+
+def _cell_bytes(file: Gguf) -> int:
+    """Return the bytes of a token in the 16-bit cache; at least 1."""
+
+    def most(name: str, default: int) -> int:
+        # Some architectures have a number for each layer.
+        value = file.metadata.get(f"{file.architecture}.attention.{name}", default)
+        return max(value) if isinstance(value, list) else int(value)
+
+    heads = most("head_count", 0)
+    width = file.hyperparameter("embedding_length") // max(heads, 1)
+    widths = most("key_length", width) + most("value_length", width)
+    return max(1, file.hyperparameter("block_count") * most("head_count_kv", heads) * widths * 2)

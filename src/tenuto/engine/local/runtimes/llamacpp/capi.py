@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.engine.local.runtime import CannotLoad, not_installed
-from tenuto.engine.local.runtimes.libllama import structs
-from tenuto.engine.local.runtimes.libllama.structs import (
+from tenuto.engine.local.runtimes.llamacpp import structs
+from tenuto.engine.local.runtimes.llamacpp.structs import (
     Batch,
     Candidates,
     ChainParams,
@@ -29,14 +29,14 @@ from tenuto.engine.local.runtimes.libllama.structs import (
     ModelParams,
 )
 
-_RELEASES: Final = frozenset({"2026.10.11549"})
+RELEASES: Final = frozenset({"2026.10.11549"})
 _SUFFIXES: Final = (".so", ".dylib")
 
 _ERROR: Final = 4
 _LOG_CALLBACK: Final = ctypes.CFUNCTYPE(None, c_int, c_char_p, ptr)
 
 # Name of each function without `llama_`: result and arguments.
-_FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "log_set": (None, (_LOG_CALLBACK, ptr)),
     "backend_init": (None, ()),
     "model_default_params": (ModelParams, ()),
@@ -85,6 +85,7 @@ class Library:
     """The functions, without their prefix `llama_`, as attributes.
 
     Attributes:
+        path: Its file.
         errors: The last error lines of the library, the newest last.
 
     Raises:
@@ -92,9 +93,10 @@ class Library:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         try:
             library = ctypes.CDLL(str(path))
-            for name, (result, arguments) in _FUNCTIONS.items():
+            for name, (result, arguments) in FUNCTIONS.items():
                 function = getattr(library, f"llama_{name}")
                 function.restype, function.argtypes = result, arguments
                 setattr(self, name, function)
@@ -130,10 +132,9 @@ class Library:
         return self.errors[-1] if self.errors else "it reports no reason"
 
 
-_INSTALL: Final = f"install xllamacpp {' or '.join(sorted(_RELEASES))}"
+_INSTALL: Final = f"install xllamacpp {' or '.join(sorted(RELEASES))}"
 
 
-@cache
 def library() -> Library:
     """Load the library from the wheel, without importing the wheel's module.
 
@@ -143,12 +144,17 @@ def library() -> Library:
     spec = find_spec("xllamacpp")
     if spec is None:
         raise not_installed("xllamacpp")
-    if version("xllamacpp") not in _RELEASES:
+    if version("xllamacpp") not in RELEASES:
         raise CannotLoad(f"xllamacpp {version('xllamacpp')} is not supported; {_INSTALL}")
-    # A failed assertion ends the process; by default, it would first run a debugger.
-    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     for folder in spec.submodule_search_locations or ():
         for path in sorted(Path(folder).glob("xllamacpp*")):
             if path.suffix in _SUFFIXES:
-                return Library(path)
+                return _loaded(path)
     raise CannotLoad(f"the installed xllamacpp has no library; {_INSTALL}")
+
+
+@cache
+def _loaded(path: Path) -> Library:
+    # A failed assertion ends the process; by default, it would first run a debugger.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    return Library(path)
