@@ -51,7 +51,6 @@ class Schedule:
 
     def __init__(self, sequences: Sequences, abilities: Abilities) -> None:
         self._sequences = sequences
-        self._dense = abilities.dense
         self._holds = abilities.keeps
         self._drafts = abilities.partial and not abilities.window
         self._most_rows = abilities.count
@@ -92,9 +91,8 @@ class Schedule:
             if job.cached is not None and count > 0:
                 parts.append((job, count))
                 room -= count
-        if self._dense:
-            self._sequences.compact(job.sequence for job in self)
-            parts.sort(key=lambda part: part[0].sequence.number)
+        self._sequences.compact()
+        parts.sort(key=lambda part: part[0].sequence.number)
         return parts
 
     def _draft(self, job: Job) -> int:
@@ -114,7 +112,7 @@ class Schedule:
         computing: list[Job] = []
         for job in self._reading.values():
             if job.cached is None and not self._waits(job, computing, stops):
-                self._sequences.open(job.sequence, (other.sequence for other in self))
+                self._sequences.open(job.sequence)
                 job.cached = job.sequence.computed
             if job.cached is not None:
                 computing.append(job)

@@ -7,7 +7,6 @@ to another: the marks of its cells if all sequences share one stream of cells, e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,14 +55,9 @@ class Abilities:
     window: int
     keeps: bool
 
-    @property
-    def dense(self) -> bool:
-        """Whether only sequences with consecutive numbers are computed together."""
-        return self.streams or not self.partial
-
 
 class Sequences:
-    """All sequences of a context.
+    """All sequences of a context, running and kept.
 
     Args:
         library: The library.
@@ -74,17 +68,18 @@ class Sequences:
     def __init__(self, library: Library, memory: int, abilities: Abilities) -> None:
         self._library, self._memory, self._abilities = library, memory, abilities
         self._free = set(range(abilities.count))
+        self._running: set[Sequence] = set()
         # The least recently used first.
         self._kept: dict[Sequence, None] = {}
 
-    def open(self, sequence: Sequence, running: Iterable[Sequence]) -> None:
+    def open(self, sequence: Sequence) -> None:
         """Give a sequence a number, and the longest cached prefix."""
-        others = [other for other in running if other.number >= 0]
-        shared, donor = self._longest(sequence, others) if self._abilities.keeps else (0, None)
+        shared, donor = self._longest(sequence) if self._abilities.keeps else (0, None)
         if donor in self._kept:
             del self._kept[donor]
             self._kept[donor] = None
-        sequence.number = self._claim(others)
+        sequence.number = self._claim()
+        self._running.add(sequence)
         # The donor is evicted if it was the only one.
         if donor is not None and donor.number >= 0:
             self._copy(donor, sequence.number, shared)
@@ -96,6 +91,7 @@ class Sequences:
 
     def close(self, sequence: Sequence) -> None:
         """Keep the tokens of an ended job, or remove them."""
+        self._running.discard(sequence)
         self.cut(sequence, sequence.length)
         if self._abilities.keeps and sequence.computed:
             del sequence.ids[sequence.computed * TOKEN_BYTES :]
@@ -117,26 +113,22 @@ class Sequences:
             return True
         return False
 
-    def compact(self, running: Iterable[Sequence]) -> None:
-        """Give running sequences consecutive numbers, if they must have them."""
-        others = [other for other in running if other.number >= 0]
-        while self._abilities.dense and others:
-            last = max(others, key=lambda other: other.number)
-            if last.number < len(others):
+    def compact(self) -> None:
+        """Give running sequences the lowest numbers: only neighbours are computed together."""
+        while self._running:
+            last = max(self._running, key=lambda sequence: sequence.number)
+            if last.number < len(self._running):
                 return
-            self._move(last, self._claim(others))
+            self._move(last, self._claim())
 
-    def _claim(self, running: list[Sequence]) -> int:
-        """Take a number: if they must be consecutive, the lowest that is not running."""
+    def _claim(self) -> int:
+        """Take the lowest number that is not running; move a kept sequence out of its way."""
         if not self._free:
             self.evict()
-        taken = {other.number for other in running}
-        number = next(number for number in range(len(taken) + 1) if number not in taken)
-        if not self._abilities.dense:
-            number = min(self._free)
+        taken = {sequence.number for sequence in self._running}
+        number = next(number for number in range(self._abilities.count) if number not in taken)
         for sequence in self._kept:
             if sequence.number == number:
-                # Some number is free, as `running` is never all.
                 to = max(self._free)
                 self._free.remove(to)
                 self._move(sequence, to)
@@ -165,9 +157,9 @@ class Sequences:
             self._free.add(sequence.number)
             sequence.number, sequence.computed = -1, 0
 
-    def _longest(self, sequence: Sequence, running: list[Sequence]) -> tuple[int, Sequence | None]:
+    def _longest(self, sequence: Sequence) -> tuple[int, Sequence | None]:
         most, found = 0, None
-        for other in (*self._kept, *running):
+        for other in (*self._kept, *self._running):
             if other.computed > most:
                 shared = min(other.computed, shared_length(sequence, other, most))
                 if shared > most and self._may_copy(other, shared):
