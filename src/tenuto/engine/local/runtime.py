@@ -58,6 +58,8 @@ class Delta:
         scored: The tokens of `data`, if log probabilities are requested. Tokens without bytes,
             such as the end of a turn, are left out.
         cached: Tokens of the prompt found in a cache; None if unknown.
+        prompt: The next tokens of the prompt, except the first one, if their log probabilities are
+            requested. Control tokens are spelled out.
     """
 
     key: int
@@ -66,6 +68,7 @@ class Delta:
     ending: Ending | None
     scored: tuple[ScoredToken, ...] = ()
     cached: int | None = None
+    prompt: tuple[ScoredToken, ...] = ()
 
 
 class Tokenizer(Protocol):

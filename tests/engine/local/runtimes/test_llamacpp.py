@@ -11,7 +11,14 @@ import pytest
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.model_file import built_in_model
-from tenuto.engine.local.runtime import CannotLoad, Runtime, RuntimeOptions, TextRefused
+from tenuto.engine.local.runtime import (
+    CannotLoad,
+    Delta,
+    Runtime,
+    RuntimeOptions,
+    ScoredToken,
+    TextRefused,
+)
 from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtimes.contract import (
@@ -191,10 +198,78 @@ def test_running_prefix_is_shared_and_computed_once() -> None:
     for key, text in enumerate(texts, 1):
         runtime.begin(key, prompt + text, 8, GREEDY)
     before = runtime.progress()["step"]
-    deltas = run_all(runtime, set(range(33)))
+    deltas = run(runtime, set(range(33)))
     assert runtime._steps - before <= 41
     assert all(each[0].cached == len(prompt) for key, each in deltas.items() if key)
 
 
-def run_all(runtime: LlamaCppRuntime, keys: set[int]) -> dict[int, list]:  # type: ignore[type-arg]
-    return run(runtime, keys)
+def score_prompt(runtime: LlamaCppRuntime, prompt: list[int], most: int) -> list[ScoredToken]:
+    sampling = replace(GREEDY, logprobs=most)
+    runtime.begin(99, prompt, 1, sampling, scores_prompt=True)
+    return [token for delta in run(runtime, {99})[99] for token in delta.prompt]
+
+
+@pytest.mark.parametrize("kv_cache_mib", [1, None], ids=["one stream", "a stream for each job"])
+@pytest.mark.parametrize("prefix_cache", ["shared", "off"])
+def test_scores_of_a_prompt_are_those_of_generated_tokens(
+    kv_cache_mib: int | None, prefix_cache: str
+) -> None:
+    runtime = made(
+        LlamaCppRuntime, replace(load(kv_cache_mib=kv_cache_mib), prefix_cache=prefix_cache)
+    )
+    prompt = runtime.encode(TEXT + " The fox")
+    # In the cache it has no logits; they must be computed all the same.
+    write(runtime, prompt, 1)
+
+    scored = score_prompt(runtime, prompt, 5)
+
+    assert b"".join(token.data for token in scored).decode() == TEXT + " The fox"
+    assert len(scored) == len(prompt) - 1
+    for length, token in enumerate(scored, 1):
+        # The next token after each part of the prompt, in a step of its own.
+        _, (reference,) = score(runtime, prompt[:length], 1, replace(GREEDY, logprobs=5))
+        expected = dict(reference.top)
+        top = dict(token.top)
+        assert top[token.data] == token.logprob
+        assert 5 <= len(top) <= 6
+        near = [name for name, _ in reference.top[:3]]
+        assert [top[name] for name in near] == pytest.approx(
+            [expected[name] for name in near], abs=0.05
+        )
+        if token.data in expected:
+            assert token.logprob == pytest.approx(expected[token.data], abs=0.05)
+
+
+def test_long_prompts_are_scored_beside_other_jobs(endless_model: Path) -> None:
+    runtime = made(LlamaCppRuntime, load(endless_model))
+    prompt = runtime.encode(TEXT * 12)
+    for key in (1, 2, 3):
+        runtime.begin(key, prompt, 400, replace(ANY, seed=key))
+    runtime.begin(4, prompt, 3, replace(ANY, logprobs=0), scores_prompt=True)
+    runtime.begin(5, prompt, 3, ANY, scores_prompt=True)
+    deltas: dict[int, list[Delta]] = {key: [] for key in range(1, 6)}
+    while not all(deltas[key] and deltas[key][-1].ending for key in (4, 5)):
+        step = runtime.step()
+        # The logits of a step take memory, whatever the length of a prompt.
+        assert sum(len(delta.prompt) + delta.tokens for delta in step) <= runtime._context.rows
+        for delta in step:
+            deltas[delta.key].append(delta)
+    for key in (4, 5):
+        scored = [token for delta in deltas[key] for token in delta.prompt]
+        assert [token.data for token in scored] == [runtime._model.name(id_) for id_ in prompt[1:]]
+        assert sum(delta.tokens for delta in deltas[key]) == 3
+    assert sum(delta.tokens for delta in deltas[1]) > 10
+    assert not any(delta.prompt for key in (1, 2, 3) for delta in deltas[key])
+    for key in (1, 2, 3):
+        runtime.cancel(key)
+    assert runtime.step() == []
+
+
+def test_cancelled_job_is_not_scored_further() -> None:
+    runtime = made(LlamaCppRuntime, load())
+    prompt = runtime.encode(TEXT * 12)
+    runtime.begin(1, prompt, 3, GREEDY, scores_prompt=True)
+    (delta,) = runtime.step()
+    assert 0 < len(delta.prompt) < len(prompt) - 1
+    runtime.cancel(1)
+    assert runtime.step() == []

@@ -102,3 +102,22 @@ def test_drafts_change_no_text(model: Path) -> None:
             runtime.begin(0, [0, *phrase * 8], 100, sampling)
             texts.append(b"".join(each.data for each in run(runtime, {0})[0]))
         assert texts[0] == texts[1]
+
+
+def test_prompts_are_scored_as_if_generated(model: Path) -> None:
+    runtime = made(LlamaCppRuntime, load(model, 512))
+    sampling = replace(SCORED, logprobs=3)
+    compared = 0
+    for key, prompt in enumerate(prompts()[:3]):
+        # The second and the third have a prefix of the first, whose logits are gone.
+        runtime.begin(key, prompt, 1, sampling, scores_prompt=True)
+        scored = [token for delta in run(runtime, {key})[key] for token in delta.prompt]
+        assert len(scored) == len(prompt) - 1
+        for length in (1, 60, 200, len(prompt) - 1):
+            runtime.begin(9, prompt[:length], 1, sampling)
+            # The end of a text is not scored.
+            for token in (token for delta in run(runtime, {9})[9] for token in delta.scored):
+                found = [logprob for _, logprob in scored[length - 1].top[:3]]
+                assert found == pytest.approx([each for _, each in token.top], abs=0.15)
+                compared += 1
+    assert compared > 4

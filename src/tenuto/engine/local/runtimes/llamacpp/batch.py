@@ -14,6 +14,9 @@ from tenuto.engine.local.runtimes.llamacpp.structs import Batch
 
 _NO_CELLS: Final = 1
 
+# Each takes memory: 4 bytes for each token of the vocabulary, twice.
+_LEAST_ROWS: Final = 16
+
 
 class DecodeError(Exception):
     """The library failed on a batch; the state of its cache is unknown."""
@@ -34,6 +37,7 @@ class Context:
     Attributes:
         pointer: For calls of the library.
         memory: For calls of the library.
+        rows: Most tokens of a batch whose logits are computed.
         room: Number of tokens that fit into the current batch.
 
     Raises:
@@ -55,8 +59,8 @@ class Context:
         params = library.context_default_params()
         params.n_ctx, params.n_seq_max, params.kv_unified = cells, sequences, not streams
         params.n_batch = params.n_ubatch = size
-        # Rows of logits in a batch.
-        params.n_outputs_max = sequences
+        self.rows: int = max(sequences, _LEAST_ROWS)
+        params.n_outputs_max = self.rows
         params.n_threads = params.n_threads_batch = threads
         library.errors.clear()
         self.pointer = library.init_from_model(model, params)

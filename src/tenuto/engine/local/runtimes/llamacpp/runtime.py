@@ -9,10 +9,11 @@ from typing import Final
 from tenuto.core.job import Sampling
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.machine import physical_cores
-from tenuto.engine.local.runtime import Delta, Ending, Runtime, RuntimeOptions, ScoredToken
+from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions
 from tenuto.engine.local.runtimes.llamacpp import capi
 from tenuto.engine.local.runtimes.llamacpp.batch import Context, DecodeError
 from tenuto.engine.local.runtimes.llamacpp.model import Model, longest_token
+from tenuto.engine.local.runtimes.llamacpp.output import Output
 from tenuto.engine.local.runtimes.llamacpp.sampling import Sampler
 from tenuto.engine.local.runtimes.llamacpp.schedule import Job, Schedule
 from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES, Sequence, Sequences
@@ -59,39 +60,51 @@ class LlamaCppRuntime(Runtime):
         self._sequences = Sequences(library, context.memory, abilities)
         self._per_key: bool = options.prefix_cache == "per_key"
         self._sampler = Sampler(library, context.pointer, model.size, self.threads)
-        self._jobs = Schedule(self._sequences, abilities)
+        self._output = Output(model, self._sampler)
+        self._jobs = Schedule(self._sequences, abilities, context.rows)
         self._cancelled: list[Job] = []
         self._steps = 0
 
     def encode(self, text: str) -> list[int]:
-        """See `Runtime.encode`."""
         return self._model.encode(text, special=True)
 
     def encode_plain(self, text: str) -> list[int]:
-        """See `Runtime.encode_plain`."""
         return self._model.encode(text, special=False)
 
     def begin(
-        self, key: int, prompt: Ids[int], max_tokens: int, sampling: Sampling, tenant: str = ""
+        self,
+        key: int,
+        prompt: Ids[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+        *,
+        scores_prompt: bool = False,
     ) -> None:
-        """See `Runtime.begin`."""
+        """See `Runtime.begin`.
+
+        If `scores_prompt`, all tokens of the prompt but the first are returned with their log
+        probabilities, in `Delta.prompt`, and with `sampling.logprobs` of the likeliest in the place
+        of each. A prefix is then computed, also if it is cached.
+
+        Raises:
+            ValueError: A token is not in the vocabulary.
+        """
         if not 0 <= min(prompt) <= max(prompt) < self._model.size:
             raise ValueError("a token is not in the vocabulary")
         ids = bytearray(array("i", prompt).tobytes())
         sequence = Sequence(tenant if self._per_key else "", ids)
         chain = self._sampler.chain(sampling)
-        self._jobs.add(Job(key, sequence, chain, max_tokens, sampling.logprobs))
+        self._jobs.add(Job(key, sequence, chain, max_tokens, sampling.logprobs, scores_prompt))
 
     def cancel(self, key: int) -> None:
-        """See `Runtime.cancel`."""
         self._cancelled.append(self._jobs.pop(key))
 
     def progress(self) -> dict[str, int]:
-        """See `Runtime.progress`. Each step computes tokens of running jobs."""
+        # Each step computes tokens of running jobs.
         return {"step": self._steps} if len(self._jobs) else {}
 
     def step(self) -> list[Delta]:
-        """See `Runtime.step`."""
         for job in self._cancelled:
             self._end(job)
         self._cancelled.clear()
@@ -102,12 +115,16 @@ class LlamaCppRuntime(Runtime):
         if len(work) == 1 and work[0][0].drafts.size:
             ((job, places),) = work
             return [self._followed(job, places)]
-        rows = [(job, places[0]) for job, places in work if places]
-        tokens = self._sampler.sample([(job.chain, place) for job, place in rows])
-        return [
-            self._delta(job, range(place, place + 1), [token])
-            for (job, place), token in zip(rows, tokens, strict=True)
+        deltas = [
+            self._output.score_prompt(job, places)
+            for job, places in work
+            if job.scores_prompt and job.cached is not None
         ]
+        rows = [(job, places[-1:]) for job, places in work if job.sequence.is_computed]
+        tokens = self._sampler.sample([(job.chain, *row) for job, row in rows])
+        for (job, row), token in zip(rows, tokens, strict=True):
+            deltas.append(self._write(job, row, [token]))
+        return deltas
 
     def _followed(self, job: Job, places: range) -> Delta:
         """Sample after a draft, and remove what is wrong of it."""
@@ -120,7 +137,7 @@ class LlamaCppRuntime(Runtime):
         job.drafts.size = 0
         self._sequences.cut(sequence, kept + accepted)
         del sequence.ids[kept * TOKEN_BYTES :]
-        return self._delta(job, places, tokens)
+        return self._write(job, places, tokens)
 
     def _compute(self) -> list[tuple[Job, range]]:
         """Compute a batch. Return its jobs, each with the places of its logits."""
@@ -129,10 +146,7 @@ class LlamaCppRuntime(Runtime):
         parts = self._jobs.parts(context.room)
         if not parts:
             return []
-        work = []
-        for job, count in parts:
-            whole = job.sequence.computed + count == job.sequence.length
-            work.append((job, context.add(job.sequence, count, whole * (1 + job.drafts.size))))
+        work = [(job, context.add(job.sequence, count, job.rows(count))) for job, count in parts]
         while not context.decode():
             if not self._sequences.evict():
                 raise DecodeError("the cache is full")
@@ -141,31 +155,13 @@ class LlamaCppRuntime(Runtime):
             job.sequence.computed += count
         return work
 
-    def _delta(self, job: Job, places: range, tokens: list[int | None]) -> Delta:
-        model, key, ids = self._model, job.key, job.sequence.ids
+    def _write(self, job: Job, places: range, tokens: list[int | None]) -> Delta:
         if job.cached is not None:
             self._jobs.computed(job)
-        cached, job.cached = job.cached, None
-        ending: Ending | None = None
-        data: list[bytes] = []
-        scored: list[ScoredToken] = []
-        for place, token in zip(places, tokens, strict=False):
-            if token is None:
-                ending = "broke"
-                break
-            data.append(model[token])
-            ids += array("i", (token,)).tobytes()
-            if job.logprobs is not None and model[token]:
-                logprob, top = self._sampler.score(place, token, job.logprobs)
-                named = tuple((model.name(other), value) for other, value in top)
-                scored.append(ScoredToken(model[token], logprob, named))
-            job.left -= 1
-            if model.ends(token) or job.left == 0:
-                ending = "end" if model.ends(token) else "length"
-                break
-        if ending is not None:
-            self._end(self._jobs.pop(key))
-        return Delta(key, b"".join(data), len(data), ending, tuple(scored), cached)
+        delta = self._output.write(job, places, tokens)
+        if delta.ending is not None:
+            self._end(self._jobs.pop(job.key))
+        return delta
 
     def _end(self, job: Job) -> None:
         self._sampler.free(job.chain)

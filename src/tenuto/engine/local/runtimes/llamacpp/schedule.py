@@ -26,6 +26,7 @@ class Job:
     Attributes:
         chain: Its samplers.
         left: Number of tokens that it may still generate.
+        scores_prompt: Whether the log probabilities of its prompt's tokens are returned.
         cached: Number of its tokens that were cached; None before its first step and after its
             first token.
         held: Whether it has waited for another to compute a prefix.
@@ -36,9 +37,17 @@ class Job:
     chain: int
     left: int
     logprobs: int | None
+    scores_prompt: bool = False
     cached: int | None = None
     held: bool = False
     drafts: Drafts = field(default_factory=Drafts)
+
+    def rows(self, count: int) -> int:
+        """Return the number of logits needed of its next `count` tokens."""
+        if self.scores_prompt and self.cached is not None:
+            return count
+        is_last = self.sequence.computed + count == self.sequence.length
+        return is_last * (1 + self.drafts.size)
 
 
 class Schedule:
@@ -47,13 +56,14 @@ class Schedule:
     Args:
         sequences: The sequences.
         abilities: What they can do.
+        rows: Most logits in a step.
     """
 
-    def __init__(self, sequences: Sequences, abilities: Abilities) -> None:
+    def __init__(self, sequences: Sequences, abilities: Abilities, rows: int) -> None:
         self._sequences = sequences
         self._holds = abilities.keeps
         self._drafts = abilities.partial and not abilities.window
-        self._most_rows = abilities.count
+        self._most_rows = rows
         # Jobs whose prompts are not computed, and the others.
         self._reading: dict[int, Job] = {}
         self._generating: dict[int, Job] = {}
@@ -84,10 +94,15 @@ class Schedule:
         if self._drafts and len(self) == len(parts) == 1:
             parts = [(job, 1 + self._draft(job)) for job, _ in parts]
         room -= len(parts)
+        # Each job has one row.
+        rows = self._most_rows - len(self)
         stops = self._open()
         for key, job in self._reading.items():
             sequence = job.sequence
             count = min(stops.get(key, sequence.length) - sequence.computed, room)
+            if job.scores_prompt:
+                count = min(count, 1 + rows)
+                rows -= count - 1
             if job.cached is not None and count > 0:
                 parts.append((job, count))
                 room -= count
@@ -112,14 +127,14 @@ class Schedule:
         computing: list[Job] = []
         for job in self._reading.values():
             if job.cached is None and not self._waits(job, computing, stops):
-                self._sequences.open(job.sequence)
+                self._sequences.open(job.sequence, reuse=not job.scores_prompt)
                 job.cached = job.sequence.computed
             if job.cached is not None:
                 computing.append(job)
         return stops
 
     def _waits(self, job: Job, computing: list[Job], stops: dict[int, int]) -> bool:
-        for other in computing if self._holds else ():
+        for other in computing if self._holds and not job.scores_prompt else ():
             shared = shared_length(job.sequence, other.sequence, _LEAST_SHARED - 1)
             if shared - other.sequence.computed >= (1 if job.held else _LEAST_SHARED):
                 stops[other.key] = min(shared, stops.get(other.key, shared))

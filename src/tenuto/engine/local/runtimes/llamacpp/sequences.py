@@ -1,8 +1,8 @@
 """Sequences of the KV cache, and the prefixes that they hold.
 
-A sequence is a number of the library. Those of ended jobs keep their tokens, until the least
-recently used ones are evicted for want of cells or numbers. A prefix is copied from one sequence
-to another: the marks of its cells if all sequences share one stream of cells, else the cells.
+A sequence is a number of the library. Those of ended jobs are kept until they are evicted, the
+least recently used first, for want of cells or numbers. Prefixes are copied between sequences: the
+marks of their cells if all sequences share one stream of cells, else the cells.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Sequence:
     def length(self) -> int:
         """Number of its tokens."""
         return len(self.ids) // TOKEN_BYTES
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether all its tokens are in the cache."""
+        return self.computed == self.length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +77,13 @@ class Sequences:
         # The least recently used first.
         self._kept: dict[Sequence, None] = {}
 
-    def open(self, sequence: Sequence) -> None:
-        """Give a sequence a number, and the longest cached prefix."""
-        shared, donor = self._longest(sequence) if self._abilities.keeps else (0, None)
+    def open(self, sequence: Sequence, *, reuse: bool) -> None:
+        """Give a sequence a number and, if `reuse`, the longest cached prefix."""
+        shared, donor = self._longest(sequence) if reuse else (0, None)
         if donor in self._kept:
-            del self._kept[donor]
-            self._kept[donor] = None
-        sequence.number = self._claim()
+            self._kept[donor] = self._kept.pop(donor)
+        sequence.number = self._lowest()
+        self._free.remove(sequence.number)
         self._running.add(sequence)
         # The donor is evicted if it was the only one.
         if donor is not None and donor.number >= 0:
@@ -119,26 +124,23 @@ class Sequences:
             last = max(self._running, key=lambda sequence: sequence.number)
             if last.number < len(self._running):
                 return
-            self._move(last, self._claim())
+            self._move(last, self._lowest())
 
-    def _claim(self) -> int:
-        """Take the lowest number that is not running; move a kept sequence out of its way."""
+    def _lowest(self) -> int:
+        """Return the lowest number that is not running; a kept sequence leaves it."""
         if not self._free:
             self.evict()
         taken = {sequence.number for sequence in self._running}
         number = next(number for number in range(self._abilities.count) if number not in taken)
         for sequence in self._kept:
             if sequence.number == number:
-                to = max(self._free)
-                self._free.remove(to)
-                self._move(sequence, to)
-                break
-        self._free.remove(number)
+                self._move(sequence, max(self._free))
         return number
 
     def _move(self, sequence: Sequence, to: int) -> None:
         self._copy(sequence, to, sequence.computed)
         self._library.memory_seq_rm(self._memory, sequence.number, -1, -1)
+        self._free.remove(to)
         self._free.add(sequence.number)
         sequence.number = to
 
@@ -159,7 +161,7 @@ class Sequences:
 
     def _longest(self, sequence: Sequence) -> tuple[int, Sequence | None]:
         most, found = 0, None
-        for other in (*self._kept, *self._running):
+        for other in (*self._kept, *self._running) if self._abilities.keeps else ():
             if other.computed > most:
                 shared = min(other.computed, shared_length(sequence, other, most))
                 if shared > most and self._may_copy(other, shared):
@@ -169,11 +171,11 @@ class Sequences:
     def _may_copy(self, other: Sequence, shared: int) -> bool:
         if not self._abilities.partial:
             return shared == other.computed
-        if not self._abilities.window:
-            return True
-        # Cells that the window has left may hold other tokens by now.
-        first = self._library.memory_seq_pos_min(self._memory, other.number)
-        return bool(first <= max(0, shared - self._abilities.window))
+        window, first = self._abilities.window, 0
+        if window:
+            # Cells that the window has left may hold other tokens by now.
+            first = self._library.memory_seq_pos_min(self._memory, other.number)
+        return first <= max(0, shared - window)
 
 
 def shared_length(one: Sequence, other: Sequence, least: int = 0) -> int:
