@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-_CPUS: Final = Path("/proc/cpuinfo")
+from tenuto.engine.local.cpu import cpu
+
 _STATISTICS: Final = Path("/proc/stat")
 _LOOK_S: Final = 1.0
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
@@ -21,15 +22,14 @@ _IDLE: Final = slice(3, 5)
 
 
 def description(threads: int) -> str:
-    """Processor, cores and versions, in one line."""
-    model = platform.processor() or platform.machine()
-    if _CPUS.exists():
-        lines = _CPUS.read_text().splitlines()
-        model = next((line for line in lines if line.startswith("model name")), model)
-        model = model.rpartition(": ")[2]
+    """Return processor, its class, cores and versions, in one line."""
+    found = cpu()
     libraries = ("tenuto", "openvino-genai", "xllamacpp")
     versions = ", ".join(f"{name} {version(name)}" for name in libraries)
-    return f"{model}, {os.cpu_count()} cores, {threads} threads; {versions}"
+    return (
+        f"{found.model or platform.machine()} ({found.class_name}), {found.cores} cores, "
+        f"{threads} threads; {versions}"
+    )
 
 
 class Others:

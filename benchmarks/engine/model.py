@@ -1,147 +1,153 @@
-"""A model file of the shape of Qwen2.5-0.5B, with random weights: as slow as a real one.
+"""Model files with random weights in the shapes of known models: as slow as real ones.
 
-Its vocabulary is as large as the real one, and made so that prompts of an exact number of tokens
-can be written: all words of four letters up to some are one token each, with their space. Tokens
-that would end a text have weights of 0, so that the others outweigh them and every completion is
-as long as was asked for.
+Embeddings outweigh the layers, and the output's rows are the embeddings' in another order, so that
+at temperature 0 each word is followed by a fixed other one (`Vocabulary.successors`): every
+completion is as long as requested, does not repeat itself, and its text is known.
 """
 
 from __future__ import annotations
 
-import itertools
-import string
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
+from gguf import GGMLQuantizationType as Kind
+from gguf import GGUFWriter, LlamaFileType, TokenType
 
-WIDTH: Final = 896
-LAYERS: Final = 24
-HEADS: Final = 14
-KV_HEADS: Final = 2
-HEAD: Final = 64
-INNER: Final = 4864
-CONTEXT: Final = 32768
-VOCABULARY: Final = 151_936
-_WORDS: Final = 151_643  # the rest are special tokens
+from benchmarks.engine.blocks import has_more_bits, mixed, random_matrix
+from benchmarks.engine.shapes import SHAPES, Shape
+from benchmarks.engine.vocabulary import Vocabulary
 
-# Numbers that share a scale, and their spread in weights.
-_GROUP: Final = 32
+QUANTISATIONS: Final = ("Q8_0", "Q4_0", "Q4_K_M")
+
+# The forms of most matrices, of some (`has_more_bits`), and of embedding and output: the usual
+# converters keep these in 6 or 8 bits in every mixture.
+_FORMS: Final = {
+    "Q8_0": (Kind.Q8_0, Kind.Q8_0, Kind.Q8_0),
+    "Q4_0": (Kind.Q4_0, Kind.Q4_0, Kind.Q8_0),
+    "Q4_K_M": (Kind.Q4_K, Kind.Q6_K, Kind.Q6_K),
+}
 _SPREAD: Final = 0.02
+_EMBEDDING_SPREAD: Final = 1.0
+_OUTPUT_NORM: Final = 0.03
+# Part of the file names: another one for files that are not like those of before.
+_VERSION: Final = 1
 
-# GPT-2's alphabet: bytes that cannot be printed are these, from 256 on.
-_PRINTABLE: Final = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-_SPACE: Final = "Ġ"
 
-
-def model_file(quantisation: str) -> Path:
-    """The file, `Q8_0` or `Q4_0`: that of an earlier run, or else written now (0.4 GB)."""
+def model_file(shape: str, quantisation: str) -> Path:
+    """Return the file of an earlier run, or write it (0.2 to 0.8 GB)."""
     folder = Path(tempfile.gettempdir()) / "tenuto-benchmarks"
     folder.mkdir(exist_ok=True)
-    path = folder / f"qwen2.5-0.5b-random-{quantisation.lower()}.gguf"
+    path = folder / f"{shape}-random-{_VERSION}-{quantisation}.gguf"
     if not path.exists():
         partial = path.with_suffix(".partial")
-        _write(partial, quantisation)
+        _Writer(partial, SHAPES[shape], quantisation).write()
         partial.rename(path)
     return path
 
 
-def words() -> list[str]:
-    """Words that are one token each, if a space precedes them."""
-    return ["".join(letters) for letters in itertools.islice(_four_letters(), 100_000)]
+class _Writer:
+    def __init__(self, path: Path, shape: Shape, quantisation: str) -> None:
+        self._file = GGUFWriter(path, shape.architecture)
+        self._shape = shape
+        self._quantisation = quantisation
+        self._draw = np.random.default_rng(1)
 
+    def write(self) -> None:
+        self._add_metadata()
+        self._add_embeddings()
+        for layer in range(self._shape.layers):
+            self._add_layer(layer)
+        self._file.write_header_to_file()
+        self._file.write_kv_data_to_file()
+        self._file.write_tensors_to_file()
+        self._file.close()
 
-def _four_letters() -> Iterator[tuple[str, ...]]:
-    return itertools.product(string.ascii_lowercase, repeat=4)
+    def _add_metadata(self) -> None:
+        file, shape = self._file, self._shape
+        file.add_name("Random")
+        file.add_file_type(LlamaFileType[f"MOSTLY_{self._quantisation}"])
+        file.add_context_length(shape.context)
+        file.add_embedding_length(shape.width)
+        file.add_block_count(shape.layers)
+        file.add_feed_forward_length(shape.inner)
+        file.add_head_count(shape.heads)
+        file.add_head_count_kv(shape.kv_heads_by_layer)
+        file.add_layer_norm_rms_eps(1e-6)
+        file.add_rope_freq_base(1_000_000.0)
+        file.add_rope_dimension_count(shape.head)
+        file.add_key_length(shape.head)
+        file.add_value_length(shape.head)
+        if shape.window:
+            file.add_sliding_window(shape.window)
+        if shape.kernel:
+            file.add_uint32(f"{shape.architecture}.shortconv.l_cache", shape.kernel)
+        vocabulary = Vocabulary(shape.vocabulary)
+        texts = vocabulary.texts
+        file.add_tokenizer_model("gpt2")
+        file.add_tokenizer_pre("qwen2")
+        file.add_token_list(vocabulary.tokens)
+        file.add_token_merges(vocabulary.merges)
+        file.add_token_types(
+            [TokenType.NORMAL] * texts + [TokenType.CONTROL] * (shape.vocabulary - texts)
+        )
+        file.add_bos_token_id(texts)
+        file.add_eos_token_id(texts)
+        file.add_add_bos_token(False)
 
+    def _add_embeddings(self) -> None:
+        shape = self._shape
+        vocabulary = Vocabulary(shape.vocabulary)
+        kind = mixed(_FORMS[self._quantisation][2], shape.width)
+        embedding = random_matrix(
+            self._draw, shape.vocabulary, shape.width, kind, _EMBEDDING_SPREAD
+        )
+        embedding[vocabulary.texts :] = 0
+        output = embedding.copy()
+        cycle = np.array(vocabulary.successors)
+        output[np.roll(cycle, -1)] = embedding[cycle]
+        self._file.add_tensor("token_embd.weight", embedding, raw_dtype=kind)
+        self._file.add_tensor("output.weight", output, raw_dtype=kind)
+        name = "token_embd_norm" if shape.architecture == "lfm2" else "output_norm"
+        self._vector(f"{name}.weight", np.full(shape.width, _OUTPUT_NORM))
 
-def _vocabulary() -> tuple[list[str], list[str], list[TokenType]]:
-    """Tokens, merges and the types of the tokens."""
-    others = (chr(256 + number) for number in itertools.count())
-    printable = set(_PRINTABLE)
-    tokens = [chr(byte) if byte in printable else next(others) for byte in range(256)]
-    merges = []
-    for letters in itertools.count(1):
-        for word in itertools.product(string.ascii_lowercase, repeat=letters):
-            if len(tokens) == _WORDS:
-                break
-            before = _SPACE + "".join(word[:-1])
-            merges.append(f"{before} {word[-1]}")
-            tokens.append(before + word[-1])
-        if len(tokens) == _WORDS:
-            break
-    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    names += [f"<|unused{number}|>" for number in range(VOCABULARY - _WORDS - len(names))]
-    kinds = [TokenType.NORMAL] * len(tokens) + [TokenType.CONTROL] * len(names)
-    return [*tokens, *names], merges, kinds
-
-
-def _write(path: Path, quantisation: str) -> None:
-    writer = GGUFWriter(path, "qwen2")
-    writer.add_name("Random")
-    writer.add_file_type(LlamaFileType[f"MOSTLY_{quantisation}"])
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(INNER)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_freq_base(1_000_000.0)
-    writer.add_layer_norm_rms_eps(1e-6)
-    tokens, merges, kinds = _vocabulary()
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_merges(merges)
-    writer.add_token_types(kinds)
-    writer.add_bos_token_id(_WORDS)
-    writer.add_eos_token_id(_WORDS)
-    writer.add_add_bos_token(False)
-    _add_tensors(writer, GGMLQuantizationType[quantisation])
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _add_tensors(writer: GGUFWriter, kind: GGMLQuantizationType) -> None:
-    draw = np.random.default_rng(1)
-
-    def matrix(name: str, rows: int, columns: int, of: GGMLQuantizationType = kind) -> Any:
-        data = _random(draw, rows, columns, of)
-        writer.add_tensor(f"{name}.weight", data, raw_dtype=of)
-        return data
-
-    def vector(name: str, values: Sequence[float] | Any) -> None:
-        writer.add_tensor(name, np.asarray(values, dtype=np.float32))
-
-    # Input and output share it. The usual converters keep it in 8 bits in every mixture.
-    embedding = matrix("token_embd", VOCABULARY, WIDTH, GGMLQuantizationType.Q8_0)
-    embedding[_WORDS:] = 0
-    vector("output_norm.weight", np.ones(WIDTH))
-    for layer in range(LAYERS):
+    def _add_layer(self, layer: int) -> None:
+        shape = self._shape
         block = f"blk.{layer}"
-        vector(f"{block}.attn_norm.weight", np.ones(WIDTH))
-        for name, rows in (("q", WIDTH), ("k", KV_HEADS * HEAD), ("v", KV_HEADS * HEAD)):
-            matrix(f"{block}.attn_{name}", rows, WIDTH)
-            vector(f"{block}.attn_{name}.bias", draw.normal(0, _SPREAD, rows))
-        matrix(f"{block}.attn_output", WIDTH, WIDTH)
-        vector(f"{block}.ffn_norm.weight", np.ones(WIDTH))
-        matrix(f"{block}.ffn_gate", INNER, WIDTH)
-        matrix(f"{block}.ffn_up", INNER, WIDTH)
-        matrix(f"{block}.ffn_down", WIDTH, INNER)
+        more = has_more_bits(layer, shape.layers)
+        self._vector(f"{block}.attn_norm.weight", np.ones(shape.width))
+        if shape.kernel and layer not in shape.attentive:
+            self._matrix(f"{block}.shortconv.in_proj", 3 * shape.width, shape.width)
+            kernel = self._draw.normal(0, 0.5, (shape.width, shape.kernel))
+            self._vector(f"{block}.shortconv.conv.weight", kernel)
+            self._matrix(f"{block}.shortconv.out_proj", shape.width, shape.width)
+        else:
+            self._add_attention(block, more=more)
+        self._vector(f"{block}.ffn_norm.weight", np.ones(shape.width))
+        self._matrix(f"{block}.ffn_gate", shape.inner, shape.width)
+        self._matrix(f"{block}.ffn_up", shape.inner, shape.width)
+        self._matrix(f"{block}.ffn_down", shape.width, shape.inner, more=more)
+        if shape.post_norms:
+            self._vector(f"{block}.post_attention_norm.weight", np.ones(shape.width))
+            self._vector(f"{block}.post_ffw_norm.weight", np.ones(shape.width))
 
+    def _add_attention(self, block: str, *, more: bool) -> None:
+        shape = self._shape
+        width, key_width = shape.heads * shape.head, shape.kv_heads * shape.head
+        for name, rows in (("q", width), ("k", key_width), ("v", key_width)):
+            self._matrix(f"{block}.attn_{name}", rows, shape.width, more=more and name == "v")
+            if shape.biases:
+                self._vector(f"{block}.attn_{name}.bias", self._draw.normal(0, _SPREAD, rows))
+        if shape.head_norms:
+            self._vector(f"{block}.attn_q_norm.weight", np.ones(shape.head))
+            self._vector(f"{block}.attn_k_norm.weight", np.ones(shape.head))
+        self._matrix(f"{block}.attn_output", shape.width, width)
 
-def _random(draw: np.random.Generator, rows: int, columns: int, kind: GGMLQuantizationType) -> Any:
-    """A matrix of random numbers in a form of the format: groups of a scale and whole numbers."""
-    wide = kind is GGMLQuantizationType.Q8_0
-    # Whole numbers that are equally likely spread by their range / sqrt(12).
-    scale = np.float16(_SPREAD * 12**0.5 / (256 if wide else 16))
-    groups = rows * columns // _GROUP
-    data = np.empty((groups, 2 + (_GROUP if wide else _GROUP // 2)), dtype=np.uint8)
-    data[:, :2] = np.frombuffer(scale.tobytes(), dtype=np.uint8)
-    data[:, 2:] = draw.integers(0, 256, size=(groups, data.shape[1] - 2), dtype=np.uint8)
-    return data.reshape(rows, -1)
+    def _matrix(self, name: str, rows: int, columns: int, *, more: bool = False) -> None:
+        kind = mixed(_FORMS[self._quantisation][more], columns)
+        data = random_matrix(self._draw, rows, columns, kind, _SPREAD)
+        self._file.add_tensor(f"{name}.weight", data, raw_dtype=kind)
+
+    def _vector(self, name: str, values: Any) -> None:
+        self._file.add_tensor(name, np.asarray(values, dtype=np.float32))

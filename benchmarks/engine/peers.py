@@ -17,23 +17,36 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.engine.streams import Server
+from tenuto.engine.local.choose import AUTO
+from tenuto.engine.local.description import describe
 
 _LOAD_S: Final = 120.0
 _FOLDER: Final = Path(__file__).parent
 
-# What llama.cpp is given: a slot for each stream, and room in each for the longest prompt.
+PEER: Final = "llama.cpp (xllamacpp)"
+# Programs of bare loops, by the name of the runtime.
+_BARE: Final = {"openvino": "bare_openvino.py", "llamacpp": "bare_llamacpp.py"}
+
+# Of llama.cpp: a slot for each stream, and room in each for the longest prompt.
 SLOTS: Final = 32
 SLOT_TOKENS: Final = 1280
 
 
 @contextmanager
-def tenuto(model: Path, threads: int) -> Iterator[Server]:
-    """`tenuto serve`, with its defaults but for the threads."""
+def tenuto(
+    model: Path, threads: int, runtime: str = AUTO, context: int | None = None
+) -> Iterator[Server]:
+    """`tenuto serve`, with its defaults but for threads, runtime and context."""
     port = _free_port()
     command = [sys.executable, "-m", "tenuto", "serve", "--port", str(port), "--model", str(model)]
     environment = {"TENUTO_ENGINE_LOCAL_THREADS": str(threads)}
+    environment["TENUTO_ENGINE_LOCAL_RUNTIME"] = runtime
+    if context is not None:
+        environment["TENUTO_ENGINE_LOCAL_CONTEXT"] = str(context)
+    name = "Tenuto" if runtime == AUTO else f"Tenuto, {runtime}"
+    chosen = (describe(model).runtime or "") if runtime == AUTO else runtime
     with _running(command, f"http://127.0.0.1:{port}", "/ready", environment) as url:
-        yield Server("Tenuto", url, tenuto=True)
+        yield Server(name, url, tenuto=True, runtime=chosen)
 
 
 @contextmanager
@@ -43,7 +56,7 @@ def xllamacpp(model: Path, threads: int) -> Iterator[Server]:
     sizes = [str(threads), str(SLOTS), str(SLOTS * SLOT_TOKENS)]
     command = [sys.executable, str(_FOLDER / "xllamacpp_server.py"), str(model), str(port), *sizes]
     with _running(command, f"http://127.0.0.1:{port}", "/health") as url:
-        yield Server("llama.cpp (xllamacpp)", url, tenuto=False)
+        yield Server(PEER, url, tenuto=False)
 
 
 @contextmanager
@@ -68,9 +81,10 @@ def llama_cpp_python(python: str, model: Path, threads: int) -> Iterator[Server]
 
 
 class BareLoop:
-    """OpenVINO's own step loop, in a process of its own; made by `bare_loop`."""
+    """A step loop over the library of a runtime, in a process of its own; made by `bare_loop`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, runtime: str, process: subprocess.Popen[str]) -> None:
+        self.name = bare_name(runtime)
         self._process = process
 
     def rate(self, streams: int, prompt_tokens: int, completion_tokens: int) -> float:
@@ -89,17 +103,22 @@ class BareLoop:
         return float(line)
 
 
+def bare_name(runtime: str) -> str:
+    """Return the name of the bare loop of a runtime's library."""
+    return f"bare loop, {runtime}"
+
+
 @contextmanager
-def bare_loop(model: Path, threads: int) -> Iterator[BareLoop]:
-    """Load the model into the runtime alone."""
-    command = [sys.executable, str(_FOLDER / "bare.py"), str(model), str(threads)]
+def bare_loop(runtime: str, model: Path, threads: int, texts: int) -> Iterator[BareLoop]:
+    """Load the model into the library of a runtime alone; prompts are of tokens below `texts`."""
+    command = [sys.executable, str(_FOLDER / _BARE[runtime]), str(model), str(threads), str(texts)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            yield BareLoop(process)
+            yield BareLoop(runtime, process)
         finally:
             process.kill()
 
@@ -120,7 +139,7 @@ def _running(
         try:
             _wait(process, url + ready)
             yield url
-        except BaseException:
+        except Exception:
             log.seek(0)
             sys.stderr.write("".join(log.readlines()[-20:]))
             raise

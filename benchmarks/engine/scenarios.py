@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from benchmarks.engine.streams import (
@@ -18,68 +19,104 @@ from benchmarks.engine.streams import (
 )
 
 PREFILL_TOKENS: Final = 512
-PREFILLS: Final = 3
-PROMPT_TOKENS: Final = 64
-COMPLETION_TOKENS: Final = 64
+STREAMS: Final = (1, 8, 32)
 SHARED_TOKENS: Final = 1000
 SHARED_REQUESTS: Final = 32
 QUESTION_TOKENS: Final = 40
 SHORT_TOKENS: Final = 16
 TALKS: Final = 8
 TURNS: Final = 4
+TALK_TOKENS: Final = 64
 ANSWER_TOKENS: Final = 32
+COPIED_TOKENS: Final = 128
+UNLIKE: Final = 16
 
 Figures: TypeAlias = dict[str, float]
 Scenario: TypeAlias = Callable[[Server, Prompts], Coroutine[None, None, Figures]]
 
-
-async def prefill(server: Server, prompts: Prompts) -> Figures:
-    """Prompts one after another, each up to its first token."""
-    answers = []
-    for _ in range(PREFILLS):
-        answers += await server.ask_all([prompts.distinct(PREFILL_TOKENS)], 1)
-    rates = [PREFILL_TOKENS / answer.first_s for answer in answers]
-    return {f"prefill, {PREFILL_TOKENS} tokens: tokens/s": statistics.median(rates)}
+PREFILL: Final = f"prefill, {PREFILL_TOKENS} tokens: tokens/s"
+SHARED: Final = f"{SHARED_REQUESTS} requests, one new prefix: all done, s"
+COPY: Final = "copying task, 1 stream: tokens/s"
+NO_COPY: Final = "copying task, 1 stream, but nothing to copy: tokens/s"
 
 
-def burst(streams: int) -> Scenario:
-    """Measure a number of concurrent requests."""
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Sizes of the measurements.
+
+    Attributes:
+        prefills: Number of prompts one after another.
+        prompt: Tokens of the prompt of each stream.
+        completion: Tokens of the completion of each stream.
+    """
+
+    prefills: int = 3
+    prompt: int = 64
+    completion: int = 64
+
+
+SHORT: Final = Amounts(prefills=2, prompt=32, completion=32)
+
+
+def streams_rate(streams: int) -> str:
+    """Return the name of the rate of a number of streams, their prompts' time included."""
+    return f"{_streams(streams)}: tokens/s"
+
+
+def streams_first(streams: int) -> str:
+    """Return the name of the time to first token of a number of streams."""
+    return f"{_streams(streams)}: time to first token, s"
+
+
+def prefill(amounts: Amounts) -> Scenario:
+    """Return the measurement of prompts one after another, each up to its first token."""
 
     async def measure(server: Server, prompts: Prompts) -> Figures:
-        texts = [prompts.distinct(PROMPT_TOKENS) for _ in range(streams)]
-        answers = await server.ask_all(texts, COMPLETION_TOKENS)
-        name = f"{streams} stream{'s' if streams > 1 else ''}"
+        answers = []
+        for _ in range(amounts.prefills):
+            answers += await server.ask_all([prompts.distinct(PREFILL_TOKENS)], 1)
+        rates = [PREFILL_TOKENS / answer.first_s for answer in answers]
+        return {PREFILL: statistics.median(rates)}
+
+    return measure
+
+
+def burst(streams: int, amounts: Amounts) -> Scenario:
+    """Return the measurement of a number of concurrent requests."""
+
+    async def measure(server: Server, prompts: Prompts) -> Figures:
+        texts = [prompts.distinct(amounts.prompt) for _ in range(streams)]
+        answers = await server.ask_all(texts, amounts.completion)
         found = {
-            f"{name}: tokens/s": rate(answers),
-            f"{name}, decode alone: tokens/s": decode_rate(answers),
+            streams_rate(streams): rate(answers),
+            f"{_streams(streams)}, decode alone: tokens/s": decode_rate(answers),
         }
         if streams > 1:
-            found[f"{name}: time to first token, s"] = median_first_s(answers)
+            found[streams_first(streams)] = median_first_s(answers)
         return found
 
     return measure
 
 
 async def shared_prefix(server: Server, prompts: Prompts) -> Figures:
-    """Concurrent requests with a common prefix that is new to the server."""
+    """Measure concurrent requests with a common prefix that is new to the server."""
     prefix = prompts.text(SHARED_TOKENS)
     texts = [prompts.turn(QUESTION_TOKENS, prefix) for _ in range(SHARED_REQUESTS)]
     answers = await server.ask_all(texts, SHORT_TOKENS)
-    name = f"{SHARED_REQUESTS} requests, one prefix of {SHARED_TOKENS} tokens"
     return {
-        f"{name}: all done, s": seconds(answers),
-        f"{name}: time to first token, s": median_first_s(answers),
+        SHARED: seconds(answers),
+        SHARED.replace("all done", "time to first token"): median_first_s(answers),
     }
 
 
-async def multi_turn(server: Server, prompts: Prompts) -> Figures:
-    """Concurrent conversations, each continued with its answers."""
+async def conversations(server: Server, prompts: Prompts) -> Figures:
+    """Measure concurrent conversations, each continued with its answers."""
 
     async def talk() -> list[Answer]:
         answers: list[Answer] = []
         text = ""
         for _ in range(TURNS):
-            text = prompts.turn(PROMPT_TOKENS, text)
+            text = prompts.turn(TALK_TOKENS, text)
             answers.append(await server.ask(client, text, ANSWER_TOKENS))
             text += answers[-1].text
         return answers
@@ -95,5 +132,23 @@ async def multi_turn(server: Server, prompts: Prompts) -> Figures:
     }
 
 
-STREAMS: Final = (1, 8, 32)
-BURSTS: Final[dict[int, Scenario]] = {streams: burst(streams) for streams in STREAMS}
+async def copying(server: Server, prompts: Prompts) -> Figures:
+    """Measure a completion that repeats the prompt but for each 16th word, and one that does not.
+
+    Both prompts have one length, and both completions are the same text. So the second is the
+    speed of the first without prompt lookup.
+    """
+    texts = {
+        COPY: prompts.copied(COPIED_TOKENS, UNLIKE),
+        NO_COPY: prompts.text(COPIED_TOKENS),
+    }
+    found = {}
+    for name, text in texts.items():
+        answers = await server.ask_all([prompts.framed(text)], COPIED_TOKENS)
+        found[name] = rate(answers)
+        found[name.replace(": ", ", decode alone: ")] = decode_rate(answers)
+    return found
+
+
+def _streams(number: int) -> str:
+    return f"{number} stream{'s' if number > 1 else ''}"

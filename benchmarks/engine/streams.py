@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import httpx2
 
-from benchmarks.engine.model import words
+from benchmarks.engine.vocabulary import PROMPT_END, Vocabulary
 
 _HUMAN: Final = "\n\nHuman:"
-_ASSISTANT: Final = "\n\nAssistant:"
-# Tokens of both, with the model's vocabulary: a token for each character.
-FRAME_TOKENS: Final = len(_HUMAN) + len(_ASSISTANT)
+_ASSISTANT: Final = f"\n\nAssistant{PROMPT_END}"
+# Tokens of both, with the model's vocabulary: a token for each character. And one of a word.
+FRAME_TOKENS: Final = len(_HUMAN) + len(_ASSISTANT) + 1
 _TIMEOUT_S: Final = 900.0
 
 
@@ -26,24 +26,43 @@ class Prompts:
     """Prompts of an exact number of tokens, no two of which begin alike.
 
     Args:
-        seed: What they follow from.
+        seed: Of their words.
+        vocabulary: The model's.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, vocabulary: Vocabulary) -> None:
         self._draw = random.Random(seed)
-        self._words = words()
+        self._vocabulary = vocabulary
 
     def distinct(self, tokens: int) -> str:
-        """A prompt of one turn."""
+        """Return a prompt of one turn."""
         return self.turn(tokens)
 
     def turn(self, tokens: int, before: str = "") -> str:
         """Return a prompt that continues another by one turn of the given length."""
-        return f"{before}{_HUMAN}{self.text(tokens - FRAME_TOKENS)}{_ASSISTANT}"
+        return before + self.framed(self.text(tokens - FRAME_TOKENS))
+
+    def framed(self, text: str) -> str:
+        """Return a text and the frame of a turn, after it so that prompts begin unlike."""
+        return f"{text}{_HUMAN}{self.text(1)}{_ASSISTANT}"
 
     def text(self, tokens: int) -> str:
-        """Words, each a token, each with a space before it."""
-        return "".join(f" {word}" for word in self._draw.choices(self._words, k=tokens))
+        """Return words, each a token, each with a space before it."""
+        return self._spaced(self._draw.choices(self._vocabulary.words, k=tokens))
+
+    def copied(self, tokens: int, unlike: int) -> str:
+        """Return the text of the completion of any prompt, but for each `unlike`-th word."""
+        words = self.completion(tokens)
+        for place in range(unlike - 1, tokens, unlike):
+            words[place] = self._draw.choice(self._vocabulary.words)
+        return self._spaced(words)
+
+    def completion(self, tokens: int) -> list[str]:
+        """Return the words of the completion of any prompt."""
+        return self._vocabulary.completion(tokens)
+
+    def _spaced(self, words: Sequence[str]) -> str:
+        return "".join(f" {word}" for word in words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +89,15 @@ class Server:
         url: Its address.
         tenuto: Whether it speaks the Text Completions API, and not that of llama.cpp.
         serial: Whether it computes one completion at a time.
+        runtime: Name of Tenuto's runtime that computes.
     """
 
-    def __init__(self, name: str, url: str, *, tenuto: bool, serial: bool = False) -> None:
+    def __init__(
+        self, name: str, url: str, *, tenuto: bool, serial: bool = False, runtime: str = ""
+    ) -> None:
         self.name = name
         self.serial = serial
+        self.runtime = runtime
         self._tenuto = tenuto
         self._url = url + ("/v1/complete" if tenuto else "/completion")
 
@@ -157,5 +180,5 @@ def decode_rate(answers: Sequence[Answer]) -> float:
 
 
 def median_first_s(answers: Sequence[Answer]) -> float:
-    """Median time to first token."""
+    """Return the median time to first token."""
     return statistics.median(answer.first_s for answer in answers)

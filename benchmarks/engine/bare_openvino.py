@@ -1,8 +1,8 @@
-"""OpenVINO's own step loop, as a program: model, threads.
+"""OpenVINO's own step loop, as a program: model, threads, texts.
 
 For each line of streams, prompt tokens, completion tokens and a seed, it adds all requests, steps
 until they are done, reads the token ids, and prints tokens a second. It neither tokenises nor
-decodes nor sends anything: that is what a server adds.
+decodes nor sends anything: that is what a server adds. The prompts are of tokens below `texts`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ ov, genai = openvino_library.load()
 # As the embedded engine has it.
 _STEP_TOKENS = 512
 _CACHE_GB = 2
-_ORDINARY = 100_000  # tokens below this are no special ones
 
 
 def main() -> None:
@@ -33,12 +32,11 @@ def main() -> None:
     pipeline = genai.ContinuousBatchingPipeline(sys.argv[1], scheduler, "CPU", threads)
     print("ready", flush=True)
     for line in sys.stdin:
-        print(_rate(pipeline, *map(int, line.split())), flush=True)
+        print(_rate(pipeline, int(sys.argv[3]), *map(int, line.split())), flush=True)
 
 
-def _rate(pipeline: Any, streams: int, prompt: int, tokens: int, seed: int) -> float:
-    draw = np.random.default_rng(seed)
-    prompts = draw.integers(0, _ORDINARY, size=(streams, 1, prompt))
+def _rate(pipeline: Any, texts: int, streams: int, prompt: int, tokens: int, seed: int) -> float:
+    prompts = np.random.default_rng(seed).integers(0, texts, size=(streams, 1, prompt))
     config = genai.GenerationConfig()
     config.max_new_tokens = tokens
     started, count = time.perf_counter(), 0
