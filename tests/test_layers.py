@@ -87,6 +87,7 @@ TABLE: Mapping[str, May] = {
     "engine.local.sandbox": may(libraries="jinja2"),
     "engine.local.watchdog": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
+    "engine.local.tuning": may("engine.local", "version"),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings", "slices"),
     "engine.local.submission": may("engine.local", "prompt", "wire.long_json"),
     # What runs in the worker's process.
@@ -111,6 +112,7 @@ TABLE: Mapping[str, May] = {
     "models": may("models"),
     "bench": may("bench"),
     "bench.load": may("bench", "wire", libraries="httpx2"),
+    "bench.engine_load": may("bench", "engine.base", "prompt.turns"),
     "models.hub": may("models", libraries="httpx2 huggingface_hub"),
     "stream": may("engine.base", "stream"),
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
@@ -156,7 +158,10 @@ TABLE: Mapping[str, May] = {
 SHARED = ("core",)
 
 # Rooms that neither read nor write anything, and have no clock.
-PURE = ("core", "wire", "prompt", "stream.stops", "bench.prompts", "bench.figures", "bench.plot")
+PURE = (
+    *("core", "wire", "prompt", "stream.stops"),
+    *("bench.prompts", "bench.figures", "bench.plot", "bench.candidates"),
+)
 IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {
     *("sqlite3", "ssl", "subprocess", "tempfile", "threading", "time", "urllib")
 }

@@ -16,7 +16,7 @@ from tenuto.core.job import Accepted, Request, Sampling
 from tenuto.core.long_text import LongText
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
-from tenuto.settings import Settings, models_folder
+from tenuto.settings import Settings, SettingsError, models_folder
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
 
@@ -42,12 +42,26 @@ def open_engine(settings: Settings, download: Download) -> Engine:
     model = engine.local.model
     kinds = {upstream.kind for upstream in engine.upstreams.values()}
     if model is not None and (engine.name == "local" or "local" in kinds):
-        # Imported late because the built-in model does not need it.
-        from tenuto.models.folder import ModelFolder, resolve
-
-        file = resolve(model, lambda: ModelFolder(models_folder(settings.models)), download)
+        file = model_path(settings, model, download)
         engine = replace(engine, local=replace(engine.local, model=file))
-    return registry.create(engine)
+    return registry.create(engine, tunings_folder(settings))
+
+
+def model_path(settings: Settings, model: str | Path, download: Download) -> Path:
+    """Return the file of a model, downloaded first if necessary. See `open_engine`."""
+    # Imported late because the built-in model does not need it.
+    from tenuto.models.folder import ModelFolder, resolve
+
+    return resolve(model, lambda: ModelFolder(models_folder(settings.models)), download)
+
+
+def tunings_folder(settings: Settings) -> Path | None:
+    """Return the folder of tunings; None without a folder of models."""
+    try:
+        return registry.tunings_folder(models_folder(settings.models))
+    except SettingsError:
+        # Without a home folder. Models are found by their paths then.
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,14 @@ from tenuto.settings.upstreams import LocalUpstream, Upstream
 
 if TYPE_CHECKING:
     from tenuto.engine.local.description import Description
+    from tenuto.engine.local.tunable import Tunable
+    from tenuto.engine.local.tuning import ModelTuning
 
 
-def create(settings: EngineSettings) -> Engine:
+def create(settings: EngineSettings, tunings: Path | None = None) -> Engine:
     """Create the engine that the settings name, without starting it.
+
+    `tunings` is the folder of tunings of local models, if there is one.
 
     Raises:
         ModelError: The model file is missing or unsupported, or the environment names a proxy that
@@ -27,14 +31,39 @@ def create(settings: EngineSettings) -> Engine:
     factory = _FACTORIES.get(settings.name)
     if factory is None:
         raise ValueError(f"unknown engine `{settings.name}`; use one of: {', '.join(_FACTORIES)}")
-    return factory(settings)
+    return factory(settings, tunings)
 
 
-def describe(model: Path) -> Description:
+def describe(model: Path, tunings: Path | None = None) -> Description:
     """Describe a model file, and the runtime for it on this machine. Never raises."""
     from tenuto.engine.local.description import describe
 
-    return describe(model)
+    return describe(model, tunings)
+
+
+def tunable(model: Path) -> Tunable:
+    """Return the runtimes that can run a model on this machine, and its processor.
+
+    Raises:
+        ModelError: The model is missing or invalid, or no installed runtime reads it.
+    """
+    from tenuto.engine.local.tunable import tunable
+
+    return tunable(model)
+
+
+def tuning(model: Path, tunings: Path | None) -> ModelTuning:
+    """Return the tuning of a model, to read, keep or forget it."""
+    from tenuto.engine.local.tuning import ModelTuning
+
+    return ModelTuning(model, tunings)
+
+
+def tunings_folder(models: Path) -> Path:
+    """Return the folder of tunings within that of downloaded models."""
+    from tenuto.engine.local.tuning import FOLDER
+
+    return models / FOLDER
 
 
 def runtime_libraries() -> Mapping[str, str]:
@@ -51,19 +80,19 @@ def built_in() -> tuple[str, Path]:
     return BUILT_IN, built_in_model()
 
 
-def _local(settings: EngineSettings) -> Engine:
+def _local(settings: EngineSettings, tunings: Path | None) -> Engine:
     from tenuto.engine.local.engine import LocalEngine
 
-    return LocalEngine(settings.local)
+    return LocalEngine(settings.local, tunings)
 
 
-def _echo(settings: EngineSettings) -> Engine:
+def _echo(settings: EngineSettings, tunings: Path | None) -> Engine:
     from tenuto.engine.echo import EchoEngine
 
     return EchoEngine()
 
 
-def _routes(settings: EngineSettings) -> Engine:
+def _routes(settings: EngineSettings, tunings: Path | None) -> Engine:
     from random import Random
     from time import monotonic
 
@@ -74,7 +103,7 @@ def _routes(settings: EngineSettings) -> Engine:
 
     upstreams = {
         name: Routed(
-            _upstream(name, one, settings),
+            _upstream(name, one, settings, tunings),
             Breaker(one.breaker_failures, one.breaker_pause_s, monotonic),
             one.model,
         )
@@ -85,15 +114,17 @@ def _routes(settings: EngineSettings) -> Engine:
     return RoutingEngine(upstreams, routes, Random())
 
 
-def _upstream(name: str, upstream: Upstream, settings: EngineSettings) -> Engine:
+def _upstream(
+    name: str, upstream: Upstream, settings: EngineSettings, tunings: Path | None
+) -> Engine:
     if isinstance(upstream, LocalUpstream):
-        return _local(settings)
+        return _local(settings, tunings)
     with needs("routes", f"the engine of upstream `{name}`"):
         from tenuto.engine.upstream.engine import UpstreamEngine
     return UpstreamEngine(name, upstream)
 
 
-_FACTORIES: dict[str, Callable[[EngineSettings], Engine]] = {
+_FACTORIES: dict[str, Callable[[EngineSettings, Path | None], Engine]] = {
     "echo": _echo,
     "local": _local,
     "routes": _routes,

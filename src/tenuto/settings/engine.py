@@ -39,10 +39,11 @@ class LocalSettings:
             was trained with, if the KV cache holds it.
         batch_tokens: Most tokens of one step. A longer prompt is split, so that running
             completions continue between its parts.
-        threads: Number of compute threads. None: one for each core that the machine or container
-            allows this process.
-        runtime: The library that runs the model. `auto`: OpenVINO for the models that it reads,
-            if installed, and llama.cpp for all others.
+        threads: Number of compute threads. None: as tuned; else with OpenVINO one for each core
+            that the machine or container allows this process, with llama.cpp one fewer from three
+            cores on, and one for files below 16 MB.
+        runtime: The library that runs the model. `auto`: the choice of `tenuto tune`, or else
+            by rules for the file and the processor.
         format: The prompt's form: `raw`, plain text; `chat`, turns in the model's chat template;
             `auto`, the template if the model has one and its name is not that of a base model.
         special_tokens_in_raw: Whether text in raw prompts that spells a control token becomes

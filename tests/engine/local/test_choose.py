@@ -8,17 +8,24 @@ import pytest
 
 from tenuto.engine.local import choose
 from tenuto.engine.local import runtime as runtime_module
-from tenuto.engine.local.gguf import Format, Gguf, Tensor
+from tenuto.engine.local.cpu import X86, Cpu
+from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
-from tenuto.engine.local.runtime import INSTALL, CannotLoad, Runtime, RuntimeOptions
-from tenuto.engine.local.runtimes import runtimes
+from tenuto.engine.local.runtime import (
+    INSTALL,
+    CannotLoad,
+    Runtime,
+    RuntimeOptions,
+    TunedChoice,
+)
 from tenuto.engine.local.runtimes.llamacpp import runtime as llamacpp
 from tenuto.engine.local.runtimes.openvino import runtime as openvino
 
 OPTIONS = RuntimeOptions("model.gguf", 1)
 
 
-READABLE = Gguf({"general.architecture": "llama"}, (Tensor("a", "Q8_0", 0, 34),))
+# Large enough for the rules of processors.
+READABLE = Gguf({"general.architecture": "llama"}, (Tensor("a", "Q8_0", 0, 34 * 10**8),))
 SPLIT = Gguf({"general.architecture": "llama", "split.count": 2}, READABLE.tensors)
 ODD_TYPE = Gguf(READABLE.metadata, (Tensor("a", "IQ2_S", 0, 82),))
 ODD_ARCHITECTURE = Gguf({"general.architecture": "mamba"}, READABLE.tensors)
@@ -33,11 +40,16 @@ class Loaded:
 
     name: str
     tokenises: bool
+    threads: int | None = None
 
     def encode(self, text: str) -> list[int]:
         if not self.tokenises:
             raise RuntimeError("of several\nlines")
         return [1]
+
+
+def stand_in(loaded: choose.ChosenRuntime) -> object:
+    return loaded.runtime
 
 
 @pytest.fixture
@@ -56,7 +68,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
             def load(options: RuntimeOptions, file: Gguf) -> object:
                 if name in broken:
                     raise CannotLoad(f"{name} cannot load this model")
-                return Loaded(name, name not in mute)
+                return Loaded(name, name not in mute, options.threads)
 
             return load
 
@@ -72,33 +84,40 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 BOTH = {"openvino_genai", "xllamacpp"}
 
 
+@pytest.fixture(autouse=True)
+def processor_on_which_openvino_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "cpu", lambda: Cpu(X86, frozenset({"avx2", "avx512_vnni"})))
+
+
 @pytest.mark.parametrize(
-    ("installed", "file", "chosen"),
+    ("installed", "file", "chosen", "why"),
     [
-        ({"openvino_genai"}, READABLE, "openvino"),
-        ({"openvino_genai"}, SPLIT, "openvino"),
-        ({"xllamacpp"}, READABLE, "llamacpp"),
-        (BOTH, READABLE, "openvino"),
-        (BOTH, SPLIT, "llamacpp"),
-        (BOTH, ODD_TYPE, "llamacpp"),
-        (BOTH, ODD_ARCHITECTURE, "llamacpp"),
-        (BOTH, FOLDER, "openvino"),
-        ({"xllamacpp"}, FOLDER, "openvino"),
+        ({"openvino_genai"}, READABLE, "openvino", "AVX-512 VNNI"),
+        ({"openvino_genai"}, SPLIT, "openvino", "llama.cpp is not installed"),
+        ({"xllamacpp"}, READABLE, "llamacpp", "OpenVINO is not installed"),
+        (BOTH, READABLE, "openvino", "AVX-512 VNNI"),
+        (BOTH, SPLIT, "llamacpp", "OpenVINO does not read models in several files"),
+        (BOTH, ODD_TYPE, "llamacpp", "OpenVINO does not read tensors of type IQ2_S"),
+        (BOTH, ODD_ARCHITECTURE, "llamacpp", "OpenVINO does not read the architecture mamba"),
+        (BOTH, FOLDER, "openvino", "OpenVINO's format"),
+        ({"xllamacpp"}, FOLDER, "openvino", "OpenVINO's format"),
     ],
 )
-def test_fastest_readable_runtime_is_loaded(
-    install: Install, installed: set[str], file: Gguf, chosen: str
+def test_preferred_installed_runtime_is_loaded_with_the_reason(
+    install: Install, installed: set[str], file: Gguf, chosen: str, why: str
 ) -> None:
     install(installed)
-    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, file)
-    assert loaded == (Loaded(chosen, tokenises=True), chosen, "")
+    loaded = choose.load_runtime(OPTIONS, file)
+    assert (loaded.name, loaded.note) == (chosen, "")
+    assert stand_in(loaded) == Loaded(chosen, tokenises=True)
+    assert loaded.why == why
 
 
 @pytest.mark.parametrize("name", ["openvino", "llamacpp"])
 def test_runtime_setting_is_used(install: Install, name: str) -> None:
     install(BOTH)
-    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, SPLIT, name)
-    assert loaded == (Loaded(name, tokenises=True), name, "")
+    loaded = choose.load_runtime(OPTIONS, SPLIT, name)
+    assert (loaded.name, loaded.why, loaded.note) == (name, "", "")
 
 
 def test_llama_cpp_is_not_tried_for_a_folder(install: Install) -> None:
@@ -111,19 +130,16 @@ def test_llama_cpp_is_not_tried_for_a_folder(install: Install) -> None:
 
 def test_second_runtime_is_loaded_with_the_reason_of_the_first(install: Install) -> None:
     install(BOTH, broken=frozenset({"openvino"}))
-    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
-    assert loaded == (
-        Loaded("llamacpp", tokenises=True),
-        "llamacpp",
-        "openvino cannot load this model",
-    )
+    loaded = choose.load_runtime(OPTIONS, READABLE)
+    assert (loaded.name, loaded.note) == ("llamacpp", "openvino cannot load this model")
+    assert loaded.why == ""
 
 
 def test_model_without_a_working_tokenizer_is_rejected(install: Install) -> None:
     install(BOTH, mute=frozenset({"openvino"}))
-    loaded: tuple[object, ...] = choose.load_runtime(OPTIONS, READABLE)
+    loaded = choose.load_runtime(OPTIONS, READABLE)
     why = "openvino loads this model, but its tokenizer does not work (RuntimeError)"
-    assert loaded == (Loaded("llamacpp", tokenises=True), "llamacpp", why)
+    assert (loaded.name, loaded.note) == ("llamacpp", why)
     install(BOTH, mute=frozenset({"openvino", "llamacpp"}))
     with pytest.raises(CannotLoad, match=r"^openvino loads .*; llamacpp loads [^\n]*$"):
         choose.load_runtime(OPTIONS, READABLE)
@@ -144,9 +160,11 @@ def test_runtime_that_fails_its_probe_is_replaced_by_the_next(install: Install) 
         if len(tried) == 1:
             raise RuntimeError("could not create\n a primitive")
 
-    runtime, name, note = choose.load_runtime(OPTIONS, READABLE, probe=probe)
-    assert (runtime, name) == (tried[1], "llamacpp")
-    assert note == "openvino cannot compute with this model here: could not create a primitive"
+    loaded = choose.load_runtime(OPTIONS, READABLE, probe=probe)
+    assert (loaded.runtime, loaded.name) == (tried[1], "llamacpp")
+    assert (
+        loaded.note == "openvino cannot compute with this model here: could not create a primitive"
+    )
 
 
 def test_configured_runtime_has_no_fallback(install: Install) -> None:
@@ -179,27 +197,60 @@ def test_error_of_a_missing_library_has_its_name(
 
 
 @pytest.mark.parametrize(
-    ("installed", "file_format", "after"),
+    ("installed", "file", "attempts"),
     [
-        (BOTH, "gguf", "llamacpp"),
-        ({"openvino_genai"}, "gguf", None),
-        (BOTH, "ir", None),
+        (BOTH, READABLE, [("openvino", "llamacpp"), ("llamacpp", "")]),
+        ({"openvino_genai"}, READABLE, [("openvino", "")]),
+        (BOTH, FOLDER, [("openvino", "")]),
+        (BOTH, ODD_ARCHITECTURE, [("llamacpp", "")]),
     ],
 )
-def test_next_runtime_after_a_crash_reads_the_format(
-    install: Install, installed: set[str], file_format: Format, after: str | None
+def test_each_attempt_is_reported_with_the_runtime_after_it(
+    install: Install, installed: set[str], file: Gguf, attempts: list[tuple[str, str]]
 ) -> None:
-    install(installed)
-    assert choose.next_after("openvino", file_format) == after
-    assert choose.next_after("llamacpp", file_format) is None
+    install(installed, broken=frozenset({"openvino", "llamacpp"}))
+    seen: list[tuple[str, str]] = []
+    with pytest.raises(CannotLoad):
+        choose.load_runtime(OPTIONS, file, attempt=lambda *names: seen.append(names))
+    assert seen == attempts
 
 
-def test_no_runtime_is_skipped_after_a_crash(
-    install: Install, monkeypatch: pytest.MonkeyPatch
+TUNED = TunedChoice("llamacpp", 3, "tuned on 2026-11-26")
+
+
+def test_tuned_choice_precedes_the_rules(install: Install) -> None:
+    install(BOTH)
+    loaded = choose.load_runtime(OPTIONS, READABLE, tuned=TUNED)
+    assert (loaded.name, loaded.why) == ("llamacpp", "tuned on 2026-11-26")
+    assert stand_in(loaded) == Loaded("llamacpp", tokenises=True, threads=3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "threads", "name", "used"),
+    [
+        ("openvino", None, "openvino", None),
+        ("llamacpp", None, "llamacpp", None),
+        ("auto", 1, "llamacpp", 1),
+    ],
+)
+def test_explicit_settings_precede_the_tuned_choice(
+    install: Install, wanted: str, threads: int | None, name: str, used: int | None
 ) -> None:
     install(BOTH)
-    table = runtimes()
-    third = replace(table["llamacpp"], rank=99)
-    monkeypatch.setattr(choose, "runtimes", lambda: {**table, "third": third})
-    assert choose.next_after("openvino", "gguf") == "llamacpp"
-    assert choose.next_after("llamacpp", "gguf") == "third"
+    options = replace(OPTIONS, threads=threads)
+    loaded = choose.load_runtime(options, READABLE, wanted, tuned=TUNED)
+    assert stand_in(loaded) == Loaded(name, tokenises=True, threads=used)
+
+
+def test_tuned_threads_are_those_of_the_tuned_runtime_only(install: Install) -> None:
+    install(BOTH, broken=frozenset({"llamacpp"}))
+    loaded = choose.load_runtime(OPTIONS, READABLE, tuned=TUNED)
+    assert stand_in(loaded) == Loaded("openvino", tokenises=True, threads=None)
+    assert loaded.note == "llamacpp cannot load this model"
+
+
+@pytest.mark.parametrize("tuned", [TunedChoice("gone", 1, "x"), TUNED])
+def test_tuned_runtime_that_is_missing_is_ignored(install: Install, tuned: TunedChoice) -> None:
+    install({"openvino_genai"})
+    loaded = choose.load_runtime(OPTIONS, READABLE, tuned=tuned)
+    assert loaded.name == "openvino"

@@ -7,22 +7,29 @@ from typing import Any
 import pytest
 
 from tenuto.core.refusal import ModelError
-from tenuto.engine.local import model_file
+from tenuto.engine.local import choose, model_file
 from tenuto.engine.local import runtime as runtime_module
+from tenuto.engine.local.cpu import X86, Cpu
 from tenuto.engine.local.description import Description, describe, quantisation, runtime_for
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.gguf import Gguf, Tensor
 from tenuto.engine.local.ir import IrModel
 from tenuto.engine.local.model_file import built_in_model
-from tenuto.engine.local.runtime import INSTALL
+from tenuto.engine.local.runtime import INSTALL, TunedChoice
 from tenuto.engine.registry import built_in
 from tenuto.settings import LocalSettings
 from tests.split_files import put_together, take_apart
 from tests.vocabularies import with_metadata
 
 BOTH = {"openvino_genai", "xllamacpp"}
+NO_OPENVINO = "OpenVINO is not installed"
 
 Install = Callable[[set[str]], None]
+
+
+@pytest.fixture(autouse=True)
+def processor_on_which_openvino_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "cpu", lambda: Cpu(X86, frozenset({"avx2", "avx512_vnni"})))
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def model(*types: str, architecture: str = "qwen2", **metadata: Any) -> Gguf:
-    tensors = [Tensor(str(n), kind, 0, 100) for n, kind in enumerate(types or ("F32", "Q8_0"))]
+    tensors = [Tensor(str(n), kind, 0, 10**9) for n, kind in enumerate(types or ("F32", "Q8_0"))]
     keys = {
         key.replace("_", ".", 2 if key.startswith("tokenizer") else 1): value
         for key, value in metadata.items()
@@ -52,7 +59,7 @@ def test_the_built_in_model_is_described() -> None:
     assert name == "tenuto-mini"
     assert (found.architecture, found.quantisation, found.context) == ("llama", "Q8_0", 2048)
     assert found.runtime
-    assert found.reason == ""
+    assert (found.reason, found.why) == ("", "small file")
 
 
 def test_description_of_a_damaged_file_has_the_reason(tmp_path: Path) -> None:
@@ -99,7 +106,7 @@ def test_file_unreadable_for_openvino_runs_on_llamacpp(
     install: Install, file: Gguf, without_llamacpp: str
 ) -> None:
     install(BOTH)
-    assert runtime_for(file) == ("llama.cpp", "")
+    assert runtime_for(file) == ("llama.cpp", f"OpenVINO does not read {without_llamacpp}")
     install({"openvino_genai"})
     runtime, reason = runtime_for(file)
     assert runtime is None
@@ -109,9 +116,10 @@ def test_file_unreadable_for_openvino_runs_on_llamacpp(
 @pytest.mark.parametrize("file", [model(), model("F16"), model("Q4_0", split_count=1)])
 def test_file_readable_for_openvino_runs_on_it_if_installed(install: Install, file: Gguf) -> None:
     install(BOTH)
-    assert runtime_for(file) == ("openvino", "")
+    assert runtime_for(file) == ("openvino", "AVX-512 VNNI")
+    assert runtime_for(file, TunedChoice("llamacpp", 2, "tuned")) == ("llama.cpp", "tuned")
     install({"xllamacpp"})
-    assert runtime_for(file) == ("llama.cpp", "")
+    assert runtime_for(file) == ("llama.cpp", NO_OPENVINO)
 
 
 def test_reason_without_a_runtime_has_the_remedy(install: Install) -> None:
@@ -184,7 +192,8 @@ def test_description_is_made_for_any_metadata(tmp_path: Path, changes: dict[str,
 
 def test_sentencepiece_tokenizer_runs_on_llamacpp(install: Install) -> None:
     install(BOTH)
-    assert runtime_for(model(**{"tokenizer_ggml.model": "llama"})) == ("llama.cpp", "")
+    runtime, why = runtime_for(model(**{"tokenizer_ggml.model": "llama"}))
+    assert (runtime, why) == ("llama.cpp", "OpenVINO does not read the tokenizer llama")
 
 
 @pytest.mark.parametrize(

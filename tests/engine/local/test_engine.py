@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import pytest
 
+from tenuto.bench import engine_load
+from tenuto.bench.candidates import PREFILL, Candidate
 from tenuto.core.job import Finish, Job, Piece, Sampling, Usage
 from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import Kind, ModelError
@@ -20,6 +22,7 @@ from tenuto.engine.local import gguf
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.model_file import built_in_model
 from tenuto.engine.local.supervisor import Process, Serving, Supervisor
+from tenuto.engine.local.tuning import ModelTuning
 from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
 from tests.conftest import PATIENCE_S
@@ -75,16 +78,18 @@ def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-class TestLocalContract(EngineContract):
+class TestOpenVinoContract(EngineContract):
     @pytest.fixture(scope="class")
     async def engine(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
-        engine = await started(replace(SETTINGS, model=endless_model))
+        engine = await started(of_runtime("openvino", model=endless_model))
         yield engine
         await engine.aclose()
 
     @pytest.fixture
-    async def mortal(self, mortal: LocalEngine) -> LocalEngine:
-        return mortal
+    async def mortal(self, endless_model: Path) -> AsyncIterator[LocalEngine]:
+        engine = await started(of_runtime("openvino", model=endless_model))
+        yield engine
+        await engine.aclose()
 
 
 @BOTH
@@ -655,7 +660,7 @@ async def test_a_split_model_of_links_runs(tmp_path: Path) -> None:
         await engine.aclose()
 
 
-async def test_fallback_to_llamacpp_is_logged_once(
+async def test_fallback_to_another_runtime_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("xllamacpp")
@@ -664,7 +669,8 @@ async def test_fallback_to_llamacpp_is_logged_once(
     key = b"general.file_type"
     path = tmp_path / "odd.gguf"
     path.write_bytes(built_in_model().read_bytes().replace(key, key[:-1] + b"_"))
-    engine = LocalEngine(replace(SETTINGS, model=path, threads=1))
+    ModelTuning(path, tmp_path / "tunings").keep("openvino", 1, "few", "")
+    engine = LocalEngine(replace(SETTINGS, model=path, threads=1), tmp_path / "tunings")
     with caplog.at_level("INFO", logger="tenuto.engine"):
         await engine.start()
         try:
@@ -679,6 +685,50 @@ async def test_fallback_to_llamacpp_is_logged_once(
     messages = [line for line in caplog.messages if "llamacpp runs it instead" in line]
     assert len(messages) == 1
     assert messages[0].startswith("OpenVINO cannot load this model: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "m runs on llamacpp (tuned on {date}), with prompts as text"),
+        ({"threads": 2}, "m runs on llamacpp (tuned on {date}), with prompts as text"),
+        ({"runtime": "llamacpp"}, "m runs on llamacpp (as configured), with prompts as text"),
+    ],
+)
+async def test_runtime_and_its_reason_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], line: str
+) -> None:
+    pytest.importorskip("xllamacpp")
+    path = tmp_path / "m.gguf"
+    path.write_bytes(built_in_model().read_bytes())
+    kept = ModelTuning(path, tmp_path / "tunings").keep("llamacpp", 1, "few", "")
+    engine = LocalEngine(replace(SETTINGS, model=path, **changes), tmp_path / "tunings")
+    with caplog.at_level("INFO", logger="tenuto.engine"):
+        await engine.start()
+        try:
+            await engine.ready()
+        finally:
+            await engine.aclose()
+    assert line.format(date=kept.date) in caplog.messages
+    threads = {"threads": "threads 2,", "runtime": "threads "}.get(
+        next(iter(changes), ""), "threads 1,"
+    )
+    assert any(message.startswith(threads) for message in caplog.messages)
+
+
+async def test_all_shapes_of_a_running_model_are_measured(
+    endless_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xllamacpp")
+    monkeypatch.setattr(engine_load, "_WINDOW_S", 0.05)
+    engine = LocalEngine(replace(LLAMA_CPP, model=endless_model))
+    candidate = Candidate("llamacpp", "llama.cpp", 1)
+    found = await engine_load.measure(candidate, lambda: engine, [PREFILL, 1, 8], PATIENCE_S)
+    assert found.failure == ""
+    assert found.load_s is not None
+    assert set(found.rates) == {PREFILL, 1, 8}
+    assert min(found.rates.values()) > 0
+    assert engine.health().detail == "The engine is shutting down."
 
 
 async def test_configured_runtime_is_not_replaced(tmp_path: Path) -> None:
@@ -719,7 +769,7 @@ async def test_crashing_runtime_is_replaced_for_the_last_attempt(
 
     async def die(supervisor: Supervisor, worker: Process) -> bool:
         tried.append(supervisor.load.runtime)
-        supervisor._runtime = "openvino"
+        supervisor._alternative = "llamacpp"
         await worker.kill()
         return False
 

@@ -109,12 +109,6 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_FIRST_DELAY_S", 0.0)
 
 
-@pytest.fixture
-def two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
-    after = {"openvino": "llamacpp"}
-    monkeypatch.setattr(supervisor, "next_after", lambda died, file_format: after.get(died))
-
-
 async def restarted(supervised: Supervisor, times: int) -> None:
     while supervised.restarts < times:
         await asyncio.sleep(0)
@@ -186,11 +180,10 @@ async def test_runtime_that_rejected_the_model_is_not_tried_again() -> None:
         assert supervised.load.runtime == "llamacpp"
 
 
-@pytest.mark.usefixtures("two_runtimes")
 async def test_last_load_attempt_uses_another_runtime(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    workers = [dying(frames.RuntimeChosen("openvino")) for _ in range(3)]
+    workers = [dying(frames.RuntimeChosen("openvino", "llamacpp")) for _ in range(3)]
     async with running(*workers) as (supervised, owner):
         with pytest.raises(ModelError, match="crashes when it loads"):
             await supervised.serving()
@@ -201,16 +194,15 @@ async def test_last_load_attempt_uses_another_runtime(
     assert "the runtime died while it loaded; trying llamacpp" in caplog.text
 
 
-@pytest.mark.usefixtures("two_runtimes")
 @pytest.mark.parametrize(
-    ("runtime", "died"),
+    ("runtime", "died", "after"),
     # The one that died may be the last: alone installed, or chosen after a refusal.
-    [("auto", "llamacpp"), ("llamacpp", "llamacpp"), ("openvino", "openvino")],
+    [("auto", "llamacpp", ""), ("llamacpp", "llamacpp", ""), ("openvino", "openvino", "llamacpp")],
 )
 async def test_crashed_runtime_is_not_logged_as_the_fallback(
-    runtime: str, died: str, caplog: pytest.LogCaptureFixture
+    runtime: str, died: str, after: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workers = [dying(frames.RuntimeChosen(died)) for _ in range(3)]
+    workers = [dying(frames.RuntimeChosen(died, after)) for _ in range(3)]
     async with running(*workers, runtime=runtime) as (supervised, _):
         with pytest.raises(ModelError, match="crashes when it loads"):
             await supervised.serving()

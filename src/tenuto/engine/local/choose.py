@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.gguf import Format, Gguf, ModelFileError
+from tenuto.engine.local.cpu import cpu
+from tenuto.engine.local.gguf import Gguf, ModelFileError
+from tenuto.engine.local.preference import Preference, in_order
 from tenuto.engine.local.runtime import (
+    NOT_TUNED,
     CannotLoad,
     Runtime,
     RuntimeOptions,
+    TunedChoice,
     not_installed,
 )
 from tenuto.engine.local.runtimes import runtimes
@@ -27,36 +32,63 @@ _PROBE_S: Final = 60.0
 _ANY_TEXT: Final = "\n\nHuman: Hello, 1 \N{GRINNING FACE}!\n\nAssistant:"
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenRuntime:
+    """A runtime that has loaded a model.
+
+    Attributes:
+        runtime: The runtime.
+        name: Its name in the settings.
+        why: Why `auto` chose it, in a few words; "" if it was configured, or replaces another.
+        note: The errors of the runtimes before it, or "".
+    """
+
+    runtime: Runtime
+    name: str
+    why: str = ""
+    note: str = ""
+
+
 def load_runtime(
     options: RuntimeOptions,
     file: Gguf,
     wanted: str = AUTO,
     probe: Callable[[Runtime], object] = lambda _: None,
-    attempt: Callable[[str], object] = lambda _: None,
-) -> tuple[Runtime, str, str]:
+    attempt: Callable[[str, str], object] = lambda name, alternative: None,
+    tuned: TunedChoice = NOT_TUNED,
+) -> ChosenRuntime:
     """Load a model with the preferred runtime that is installed and reads it, or with `wanted`.
 
-    `attempt` is called with the name of each runtime before it loads the model, and `probe` with
-    the loaded runtime; it raises if the runtime cannot compute on this processor.
-
-    Returns:
-        The runtime, its name, and the errors of runtimes before it, or "".
+    Args:
+        options: Path and limits. Without threads, a tuned runtime gets the tuned number.
+        file: Metadata of the model.
+        wanted: Name of the runtime, or `auto`.
+        probe: Called with the loaded runtime; raises if it cannot compute on this processor.
+        attempt: Called with the name of each runtime before it loads the model, and the name of
+            the runtime after it, or "".
+        tuned: The choice for `auto`, if the model was tuned.
 
     Raises:
         CannotLoad: No runtime is installed, or all refuse the model.
     """
     refusals: list[str] = []
-    for name in candidates(wanted, file):
-        attempt(name)
+    chosen = candidates(wanted, file, tuned)
+    following = [*(each.runtime for each in chosen[1:]), ""]
+    for (name, why), alternative in zip(map(astuple, chosen), following, strict=True):
+        attempt(name, alternative)
+        threads = options.threads
+        if wanted == AUTO and name == tuned.runtime:
+            threads = threads or tuned.threads
         try:
-            return _load(name, options, file, probe), name, "; ".join(refusals)
+            runtime = _load(name, replace(options, threads=threads), file, probe)
+            return ChosenRuntime(runtime, name, why, "; ".join(refusals))
         except (CannotLoad, ModelFileError) as error:
             refusals.append(str(error))
     # All of them, because the user may be able to fix any.
     raise CannotLoad("; ".join(refusals))
 
 
-def candidates(wanted: str, file: Gguf) -> list[str]:
+def candidates(wanted: str, file: Gguf, tuned: TunedChoice = NOT_TUNED) -> list[Preference]:
     """Return the runtimes to try, in order.
 
     Raises:
@@ -69,23 +101,19 @@ def candidates(wanted: str, file: Gguf) -> list[str]:
             raise CannotLoad(
                 f"{table[wanted].title} does not read {feature}; set `runtime` to `auto`"
             )
-        return [wanted]
-    able = [name for name, kind in table.items() if file.format in kind.formats]
-    installed = [name for name in able if table[name].installed]
+        return [Preference(wanted)]
+    able = in_order(file, cpu(), tuned)
+    installed = [each for each in able if table[each.runtime].installed]
     if not installed and able[1:]:
-        raise not_installed(" or ".join(table[name].library for name in able))
+        libraries = dict.fromkeys(table[each.runtime].library for each in able)
+        raise not_installed(" or ".join(libraries))
     # A single runtime reports its missing library itself.
     installed = installed or able
     # The known limits of a library may be out of date: if all refuse, all are tried.
-    return [name for name in installed if not table[name].refusal(file)] or installed
-
-
-def next_after(died: str, file_format: Format) -> str | None:
-    """Return the installed runtime after another, in order of preference, that reads a format."""
-    table = runtimes()
-    readers = (name for name, kind in table.items() if file_format in kind.formats)
-    later = (name for name in readers if table[name].rank > table[died].rank)
-    return next((name for name in later if table[name].installed), None)
+    reading = [each for each in installed if not table[each.runtime].refusal(file)] or installed
+    if not (best := table[able[0].runtime]).installed and reading[0] != able[0]:
+        reading[0] = Preference(reading[0].runtime, f"{best.title} is not installed")
+    return reading
 
 
 def _load(

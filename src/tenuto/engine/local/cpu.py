@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import platform
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Cpu:
 @cache
 def cpu() -> Cpu:
     """Return the processor of this machine. Never raises."""
-    machine = platform.machine().lower()
+    machine = os.uname().machine.lower()
     architecture = _ARCHITECTURES.get(machine, machine)
     cores = physical_cores()
     if sys.platform == "darwin":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tenuto.engine.local import model_file
+from tenuto.engine.local.choose import AUTO, candidates
 from tenuto.engine.local.gguf import Gguf, ModelFileError, problem
-from tenuto.engine.local.runtime import INSTALL
+from tenuto.engine.local.runtime import INSTALL, NOT_TUNED, TunedChoice
 from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.tensor_types import FILE_TYPES
+from tenuto.engine.local.tuning import ModelTuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Description:
         context: Maximal tokens of prompt and completion together, as trained; None if unknown.
         runtime: `openvino` or `llama.cpp`; None if no installed runtime can run it.
         reason: Reason for a missing runtime or an invalid file; else empty.
+        why: Why `auto` chooses the runtime, in a few words.
+        tuning: The result of `tenuto tune`, a phrase; "" without one.
     """
 
     architecture: str | None
@@ -30,12 +34,19 @@ class Description:
     context: int | None
     runtime: str | None
     reason: str
+    why: str = ""
+    tuning: str = ""
 
 
-def describe(path: Path) -> Description:
-    """Describe a model file. Never raises: an invalid file is described by its error."""
+def describe(path: Path, tunings: Path | None = None) -> Description:
+    """Describe a model file. Never raises: an invalid file is described by its error.
+
+    `tunings` is the folder of tunings, if there is one.
+    """
     try:
-        return _describe(model_file.read(path))
+        tuning = ModelTuning(path, tunings)
+        described = _describe(model_file.read(path), tuning.choice())
+        return replace(described, tuning=str(tuning))
     except (ModelFileError, OSError) as error:
         reason = problem(path, error)
     except (TypeError, ValueError, AttributeError) as error:
@@ -44,15 +55,16 @@ def describe(path: Path) -> Description:
     return Description(None, None, None, None, reason)
 
 
-def _describe(file: Gguf) -> Description:
+def _describe(file: Gguf, tuned: TunedChoice) -> Description:
     try:
         context = file.hyperparameter("context_length")
     except ModelFileError:
         context = None
-    runtime, reason = None, model_file.not_text(file)
-    if not reason:
-        runtime, reason = runtime_for(file)
-    return Description(file.architecture, quantisation(file), context, runtime, reason)
+    facts = file.architecture, quantisation(file), context
+    if reason := model_file.not_text(file):
+        return Description(*facts, None, reason)
+    runtime, text = runtime_for(file, tuned)
+    return Description(*facts, runtime, "", text) if runtime else Description(*facts, None, text)
 
 
 def quantisation(file: Gguf) -> str | None:
@@ -68,14 +80,14 @@ def quantisation(file: Gguf) -> str | None:
     return max(sizes, key=sizes.__getitem__, default=None)
 
 
-def runtime_for(file: Gguf) -> tuple[str | None, str]:
-    """Return the runtime that would run a file, or None and the reason."""
+def runtime_for(file: Gguf, tuned: TunedChoice = NOT_TUNED) -> tuple[str | None, str]:
+    """Return the runtime that `auto` chooses for a file, or None, and the reason."""
     kinds = list(runtimes().values())
     readers = [kind for kind in kinds if not kind.refusal(file)]
-    for kind in readers:
-        if kind.installed:
-            return kind.title.lower(), ""
     installed = [kind for kind in kinds if kind.installed]
+    if any(kind.installed for kind in readers):
+        best = candidates(AUTO, file, tuned)[0]
+        return runtimes()[best.runtime].title.lower(), best.why
     if not installed:
         return None, f"no runtime is installed; {INSTALL}"
     reasons = [f"{kind.title} does not read {kind.refusal(file)}" for kind in installed]

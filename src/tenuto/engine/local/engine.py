@@ -17,14 +17,16 @@ from tenuto.core.job import EXTENSIONS, Job, Piece
 from tenuto.core.refusal import ModelError, failed, overloaded
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, model_file
+from tenuto.engine.local.choose import AUTO
 from tenuto.engine.local.frame_codec import BadFrame
 from tenuto.engine.local.jobs import Jobs, RunningJob
 from tenuto.engine.local.process import WorkerProcess
-from tenuto.engine.local.runtime import RuntimeOptions
+from tenuto.engine.local.runtime import NOT_TUNED, RuntimeOptions
 from tenuto.engine.local.runtimes import runtimes
 from tenuto.engine.local.submission import check, submit_steps, uses_template
 from tenuto.engine.local.supervisor import Ended, Loading, Process, Serving, State, Supervisor
 from tenuto.engine.local.suspects import Suspects
+from tenuto.engine.local.tuning import ModelTuning
 from tenuto.settings import LocalSettings
 from tenuto.slices import Slices
 
@@ -42,16 +44,20 @@ class LocalEngine:
     The model runs apart because a step holds Python's lock, and because a damaged file or a bug of
     a runtime can end the process.
 
+    Args:
+        settings: The settings of `[engine.local]`, with the model as a path.
+        tunings: The folder of tunings, for the runtime `auto`; None for none.
+
     Raises:
         ModelError: The model's file or folder is missing or invalid.
     """
 
-    def __init__(self, settings: LocalSettings) -> None:
+    def __init__(self, settings: LocalSettings, tunings: Path | None = None) -> None:
         self._settings = settings
         path = Path(settings.model) if settings.model else model_file.built_in_model()
         self._name = model_file.checked_name(path) if settings.model else model_file.BUILT_IN
         self._supervisor = Supervisor(
-            _load(path, settings),
+            _load(path, settings, tunings),
             self._name,
             settings.step_timeout_s,
             self._changed,
@@ -179,7 +185,7 @@ class LocalEngine:
                 raise BadFrame(f"{type(frame).__name__}, which is for workers")
 
 
-def _load(path: Path, settings: LocalSettings) -> frames.Load:
+def _load(path: Path, settings: LocalSettings, tunings: Path | None) -> frames.Load:
     options = RuntimeOptions(
         # Not resolved, because a link's name may carry the suffix that the file's lacks.
         str(path.absolute()),
@@ -196,13 +202,16 @@ def _load(path: Path, settings: LocalSettings) -> frames.Load:
         settings.runtime,
         settings.format,
         settings.special_tokens_in_raw,
+        ModelTuning(path, tunings).choice() if settings.runtime == AUTO else NOT_TUNED,
     )
 
 
 def _log_loaded(name: str, settings: LocalSettings, loaded: frames.Loaded) -> None:
     """Log the runtime, the limits and the warnings of a loaded model."""
     form = "its chat template" if loaded.chat else "prompts as text"
-    _log.info("%s runs on %s, with %s", name, loaded.runtime, form)
+    why = "as configured" if settings.runtime == loaded.runtime else loaded.why
+    runtime = f"{loaded.runtime} ({why})" if why else loaded.runtime
+    _log.info("%s runs on %s, with %s", name, runtime, form)
     _log.info(
         "threads %d, context %d tokens, KV cache %d MiB (%d blocks), "
         "up to %d completions at once, %d tokens a step",

@@ -10,20 +10,25 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tenuto.core.job import Sampling
-from tenuto.engine.local.runtime import RuntimeOptions
+from tenuto.engine.local.runtime import NOT_TUNED, RuntimeOptions, TunedChoice
 
 # To the worker.
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load a model: the first frame of all. The fields are those of `LocalSettings`."""
+    """Load a model: the first frame of all. The other fields are those of `LocalSettings`.
+
+    Attributes:
+        tuned: The choice for `auto`, if the model was tuned.
+    """
 
     options: RuntimeOptions
     max_waiting: int
     runtime: str = "auto"
     format: str = "auto"
     special_tokens_in_raw: bool = True
+    tuned: TunedChoice = NOT_TUNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,15 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeChosen:
-    """The worker starts to load the model with this runtime; another may follow."""
+    """The worker starts to load the model with this runtime; another may follow.
+
+    Attributes:
+        runtime: Its name.
+        alternative: The runtime to try if this one ends the process; "" for none.
+    """
 
     runtime: str
+    alternative: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Loaded:
     Attributes:
         chat: Whether prompts pass through the model's chat template.
         note: Why `runtime` is not the first choice, for the log; "" if it is.
+        why: Why `auto` chose the runtime, in a few words; "" if it was configured.
         warnings: Defects of the model, a sentence each, for the log.
     """
 
@@ -96,6 +108,7 @@ class Loaded:
     note: str
     most_logprobs: int = 0
     warnings: list[str] = field(default_factory=list)
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

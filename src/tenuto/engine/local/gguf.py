@@ -88,6 +88,11 @@ class Gguf:
         return frozenset(tensor.type for tensor in self.tensors)
 
     @property
+    def weight_bytes(self) -> int:
+        """Size of all tensors in bytes; 0 for OpenVINO's folders, which list none."""
+        return sum(tensor.length for tensor in self.tensors)
+
+    @property
     def architecture(self) -> str:
         """For example `llama`."""
         return str(self.metadata[_ARCHITECTURE])

@@ -55,24 +55,27 @@ class LoadedModel:
 
 
 def load_model(
-    load: frames.Load, attempt: Callable[[str], object]
+    load: frames.Load, attempt: Callable[[str, str], object]
 ) -> tuple[LoadedModel, frames.Loaded]:
     """Load a model with the first runtime that can run it. See `why_not` for its errors.
 
-    `attempt` is called with the name of each runtime before it loads the model.
+    `attempt` is called with the name of each runtime before it loads the model, and that of the
+    runtime after it, or "".
     """
     path = Path(load.options.path)
     file = model_file.read(path)
     template = template_of(file, load.format)
     computes: list[bool] = []
     with model_file.readable(path) as readable:
-        runtime, name, note = load_runtime(
+        chosen = load_runtime(
             replace(load.options, path=str(readable)),
             file,
             load.runtime,
             lambda runtime: computes.append(computes_numbers(runtime)),
             attempt,
+            load.tuned,
         )
+    runtime = chosen.runtime
     special = SpecialTokens(file, runtime, template.source if template else "")
     damage = "" if computes[-1] else _DAMAGED
     warnings = filter(None, (template.warning if template else "", damage))
@@ -82,11 +85,12 @@ def load_model(
         runtime.kv_blocks,
         runtime.kv_bytes,
         runtime.threads,
-        name,
+        chosen.name,
         template is not None,
-        note,
+        chosen.note,
         runtime.most_logprobs,
         [*model_file.warnings(file), *warnings],
+        chosen.why,
     )
 
 

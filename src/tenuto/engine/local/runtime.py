@@ -32,6 +32,24 @@ class RuntimeOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedChoice:
+    """Result of `tenuto tune` for a model on this machine; without a runtime if not tuned.
+
+    Attributes:
+        runtime: Name of the runtime, or "".
+        threads: Its number of threads.
+        why: The origin in a few words, for the log.
+    """
+
+    runtime: str = ""
+    threads: int = 0
+    why: str = ""
+
+
+NOT_TUNED: Final = TunedChoice()
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredToken:
     """A generated token with its log probability.
 
@@ -172,7 +190,7 @@ class RuntimeKind:
     Attributes:
         title: Name in sentences.
         library: Module of the library.
-        rank: Order of preference; the lowest installed rank that reads a file runs it.
+        rank: Order in which runtimes replace the preferred one, which `preference` names.
         formats: Formats of models that the library reads.
         refuses: Returns the first feature of such a file that the library cannot read, or "".
         load: Loads a model. Imports the library.

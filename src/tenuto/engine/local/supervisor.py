@@ -12,12 +12,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from tenuto.core.refusal import ModelError, Refusal, failed
 from tenuto.engine.local import frames
-from tenuto.engine.local.choose import AUTO, next_after
+from tenuto.engine.local.choose import AUTO
 from tenuto.engine.local.frame_codec import BadFrame, Encoded
 from tenuto.engine.local.watchdog import Watchdog
 
@@ -100,7 +99,7 @@ class Supervisor:
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._runtime: str | None = None
+        self._alternative = ""
         # Set in all states but `Loading`.
         self._settled = asyncio.Event()
 
@@ -183,11 +182,10 @@ class Supervisor:
         if deaths == _MOST_LOAD_DEATHS:
             reason = f"{path}: the runtime crashes when it loads this model"
             self._enter(Ended(ModelError(reason)))
-        elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO and self._runtime:
-            another = next_after(self._runtime, "ir" if Path(path).is_dir() else "gguf")
-            if another is not None:
-                _log.warning("%s: the runtime died while it loaded; trying %s", self._name, another)
-                self.load = replace(self.load, runtime=another)
+        elif deaths == _MOST_LOAD_DEATHS - 1 and self.load.runtime == AUTO and self._alternative:
+            another = self._alternative
+            _log.warning("%s: the runtime died while it loaded; trying %s", self._name, another)
+            self.load = replace(self.load, runtime=another)
 
     async def _started(self) -> Process | None:
         """Start a worker. Return None if the system refuses, which may be temporary."""
@@ -203,7 +201,7 @@ class Supervisor:
     async def _run(self, worker: Process) -> bool:
         """Use one worker until it is gone. Return whether it loaded the model."""
         loaded = False
-        self._runtime = None
+        self._alternative = ""
         watchdog = Watchdog(self._step_timeout_s)
         # A load has no time limit, since disks and models differ: only an idle process hangs.
         watch = asyncio.create_task(_abort(worker, partial(watchdog.stalls, worker.activity)))
@@ -214,7 +212,7 @@ class Supervisor:
                     case frames.Pong():
                         watchdog.answered(frame.progress)
                     case frames.RuntimeChosen():
-                        self._runtime = frame.runtime
+                        self._alternative = frame.alternative
                     case frames.Loaded():
                         loaded = True
                         watch.cancel()

@@ -33,7 +33,7 @@ def main(descriptor: int) -> None:
     if not isinstance(load, frames.Load):
         raise TypeError(f"the first frame must be Load, not {type(load).__name__}")
     try:
-        model, loaded = load_model(load, lambda name: link.send(frames.RuntimeChosen(name)))
+        model, loaded = load_model(load, lambda *names: link.send(frames.RuntimeChosen(*names)))
     except Exception as error:
         link.send(frames.NotLoaded(why_not(load, error)))
         return

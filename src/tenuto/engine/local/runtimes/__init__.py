@@ -20,7 +20,7 @@ NAMES: Final = tuple(module.name for module in iter_modules(__path__))
 
 @cache
 def runtimes() -> Mapping[str, RuntimeKind]:
-    """Return all runtimes by name, in order of preference, installed or not."""
+    """Return all runtimes by name, in the order of their ranks, installed or not."""
     found: dict[str, RuntimeKind] = {
         name: import_module(f"{__name__}.{name}").RUNTIME for name in NAMES
     }

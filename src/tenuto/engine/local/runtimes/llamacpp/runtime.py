@@ -22,6 +22,9 @@ from tenuto.engine.local.runtimes.llamacpp.sizes import sizes
 # The API's maximum.
 _MAX_LOGPROBS: Final = 20
 
+# With weights that a core's cache nearly holds, a step is over before threads have met.
+_ONE_THREAD_BYTES: Final = 16_000_000
+
 
 class LlamaCppRuntime(Runtime):
     """A GGUF model in a context of llama.cpp.
@@ -37,9 +40,7 @@ class LlamaCppRuntime(Runtime):
         self._library = library = capi.library()
         self._model = model = Model(library, options.path, file)
         self.longest_token: int = longest_token(file)
-        # Threads wait for each other in a busy loop: one without a core delays all.
-        cores = physical_cores()
-        self.threads: int = options.threads or (cores - 1 if cores > 2 else cores)
+        self.threads: int = options.threads or _usual_threads(file)
         size = sizes(library, model.pointer, options, file)
         self.block_tokens: int = size.block_tokens
         self.kv_blocks: int = size.blocks
@@ -176,3 +177,14 @@ class LlamaCppRuntime(Runtime):
             pass
         self._library.memory_clear(self._context.memory, False)
         return [Delta(key, b"", 0, "broke") for key in keys]
+
+
+def _usual_threads(file: Gguf) -> int:
+    """Return the number of threads if none is set.
+
+    Threads wait for each other in a busy loop: one without a core delays all.
+    """
+    cores = physical_cores()
+    if file.weight_bytes < _ONE_THREAD_BYTES:
+        return 1
+    return cores - 1 if cores > 2 else cores
