@@ -37,7 +37,8 @@ def test_error_of_a_number_out_of_range_has_the_range(
     assert "allowed is 0 to" in capsys.readouterr().err
 
 
-COMMANDS = ["complete", "serve", "pull", "models", "rm", "bench", "config", "keys new", "keys hash"]
+COMMANDS = ["complete", "serve", "pull", "models", "rm", "bench", "tune", "config", "keys new"]
+COMMANDS += ["keys hash"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -46,7 +47,7 @@ def test_help_has_no_python_syntax(capsys: pytest.CaptureFixture[str], command: 
     assert not re.search(r"<\w|\bNone\b|\(\)", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("command", ["complete", "pull", "bench"])
+@pytest.mark.parametrize("command", ["complete", "pull", "bench", "tune"])
 def test_help_shows_examples_line_by_line(capsys: pytest.CaptureFixture[str], command: str) -> None:
     main([command, "--help"])
     shown = capsys.readouterr().out

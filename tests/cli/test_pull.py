@@ -318,7 +318,7 @@ def test_models_prints_a_table_with_the_reason_of_unusable_models(bench: Bench) 
     header, *rows = bench.run("models").stdout.splitlines()
     assert header.split() == ["NAME", "SIZE", "ARCHITECTURE", "QUANTISATION", "CONTEXT", "RUNTIME"]
     mini, half, odd = sorted(rows, key=lambda row: "odd.gguf" in row)
-    assert re.match(r"tenuto-mini +3\.5 MB +llama +Q8_0 +2,048 +\S+$", mini)
+    assert re.match(r"tenuto-mini +3\.5 MB +llama +Q8_0 +2,048 +\S+; small file$", mini)
     assert "1.5 kB" in half
     assert half.endswith("none: not complete; tenuto pull org/odd:half-Q4_0.gguf")
     assert odd.endswith("none: the file is truncated: it ends within its header")

@@ -16,6 +16,7 @@ SUMMARIES: Final = {
     "models": "List the models on this machine.",
     "rm": "Delete a downloaded model.",
     "bench": "Measure how fast a server answers.",
+    "tune": "Find the fastest runtime for a model on this machine.",
     "config": "Print the effective settings.",
     "keys": "Make API keys and their hashes.",
 }

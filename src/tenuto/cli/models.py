@@ -30,6 +30,8 @@ class _Row:
     runtime: str | None
     reason: str
     path: str
+    why: str = ""
+    tuning: str = ""
 
     def cells(self) -> tuple[str, ...]:
         """Return the texts of the columns of `_TITLES`."""
@@ -39,15 +41,22 @@ class _Row:
             self.architecture or "-",
             self.quantisation or "-",
             f"{self.context_length:,}" if self.context_length else "-",
-            self.runtime or f"none: {self.reason}",
+            self._runtime_cell(),
         )
+
+    def _runtime_cell(self) -> str:
+        if self.runtime is None:
+            return f"none: {self.reason}"
+        # A valid tuning is the reason.
+        reasons = [self.tuning] if self.tuning.startswith("tuned:") else [self.why, self.tuning]
+        return "; ".join(filter(None, (self.runtime, *reasons)))
 
 
 def models(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead.")] = False,
     config: options.Config = None,
 ) -> None:
-    """List the built-in model and the downloaded models, with the runtime of each."""
+    """List the built-in model and the downloaded models, the runtime of each, and why."""
     folder = options.model_folder(config)
     rows = _rows(folder)
     if json:
@@ -61,17 +70,19 @@ def models(
 
 
 def _rows(folder: ModelFolder) -> list[_Row]:
-    from tenuto.engine.registry import built_in, describe
+    from tenuto.engine.registry import built_in, describe, tunings_folder
 
+    tunings = tunings_folder(folder.root)
     name, path = built_in()
     found = [(name, path, path.stat().st_size, True)]
     found += [(each.name, each.path, each.size, each.complete) for each in folder.models()]
     rows = []
     for name, path, size, complete in found:
         if complete:
-            model = describe(path)
+            model = describe(path, tunings)
             facts = (model.architecture, model.quantisation, model.context, model.runtime)
-            rows.append(_Row(name, size, *facts, model.reason, str(path)))
+            reasons = (model.why, model.tuning)
+            rows.append(_Row(name, size, *facts, model.reason, str(path), *reasons))
         else:
             reason = f"not complete; tenuto pull {name}"
             rows.append(_Row(name, size, None, None, None, None, reason, str(path)))

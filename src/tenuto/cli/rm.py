@@ -26,12 +26,14 @@ def rm(
     config: options.Config = None,
 ) -> None:
     """Delete a downloaded model, complete or not."""
+    from tenuto.engine import registry
     from tenuto.models.folder import only
 
     folder = options.model_folder(config)
     model = only(name, folder.models())
     if not yes:
         _confirm(f"Delete {model.name} ({size_text(model.size)})?")
+    registry.tuning(model.path, registry.tunings_folder(folder.root)).forget()
     folder.remove(model)
     note(f"Deleted {model.name} ({size_text(model.size)}).")
 
