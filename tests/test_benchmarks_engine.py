@@ -91,6 +91,17 @@ def test_the_table_states_hits_and_misses(ours: float, met: str) -> None:
     assert row.split(" | ")[-2:] == ["1.1", f"{met} |"]
 
 
+def test_the_choice_of_auto_decides_over_a_better_side() -> None:
+    found = table(ours=21, peer=20)
+    found.runtimes["Tenuto, openvino"] = "openvino"
+    found.add(streams_rate(1), "Tenuto, openvino", 40)
+    rows = [line for line in report.markdown(found) if line.startswith("| 1 stream")]
+    assert rows[0].endswith("| no |")
+    del found.runtimes["Tenuto"]
+    rows = [line for line in report.markdown(found) if line.startswith("| 1 stream")]
+    assert rows[0].endswith("| yes |")
+
+
 def test_the_bare_loop_of_the_same_runtime_is_compared() -> None:
     found = table(ours=19, peer=10)
     found.add(streams_rate(1), bare_name("llamacpp"), 20)

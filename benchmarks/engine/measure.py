@@ -6,10 +6,11 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks.engine import peers, scenarios
 from benchmarks.engine.machine import Others, Patience
@@ -28,6 +29,8 @@ _MOST_SERIAL: Final = 8
 # A measurement is repeated while others keep more of the cores busy.
 MOST_OTHERS: Final = 0.3
 _WARM_TOKENS: Final = 8
+
+_Side = TypeVar("_Side")
 
 
 @dataclass(frozen=True)
@@ -101,25 +104,32 @@ def _start(
     stack: ExitStack, table: Table, plan: Plan, model: Path, vocabulary: Vocabulary
 ) -> tuple[list[Server], list[BareLoop]]:
     threads = plan.threads
-    servers = []
-    for runtime in plan.runtimes:
-        if not reads(runtime, model):
-            _note(f"{table.title}: {runtime} does not read it")
-            continue
-        server = stack.enter_context(peers.tenuto(model, threads, runtime, plan.context))
-        table.runtimes[server.name] = server.runtime
-        servers.append(server)
-    servers.append(stack.enter_context(peers.xllamacpp(model, threads)))
+    able = [runtime for runtime in plan.runtimes if reads(runtime, model)]
+    for runtime in sorted({*plan.runtimes} - {*able}):
+        _note(f"{table.title}: {runtime} does not read it")
+    servers = [peers.tenuto(model, threads, runtime, plan.context) for runtime in able]
+    servers.append(peers.xllamacpp(model, threads))
     if program := plan.llama_server:
-        servers.append(stack.enter_context(peers.llama_server(program, model, threads)))
+        servers.append(peers.llama_server(program, model, threads))
     if python := plan.llama_cpp_python:
-        servers.append(stack.enter_context(peers.llama_cpp_python(python, model, threads)))
-    loops = []
-    if "bare" in plan.scenarios:
-        for runtime in dict.fromkeys(table.runtimes.values()):
-            loop = peers.bare_loop(runtime, model, threads, vocabulary.texts)
-            loops.append(stack.enter_context(loop))
-    return servers, loops
+        servers.append(peers.llama_cpp_python(python, model, threads))
+    loops = [
+        peers.bare_loop(runtime, model, threads, vocabulary.texts)
+        for runtime in dict.fromkeys(peers.chosen(model, each) for each in able)
+        if "bare" in plan.scenarios
+    ]
+    # At once: a runtime may take long to load a model, with one thread.
+    with ThreadPoolExecutor(len(servers) + len(loops)) as pool:
+        found = [pool.submit(_enter, stack, side) for side in servers]
+        bare = [pool.submit(_enter, stack, loop) for loop in loops]
+    started = [future.result() for future in found]
+    table.runtimes = {server.name: server.runtime for server in started if server.runtime}
+    return started, [future.result() for future in bare]
+
+
+def _enter(stack: ExitStack, side: AbstractContextManager[_Side]) -> _Side:
+    # A list of exits: threads may append to it.
+    return stack.enter_context(side)
 
 
 def _warm_up(servers: list[Server], loops: list[BareLoop], prompts: Prompts) -> None:

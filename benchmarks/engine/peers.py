@@ -19,10 +19,12 @@ from typing import Final
 from benchmarks.engine.streams import Server
 from tenuto.engine.local.choose import AUTO
 from tenuto.engine.local.description import describe
+from tenuto.engine.local.runtimes import runtimes
 
-_LOAD_S: Final = 120.0
+_LOAD_S: Final = 600.0
 _FOLDER: Final = Path(__file__).parent
 
+TENUTO: Final = "Tenuto"
 PEER: Final = "llama.cpp (xllamacpp)"
 # Programs of bare loops, by the name of the runtime.
 _BARE: Final = {"openvino": "bare_openvino.py", "llamacpp": "bare_llamacpp.py"}
@@ -43,10 +45,9 @@ def tenuto(
     environment["TENUTO_ENGINE_LOCAL_RUNTIME"] = runtime
     if context is not None:
         environment["TENUTO_ENGINE_LOCAL_CONTEXT"] = str(context)
-    name = "Tenuto" if runtime == AUTO else f"Tenuto, {runtime}"
-    chosen = (describe(model).runtime or "") if runtime == AUTO else runtime
+    name = TENUTO if runtime == AUTO else f"{TENUTO}, {runtime}"
     with _running(command, f"http://127.0.0.1:{port}", "/ready", environment) as url:
-        yield Server(name, url, tenuto=True, runtime=chosen)
+        yield Server(name, url, tenuto=True, runtime=chosen(model, runtime))
 
 
 @contextmanager
@@ -101,6 +102,14 @@ class BareLoop:
         if not line:
             raise RuntimeError("the bare loop died")
         return float(line)
+
+
+def chosen(model: Path, runtime: str) -> str:
+    """Return the runtime that the setting `runtime` means for a model; "" if none reads it."""
+    if runtime != AUTO:
+        return runtime
+    title = describe(model).runtime
+    return next((name for name, kind in runtimes().items() if kind.title.lower() == title), "")
 
 
 def bare_name(runtime: str) -> str:
