@@ -346,6 +346,8 @@ def test_loading_the_settings_imports_no_engine_library() -> None:
     loaded = loaded_by("from tenuto.settings import load\nload()")
 
     assert not loaded & {"aiohttp", "asyncio", "starlette", "uvicorn", "typer", "openvino"}
+    # Defaults need no check.
+    assert "pydantic" not in loaded
 
 
 def test_importing_the_settings_loads_no_kind_of_upstream_and_no_parser() -> None:

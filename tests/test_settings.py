@@ -24,6 +24,12 @@ def test_settings_without_file_and_environment_are_the_defaults(
     assert load(environment={}) == Settings()
 
 
+def test_defaults_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # One value that is set makes all be checked.
+    assert load(environment={"TENUTO_LOG_LEVEL": "info"}) == Settings()
+
+
 def test_file_in_the_working_directory_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

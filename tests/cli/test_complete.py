@@ -56,6 +56,24 @@ def assert_fails(done: subprocess.CompletedProcess[str], message: str, code: int
     assert done.stderr.count("\n") == 1
 
 
+def imported(*arguments: str) -> list[str]:
+    """Return the modules that `tenuto complete` imports, in their order."""
+    command = [sys.executable, "-X", "importtime", "-m", "tenuto", "complete", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return [line.rpartition("|")[2].strip() for line in lines]
+
+
+def test_complete_starts_the_engine_before_it_imports_slow_libraries() -> None:
+    modules = imported("--max-tokens", "1", "--temperature", "0.5", "Hello")
+
+    packages = {name.partition(".")[0] for name in modules}
+    assert not packages & {"aiohttp", "httpx2", "numpy", "openvino", "rich", "starlette", "uvicorn"}
+    assert not {"tenuto.server", "tenuto.client"} & set(modules)
+    # The request is checked while the model is loaded.
+    assert modules.index("tenuto.engine.local.process") < modules.index("pydantic")
+
+
 def test_complete_prints_clean_text() -> None:
     done = complete("Hello, world!", "--temperature", "0")
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,6 +9,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from tenuto.cli.values import convert_plainly
+
 SUMMARIES: Final = {
     "complete": "Complete a prompt, and print the answer.",
     "serve": "Serve POST /v1/complete.",
@@ -31,6 +33,7 @@ class Commands(TyperGroup):
         self.commands: MutableMapping[str, Any] = {
             name: TyperCommand(name, short_help=s) for name, s in SUMMARIES.items()
         }
+        _convert_plainly(self)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the name of the command in the arguments, the command, and its arguments."""
@@ -44,21 +47,36 @@ def load(name: str) -> TyperCommand | TyperGroup:
     if isinstance(function, typer.Typer):
         group = typer.main.get_group(function)
         for member in group.commands.values():
-            _simplify(member.params)
+            _simplify(member)
+        _simplify(group)
         return group
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(name)(function)
     command = typer.main.get_command(app)
     assert isinstance(command, TyperCommand)
-    _simplify(command.params)
+    _simplify(command)
     return command
 
 
-def _simplify(params: Any) -> None:
+def _convert_plainly(command: Any) -> None:
+    """Convert the values of a command's options, --help included, without pydantic."""
+    get_params = command.get_params
+
+    def get_plain_params(ctx: Any) -> list[Any]:
+        params: list[Any] = get_params(ctx)
+        for param in params:
+            convert_plainly(param)
+        return params
+
+    vars(command)["get_params"] = get_plain_params
+
+
+def _simplify(command: Any) -> None:
     """Show arguments as `NAME` or `[NAME]`; typer adds braces, and Python's type, `<str>`."""
-    for param in params:
+    _convert_plainly(command)
+    for param in command.params:
         if isinstance(param, TyperArgument):
-            usage = param.metavar if param.required else f"[{param.metavar}]"
             changed: Any = vars(param)
+            usage = param.metavar if param.required else f"[{param.metavar}]"
             changed["display_type_rich"] = lambda ctx: None
             changed["get_usage_pieces"] = lambda ctx, usage=usage: [usage]

@@ -35,6 +35,9 @@ def answer_embedded(
         ModelUnavailable: See `open_engine`.
         Refusal: The model is damaged, a field or the prompt is invalid, or the engine failed.
     """
+    # A cache for more than one completion takes time to allot.
+    local = replace(settings.engine.local, max_running=1)
+    settings = replace(settings, engine=replace(settings.engine, local=local))
     engine = open_engine(settings, fetch)
     with answer.spinner:
         asyncio.run(_answer(engine, fields, answer, raw=raw, seed=seed))

@@ -139,6 +139,9 @@ def validated(
     section: type[_Section], values: Mapping[str, Any], above: Keys = ()
 ) -> tuple[_Section | None, dict[Keys, str]]:
     """Return a section made of values, or None; and the mistake in each invalid setting."""
+    if not values and not above:
+        # The defaults, without an import of pydantic.
+        return section(), {}
     from pydantic import ValidationError
 
     mistakes = check_values(section, values, above)

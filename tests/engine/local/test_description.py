@@ -169,7 +169,7 @@ def test_file_without_architecture_or_tensors_is_not_a_model(tmp_path: Path) -> 
     whole = take_apart(built_in_model().read_bytes())
     path.write_bytes(put_together(whole.pairs, ()))
     assert describe(path).reason == (
-        "the file holds no tensors, only a vocabulary: not a model that completes text"
+        "the file has no tensors, only a vocabulary: not a model that completes text"
     )
 
 

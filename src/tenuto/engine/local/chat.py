@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenuto.core.text import well_formed
 from tenuto.engine.local.gguf import Gguf
 from tenuto.engine.local.marks import Marks, Read
 from tenuto.engine.local.sandbox import TemplateRefused, compile_template, one_line
 from tenuto.engine.local.special import RenderedPrompt, SpecialTokens
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _TEMPLATE: Final = "tokenizer.chat_template"
 
@@ -20,6 +22,13 @@ _BASE: Final = re.compile(r"(?<![a-z0-9])(base|pt|pretrain(ed)?|foundation)(?![a
 
 _TRIAL: Final = (("user", "Hello"),)
 _TRIAL_CONVERSATION: Final = (("user", "Hello"), ("assistant", "Hi"), ("user", "Why?"))
+
+
+def _now() -> datetime:
+    # Imported late because most models are base models.
+    from datetime import datetime
+
+    return datetime.now()
 
 
 def is_chat_model(file: Gguf) -> bool:
@@ -56,7 +65,7 @@ class ChatTemplate:
         if not isinstance(source, str):
             raise TemplateRefused("the file has no chat template")
         self.source = source
-        self._now = datetime.now()
+        self._now = _now()
         self._template = compile_template(source, lambda form: self._now.strftime(form))
         self._tokens = {f"{name}_token": _special_token(file, name) for name in ("bos", "eos")}
         # Whether contents are lists of parts, as for models with image input.
@@ -113,7 +122,7 @@ class ChatTemplate:
         Returns:
             The prompt, and the roles of the messages that all arrangements leave out.
         """
-        self._now = datetime.now()
+        self._now = _now()
         best: tuple[RenderedPrompt, list[str]] | None = None
         refusal = TemplateRefused("")
         for arranged in _arrangements(messages):

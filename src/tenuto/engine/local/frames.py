@@ -6,16 +6,17 @@ A value that has crossed consists of JSON's types: a list where the sender had a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from tenuto.core.job import Sampling
+from tenuto.core.value import value
 from tenuto.engine.local.runtime import NOT_TUNED, RuntimeOptions, TunedChoice
 
 # To the worker.
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Load:
     """Load a model: the first frame of all. The other fields are those of `LocalSettings`.
 
@@ -31,7 +32,7 @@ class Load:
     tuned: TunedChoice = NOT_TUNED
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Submit:
     """Start a job.
 
@@ -52,14 +53,14 @@ class Submit:
     tenant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """Cancel a job. Unknown keys are ignored."""
 
     key: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ping:
     """Request a `Pong` before the next step. See `Watchdog`."""
 
@@ -67,14 +68,14 @@ class Ping:
 # From the worker.
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pong:
     """Reply to `Ping`, with a number for each activity, which changes as the activity proceeds."""
 
     progress: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RuntimeChosen:
     """The worker starts to load the model with this runtime; another may follow.
 
@@ -87,7 +88,7 @@ class RuntimeChosen:
     alternative: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Loaded:
     """The model is loaded. See `Runtime` for the attributes that are not listed here.
 
@@ -111,14 +112,14 @@ class Loaded:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NotLoaded:
     """The model cannot be loaded; the worker exits."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TokenisingReport:
     """The worker starts to tokenise a job's prompt, or postpones this."""
 
@@ -126,14 +127,14 @@ class TokenisingReport:
     begins: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Began:
     """The worker hands a job to the runtime."""
 
     key: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """A job runs or waits for its place; its prompt has this number of tokens."""
 
@@ -141,7 +142,7 @@ class Accepted:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cached:
     """Tokens of a job's prompt that were found in a cache."""
 
@@ -149,7 +150,7 @@ class Cached:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scored:
     """Log probabilities of some tokens of a job, sent before their text.
 
@@ -160,7 +161,7 @@ class Scored:
     tokens: list[tuple[str, int, int, float | None, dict[str, float]]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """A job is refused; the fields are those of `Refusal`."""
 
@@ -170,7 +171,7 @@ class Refused:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Broke:
     """A job failed alone; `reason` is for the log."""
 
@@ -178,7 +179,7 @@ class Broke:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wrote:
     """Text that one step wrote, for all jobs at once.
 
@@ -188,7 +189,7 @@ class Wrote:
     pieces: list[tuple[int, str, int, str | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counters:
     """Jobs running and waiting, and KV blocks reserved. Sent whenever one of them changes."""
 

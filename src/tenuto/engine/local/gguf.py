@@ -46,6 +46,7 @@ _MAX_ENTRIES: Final = 1_000_000
 _MAX_DIMENSIONS: Final = 4
 _MAX_ARRAY_DEPTH: Final = 3
 _MAX_ARRAY_LENGTH: Final = 4_000_000
+_TRUNCATED: Final = "the file is truncated: it ends within its header"
 
 
 class ModelFileError(ValueError):
@@ -206,23 +207,21 @@ class _Reader:
 
     def _bytes(self, count: int) -> bytes:
         if count > self._size - self._file.tell():
-            raise ModelFileError("the file is truncated: it ends within its header")
+            raise ModelFileError(_TRUNCATED)
         return self._file.read(count)
 
     def _number(self, kind: int) -> Any:
         scalar = _SCALARS[kind]
         return scalar.unpack(self._bytes(scalar.size))[0]
 
-    def _string(self, errors: str = "replace") -> str:
-        return self._bytes(self._number(10)).decode("utf-8", errors)
+    def _string(self) -> str:
+        return self._bytes(self._number(10)).decode("utf-8", "replace")
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind in _SCALARS:
             return self._number(kind)
         if kind == _STRING:
-            # Tokens, the elements of arrays, may be bytes that are not UTF-8. Single strings, such
-            # as names and templates, must be text.
-            return self._string("surrogateescape" if depth else "replace")
+            return self._string()
         if kind != _ARRAY or depth == _MAX_ARRAY_DEPTH:
             raise ModelFileError(f"the header is damaged: metadata type {kind}")
         inner, count = self._number(4), self._number(10)
@@ -232,7 +231,21 @@ class _Reader:
             scalar = _SCALARS[inner]
             data = self._bytes(count * scalar.size)
             return list(struct.unpack(f"<{count}{scalar.format[1:]}", data))
+        if inner == _STRING:
+            return self._strings(count)
         return [self._value(inner, depth + 1) for _ in range(count)]
+
+    def _strings(self, count: int) -> list[str]:
+        read, unpack, limit = self._file.read, _SCALARS[10].unpack, self._size
+        position, strings = self._file.tell(), list[str]()
+        for _ in range(count):
+            length = unpack(read(8))[0] if position + 8 <= limit else limit
+            position += 8 + length
+            if position > limit:
+                raise ModelFileError(_TRUNCATED)
+            # Tokens may be other bytes than UTF-8; single strings, such as templates, are text.
+            strings.append(read(length).decode("utf-8", "surrogateescape"))
+        return strings
 
     def _tensor(self) -> Tensor:
         """Read the next tensor of the header; its `start` is relative to the weights."""
@@ -244,14 +257,11 @@ class _Reader:
         kind, offset = self._number(4), self._number(10)
         if kind in REMOVED_TYPES:
             removed, repacked = REMOVED_TYPES[kind]
-            remedy = (
-                f"choose {repacked}, which is repacked when it is loaded"
-                if repacked
-                else "convert the model again, or download another quantisation"
-            )
+            again = "convert the model again, or download another quantisation"
+            choice = f"choose {repacked}, which is repacked when it is loaded"
             raise ModelFileError(
                 f"tensor {name!r} has the unknown type {kind}: {removed}, which llama.cpp has "
-                f"removed; {remedy}"
+                f"removed; {choice if repacked else again}"
             )
         if kind not in TENSOR_TYPES:
             raise ModelFileError(
@@ -279,9 +289,7 @@ class _Reader:
             if may_be_empty:
                 return ()
             other = ", only a vocabulary" if f"{_TOKENIZER}tokens" in metadata else ""
-            raise ModelFileError(
-                f"the file holds no tensors{other}: not a model that completes text"
-            )
+            raise ModelFileError(f"the file has no tensors{other}: not a model that completes text")
         start = -(-self._file.tell() // alignment) * alignment
         if any(tensor.start % alignment for tensor in tensors):
             raise ModelFileError("the header is damaged: a tensor is not aligned")

@@ -12,12 +12,14 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tenuto.engine.local import gguf
 from tenuto.engine.local.gguf import Format, Gguf, ModelFileError
 from tenuto.engine.local.vocabulary import is_text
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 MODEL: Final = "openvino_model"
 TOKENIZER: Final = "openvino_tokenizer"
@@ -103,6 +105,9 @@ def read(folder: Path) -> IrModel:
 
 def _check_network(folder: Path, name: str) -> None:
     """Check that all constants of a network lie within its file of weights."""
+    # Imported late because GGUF files do without.
+    from xml.etree import ElementTree
+
     network, weights = folder / f"{name}.xml", folder / f"{name}.bin"
     end = 0
     outputs: set[str] = set()
@@ -128,7 +133,7 @@ def _check_network(folder: Path, name: str) -> None:
         raise ModelFileError(f"{weights.name} is truncated: {size} bytes of at least {end}")
 
 
-def _constant_end(layer: ElementTree.Element) -> int:
+def _constant_end(layer: Element) -> int:
     """Return the end of a layer's constant in the file of weights; 0 without one."""
     data = layer.find("data") if layer.get("type") == "Const" else None
     if data is None:

@@ -8,7 +8,6 @@ by their names, so links are followed no further than needed.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -45,6 +44,9 @@ def readable(files: Sequence[Path]) -> Iterator[Path]:
     if _is_plain(first):
         yield first
         return
+    # Imported late because most paths are plain.
+    import tempfile
+
     with contextlib.ExitStack() as stack:
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenuto-")))

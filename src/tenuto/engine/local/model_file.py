@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +41,7 @@ _OTHERS: Final = {
 
 def built_in_model() -> Path:
     """Return the path of the built-in model."""
-    return Path(str(resources.files("tenuto") / "builtin" / f"{BUILT_IN}.gguf"))
+    return Path(__file__).parents[2] / "builtin" / f"{BUILT_IN}.gguf"
 
 
 def read(path: Path) -> Gguf:

@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from tenuto.core.extras import install
 from tenuto.core.job import Sampling
+from tenuto.core.value import value
 from tenuto.engine.local.gguf import Format, Gguf
 
 INSTALL: Final = install("local")
@@ -18,7 +19,7 @@ Ending: TypeAlias = Literal["end", "length", "broke"]
 _FORMATS: Final[dict[Format, str]] = {"gguf": "GGUF files", "ir": "folders of OpenVINO's"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RuntimeOptions:
     """Path of the model, and the resources that its runtime may use. See `LocalSettings`."""
 
@@ -31,7 +32,7 @@ class RuntimeOptions:
     prefix_cache: str = "shared"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TunedChoice:
     """Result of `tenuto tune` for a model on this machine; without a runtime if not tuned.
 
@@ -49,7 +50,7 @@ class TunedChoice:
 NOT_TUNED: Final = TunedChoice()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ScoredToken:
     """A generated token with its log probability.
 
@@ -64,7 +65,7 @@ class ScoredToken:
     top: tuple[tuple[bytes, float | None], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delta:
     """Output of one step for one completion.
 

@@ -125,7 +125,7 @@ def _special(file: Gguf, template: str) -> dict[str, tuple[int, int]]:
         text: (token, kind)
         for token, (text, kind) in enumerate(zip(file.tokens, file.token_types, strict=False))
         # White space alone is in every text.
-        if text.strip() and is_text(text) and _is_special(text, kind, template)
+        if _is_special(text, kind, template) and text.strip() and is_text(text)
     }
 
 

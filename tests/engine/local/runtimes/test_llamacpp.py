@@ -273,3 +273,11 @@ def test_cancelled_job_is_not_scored_further() -> None:
     assert 0 < len(delta.prompt) < len(prompt) - 1
     runtime.cancel(1)
     assert runtime.step() == []
+
+
+def run_all(runtime: LlamaCppRuntime, keys: set[int]) -> dict[int, list]:  # type: ignore[type-arg]
+    return run(runtime, keys)
+
+
+def test_small_model_has_one_thread_by_default() -> None:
+    assert made(LlamaCppRuntime, replace(load(), threads=None)).threads == 1

@@ -34,13 +34,11 @@ def test_only_known_releases_are_pinned(file: str) -> None:
 
 
 def test_other_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capi, "version", lambda name: "2099.1.1")
+    (release,) = capi.RELEASES
+    monkeypatch.setattr(capi, "RELEASES", frozenset({"2099.1.1"}))
     with pytest.raises(CannotLoad) as refusal:
         made(LlamaCppRuntime, load())
-    (release,) = capi.RELEASES
-    assert str(refusal.value) == (
-        f"xllamacpp 2099.1.1 is not supported; install xllamacpp {release}"
-    )
+    assert str(refusal.value).startswith(f"xllamacpp {release} is not supported; install xllamacpp")
 
 
 def test_library_without_a_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

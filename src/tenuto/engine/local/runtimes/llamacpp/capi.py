@@ -9,12 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int32, c_size_t
 from ctypes import c_uint32 as u32
 from ctypes import c_void_p as ptr
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -144,13 +143,24 @@ def library() -> Library:
     spec = find_spec("xllamacpp")
     if spec is None:
         raise not_installed("xllamacpp")
-    if version("xllamacpp") not in RELEASES:
-        raise CannotLoad(f"xllamacpp {version('xllamacpp')} is not supported; {_INSTALL}")
-    for folder in spec.submodule_search_locations or ():
-        for path in sorted(Path(folder).glob("xllamacpp*")):
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    _check_release(folders)
+    for folder in folders:
+        for path in sorted(folder.glob("xllamacpp*")):
             if path.suffix in _SUFFIXES:
                 return _loaded(path)
     raise CannotLoad(f"the installed xllamacpp has no library; {_INSTALL}")
+
+
+def _check_release(folders: Iterable[Path]) -> None:
+    # The usual place; `importlib.metadata` takes as long to import as the library to load.
+    names = [f"xllamacpp-{release}.dist-info" for release in RELEASES]
+    if any((folder.parent / name).is_dir() for folder in folders for name in names):
+        return
+    from importlib.metadata import version
+
+    if version("xllamacpp") not in RELEASES:
+        raise CannotLoad(f"xllamacpp {version('xllamacpp')} is not supported; {_INSTALL}")
 
 
 @cache

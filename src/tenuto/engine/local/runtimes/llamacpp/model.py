@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from ctypes import c_int32, create_string_buffer
 from pathlib import Path
 from typing import Final
@@ -126,6 +125,9 @@ def longest_token(file: Gguf) -> int:
 
 def _on_a_deep_stack(tokenise: Callable[[], list[int]]) -> list[int]:
     """Run a function in a thread with a large stack."""
+    # Imported late because most texts are short.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as pool, _stack_size:
         usual = threading.stack_size(_STACK_BYTES)
         try:

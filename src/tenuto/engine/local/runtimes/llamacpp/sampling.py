@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from ctypes import Array, addressof, byref, c_float
 from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
 from tenuto.engine.local.runtimes.llamacpp.structs import Candidates
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 # The library's seeds have 32 bits; this one selects a random seed.
 _RANDOM_SEED: Final = 2**32 - 1
@@ -38,7 +40,7 @@ class Sampler:
     def __init__(self, library: Library, context: int, vocabulary: int, threads: int) -> None:
         self._library, self._context = library, context
         self._vocabulary, self._threads = vocabulary, threads
-        self._pool = ThreadPoolExecutor(threads, "sampling")
+        self._pool: ThreadPoolExecutor | None = None
         self._row = c_float * vocabulary
         # Triples of token, logit and probability, which the samplers reorder.
         self._triples = (c_float * (3 * vocabulary))()
@@ -89,6 +91,11 @@ class Sampler:
         threads = min(self._threads, len(rows) * self._vocabulary // _LOGITS_OF_A_THREAD)
         if threads < 2:
             return self._sample(rows)
+        if self._pool is None:
+            # Imported late because small vocabularies need no threads.
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._threads, "sampling")
         size = -(-len(rows) // threads)
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         return list(chain.from_iterable(self._pool.map(self._sample, parts)))
