@@ -79,10 +79,10 @@ class Dispatch:
         record: RequestRecord = scope["record"]
         begun = False
 
-        async def send_and_note(message: Message) -> None:
+        def send_and_note(message: Message) -> Awaitable[None]:
             nonlocal begun
             begun = True
-            await send(message)
+            return send(message)
 
         try:
             route = self._exact.get((scope["method"], scope["path"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -81,11 +81,11 @@ class RecordMiddleware:
         scope["record"] = record
         headers = ((b"request-id", record.id.encode()), self._organization_id)
 
-        async def send_and_note(message: Message) -> None:
+        def send_and_note(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *headers]
                 record.status = record.status or message["status"]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, send_and_note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,7 +26,7 @@ class HostMiddleware:
         self._app = app
         self._allowed = _USUAL | {name.lower() for name in allowed}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on, or respond with 403."""
         if scope["type"] == "http":
             host = header(scope, b"host") or "localhost"
@@ -37,9 +37,8 @@ class HostMiddleware:
                     f"host: {excerpt(host)!r} is not a name of this server. Add it to "
                     "`allowed_hosts` of [server] in the settings if it should be.",
                 )
-                await error_response(error, scope["record"].id)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return error_response(error, scope["record"].id)(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _without_port(host: str) -> str:

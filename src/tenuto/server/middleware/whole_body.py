@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,11 +28,13 @@ class WholeBodyMiddleware:
         self._timeout_s = limits.body_timeout_s
         self._most = _PATIENCE * (limits.max_body_bytes or MOST_BODY_BYTES)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Plain functions that return the awaitable of the next one: a coroutine that only passes a call
+    # on would run for every message of a stream.
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         # With `expect: 100-continue` the client has not sent the body.
         if scope["type"] != "http" or header(scope, b"expect") is not None:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         ended = False
 
         async def receive_and_note() -> Message:
@@ -40,13 +43,17 @@ class WholeBodyMiddleware:
             ended = ended or not message.get("more_body", False)
             return message
 
-        async def send_after_body(message: Message) -> None:
-            if message["type"] == "http.response.start" and not ended:
-                dropped = 0
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._timeout_s):
-                        while not ended and dropped <= self._most:
-                            dropped += len((await receive_and_note()).get("body", b""))
+        def send_after_body(message: Message) -> Awaitable[None]:
+            if ended or message["type"] != "http.response.start":
+                return send(message)
+            return discard_and_send(message)
+
+        async def discard_and_send(message: Message) -> None:
+            dropped = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    while not ended and dropped <= self._most:
+                        dropped += len((await receive_and_note()).get("body", b""))
             await send(message)
 
-        await self._app(scope, receive_and_note, send_after_body)
+        return self._app(scope, receive_and_note, send_after_body)
