@@ -130,7 +130,8 @@ def _escape(char: str) -> str:
 
 def _value(text: str, most: int) -> str:
     """Return a client's text for a `name=value` line, with its delimiters escaped."""
-    return _escaped(_cut(text, most))
+    # Few texts differ between requests, and long ones are not kept.
+    return _escaped(text if len(text) <= most else _cut(text, most))
 
 
 @lru_cache(maxsize=256)

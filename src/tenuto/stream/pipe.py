@@ -56,7 +56,11 @@ async def run(
                 if not accepted:
                     accepted = True
                     yield piece.accepted or Accepted()
-                text = await _matched(matcher, piece.text)
+                text = piece.text
+                if len(text) <= _MATCHED_AT_ONCE:
+                    text = matcher.push(text)
+                else:
+                    text = await _matched(matcher, text)
                 if piece.finish is not None:
                     text += matcher.flush()
                 event: Text | None = None
@@ -88,9 +92,7 @@ async def run(
 
 
 async def _matched(matcher: StopMatcher, text: str) -> str:
-    """Push a piece through the matcher, in slices if it is long."""
-    if len(text) <= _MATCHED_AT_ONCE:
-        return matcher.push(text)
+    """Push a long piece through the matcher, in slices."""
     free = []
     for start in range(0, len(text), _MATCHED_AT_ONCE):
         free.append(matcher.push(text[start : start + _MATCHED_AT_ONCE]))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 class _Node:
@@ -57,8 +58,7 @@ class _Automaton:
     def __init__(self, stops: frozenset[str]) -> None:
         self._stops = sorted(stops)
         self.root = _Node(0, len(stops), 0)
-        first = "".join(map(re.escape, sorted({stop[0] for stop in stops})))
-        self.opening = re.compile(f"[{first}]") if first else re.compile(r"(?!)")
+        self.opening = _any_of("".join(sorted({stop[0] for stop in stops})))
 
     def step(self, node: _Node, character: str) -> _Node:
         """Return the node of the longest suffix of the node's text and a character."""
@@ -132,6 +132,12 @@ class _Automaton:
         return child, True
 
 
+# The first characters of stop sequences are nearly always the same few.
+@lru_cache(maxsize=64)
+def _any_of(characters: str) -> re.Pattern[str]:
+    return re.compile(f"[{re.escape(characters)}]" if characters else r"(?!)")
+
+
 class StopMatcher:
     """Matcher of the stop sequences of one text.
 
@@ -165,6 +171,8 @@ class StopMatcher:
         if self._stop is not None:
             return ""
         automaton, root = self._automaton, self._automaton.root
+        if self._node is root and automaton.opening.search(piece) is None:
+            return piece  # As most pieces: nothing is held, and no match begins in this one.
         text = self._held + piece
         node, position = self._node, len(self._held)
         while position < len(text):

@@ -63,6 +63,8 @@ class _Failures:
 
     def warnings(self, name: str) -> tuple[str, ...]:
         """Return what to report to the caller when an upstream responds after all."""
+        if not self.reasons:
+            return ()
         others = [f"{other} ({why})" for other, why in self.reasons.items() if other != name]
         return (f"{name} answers instead of {', '.join(others)}",) if others else ()
 
