@@ -52,6 +52,7 @@ TABLE: Mapping[str, May] = {
     "settings.client": may("settings.variables"),
     "settings.tree": may(libraries="pydantic"),
     "interruption": may(),
+    "lazy_timer": may(),
     "core": may(),
     "wire": may("prompt", "wire", libraries="pydantic"),
     "wire.long_json": may(libraries="pydantic_core"),
@@ -68,12 +69,14 @@ TABLE: Mapping[str, May] = {
     "engine.upstream.connection": may(
         *("engine.upstream", "interruption", "wire.backoff", "wire.errors"), libraries="aiohttp"
     ),
+    "engine.upstream.read_timeout": may("lazy_timer", libraries="aiohttp"),
     "engine.upstream.pool": may("engine.upstream", "version", libraries="aiohttp yarl"),
     "engine.upstream.kind": may("engine.upstream", "quantities"),
     "engine.upstream.errors": may("wire.errors"),
     "engine.upstream.error_responses": may("engine.upstream", "wire.errors"),
     "engine.upstream.route": may("quantities", libraries="annotated_types"),
     "engine.upstream.json_text": may(libraries="pydantic_core"),
+    "engine.upstream.template": may(libraries="pydantic_core"),
     "engine.upstream.objects": may(
         *("engine.upstream", "wire.event_source"), libraries="pydantic_core"
     ),
@@ -118,8 +121,8 @@ TABLE: Mapping[str, May] = {
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
     "operations": may("operations"),
     "server": may(
-        *("engine.base", "engine.registry", "interruption", "operations", "prompt", "server"),
-        *("settings", "service", "slices", "stream", "version", "wire"),
+        *("engine.base", "engine.registry", "interruption", "lazy_timer", "operations", "prompt"),
+        *("server", "settings", "service", "slices", "stream", "version", "wire"),
         libraries="httptools starlette uvicorn",
     ),
     "client": may(

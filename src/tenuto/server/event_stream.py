@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from starlette.types import Send
 
 from tenuto.core.events import Ended, Event, Text
+from tenuto.lazy_timer import LazyTimer
 from tenuto.operations.records import RequestRecord
 from tenuto.server.errors import refusal_for
 from tenuto.server.responses import start_response
@@ -41,11 +42,10 @@ async def send_events(
     gets the outcome of an error, and `shutdown` ends the stream with one.
     """
     await start_response({**_HEADERS, **headers}, send)
-    sender = _Sender(send)
-    if start := encoder.start():
-        await sender.send(start)
-    pinger = asyncio.create_task(sender.keep_alive(encoder.ping(), ping_interval_s))
+    sender = _Sender(send, encoder.ping(), ping_interval_s)
     try:
+        if start := encoder.start():
+            await sender.send(start)
         with shutdown.interruptible():
             async for event in events:
                 if isinstance(event, Text):
@@ -57,33 +57,40 @@ async def send_events(
         record.outcome = refusal.kind
         await sender.send(encoder.error(refusal, record.id))
     finally:
-        pinger.cancel()
-        # A plain await would mistake a cancellation of this task for the pinger's.
-        await asyncio.wait([pinger])
+        await sender.end_pings()
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Sender:
-    """Serializes the writes of two tasks: events, and pings when the stream is idle."""
+    """Sender of events, and of pings when the stream is idle.
 
-    def __init__(self, send: Send) -> None:
+    Events and pings need no lock, because each message is a whole event, and pings may be sent
+    between any two.
+    """
+
+    # Most streams need no ping, so they have a timer instead of a task.
+
+    def __init__(self, send: Send, ping: bytes, interval_s: float) -> None:
         self._send = send
-        self._lock = asyncio.Lock()
-        self._clock = asyncio.get_running_loop().time
-        self._last = self._clock()
-        self._begun = False
+        self._ping = ping
+        self._interval_s = interval_s
+        self._loop = asyncio.get_running_loop()
+        self._pinging: asyncio.Task[None] | None = None
+        self._timer = LazyTimer(self._loop, self._begin_ping)
+        self._timer.start(min(_FIRST_PING_S, interval_s))
 
     async def send(self, data: bytes) -> None:
-        async with self._lock:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            self._last = self._clock()
-            self._begun = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._timer.start(self._interval_s)
 
-    async def keep_alive(self, ping: bytes, interval_s: float) -> None:
-        while True:
-            silence = interval_s if self._begun else min(_FIRST_PING_S, interval_s)
-            wait = self._last + silence - self._clock()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            else:
-                await self.send(ping)
+    async def end_pings(self) -> None:
+        """Send no more pings. Returns when one that is being sent has ended."""
+        self._timer.close()
+        if self._pinging is not None:
+            self._pinging.cancel()
+            # A plain await would mistake a cancellation of this task for the other one's.
+            await asyncio.wait([self._pinging])
+
+    def _begin_ping(self) -> None:
+        if self._pinging is None or self._pinging.done():
+            self._pinging = self._loop.create_task(self.send(self._ping))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from time import time
 from typing import Final
 from urllib.parse import urlsplit
@@ -186,16 +186,15 @@ class UpstreamResponse:
             # Disconnects at once, unless the connection is back in the pool.
             response.close()
 
-    async def read(self) -> bytes:
+    def read(self) -> Awaitable[bytes]:
         """Wait for more of the body, and return all that has arrived; b"" at its end.
 
         Raises:
             UpstreamError: The body stopped before its end.
             Refusal: The connection is being closed.
         """
-        if self._decoder is None:
-            return await self._read()
-        return await self._read_decoded(self._decoder)
+        decoder = self._decoder
+        return self._read() if decoder is None else self._read_decoded(decoder)
 
     async def _read(self) -> bytes:
         assert self._response is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from tenuto.engine.upstream.kind import ServerUpstream
+from tenuto.engine.upstream.read_timeout import LazyReadTimeout
 from tenuto.version import __version__
 
 
@@ -21,6 +23,7 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         # The library's default limit would make the hundred-and-first stream wait.
         super().__init__(limit=0)
+        self._factory: partial[Any] = partial(LazyReadTimeout, loop=self._loop)
         self.opened: set[asyncio.Task[Any] | None] = set()
 
     async def _create_connection(
