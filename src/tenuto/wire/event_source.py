@@ -56,7 +56,7 @@ class EventSource:
         rest, self._buffer = bytes(self._buffer), bytearray()
         if self._first:
             rest = rest.removeprefix(_BYTE_ORDER_MARK)
-        return _event(rest.decode("utf-8", "replace").rstrip("\n"))
+        return event_of(rest.decode("utf-8", "replace").rstrip("\n"))
 
     def push(self, data: bytes) -> list[ServerSentEvent]:
         """Add bytes and return the events that they complete.
@@ -64,8 +64,33 @@ class EventSource:
         Raises:
             EventTooLong: An event is longer than `max_event_bytes`.
         """
+        blocks = self.blocks(data)
+        return [event for block in blocks if (event := event_of(block)) is not None]
+
+    def blocks(self, data: bytes) -> list[str]:
+        r"""Add bytes and return the lines of each event that they complete, for `event_of`.
+
+        The lines end in `\n`, except for the last one of an event. Some blocks are no events.
+
+        Raises:
+            EventTooLong: An event is longer than `max_event_bytes`.
+        """
         if self._after_cr or b"\r" in data:
             data = self._only_newlines(data)
+        if self._buffer or not data.endswith(b"\n\n"):
+            whole = self._buffered(data)
+            if whole is None:
+                return []
+        else:
+            whole = data[:-2]
+        if self._first:
+            self._first = False
+            whole = whole.removeprefix(_BYTE_ORDER_MARK)
+        # Split at ASCII bytes, so every block holds complete characters.
+        return whole.decode("utf-8", "replace").split("\n\n")
+
+    def _buffered(self, data: bytes) -> bytes | None:
+        """Add bytes to the buffer; return the complete events without the last blank line."""
         self._buffer += data
         end = self._buffer.rfind(b"\n\n", max(0, self._searched - 1))
         self._searched = len(self._buffer)
@@ -74,16 +99,11 @@ class EventSource:
                 raise EventTooLong(
                     f"an event of the stream is longer than {self._max_event_bytes} bytes"
                 )
-            return []
+            return None
         whole = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
         self._searched = len(self._buffer)
-        if self._first:
-            self._first = False
-            whole = whole.removeprefix(_BYTE_ORDER_MARK)
-        # Split at ASCII bytes, so every block holds complete characters.
-        blocks = whole.decode("utf-8", "replace").split("\n\n")
-        return [event for block in blocks if (event := _event(block)) is not None]
+        return whole
 
     def _only_newlines(self, data: bytes) -> bytes:
         r"""Return the bytes with `\n` as the only line end, also across pushes."""
@@ -95,7 +115,7 @@ class EventSource:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _event(block: str) -> ServerSentEvent | None:
+def event_of(block: str) -> ServerSentEvent | None:
     """Return the event of a block of lines; None without fields."""
     head, _, rest = block.partition("\ndata: ")
     if rest and "\n" not in rest and "\n" not in head and head.startswith("event: "):

@@ -6,7 +6,7 @@ stream with one object, and plain requests with a stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
 from pydantic_core import from_json
@@ -20,7 +20,8 @@ from tenuto.engine.upstream.errors import (
     UpstreamError,
 )
 from tenuto.engine.upstream.json_text import json_values
-from tenuto.wire.event_source import EventSource, EventTooLong
+from tenuto.engine.upstream.template import EventTemplate
+from tenuto.wire.event_source import EventSource, EventTooLong, event_of
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Most bytes of one event and of a plain response, and most characters of a streamed one."""
@@ -38,8 +39,11 @@ _SUSPICIOUS: Final = frozenset(("error", "object"))
 _SPACE: Final = b" \t\r\n"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-Item = tuple[str, dict[str, Any] | UpstreamError | None]
-"""An event's name, or "", with its object, or the error that it reports; with None for `[DONE]`."""
+Item = tuple[str, dict[str, Any] | list[str] | UpstreamError | None]
+"""An event's name, or "", with its object, or the error that it reports; with None for `[DONE]`.
+
+With a list: the texts of consecutive events that differ in nothing else, see `EventTemplate`.
+"""
 
 
 class Objects:
@@ -55,6 +59,8 @@ class Objects:
     def __init__(self, policy: ErrorPolicy) -> None:
         self._policy = policy
         self._events: EventSource | None = None
+        self._template = EventTemplate()
+        self._block = ""
         self._buffer = bytearray()
         self._is_json = False
         self._counted = 0
@@ -101,23 +107,55 @@ class Objects:
 
     def _parse_events(self, events: EventSource, data: bytes) -> Iterator[Item]:
         try:
-            complete = events.push(data)
+            blocks = events.blocks(data)
         except EventTooLong:
             raise UpstreamError(TOO_LARGE) from None
         if events.held or self._counted:
             self._count(events.held)
-        for event in complete:
-            # The usual event, at half the cost of `_parse`.
-            name = event.name
-            try:
-                value = from_json(event.data)
-            except ValueError:
-                yield from self._parse(name, event.data)
+        template, texts = self._template, list[str]()
+        for block in blocks:
+            text = template.text_in(block)
+            if text is not None:
+                texts.append(text)
                 continue
-            if name in _NAMED and type(value) is dict and not value.keys() & _SUSPICIOUS:
-                yield name, value
-            else:
-                yield from self._item(name, value)
+            if texts:
+                yield "", texts
+                texts = []
+            # For `learn`, which the reader of the item may call.
+            self._block = block
+            yield from self._parse_block(block)
+        if texts:
+            yield "", texts
+
+    def learn(self, text: str, texts_of: Callable[[str, dict[str, Any]], list[str] | None]) -> None:
+        """Recognise events like the last one, whose text was `text`, without parsing their JSON.
+
+        `texts_of` returns the texts that an event adds; None if it does anything else.
+        """
+
+        def texts_in(block: str) -> list[str] | None:
+            items = list(self._parse_block(block))
+            value = items[0][1] if len(items) == 1 else None
+            return texts_of(items[0][0], value) if isinstance(value, dict) else None
+
+        if self._block:
+            self._template.learn(self._block, text, texts_in)
+
+    def _parse_block(self, block: str) -> Iterator[Item]:
+        event = event_of(block)
+        if event is None:
+            return
+        # The usual event, at half the cost of `_parse`.
+        name = event.name
+        try:
+            value = from_json(event.data)
+        except ValueError:
+            yield from self._parse(name, event.data)
+            return
+        if name in _NAMED and type(value) is dict and not value.keys() & _SUSPICIOUS:
+            yield name, value
+        else:
+            yield from self._item(name, value)
 
     def _parse(self, name: str, data: str | bytes, *, may_be_cut: bool = False) -> Iterator[Item]:
         """Yield the items in the data of one event, or in a plain response."""

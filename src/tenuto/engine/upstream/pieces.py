@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from tenuto.core.job import Accepted, Finish, Piece
 from tenuto.core.text import well_formed
@@ -118,8 +118,14 @@ class PieceReader:
                 # An error after the end of the text does not spoil it.
                 if reading.finish is None:
                     reading.failure = value
+            elif isinstance(value, list):
+                if reading.finish is None:
+                    reading.texts += filter(None, value)
             elif reading.finish is None:
+                before = len(reading.texts)
                 read(name, value, reading)
+                if len(reading.texts) == before + 1:
+                    self._objects.learn(reading.texts[-1], self._texts_of)
             else:
                 # After the end of the text, only its usage matters.
                 after = Reading(begun=True, usage=reading.usage)
@@ -127,6 +133,13 @@ class PieceReader:
                 reading.usage, reading.done = after.usage, after.done
             if reading.done or reading.failure is not None:
                 return
+
+    def _texts_of(self, name: str, value: dict[str, Any]) -> list[str] | None:
+        """Return the texts of an event that has nothing else of effect after the first one."""
+        alone = Reading()
+        self._request.read(name, value, alone)
+        is_text = alone == Reading(begun=True, model=alone.model, texts=alone.texts)
+        return alone.texts if is_text else None
 
     async def _await_usage(self) -> None:
         """Wait for the usage for a short time. A response without it is complete, too."""
