@@ -92,7 +92,8 @@ def measure(
                     run.loops(loops, streams, plan.amounts)
             if "lookup" in plan.scenarios:
                 run.servers(scenarios.copying, [each for each in quick if each.runtime])
-        for number in range(plan.cache_rounds):
+        long = {"prefix", "conversations"} & {*plan.scenarios}
+        for number in range(plan.cache_rounds if long else 0):
             _note(f"{table.title}, caches, round {number + 1} of {plan.cache_rounds}")
             if "prefix" in plan.scenarios:
                 run.servers(scenarios.shared_prefix, servers)
