@@ -89,6 +89,7 @@ TABLE: Mapping[str, May] = {
     "engine.local": may("engine.base", "engine.local", "prompt"),
     "engine.local.sandbox": may(libraries="jinja2"),
     "engine.local.watchdog": may(),
+    "engine.local.launch": may(),
     "engine.local.suspects": may("engine.base", "prompt.turns"),
     "engine.local.tuning": may("engine.local", "version"),
     "engine.local.engine": may("engine.base", "engine.local", "prompt", "settings", "slices"),

@@ -28,10 +28,11 @@ Download: TypeAlias = "Callable[[Reference, ModelFolder], Path]"
 """Download a model into the folder, and return its file. Raises `ModelUnavailable`."""
 
 
-def open_engine(settings: Settings, download: Download) -> Engine:
+def open_engine(settings: Settings, download: Download, *, at_once: bool = False) -> Engine:
     """Return the engine of the settings, not started yet.
 
-    `download` is called for a reference to a model outside the folder of downloaded models.
+    `download` is called for a reference to a model outside the folder of downloaded models. See
+    `registry.create` for `at_once`.
 
     Raises:
         ModelUnavailable: The model does not exist, or its download failed.
@@ -44,7 +45,7 @@ def open_engine(settings: Settings, download: Download) -> Engine:
     if model is not None and (engine.name == "local" or "local" in kinds):
         file = model_path(settings, model, download)
         engine = replace(engine, local=replace(engine.local, model=file))
-    return registry.create(engine, tunings_folder(settings))
+    return registry.create(engine, tunings_folder(settings), at_once=at_once)
 
 
 def model_path(settings: Settings, model: str | Path, download: Download) -> Path:

@@ -71,7 +71,8 @@ def test_complete_starts_the_engine_before_it_imports_slow_libraries() -> None:
     assert not packages & {"aiohttp", "httpx2", "numpy", "openvino", "rich", "starlette", "uvicorn"}
     assert not {"tenuto.server", "tenuto.client"} & set(modules)
     # The request is checked while the model is loaded.
-    assert modules.index("tenuto.engine.local.process") < modules.index("pydantic")
+    launched = modules.index("tenuto.engine.local.launch")
+    assert launched < min(map(modules.index, ("asyncio", "pydantic", "tenuto.engine.local.engine")))
 
 
 def test_complete_prints_clean_text() -> None:

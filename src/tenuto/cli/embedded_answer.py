@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -38,7 +37,10 @@ def answer_embedded(
     # A cache for more than one completion takes time to allot.
     local = replace(settings.engine.local, max_running=1)
     settings = replace(settings, engine=replace(settings.engine, local=local))
-    engine = open_engine(settings, fetch)
+    engine = open_engine(settings, fetch, at_once=True)
+    # Imported late because the worker starts meanwhile.
+    import asyncio
+
     with answer.spinner:
         asyncio.run(_answer(engine, fields, answer, raw=raw, seed=seed))
 
@@ -46,6 +48,8 @@ def answer_embedded(
 async def _answer(
     engine: Engine, fields: Mapping[str, object], answer: Answer, *, raw: bool, seed: int | None
 ) -> None:
+    import asyncio
+
     await engine.start()
     try:
         # In a thread, because its imports are slow: the worker process starts meanwhile.

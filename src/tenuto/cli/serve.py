@@ -45,10 +45,14 @@ def serve(
     the environment (TENUTO_SERVER_PORT, ...), which overrides the settings file; `tenuto config`
     prints the result.
     """
-    import asyncio
-
     from tenuto.cli.pull import fetch
     from tenuto.service import open_engine
+
+    loaded = load_with_origins(config)
+    settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
+    engine = open_engine(settings, fetch, at_once=True)
+    # Imported late because the worker starts meanwhile.
+    import asyncio
 
     with needs("server", "the server"):
         from tenuto.server.log import logging_to_stderr
@@ -56,9 +60,6 @@ def serve(
         from tenuto.server.serve import serve as run_server
 
     try:
-        loaded = load_with_origins(config)
-        settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
-        engine = open_engine(settings, fetch)
         listener = listen(settings.server, insecure=insecure)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
         address = f"http://{host}:{port}"

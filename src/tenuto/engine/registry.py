@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from tenuto.engine.local.tuning import ModelTuning
 
 
-def create(settings: EngineSettings, tunings: Path | None = None) -> Engine:
+def create(
+    settings: EngineSettings, tunings: Path | None = None, *, at_once: bool = False
+) -> Engine:
     """Create the engine that the settings name, without starting it.
 
-    `tunings` is the folder of tunings of local models, if there is one.
+    Args:
+        settings: The choice of an engine.
+        tunings: The folder of tunings of local models, if there is one.
+        at_once: Start the process of the embedded engine here, while modules are imported. It ends
+            with the engine if that is never started.
 
     Raises:
         ModelError: The model file is missing or unsupported, or the environment names a proxy that
@@ -31,6 +37,8 @@ def create(settings: EngineSettings, tunings: Path | None = None) -> Engine:
     factory = _FACTORIES.get(settings.name)
     if factory is None:
         raise ValueError(f"unknown engine `{settings.name}`; use one of: {', '.join(_FACTORIES)}")
+    if at_once and settings.name == "local":
+        return _launched(settings, tunings)
     return factory(settings, tunings)
 
 
@@ -84,6 +92,23 @@ def _local(settings: EngineSettings, tunings: Path | None) -> Engine:
     from tenuto.engine.local.engine import LocalEngine
 
     return LocalEngine(settings.local, tunings)
+
+
+def _launched(settings: EngineSettings, tunings: Path | None) -> Engine:
+    from tenuto.engine.local.launch import launch
+
+    try:
+        launched = launch()
+    except OSError:
+        # The start of the engine tries it again, and reports the error.
+        return _local(settings, tunings)
+    try:
+        from tenuto.engine.local.engine import LocalEngine
+
+        return LocalEngine(settings.local, tunings, launched)
+    except BaseException:
+        launched.discard()
+        raise
 
 
 def _echo(settings: EngineSettings, tunings: Path | None) -> Engine:

@@ -7,7 +7,6 @@ disconnect.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
@@ -93,6 +92,9 @@ async def run(
 
 async def _matched(matcher: StopMatcher, text: str) -> str:
     """Push a long piece through the matcher, in slices."""
+    # Imported late because commands start an engine before they import it.
+    import asyncio
+
     free = []
     for start in range(0, len(text), _MATCHED_AT_ONCE):
         free.append(matcher.push(text[start : start + _MATCHED_AT_ONCE]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +19,7 @@ from tenuto.core.refusal import Kind
 from tenuto.engine.local import frames, process
 from tenuto.engine.local.engine import LocalEngine
 from tenuto.engine.local.frame_codec import encode
+from tenuto.engine.local.launch import launch
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.prompt.turns import human_turn, parse_prompt, raw_prompt
 from tenuto.settings import LocalSettings
@@ -80,14 +80,7 @@ def spawning(scripts: list[str | BaseException]) -> Callable[[], Awaitable[Worke
         script = scripts.pop(0) if scripts else GOOD
         if isinstance(script, BaseException):
             raise script
-        ours, theirs = socket.socketpair()
-        with theirs:
-            child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-S", "-c", script, str(theirs.fileno())),
-                pass_fds=(theirs.fileno(),),
-                stderr=asyncio.subprocess.PIPE,
-            )
-        return WorkerProcess(child, *await asyncio.open_connection(sock=ours))
+        return await WorkerProcess.connect(launch([sys.executable, "-S", "-c", script]))
 
     return spawn
 

@@ -8,6 +8,7 @@ import itertools
 import logging
 import secrets
 import time
+import weakref
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.choose import AUTO
 from tenuto.engine.local.frame_codec import BadFrame
 from tenuto.engine.local.jobs import Jobs, RunningJob
+from tenuto.engine.local.launch import Launched
 from tenuto.engine.local.process import WorkerProcess
 from tenuto.engine.local.runtime import NOT_TUNED, RuntimeOptions
 from tenuto.engine.local.runtimes import runtimes
@@ -47,12 +49,18 @@ class LocalEngine:
     Args:
         settings: The settings of `[engine.local]`, with the model as a path.
         tunings: The folder of tunings, for the runtime `auto`; None for none.
+        launched: The process of the first worker, if it is started already.
 
     Raises:
         ModelError: The model's file or folder is missing or invalid.
     """
 
-    def __init__(self, settings: LocalSettings, tunings: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        tunings: Path | None = None,
+        launched: Launched | None = None,
+    ) -> None:
         self._settings = settings
         path = Path(settings.model) if settings.model else model_file.built_in_model()
         self._name = model_file.checked_name(path) if settings.model else model_file.BUILT_IN
@@ -62,8 +70,11 @@ class LocalEngine:
             settings.step_timeout_s,
             self._changed,
             self._received,
-            WorkerProcess.spawn,
+            self._spawn,
         )
+        self._launched = launched
+        # An engine that is never started leaves no process behind.
+        self._discard = weakref.finalize(self, launched.discard) if launched else None
         self._suspects = Suspects(time.monotonic, settings.load_wait_s)
         self._jobs = Jobs(self._suspects)
         self._keys = itertools.count()
@@ -110,6 +121,12 @@ class LocalEngine:
 
     async def aclose(self) -> None:
         await self._supervisor.aclose(failed("The engine is shutting down."))
+
+    async def _spawn(self) -> Process:
+        launched, self._launched = self._launched, None
+        if launched is None or self._discard is None or self._discard.detach() is None:
+            return await WorkerProcess.spawn()
+        return await WorkerProcess.connect(launched)
 
     async def _submit(self, key: int, running: RunningJob) -> Process:
         """Send a job to the worker that serves, and return the worker."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
-import sys
+import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 
 from tenuto.engine.local.frame_codec import MOST_BYTES, Encoded, FrameReader, encode
 from tenuto.engine.local.frames import Frame, ToWorker
+from tenuto.engine.local.launch import COMMAND, Launched, launch
 
 _log = logging.getLogger("tenuto.engine")
 
@@ -27,15 +27,10 @@ _LINE_BYTES: Final = 4 * _LINE_CHARS
 # A killed process is gone at once, unless it is in a system call that cannot be interrupted. A
 # child of it that lives on may also hold its stderr open.
 _REAP_S: Final = 5.0
+_SHORTEST_POLL_S: Final = 0.001
+_LONGEST_POLL_S: Final = 0.05
 
 _PROC: Final = Path("/proc")
-
-COMMAND: Final = (
-    sys.executable,
-    "-P",  # the current folder must not shadow a library
-    *("-m", "tenuto.engine.local.worker"),
-)
-"""Command of a worker, without its last argument: the number of its socket's descriptor."""
 
 
 class WorkerProcess:
@@ -43,14 +38,18 @@ class WorkerProcess:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: subprocess.Popen[bytes],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        stderr: asyncio.StreamReader,
+        stderr_pipe: asyncio.ReadTransport,
     ) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
         self._stderr = LastLines()
+        self._stderr_reader = stderr
+        self._stderr_pipe = stderr_pipe
         self._listener = asyncio.create_task(self._listen())
 
     @property
@@ -64,27 +63,21 @@ class WorkerProcess:
         Raises:
             OSError: The system cannot start it.
         """
-        ours, theirs = socket.socketpair()
-        process = None
+        return await cls.connect(launch(command))
+
+    @classmethod
+    async def connect(cls, launched: Launched) -> WorkerProcess:
+        """Return a started worker."""
+        stderr = asyncio.StreamReader()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+            reader, writer = await asyncio.open_connection(sock=launched.socket)
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stderr), launched.process.stderr
             )
-            reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException:
-            ours.close()
-            if process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            launched.discard()
             raise
-        finally:
-            theirs.close()
-        return cls(process, reader, writer)
+        return cls(launched.process, reader, writer, stderr, pipe)
 
     def send(self, frame: ToWorker | Encoded) -> None:
         """Send a frame. Does nothing if the worker is gone, because `frames` ends then."""
@@ -106,8 +99,7 @@ class WorkerProcess:
 
     def abort(self) -> None:
         """Kill a worker that hangs; `frames` ends with it."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
     async def kill(self) -> str:
         """Kill the worker, which has no state to flush. Takes a few seconds at most.
@@ -117,11 +109,11 @@ class WorkerProcess:
         """
         self._writer.close()
         self.abort()
-        end = asyncio.create_task(self._process.wait())
+        end = asyncio.create_task(self._wait())
         _, late = await asyncio.wait([end, self._listener], timeout=_REAP_S)
         if late:
-            # A child of the worker keeps its stderr open, which asyncio has no public way to close.
-            self._process._transport.close()  # type: ignore[attr-defined]
+            # A child of the worker may keep its stderr open.
+            self._stderr_pipe.close()
         for task in late:
             task.cancel()
         await asyncio.wait([end, self._listener])
@@ -143,12 +135,17 @@ class WorkerProcess:
         # Page faults, minor and major, and processor ticks in user and system mode.
         return hash((fields[7], fields[9], fields[11], fields[12], read))
 
+    async def _wait(self) -> None:
+        """Wait until the process is gone."""
+        delay = _SHORTEST_POLL_S
+        while self._process.poll() is None:
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LONGEST_POLL_S)
+
     async def _listen(self) -> None:
         """Drain the pipe, so that the worker never blocks on it."""
-        stderr = self._process.stderr
-        assert stderr is not None
         with contextlib.suppress(OSError):
-            while data := await stderr.read(_READ_BYTES):
+            while data := await self._stderr_reader.read(_READ_BYTES):
                 self._stderr.feed(data)
 
 
