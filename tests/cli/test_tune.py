@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from tenuto.engine.local.runtime import TunedChoice
 from tenuto.engine.registry import tuning
 from tenuto.service import tunings_folder
 from tenuto.settings import Settings
+from tests.conftest import PATIENCE_S
 
 RATES = {
     ("openvino", 2): {PREFILL: 150.0, 1: 25.0, 8: 60.0},
@@ -217,6 +222,23 @@ def test_ctrl_c_keeps_the_tuning_before_it(
     out, err = capsys.readouterr()
     assert (out, err) == ("", "\nStopped. Nothing was changed.\n")
     assert stored() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
+def test_ctrl_c_ends_the_candidate_and_the_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tenuto", "tune"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until = time.monotonic() + PATIENCE_S
+        while not (workers := children.read_text().split()) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert err.endswith("Stopped. Nothing was changed.\n")
+    assert workers
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert not (tmp_path / "tenuto" / "models" / ".tuning").exists()
 
 
 def test_forget_returns_to_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
