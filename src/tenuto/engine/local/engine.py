@@ -236,7 +236,7 @@ def _log_loaded(name: str, settings: LocalSettings, loaded: frames.Loaded) -> No
         loaded.context,
         -(-loaded.kv_bytes // 2**20),
         loaded.kv_blocks,
-        settings.max_running,
+        min(settings.max_running, loaded.kv_blocks),
         settings.batch_tokens,
     )
     _log.info("prefix cache: %s", _prefix_cache(settings.prefix_cache, loaded.runtime))

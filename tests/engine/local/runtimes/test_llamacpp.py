@@ -19,6 +19,7 @@ from tenuto.engine.local.runtime import (
     ScoredToken,
     TextRefused,
 )
+from tenuto.engine.local.runtimes.llamacpp import sequences
 from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.conftest import PATIENCE_S
 from tests.engine.local.runtimes.contract import (
@@ -128,6 +129,31 @@ def test_sequences_are_limited_to_the_library_maximum() -> None:
     runtime = made(LlamaCppRuntime, many)
     assert runtime.kv_blocks <= 256
     assert write(runtime, runtime.encode(TEXT), 1)[1] == 1
+
+
+def test_fewer_jobs_run_where_fewer_contexts_fit() -> None:
+    """Eight whole contexts are enough, as shared cells slow all jobs down."""
+    runtime = made(LlamaCppRuntime, load(kv_cache_mib=32, max_running=64))
+    assert 8 <= runtime.kv_blocks < 64
+    assert runtime.block_tokens == runtime.context == 2048
+    few = made(LlamaCppRuntime, load(kv_cache_mib=8, max_running=64))
+    assert few.kv_blocks > 64
+
+
+def test_jobs_share_the_cells_of_few_ended_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each token skips all cells of others."""
+    runtime = made(LlamaCppRuntime, load(kv_cache_mib=pool_mib()))
+    prompts = [runtime.encode(f"{number} {TEXT * 5}") for number in range(3)]
+    monkeypatch.setattr(sequences, "_MOST_SHARED_KEPT", 2 * len(prompts[0]) + 16)
+
+    def cached(prompt: list[int]) -> int:
+        runtime.begin(0, prompt, 1, GREEDY)
+        return run(runtime, {0})[0][0].cached or 0
+
+    for prompt in prompts:
+        assert cached(prompt) < 16
+    assert cached(prompts[1]) == len(prompts[1]) - 1
+    assert cached(prompts[0]) < 16
 
 
 def test_full_cache_is_reused(endless_model: Path) -> None:

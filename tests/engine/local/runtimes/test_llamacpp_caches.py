@@ -53,15 +53,17 @@ class Written:
         self.cached = [deltas[key][0].cached for key in sorted(keys)]
 
     def check(self, expected: Written) -> None:
-        """Compare texts and log probabilities.
+        """Compare log probabilities, and texts up to a token that is nearly as likely as another.
 
-        One other token in a prompt changes the latter by about 1, other kernels by up to 0.05;
-        where two tokens are nearly as likely, the text changes too.
+        One other token in a prompt changes the log probabilities by about 1, other kernels by up
+        to 0.05.
         """
         equal = [key for key, text in self.texts.items() if text == expected.texts[key]]
-        assert len(equal) >= len(self.texts) - 2
-        for key in equal:
-            assert self.logprobs[key] == pytest.approx(expected.logprobs[key], abs=0.15)
+        assert len(equal) >= len(self.texts) / 2
+        for key, logprobs in self.logprobs.items():
+            compared = len(logprobs) if key in equal else 1
+            wanted = expected.logprobs[key][:compared]
+            assert logprobs[:compared] == pytest.approx(wanted, abs=0.15)
 
 
 @pytest.mark.parametrize("kv_cache_mib", [4, 512], ids=["one stream", "a stream for each job"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tenuto.engine.local.runtime import CannotLoad
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
-from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES, Sequence
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence
 from tenuto.engine.local.runtimes.llamacpp.structs import Batch
 
 _NO_CELLS: Final = 1

@@ -61,6 +61,8 @@ FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "memory_seq_cp": (None, (ptr, c_int32, c_int32, c_int32, c_int32)),
     "memory_seq_pos_min": (c_int32, (ptr, c_int32)),
     "state_seq_get_size": (c_size_t, (ptr, c_int32)),
+    "state_seq_get_data": (c_size_t, (ptr, ptr, c_size_t, c_int32)),
+    "state_seq_set_data": (c_size_t, (ptr, ptr, c_size_t, c_int32)),
     "decode": (c_int32, (ptr, Batch)),
     "get_logits_ith": (ptr, (ptr, c_int32)),
     "vocab_n_tokens": (c_int32, (ptr,)),

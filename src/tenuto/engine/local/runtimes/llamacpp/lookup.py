@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES, Sequence
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence
 
 # Tokens that must occur again.
 _MATCH: Final = 3

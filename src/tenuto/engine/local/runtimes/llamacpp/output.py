@@ -9,7 +9,7 @@ from tenuto.engine.local.runtime import Delta, Ending, ScoredToken
 from tenuto.engine.local.runtimes.llamacpp.model import Model
 from tenuto.engine.local.runtimes.llamacpp.sampling import Sampler
 from tenuto.engine.local.runtimes.llamacpp.schedule import Job
-from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES
 
 
 class Output:

@@ -16,7 +16,8 @@ from tenuto.engine.local.runtimes.llamacpp.model import Model, longest_token
 from tenuto.engine.local.runtimes.llamacpp.output import Output
 from tenuto.engine.local.runtimes.llamacpp.sampling import Sampler
 from tenuto.engine.local.runtimes.llamacpp.schedule import Job, Schedule
-from tenuto.engine.local.runtimes.llamacpp.sequences import TOKEN_BYTES, Sequence, Sequences
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence
+from tenuto.engine.local.runtimes.llamacpp.sequences import Sequences
 from tenuto.engine.local.runtimes.llamacpp.sizes import sizes
 
 # The API's maximum.
@@ -56,9 +57,9 @@ class LlamaCppRuntime(Runtime):
             abilities.count,
             batch,
             self.threads,
-            streams=abilities.streams,
+            streams=abilities.stream > 0,
         )
-        self._sequences = Sequences(library, context.memory, abilities)
+        self._sequences = Sequences(library, context, abilities)
         self._per_key: bool = options.prefix_cache == "per_key"
         self._sampler = Sampler(library, context.pointer, model.size, self.threads)
         self._output = Output(model, self._sampler)

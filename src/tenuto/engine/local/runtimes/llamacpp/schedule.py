@@ -8,12 +8,8 @@ from itertools import chain
 from typing import Final
 
 from tenuto.engine.local.runtimes.llamacpp.lookup import Drafts
-from tenuto.engine.local.runtimes.llamacpp.sequences import (
-    Abilities,
-    Sequence,
-    Sequences,
-    shared_length,
-)
+from tenuto.engine.local.runtimes.llamacpp.sequence import Sequence, shared_length
+from tenuto.engine.local.runtimes.llamacpp.sequences import Abilities, Sequences
 
 # Fewer shared tokens cost less than a job's wait for them.
 _LEAST_SHARED: Final = 128

@@ -2,44 +2,25 @@
 
 A sequence is a number of the library. Those of ended jobs are kept until they are evicted, the
 least recently used first, for want of cells or numbers. Prefixes are copied between sequences: the
-marks of their cells if all sequences share one stream of cells, else the cells.
+marks of their cells if all sequences share one stream of cells, else the cells. The numbers of
+running sequences are neighbours, because only such sequences are computed together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from ctypes import create_string_buffer
+from dataclasses import dataclass
 from typing import Final
 
+from tenuto.engine.local.runtimes.llamacpp.batch import Context
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence, shared_length
 
-TOKEN_BYTES: Final = 4
+# Fewer tokens are computed again: all prompts begin alike, and a copy has all cells of the donor.
+_LEAST_COPIED: Final = 16
 
-
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """A sequence of the library.
-
-    Attributes:
-        tenant: Jobs of other tenants must not read it.
-        ids: Its tokens as 32-bit numbers, those to be computed included.
-        computed: Number of its tokens in the cache.
-        number: For calls of the library; -1 before the first step.
-    """
-
-    tenant: str
-    ids: bytearray = field(repr=False)
-    computed: int = 0
-    number: int = -1
-
-    @property
-    def length(self) -> int:
-        """Number of its tokens."""
-        return len(self.ids) // TOKEN_BYTES
-
-    @property
-    def is_computed(self) -> bool:
-        """Whether all its tokens are in the cache."""
-        return self.computed == self.length
+# Tokens of ended jobs in shared cells, which each later token skips. The last job is exempt.
+_MOST_SHARED_KEPT: Final = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +29,14 @@ class Abilities:
 
     Attributes:
         count: Their number.
-        streams: Whether each has a stream of cells of its own.
+        stream: Cells of each, if it has a stream of its own; 0 if all share one.
         partial: Whether its end can be removed; not from recurrent states.
         window: Size of the sliding window of some layers; 0 if they have none.
         keeps: Whether those of ended jobs are kept.
     """
 
     count: int
-    streams: bool
+    stream: int
     partial: bool
     window: int
     keeps: bool
@@ -66,12 +47,13 @@ class Sequences:
 
     Args:
         library: The library.
-        memory: The context's memory.
+        context: The context.
         abilities: What it can do.
     """
 
-    def __init__(self, library: Library, memory: int, abilities: Abilities) -> None:
-        self._library, self._memory, self._abilities = library, memory, abilities
+    def __init__(self, library: Library, context: Context, abilities: Abilities) -> None:
+        self._library, self._abilities = library, abilities
+        self._pointer, self._memory = context.pointer, context.memory
         self._free = set(range(abilities.count))
         self._running: set[Sequence] = set()
         # The least recently used first.
@@ -82,17 +64,21 @@ class Sequences:
         shared, donor = self._longest(sequence) if reuse else (0, None)
         if donor in self._kept:
             self._kept[donor] = self._kept.pop(donor)
-        sequence.number = self._lowest()
-        self._free.remove(sequence.number)
+        whole = donor is not None and donor in self._kept and shared == donor.computed
+        if donor is not None and whole and not self._running:
+            sequence.number, sequence.computed = donor.number, shared
+            del self._kept[donor]
+        else:
+            sequence.number = self._neighbour()
+            self._free.remove(sequence.number)
+            # The donor is evicted if it was the only one.
+            if donor is not None and donor.number >= 0:
+                self._copy(donor, sequence.number, shared)
+                sequence.computed = shared
+                if whole:
+                    del self._kept[donor]
+                    self._remove(donor)
         self._running.add(sequence)
-        # The donor is evicted if it was the only one.
-        if donor is not None and donor.number >= 0:
-            self._copy(donor, sequence.number, shared)
-            sequence.computed = shared
-            if donor in self._kept and shared == donor.computed:
-                # The new sequence has all that it had.
-                del self._kept[donor]
-                self._remove(donor)
 
     def close(self, sequence: Sequence) -> None:
         """Keep the tokens of an ended job, or remove them."""
@@ -101,6 +87,8 @@ class Sequences:
         if self._abilities.keeps and sequence.computed:
             del sequence.ids[sequence.computed * TOKEN_BYTES :]
             self._kept[sequence] = None
+            while not self._abilities.stream and self._keeps_too_much():
+                self.evict()
         else:
             self._remove(sequence)
 
@@ -119,19 +107,28 @@ class Sequences:
         return False
 
     def compact(self) -> None:
-        """Give running sequences the lowest numbers: only neighbours are computed together."""
+        """Make the numbers of running sequences neighbours again."""
         while self._running:
-            last = max(self._running, key=lambda sequence: sequence.number)
-            if last.number < len(self._running):
+            numbers = {sequence.number: sequence for sequence in self._running}
+            last = max(numbers)
+            if last - min(numbers) < len(numbers):
                 return
-            self._move(last, self._lowest())
+            self._move(numbers[last], self._neighbour())
 
-    def _lowest(self) -> int:
-        """Return the lowest number that is not running; a kept sequence leaves it."""
+    def _keeps_too_much(self) -> bool:
+        return len(self._kept) > 1 and sum(each.computed for each in self._kept) > _MOST_SHARED_KEPT
+
+    def _neighbour(self) -> int:
+        """Return the lowest number beside running ones; a kept sequence leaves it."""
         if not self._free:
             self.evict()
         taken = {sequence.number for sequence in self._running}
-        number = next(number for number in range(self._abilities.count) if number not in taken)
+        first = min(taken, default=min(self._free))
+        number = next(
+            number for number in range(first, first + len(taken) + 1) if number not in taken
+        )
+        if number == self._abilities.count:
+            number = first - 1
         for sequence in self._kept:
             if sequence.number == number:
                 self._move(sequence, max(self._free))
@@ -145,13 +142,25 @@ class Sequences:
         sequence.number = to
 
     def _copy(self, source: Sequence, to: int, count: int) -> None:
-        if self._abilities.streams:
-            # Whole streams only.
-            self._library.memory_seq_cp(self._memory, source.number, to, -1, -1)
-            if count < source.computed:
-                self._library.memory_seq_rm(self._memory, to, count, -1)
-        else:
+        if not self._abilities.stream:
             self._library.memory_seq_cp(self._memory, source.number, to, 0, count)
+            return
+        # Not with sliding windows, whose cells do not survive it.
+        short = source.computed <= self._abilities.stream // 2 and not self._abilities.window
+        if not (short and self._copy_used(source, to)):
+            # The whole stream.
+            self._library.memory_seq_cp(self._memory, source.number, to, -1, -1)
+        if count < source.computed:
+            self._library.memory_seq_rm(self._memory, to, count, -1)
+
+    def _copy_used(self, source: Sequence, to: int) -> bool:
+        """Copy the used cells of a stream by way of a buffer. Return False if that fails."""
+        library, pointer = self._library, self._pointer
+        size: int = library.state_seq_get_size(pointer, source.number)
+        buffer = create_string_buffer(size)
+        size = library.state_seq_get_data(pointer, buffer, size, source.number)
+        copied: int = library.state_seq_set_data(pointer, buffer, size, to) if size else 0
+        return copied > 0
 
     def _remove(self, sequence: Sequence) -> None:
         if sequence.number >= 0:
@@ -160,7 +169,7 @@ class Sequences:
             sequence.number, sequence.computed = -1, 0
 
     def _longest(self, sequence: Sequence) -> tuple[int, Sequence | None]:
-        most, found = 0, None
+        most, found = _LEAST_COPIED - 1, None
         for other in (*self._kept, *self._running) if self._abilities.keeps else ():
             if other.computed > most:
                 shared = min(other.computed, shared_length(sequence, other, most))
@@ -176,24 +185,3 @@ class Sequences:
             # Cells that the window has left may hold other tokens by now.
             first = self._library.memory_seq_pos_min(self._memory, other.number)
         return first <= max(0, shared - window)
-
-
-def shared_length(one: Sequence, other: Sequence, least: int = 0) -> int:
-    """Return the number of the first tokens of a sequence that it can take from another.
-
-    Its last token is always computed, for the logits of the next. Return 0 if they are not more
-    than `least`.
-    """
-    if one.tenant != other.tenant:
-        return 0
-    ids, others = one.ids, other.ids
-    low, high = least + 1, min(one.length - 1, other.length)
-    if low > high or not others.startswith(ids[: low * TOKEN_BYTES]):
-        return 0
-    while low < high:
-        middle = (low + high + 1) // 2
-        if others.startswith(ids[low * TOKEN_BYTES : middle * TOKEN_BYTES], low * TOKEN_BYTES):
-            low = middle
-        else:
-            high = middle - 1
-    return low

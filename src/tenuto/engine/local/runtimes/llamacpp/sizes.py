@@ -10,11 +10,8 @@ from tenuto.engine.local.machine import kv_budget
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions, context_of
 from tenuto.engine.local.runtimes.llamacpp.batch import Context
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
-from tenuto.engine.local.runtimes.llamacpp.sequences import (
-    TOKEN_BYTES,
-    Abilities,
-    Sequence,
-)
+from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence
+from tenuto.engine.local.runtimes.llamacpp.sequences import Abilities
 
 # The library rounds the cells of its cache, one for each token, to multiples of this, and has at
 # most this number of sequences.
@@ -26,6 +23,11 @@ _KEPT: Final = 32
 _KEPT_STATES: Final = 8
 # Those with streams of their own take memory.
 _KEPT_STREAMS: Final = 16
+
+# From this number on, jobs that wait for a stream lose less than all lose by shared cells: with the
+# shape of Qwen2.5-0.5B, 8 jobs have four fifths of the rate of 32, and each 1,000 shared cells cost
+# a millisecond of processor time for each token.
+_ENOUGH_STREAMS: Final = 8
 
 # Unit of admission. The library has no blocks; small ones waste little.
 _BLOCK_TOKENS: Final = 32
@@ -63,8 +65,9 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
     stream = -(-context // _CELL_STEP) * _CELL_STEP
     # With a stream of cells for each sequence, none has to skip the cells of others.
     most = min(budget // (stream * cell + state), _MAX_SEQUENCES)
-    streams = most >= running
+    streams = most >= min(running, _ENOUGH_STREAMS)
     if streams:
+        running = min(running, most)
         kept = min(max(running, 2), _KEPT_STREAMS) if keeps else 0
         sequences = min(most, running + kept)
         cells = sequences * stream
@@ -91,7 +94,7 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
         context=min(context, blocks * block),
         abilities=Abilities(
             count=sequences,
-            streams=streams,
+            stream=stream if streams else 0,
             partial=not state,
             window=library.model_n_swa(model),
             keeps=keeps,
