@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +13,7 @@ from tenuto.engine import registry
 from tenuto.engine.local import launch as module
 from tenuto.engine.local.launch import Launched
 from tenuto.settings import EngineSettings, LocalSettings
+from tests.conftest import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +44,18 @@ async def test_launched_worker_serves_the_engine(launches: list[Launched]) -> No
         await engine.aclose()
     assert launched.process.returncode is not None
     assert launches == [launched]
+
+
+async def test_model_loads_before_the_engine_is_started(launches: list[Launched]) -> None:
+    engine = registry.create(EngineSettings(), at_once=True)
+    ready, _, _ = select.select([launches[0].socket], [], [], PATIENCE_S)
+    assert ready
+    await engine.start()
+    try:
+        await engine.ready()
+        assert engine.health().restarts == 0
+    finally:
+        await engine.aclose()
 
 
 async def test_launched_worker_that_died_is_replaced(launches: list[Launched]) -> None:

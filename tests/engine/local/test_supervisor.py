@@ -27,6 +27,7 @@ class FakeWorker:
     """A worker whose frames, or whose fault, a test chooses."""
 
     pid = 1
+    loads = False
 
     def __init__(self, *received: frames.Frame) -> None:
         self.sent: list[frames.ToWorker | Encoded] = []

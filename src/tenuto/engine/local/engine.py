@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import logging
@@ -19,7 +20,7 @@ from tenuto.core.refusal import ModelError, failed, overloaded
 from tenuto.engine.base import Capabilities, Health
 from tenuto.engine.local import frames, model_file
 from tenuto.engine.local.choose import AUTO
-from tenuto.engine.local.frame_codec import BadFrame
+from tenuto.engine.local.frame_codec import BadFrame, encode
 from tenuto.engine.local.jobs import Jobs, RunningJob
 from tenuto.engine.local.launch import Launched
 from tenuto.engine.local.process import WorkerProcess
@@ -72,6 +73,10 @@ class LocalEngine:
             self._received,
             self._spawn,
         )
+        if launched is not None:
+            # A worker that is gone is replaced at the start.
+            with contextlib.suppress(OSError):
+                launched.load(encode(self._supervisor.load))
         self._launched = launched
         # An engine that is never started leaves no process behind.
         self._discard = weakref.finalize(self, launched.discard) if launched else None

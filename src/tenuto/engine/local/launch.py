@@ -17,16 +17,27 @@ COMMAND: Final = (
 
 
 class Launched:
-    """A worker that waits for its first frame.
+    """A worker that nobody reads from yet.
 
     Attributes:
         process: It ends when its socket is closed.
         socket: The parent's end.
+        loads: Whether it has its first frame already.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self.process = process
         self.socket = sock
+        self.loads = False
+
+    def load(self, frame: bytes) -> None:
+        """Send the first frame, so that the model is loaded while the parent imports the rest.
+
+        Raises:
+            OSError: The worker is gone.
+        """
+        self.socket.sendall(frame)
+        self.loads = True
 
     def discard(self) -> None:
         """Kill it."""

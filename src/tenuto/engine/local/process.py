@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -34,17 +33,22 @@ _PROC: Final = Path("/proc")
 
 
 class WorkerProcess:
-    """A running worker, from `spawn` to `kill`."""
+    """A running worker, from `spawn` to `kill`.
+
+    Attributes:
+        loads: Whether it has its `Load` frame already.
+    """
 
     def __init__(
         self,
-        process: subprocess.Popen[bytes],
+        launched: Launched,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         stderr: asyncio.StreamReader,
         stderr_pipe: asyncio.ReadTransport,
     ) -> None:
-        self._process = process
+        self._process = launched.process
+        self.loads: bool = launched.loads
         self._reader = reader
         self._writer = writer
         self._stderr = LastLines()
@@ -77,7 +81,7 @@ class WorkerProcess:
         except BaseException:
             launched.discard()
             raise
-        return cls(launched.process, reader, writer, stderr, pipe)
+        return cls(launched, reader, writer, stderr, pipe)
 
     def send(self, frame: ToWorker | Encoded) -> None:
         """Send a frame. Does nothing if the worker is gone, because `frames` ends then."""

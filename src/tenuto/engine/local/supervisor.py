@@ -34,6 +34,8 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int: ...
+    @property
+    def loads(self) -> bool: ...
     def send(self, frame: frames.ToWorker | Encoded) -> None: ...
     def frames(self) -> AsyncIterator[frames.Frame]: ...
     def abort(self) -> None: ...
@@ -206,7 +208,8 @@ class Supervisor:
         # A load has no time limit, since disks and models differ: only an idle process hangs.
         watch = asyncio.create_task(_abort(worker, partial(watchdog.stalls, worker.activity)))
         try:
-            worker.send(self.load)
+            if not worker.loads:
+                worker.send(self.load)
             async for frame in worker.frames():
                 match frame:
                     case frames.Pong():
