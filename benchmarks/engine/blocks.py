@@ -25,8 +25,8 @@ _DEVIATION: Final = {
     Kind.Q4_K: (16**2 / 12) ** 0.5,
     Kind.Q4_0: (16**2 / 12) ** 0.5,
 }
-# Scales and minima of the eight parts of a Q4_K block, 6 bits each; the product of minimum and its
-# factor is the mean of the numbers, so that weights have a mean of 0.
+# Scales and minima of the eight parts of a Q4_K block, 6 bits each. The product of minimum and its
+# factor is a whole number of steps, because OpenVINO rounds it to one.
 _PART_SCALE: Final = 32
 _PART_MINIMUM: Final = 60
 _Q6_PART_SCALE: Final = 64
@@ -75,9 +75,10 @@ def _leading_scale(data: Any, step: float, signs: Any) -> None:
     data[:, 1:2] |= signs
 
 
-def _q4_k(data: Any, step: float, _: Any) -> None:
+def _q4_k(data: Any, step: float, signs: Any) -> None:
     data[:, :2] = _half(step / _PART_SCALE)
-    data[:, 2:4] = _half(step * 7.5 / _PART_MINIMUM)
+    data[:, 2:4] = _half(step * 8 / _PART_MINIMUM)
+    data[:, 1:4:2] |= signs
     scale, minimum = _PART_SCALE, _PART_MINIMUM
     # Four parts have all bits in a byte; of the others, two bits are at the top of these bytes.
     data[:, 4:8] = scale | (scale >> 4) << 6

@@ -32,7 +32,7 @@ _SPREAD: Final = 0.02
 _EMBEDDING_SPREAD: Final = 1.0
 _OUTPUT_NORM: Final = 0.03
 # Part of the file names: another one for files that are not like those of before.
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def model_file(shape: str, quantisation: str) -> Path:
