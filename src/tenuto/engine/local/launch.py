@@ -17,7 +17,7 @@ COMMAND: Final = (
 
 
 class Launched:
-    """A worker that nobody reads from yet.
+    """A worker without a reader of its frames.
 
     Attributes:
         process: It ends when its socket is closed.
