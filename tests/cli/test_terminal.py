@@ -27,8 +27,16 @@ def screen(shown: str) -> list[str]:
     return lines
 
 
+SLOW = {"TENUTO_ENGINE_LOCAL_RUNTIME": "openvino"}
+loads_slowly = pytest.mark.skipif(
+    find_spec("openvino_genai") is None, reason="llama.cpp loads this model within an instant"
+)
+
+
+@loads_slowly
 def test_spinner_is_shown_and_erased_while_the_model_loads(tmp_path: Path) -> None:
-    code, shown = on_terminal(["complete", "Hello", "--max-tokens", "2"], tmp_path)
+    complete = ["complete", "Hello", "--max-tokens", "2"]
+    code, shown = on_terminal(complete, tmp_path, variables=SLOW)
     assert code == 0
     assert "Loading the model…" in SPINNER.findall(shown)
     assert screen(shown)[0] == "tenuto-mini"
@@ -69,11 +77,10 @@ def test_ctrl_c_keeps_the_printed_text_and_prints_stopped(tmp_path: Path) -> Non
     assert lines[1:] == ["one^C", "Stopped."]
 
 
-@pytest.mark.skipif(find_spec("openvino_genai") is None, reason="llama.cpp loads too fast")
+@loads_slowly
 def test_ctrl_c_while_the_model_loads_prints_stopped(tmp_path: Path) -> None:
-    slow = {"TENUTO_ENGINE_LOCAL_RUNTIME": "openvino"}
     code, shown = on_terminal(
-        ["complete", "Hi"], tmp_path, b"\x03", after=b"Loading", variables=slow
+        ["complete", "Hi"], tmp_path, b"\x03", after=b"Loading", variables=SLOW
     )
     assert code == 130
     assert screen(shown)[-2] == "Stopped."
