@@ -41,24 +41,24 @@ class TestLlamaCppContract(RuntimeContract):
     """With cells for a whole context of each completion."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(LlamaCppRuntime, wanted)
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(LlamaCppRuntime, options)
 
 
 class TestLlamaCppWithFewCellsContract(RuntimeContract):
     """With cells for about two contexts."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(LlamaCppRuntime, replace(wanted, kv_cache_mib=pool_mib()))
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(LlamaCppRuntime, replace(options, kv_cache_mib=pool_mib()))
 
 
 class TestLlamaCppWithoutPrefixesContract(RuntimeContract):
     """Without a prefix cache."""
 
     @classmethod
-    def make(cls, wanted: RuntimeOptions) -> Runtime:
-        return made(LlamaCppRuntime, replace(wanted, prefix_cache="off"))
+    def make(cls, options: RuntimeOptions) -> Runtime:
+        return made(LlamaCppRuntime, replace(options, prefix_cache="off"))
 
 
 @cache

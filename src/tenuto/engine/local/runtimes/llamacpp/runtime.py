@@ -123,7 +123,7 @@ class LlamaCppRuntime(Runtime):
             if job.scores_prompt and job.cached is not None
         ]
         rows = [(job, places[-1:]) for job, places in work if job.sequence.is_computed]
-        tokens = self._sampler.sample([(job.chain, *row) for job, row in rows])
+        tokens = self._sampler.sample([(job.chain, row[0]) for job, row in rows])
         for (job, row), token in zip(rows, tokens, strict=True):
             deltas.append(self._write(job, row, [token]))
         return deltas
