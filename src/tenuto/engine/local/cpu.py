@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tenuto.engine.local.machine import physical_cores
+from tenuto.engine.local.machine import physical_cores, sysctl
 
 X86: Final = "x86_64"
 ARM: Final = "aarch64"
@@ -117,13 +116,7 @@ def _known(names: Iterable[str]) -> frozenset[str]:
 
 def _sysctl(name: str) -> str:
     """Return a number or a text of macOS' `sysctl`; "" for an unknown name."""
-    data = ctypes.create_string_buffer(256)
-    size = ctypes.c_size_t(len(data))
-    failed = ctypes.CDLL(None).sysctlbyname(
-        name.encode(), data, ctypes.byref(size), None, ctypes.c_size_t(0)
-    )
-    if failed:
-        return ""
+    data = sysctl(name)
     if name.startswith("machdep."):
-        return data.value.decode("utf-8", "replace")
-    return str(int.from_bytes(data.raw[: size.value], sys.byteorder))
+        return data.rstrip(b"\0").decode("utf-8", "replace")
+    return str(int.from_bytes(data, sys.byteorder)) if data else ""

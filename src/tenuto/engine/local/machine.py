@@ -37,7 +37,7 @@ def physical_cores() -> int:
     """Return the number of cores for this process; threads of one core count once."""
     if sys.platform == "darwin":
         # Without the efficiency cores of Apple's chips, which would slow down the fast ones.
-        return _sysctl(b"hw.perflevel0.physicalcpu") or _sysctl(b"hw.physicalcpu") or 1
+        return sysctl_number("hw.perflevel0.physicalcpu") or sysctl_number("hw.physicalcpu") or 1
     cores = os.cpu_count() or 1
     if sys.platform == "linux":
         mine = os.sched_getaffinity(0)
@@ -66,10 +66,16 @@ def _limits(name: str) -> Iterator[str]:
                 yield (folder / name).read_text()
 
 
-def _sysctl(name: bytes) -> int:
-    value = ctypes.c_int(0)
-    size = ctypes.c_size_t(ctypes.sizeof(value))
-    found = ctypes.CDLL(None).sysctlbyname(
-        name, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+def sysctl(name: str) -> bytes:
+    """Return the bytes of a value of macOS' `sysctl`; none for an unknown name."""
+    data = ctypes.create_string_buffer(256)
+    size = ctypes.c_size_t(len(data))
+    failed = ctypes.CDLL(None).sysctlbyname(
+        name.encode(), data, ctypes.byref(size), None, ctypes.c_size_t(0)
     )
-    return value.value if found == 0 else 0
+    return b"" if failed else data.raw[: size.value]
+
+
+def sysctl_number(name: str) -> int:
+    """Return a whole number of macOS' `sysctl`; 0 for an unknown name."""
+    return int.from_bytes(sysctl(name), sys.byteorder)
