@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +71,14 @@ def tune(
     library changes; `runtime` and `threads` in the settings precede it. `tenuto models` shows it.
     Other work on the machine falsifies the figures: tune an idle one.
     """  # noqa: D301 - `\b` tells typer to keep these lines
-    from tenuto.bench.candidates import best_of, comparison, objective, usual_purpose
+    from tenuto.bench.candidates import (
+        Candidate,
+        best_of,
+        comparison,
+        objective,
+        thread_counts,
+        usual_purpose,
+    )
     from tenuto.cli.tune_report import TuneReport
     from tenuto.engine import registry
 
@@ -85,12 +92,18 @@ def tune(
     local = settings.engine.local
     purpose = purpose or usual_purpose(local.max_running)
     tunable = registry.tunable(path)
+    counts = thread_counts(tunable.cores, small=tunable.small)
+    candidates = [
+        Candidate(runtime, title, count)
+        for runtime, title in tunable.runtimes.items()
+        for count in ([local.threads] if local.threads else counts)
+    ]
     deciding = objective(purpose, local.max_running)
     report = TuneReport(name, path, tunable.processor, tunable.cores, purpose, deciding)
     _warn_if_busy(tunable.cores)
     try:
         with _no_log():
-            measured = asyncio.run(_measure(settings, path, purpose, time))
+            measured = asyncio.run(_measure(settings, path, candidates, purpose, time))
         best = best_of(measured, deciding)
         chosen = None
         if best is not None:
@@ -118,7 +131,11 @@ def _model(settings: Settings, model: str | None) -> tuple[str, Path]:
 
 
 async def _measure(
-    settings: Settings, path: Path, purpose: Purpose, seconds: float
+    settings: Settings,
+    path: Path,
+    candidates: Sequence[Candidate],
+    purpose: Purpose,
+    seconds: float,
 ) -> list[Measured]:
     """Measure all candidates in turn, each in an equal share of the time that is left."""
     from tenuto.bench.candidates import shapes
@@ -128,7 +145,6 @@ async def _measure(
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
     local = dataclasses.replace(settings.engine.local, model=path)
-    candidates = _candidates(path, local.threads)
     measured = []
     for number, candidate in enumerate(candidates):
         chosen = dataclasses.replace(local, runtime=candidate.runtime, threads=candidate.threads)
@@ -140,19 +156,6 @@ async def _measure(
                 await measure(candidate, lambda: create(engine), wanted, share_s, show)  # noqa: B023
             )
     return measured
-
-
-def _candidates(path: Path, threads: int | None) -> list[Candidate]:
-    from tenuto.bench.candidates import Candidate, thread_counts
-    from tenuto.engine.registry import tunable
-
-    model = tunable(path)
-    counts = [threads] if threads else thread_counts(model.cores, small=model.small)
-    return [
-        Candidate(runtime, title, count)
-        for runtime, title in model.runtimes.items()
-        for count in counts
-    ]
 
 
 def _warn_if_busy(cores: int) -> None:
