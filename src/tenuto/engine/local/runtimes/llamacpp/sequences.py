@@ -62,12 +62,14 @@ class Sequences:
     def open(self, sequence: Sequence, *, reuse: bool) -> None:
         """Give a sequence a number and, if `reuse`, the longest cached prefix."""
         shared, donor = self._longest(sequence) if reuse else (0, None)
-        if donor in self._kept:
+        # An ended job of which the new sequence has all.
+        spent = None
+        if donor is not None and donor in self._kept:
             self._kept[donor] = self._kept.pop(donor)
-        whole = donor is not None and donor in self._kept and shared == donor.computed
-        if donor is not None and whole and not self._running:
-            sequence.number, sequence.computed = donor.number, shared
-            del self._kept[donor]
+            spent = donor if shared == donor.computed else None
+        if spent is not None and not self._running:
+            sequence.number, sequence.computed = spent.number, shared
+            del self._kept[spent]
         else:
             sequence.number = self._neighbour()
             self._free.remove(sequence.number)
@@ -75,9 +77,9 @@ class Sequences:
             if donor is not None and donor.number >= 0:
                 self._copy(donor, sequence.number, shared)
                 sequence.computed = shared
-                if whole:
-                    del self._kept[donor]
-                    self._remove(donor)
+                if spent is not None:
+                    del self._kept[spent]
+                    self._remove(spent)
         self._running.add(sequence)
 
     def close(self, sequence: Sequence) -> None:
