@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.conftest import PATIENCE_S
@@ -30,6 +30,7 @@ def on_terminal(
     typed: bytes = b"",
     *,
     after: bytes = b": ",
+    then: Callable[[], object] = lambda: None,
     columns: int = 80,
     variables: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
@@ -40,6 +41,7 @@ def on_terminal(
         folder: Its working folder and cache.
         typed: Sent when the terminal shows `after`.
         after: See `typed`.
+        then: Called at the same time.
         columns: Width of the terminal.
         variables: Added to the environment.
     """
@@ -57,7 +59,7 @@ def on_terminal(
         env=environment(folder, **{"TERM": "xterm", "PYTHONUTF8": "1", **(variables or {})}),
     ) as process:
         os.close(terminal)
-        shown = b""
+        shown, waits = b"", True
         while True:
             if not select.select([controller], [], [], PATIENCE_S)[0]:
                 process.kill()
@@ -67,8 +69,9 @@ def on_terminal(
             except OSError:
                 break
             shown += piece
-            if typed and after in shown:
+            if waits and after in shown:
+                waits = False
                 os.write(controller, typed)
-                typed = b""
+                then()
         os.close(controller)
         return process.wait(PATIENCE_S), shown.decode()
