@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tenuto.core.job import Sampling
+from tenuto.engine.local.runtime import ScoredToken
 from tenuto.engine.local.runtimes.llamacpp.runtime import LlamaCppRuntime
 from tests.engine.local.random_models import ARCHITECTURES, random_model
-from tests.engine.local.runtimes.contract import load, made, run
+from tests.engine.local.runtimes.contract import load, made, run, score
 
 pytest.importorskip("xllamacpp")
 
@@ -52,20 +53,25 @@ class Written:
         self.cached = [deltas[key][0].cached for key in sorted(keys)]
 
     def check(self, expected: Written) -> None:
-        """Compare tokens and log probabilities, up to a token that is nearly as likely as another.
-
-        One other token in a prompt changes the log probabilities by about 1, other kernels by up
-        to 0.05.
-        """
+        """Compare with the same jobs elsewhere."""
         for key, found in self.tokens.items():
             assert found
-            for token, wanted in zip(found, expected.tokens[key], strict=False):
-                others = {data: logprob or 0.0 for data, logprob in wanted.top}
-                assert token.data in others
-                assert token.logprob == pytest.approx(others[token.data], abs=0.15)
-                if token.data != wanted.data:
-                    assert wanted.logprob == pytest.approx(token.logprob, abs=0.15)
-                    break
+            check(found, expected.tokens[key])
+
+
+def check(found: list[ScoredToken], expected: list[ScoredToken]) -> None:
+    """Compare tokens and log probabilities, up to a token that is nearly as likely as another.
+
+    One other token in a prompt changes the log probabilities by about 1, other kernels by up to
+    0.05.
+    """
+    for token, wanted in zip(found, expected, strict=False):
+        others = {data: logprob or 0.0 for data, logprob in wanted.top}
+        assert token.data in others
+        assert token.logprob == pytest.approx(others[token.data], abs=0.15)
+        if token.data != wanted.data:
+            assert wanted.logprob == pytest.approx(token.logprob, abs=0.15)
+            break
 
 
 @pytest.mark.parametrize("kv_cache_mib", [4, 512], ids=["one stream", "a stream for each job"])
@@ -125,3 +131,38 @@ def test_prompts_are_scored_as_if_generated(model: Path) -> None:
                 assert found == pytest.approx([each for _, each in token.top], abs=0.15)
                 compared += 1
     assert compared > 4
+
+
+@pytest.mark.parametrize("kv_cache_mib", [2, 512], ids=["one stream", "a stream for each job"])
+def test_jobs_that_come_and_go_never_read_the_cells_of_others(
+    model: Path, kv_cache_mib: int
+) -> None:
+    """Prefixes of all lengths are copied and moved, often several of them between two steps."""
+    draw = random.Random(1)
+    options = replace(load(model, kv_cache_mib, max_running=5), context=512)
+    runtime = made(LlamaCppRuntime, options)
+    alone = made(LlamaCppRuntime, replace(options, prefix_cache="off"))
+    bases = [[0, *tokens(draw, 430)] for _ in range(3)]
+    jobs: dict[int, list[int]] = {}
+    running: set[int] = set()
+    found: dict[int, list[ScoredToken]] = {}
+    for _ in range(120):
+        while len(running) < 5 and draw.random() < 0.6:
+            # The beginning of another, and a new end.
+            begun = draw.choice([*jobs.values(), *bases])[: draw.choice((20, 60, 200, 300, 400))]
+            key = len(jobs)
+            jobs[key] = begun + tokens(draw, draw.choice((1, 5, 40)))
+            runtime.begin(key, jobs[key], draw.choice((1, 3, 30)), SCORED)
+            running.add(key)
+        if running and draw.random() < 0.2:
+            key = draw.choice(sorted(running))
+            runtime.cancel(key)
+            running.remove(key)
+        for delta in runtime.step():
+            found.setdefault(delta.key, []).extend(delta.scored)
+            if delta.ending:
+                running.remove(delta.key)
+    assert len(found) > 50
+    for key, scored in found.items():
+        wanted = score(alone, jobs[key], len(scored), SCORED)[1]
+        check(scored, wanted)

@@ -12,7 +12,7 @@ from ctypes import create_string_buffer
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.engine.local.runtimes.llamacpp.batch import Context
+from tenuto.engine.local.runtimes.llamacpp.batch import Context, DecodeError
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
 from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence, shared_length
 
@@ -144,25 +144,31 @@ class Sequences:
         sequence.number = to
 
     def _copy(self, source: Sequence, to: int, count: int) -> None:
+        # With streams, the library's own copy takes a whole one, and only when the next batch is
+        # computed. Copies of used cells are immediate: together, one would overwrite the other.
+        # A model has either kind; cells of sliding windows survive the first kind only.
         if not self._abilities.stream:
             self._library.memory_seq_cp(self._memory, source.number, to, 0, count)
             return
-        # Not with sliding windows, whose cells do not survive it.
-        short = source.computed <= self._abilities.stream // 2 and not self._abilities.window
-        if not (short and self._copy_used(source, to)):
-            # The whole stream.
+        if self._abilities.window:
             self._library.memory_seq_cp(self._memory, source.number, to, -1, -1)
+        else:
+            self._copy_used(source.number, to)
         if count < source.computed:
             self._library.memory_seq_rm(self._memory, to, count, -1)
 
-    def _copy_used(self, source: Sequence, to: int) -> bool:
-        """Copy the used cells of a stream by way of a buffer. Return False if that fails."""
+    def _copy_used(self, source: int, to: int) -> None:
+        """Copy the used cells of a stream by way of a buffer.
+
+        Raises:
+            DecodeError: The library failed.
+        """
         library, pointer = self._library, self._pointer
-        size: int = library.state_seq_get_size(pointer, source.number)
+        size: int = library.state_seq_get_size(pointer, source)
         buffer = create_string_buffer(size)
-        size = library.state_seq_get_data(pointer, buffer, size, source.number)
-        copied: int = library.state_seq_set_data(pointer, buffer, size, to) if size else 0
-        return copied > 0
+        size = library.state_seq_get_data(pointer, buffer, size, source)
+        if not size or not library.state_seq_set_data(pointer, buffer, size, to):
+            raise DecodeError("the library cannot copy a sequence")
 
     def _remove(self, sequence: Sequence) -> None:
         if sequence.number >= 0:

@@ -63,8 +63,10 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
     keeps = options.prefix_cache != "off"
     budget = kv_budget(options.kv_cache_mib)
     stream = -(-context // _CELL_STEP) * _CELL_STEP
-    # With a stream of cells for each sequence, none has to skip the cells of others.
-    most = min(budget // (stream * cell + state), _MAX_SEQUENCES)
+    window = library.model_n_swa(model)
+    # With a stream of cells for each sequence, none has to skip the cells of others. Copies of used
+    # cells take a buffer of at most one stream.
+    most = min(budget // (stream * cell + state) - (not window), _MAX_SEQUENCES)
     streams = most >= min(running, _ENOUGH_STREAMS)
     if streams:
         running = min(running, most)
@@ -96,7 +98,7 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
             count=sequences,
             stream=stream if streams else 0,
             partial=not state,
-            window=library.model_n_swa(model),
+            window=window,
             keeps=keeps,
         ),
     )
