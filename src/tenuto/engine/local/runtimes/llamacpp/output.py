@@ -6,9 +6,9 @@ from array import array
 from collections.abc import Sequence
 
 from tenuto.engine.local.runtime import Delta, Ending, ScoredToken
+from tenuto.engine.local.runtimes.llamacpp.job import Job
 from tenuto.engine.local.runtimes.llamacpp.model import Model
 from tenuto.engine.local.runtimes.llamacpp.sampling import Sampler
-from tenuto.engine.local.runtimes.llamacpp.schedule import Job
 from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES
 
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence as Ids
-from typing import Final
 
 from tenuto.core.job import Sampling
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.machine import physical_cores
 from tenuto.engine.local.runtime import Delta, Runtime, RuntimeOptions
 from tenuto.engine.local.runtimes.llamacpp import capi
 from tenuto.engine.local.runtimes.llamacpp.batch import Context, DecodeError
+from tenuto.engine.local.runtimes.llamacpp.job import Job
 from tenuto.engine.local.runtimes.llamacpp.model import Model, longest_token
 from tenuto.engine.local.runtimes.llamacpp.output import Output
 from tenuto.engine.local.runtimes.llamacpp.sampling import Sampler
-from tenuto.engine.local.runtimes.llamacpp.schedule import Job, Schedule
+from tenuto.engine.local.runtimes.llamacpp.schedule import Schedule
 from tenuto.engine.local.runtimes.llamacpp.sequence import TOKEN_BYTES, Sequence
 from tenuto.engine.local.runtimes.llamacpp.sequences import Sequences
-from tenuto.engine.local.runtimes.llamacpp.sizes import sizes
-
-# The API's maximum.
-_MAX_LOGPROBS: Final = 20
-
-# With weights that a core's cache nearly holds, a step is over before threads have met.
-_ONE_THREAD_BYTES: Final = 16_000_000
+from tenuto.engine.local.runtimes.llamacpp.sizes import sizes, usual_threads
 
 
 class LlamaCppRuntime(Runtime):
@@ -34,14 +27,14 @@ class LlamaCppRuntime(Runtime):
         CannotLoad: The library is missing or unknown, or cannot read this model.
     """
 
-    most_logprobs = _MAX_LOGPROBS
+    most_logprobs = 20  # the API's maximum
     needs_computed_prefixes = False
 
     def __init__(self, options: RuntimeOptions, file: Gguf) -> None:
         self._library = library = capi.library()
         self._model = model = Model(library, options.path, file)
         self.longest_token: int = longest_token(file)
-        self.threads: int = options.threads or _usual_threads(file)
+        self.threads: int = options.threads or usual_threads(file)
         size = sizes(library, model.pointer, options, file)
         self.block_tokens: int = size.block_tokens
         self.kv_blocks: int = size.blocks
@@ -64,7 +57,6 @@ class LlamaCppRuntime(Runtime):
         self._sampler = Sampler(library, context.pointer, model.size, self.threads)
         self._output = Output(model, self._sampler)
         self._jobs = Schedule(self._sequences, abilities, context.rows)
-        self._cancelled: list[Job] = []
         self._steps = 0
 
     def encode(self, text: str) -> list[int]:
@@ -100,16 +92,13 @@ class LlamaCppRuntime(Runtime):
         self._jobs.add(Job(key, sequence, chain, max_tokens, sampling.logprobs, scores_prompt))
 
     def cancel(self, key: int) -> None:
-        self._cancelled.append(self._jobs.pop(key))
+        self._end(key)
 
     def progress(self) -> dict[str, int]:
         # Each step computes tokens of running jobs.
         return {"step": self._steps} if len(self._jobs) else {}
 
     def step(self) -> list[Delta]:
-        for job in self._cancelled:
-            self._end(job)
-        self._cancelled.clear()
         try:
             work = self._compute()
         except DecodeError:
@@ -117,11 +106,7 @@ class LlamaCppRuntime(Runtime):
         if len(work) == 1 and work[0][0].drafts.size:
             ((job, places),) = work
             return [self._followed(job, places)]
-        deltas = [
-            self._output.score_prompt(job, places)
-            for job, places in work
-            if job.scores_prompt and job.cached is not None
-        ]
+        deltas = [self._output.score_prompt(job, places) for job, places in work if job.is_scoring]
         rows = [(job, places[-1:]) for job, places in work if job.sequence.is_computed]
         tokens = self._sampler.sample([(job.chain, row[0]) for job, row in rows])
         for (job, row), token in zip(rows, tokens, strict=True):
@@ -162,30 +147,20 @@ class LlamaCppRuntime(Runtime):
             self._jobs.computed(job)
         delta = self._output.write(job, places, tokens)
         if delta.ending is not None:
-            self._end(self._jobs.pop(job.key))
+            self._end(job.key)
         return delta
 
-    def _end(self, job: Job) -> None:
+    def _end(self, key: int) -> None:
+        job = self._jobs.pop(key)
         self._sampler.free(job.chain)
         self._sequences.close(job.sequence)
 
     def _break_all(self) -> list[Delta]:
         """End all jobs and empty the cache, because the state after a failure is unknown."""
-        keys = [job.key for job in self._jobs]
+        keys = self._jobs.keys()
         for key in keys:
-            self._end(self._jobs.pop(key))
+            self._end(key)
         while self._sequences.evict():
             pass
         self._library.memory_clear(self._context.memory, False)
         return [Delta(key, b"", 0, "broke") for key in keys]
-
-
-def _usual_threads(file: Gguf) -> int:
-    """Return the number of threads if none is set.
-
-    Threads wait for each other in a busy loop: one without a core delays all.
-    """
-    cores = physical_cores()
-    if file.weight_bytes < _ONE_THREAD_BYTES:
-        return 1
-    return cores - 1 if cores > 2 else cores

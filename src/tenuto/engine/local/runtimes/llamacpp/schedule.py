@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 
-from tenuto.engine.local.runtimes.llamacpp.lookup import Drafts
-from tenuto.engine.local.runtimes.llamacpp.sequence import Sequence, shared_length
+from tenuto.engine.local.runtimes.llamacpp.job import Job
+from tenuto.engine.local.runtimes.llamacpp.sequence import shared_length
 from tenuto.engine.local.runtimes.llamacpp.sequences import Abilities, Sequences
 
 # Fewer shared tokens cost less than a job's wait for them.
 _LEAST_SHARED: Final = 128
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """A completion.
-
-    Attributes:
-        chain: Its samplers.
-        left: Number of tokens that it may still generate.
-        scores_prompt: Whether the log probabilities of its prompt's tokens are returned.
-        cached: Number of its tokens that were cached; None before its first step and after its
-            first token.
-        held: Whether it has waited for another to compute a prefix.
-    """
-
-    key: int
-    sequence: Sequence
-    chain: int
-    left: int
-    logprobs: int | None
-    scores_prompt: bool = False
-    cached: int | None = None
-    held: bool = False
-    drafts: Drafts = field(default_factory=Drafts)
-
-    def rows(self, count: int) -> int:
-        """Return the number of logits needed of its next `count` tokens."""
-        if self.scores_prompt and self.cached is not None:
-            return count
-        is_last = self.sequence.computed + count == self.sequence.length
-        return is_last * (1 + self.drafts.size)
 
 
 class Schedule:
@@ -68,9 +34,9 @@ class Schedule:
         """Return the number of jobs."""
         return len(self._reading) + len(self._generating)
 
-    def __iter__(self) -> Iterator[Job]:
-        """Iterate over all jobs."""
-        return chain(self._generating.values(), self._reading.values())
+    def keys(self) -> list[int]:
+        """Return the keys of all jobs."""
+        return [*self._generating, *self._reading]
 
     def add(self, job: Job) -> None:
         """Add a job, whose prompt is to be computed."""

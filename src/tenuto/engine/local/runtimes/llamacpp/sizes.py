@@ -1,4 +1,4 @@
-"""Sizes of the KV cache: cells, sequences and blocks."""
+"""Sizes of the KV cache: cells, sequences and blocks. Number of threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tenuto.engine.local.gguf import Gguf
-from tenuto.engine.local.machine import kv_budget
+from tenuto.engine.local.machine import kv_budget, physical_cores
 from tenuto.engine.local.runtime import CannotLoad, RuntimeOptions, context_of
 from tenuto.engine.local.runtimes.llamacpp.batch import Context
 from tenuto.engine.local.runtimes.llamacpp.capi import Library
@@ -31,6 +31,9 @@ _ENOUGH_STREAMS: Final = 8
 
 # Unit of admission. The library has no blocks; small ones waste little.
 _BLOCK_TOKENS: Final = 32
+
+# With weights that a core's cache nearly holds, a step is over before threads have met.
+_ONE_THREAD_BYTES: Final = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,17 @@ def sizes(library: Library, model: int, options: RuntimeOptions, file: Gguf) -> 
             keeps=keeps,
         ),
     )
+
+
+def usual_threads(file: Gguf) -> int:
+    """Return the number of threads if none is set.
+
+    Threads wait for each other in a busy loop: one without a core delays all.
+    """
+    cores = physical_cores()
+    if file.weight_bytes < _ONE_THREAD_BYTES:
+        return 1
+    return cores - 1 if cores > 2 else cores
 
 
 def _state_bytes(library: Library, model: int) -> int:
