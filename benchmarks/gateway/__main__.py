@@ -33,6 +33,9 @@ from benchmarks.gateway.upstream import EVENTS
 ROUNDS = 3
 CONNECTIONS = 16
 STREAMS = 32
+# LiteLLM imports for half a minute on an idle core.
+_PATIENCE_S = 300.0
+_TOLD_S = 10.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _ROOT = Path(__file__).parents[2]
@@ -50,6 +53,7 @@ class Gateway:
         process: The first of its processes; None for the server itself.
         figures: What was measured, by column, one entry for each round.
         weight: The share of the requests that it is sent.
+        errors: What its process writes to standard error.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Gateway:
     process: subprocess.Popen[bytes] | None
     headers: str = ""
     weight: float = 1.0
+    errors: Path = Path(os.devnull)
     figures: dict[str, list[float]] = field(default_factory=dict)
 
     def note(self, column: str, value: float) -> None:
@@ -106,15 +111,16 @@ def _memory_mib(gateway: Gateway) -> float:
 
 @contextmanager
 def _running(
-    command: list[str], core: int, **environment: str
+    command: list[str], core: int, errors: Path, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        command,
-        cwd=_ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with errors.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=_ROOT,
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
     os.sched_setaffinity(process.pid, {core})
     try:
         yield process
@@ -123,17 +129,30 @@ def _running(
         process.wait(10)
 
 
-async def _until_open(gateway: Gateway, patience_s: float = 60.0) -> None:
-    """Wait until a gateway forwards a request."""
+async def _until_open(gateway: Gateway, patience_s: float = _PATIENCE_S) -> None:
+    """Wait until a gateway forwards a request.
+
+    Raises:
+        SystemExit: Its process ended, or it does not answer.
+    """
     request = request_to(gateway.path, stream=False, paced=False, headers=gateway.headers)
-    until = time.monotonic() + patience_s
+    started = time.monotonic()
+    told = 0.0
     while True:
         try:
             await asyncio.wait_for(load(gateway.port, request, connections=1, requests=1), 10)
             return
         except (OSError, AssertionError, TimeoutError) as error:
-            if time.monotonic() > until:
+            waited = time.monotonic() - started
+            if gateway.process is not None and gateway.process.poll() is not None:
+                lines = gateway.errors.read_text(errors="replace").splitlines()
+                last = next((line for line in reversed(lines) if line.strip()), "it says nothing")
+                raise SystemExit(f"{gateway.name} ended: {last.strip()}") from None
+            if waited > patience_s:
                 raise SystemExit(f"{gateway.name} does not answer: {error}") from None
+            if waited > told + _TOLD_S:
+                told = waited
+                print(f"waiting for {gateway.name}, {waited:.0f} s", file=sys.stderr)
             await asyncio.sleep(0.2)
 
 
@@ -219,7 +238,7 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
     url = f"http://127.0.0.1:{upstream}"
     key = "x-api-key: sk-benchmark\r\n"
     serve = [sys.executable, "-m", "benchmarks.gateway.upstream", str(upstream)]
-    with _running(serve, 1):
+    with _running(serve, 1, Path(folder) / "server"):
         gateways = [Gateway("the server itself", "/v1/messages", upstream, None)]
         running = [
             (
@@ -251,6 +270,7 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
                 context = _running(
                     command,
                     0,
+                    errors := Path(folder) / f"{name}.txt",
                     UPSTREAM=url,
                     ANTHROPIC_API_BASE=url,
                     ANTHROPIC_API_KEY="none",
@@ -259,7 +279,7 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
                 process = context.__enter__()
                 contexts.append(context)
                 weight = 0.02 if name == "LiteLLM" else 1.0
-                gateways.append(Gateway(name, path, port, process, key, weight))
+                gateways.append(Gateway(name, path, port, process, key, weight, errors))
             yield gateways
         finally:
             for context in contexts:
@@ -274,6 +294,8 @@ async def _run(requests: int, soak: int) -> None:
     with tempfile.TemporaryDirectory() as folder, _gateways(folder) as gateways:
         for gateway in gateways:
             await _until_open(gateway)
+        # After all have started, as a start takes the core from the others.
+        for gateway in gateways:
             gateway.note("MiB", _memory_mib(gateway))
         for number in range(ROUNDS):
             for gateway in gateways:

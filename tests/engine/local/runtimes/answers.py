@@ -39,7 +39,7 @@ TURNS = "".join(
 
 
 class Reference:
-    """Answers of the library alone: one sequence, one prompt at a time.
+    """The library alone: one sequence, one prompt at a time.
 
     Args:
         answer: Returns the likeliest tokens after a prompt, at most a number of them, and the sum

@@ -1,4 +1,4 @@
-"""Answers of the step loop, beside those of the bare C API."""
+"""The step loop beside the bare C API: equal answers to 200 prompts, and none mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of OpenVINO's steps, beside those of its own loop."""
+"""OpenVINO's steps beside its own loop: equal answers to 200 prompts, and none mixed."""
 
 from __future__ import annotations
 
