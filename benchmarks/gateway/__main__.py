@@ -35,7 +35,7 @@ CONNECTIONS = 16
 STREAMS = 32
 # LiteLLM imports for half a minute on an idle core.
 _PATIENCE_S = 300.0
-_TOLD_S = 10.0
+_REPORT_S = 10.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _ROOT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ async def _until_open(gateway: Gateway, patience_s: float = _PATIENCE_S) -> None
     """
     request = request_to(gateway.path, stream=False, paced=False, headers=gateway.headers)
     started = time.monotonic()
-    told = 0.0
+    reported = 0.0
     while True:
         try:
             await asyncio.wait_for(load(gateway.port, request, connections=1, requests=1), 10)
@@ -150,8 +150,8 @@ async def _until_open(gateway: Gateway, patience_s: float = _PATIENCE_S) -> None
                 raise SystemExit(f"{gateway.name} ended: {last.strip()}") from None
             if waited > patience_s:
                 raise SystemExit(f"{gateway.name} does not answer: {error}") from None
-            if waited > told + _TOLD_S:
-                told = waited
+            if waited > reported + _REPORT_S:
+                reported = waited
                 print(f"waiting for {gateway.name}, {waited:.0f} s", file=sys.stderr)
             await asyncio.sleep(0.2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import c_int32, create_string_buffer
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,7 @@ class Model(dict[int, bytes]):
         self._control = file.tokens_of_type(CONTROL)
         self._ends: dict[int, bool] = {}
         self._piece = create_string_buffer(64)
+        _check_tokens(file)
         library.errors.clear()
         self.pointer = library.model_load_from_file(
             str(Path(path)).encode(), library.model_default_params()
@@ -135,6 +136,29 @@ def _on_a_deep_stack(tokenise: Callable[[], list[int]]) -> list[int]:
         finally:
             threading.stack_size(usual)
     return future.result()
+
+
+def _check_tokens(file: Gguf) -> None:
+    """Refuse a vocabulary with equal tokens, on which the library ends the process.
+
+    Raises:
+        CannotLoad: Two tokens are equal for the library.
+    """
+    tokens: Sequence[str] = file.tokens
+    if "\0" in "".join(tokens):
+        # The library's strings end there.
+        tokens = [token.partition("\0")[0] for token in tokens]
+    # It names each empty token differently.
+    count = len(tokens) - (tokens.count("") - 1 if "" in tokens else 0)
+    if len(set(tokens)) == count:
+        return
+    first: dict[str, int] = {}
+    for number, token in enumerate(tokens):
+        if token and first.setdefault(token, number) != number:
+            raise CannotLoad(
+                f"llama.cpp does not read a vocabulary with equal tokens: {first[token]} and "
+                f"{number} are both {token!r}; download another conversion of the model"
+            )
 
 
 def _reason(library: Library) -> str:
