@@ -64,6 +64,7 @@ def score(
     """Run a single job, and return its bytes and its tokens with log probabilities."""
     runtime.begin(0, prompt, most, sampling)
     deltas = run(runtime, {0})[0]
+    assert deltas[-1].ending != "broke"
     text = b"".join(delta.data for delta in deltas)
     return text, [token for delta in deltas for token in delta.scored]
 
