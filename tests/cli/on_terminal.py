@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def on_terminal(
     Args:
         arguments: The command.
         folder: Its working folder and cache.
-        typed: Sent when the terminal shows `after`.
+        typed: Sent when the terminal shows `after`, and the command waits.
         after: See `typed`.
         then: Called at the same time.
         columns: Width of the terminal.
@@ -71,7 +72,22 @@ def on_terminal(
             shown += piece
             if waits and after in shown:
                 waits = False
+                _until_asleep(process.pid)
                 os.write(controller, typed)
                 then()
         os.close(controller)
         return process.wait(PATIENCE_S), shown.decode()
+
+
+def _until_asleep(pid: int) -> None:
+    """Wait until a process waits in a system call, where the machine shows it.
+
+    Python checks for signals between its instructions, and system calls are interrupted by them. A
+    signal in between, one of a thousand that are sent at once after an output, is noticed at the
+    end of the call only: Ctrl-C would be answered when it is pressed again.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    until = time.monotonic() + PATIENCE_S
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] in ("R", "D"):
+        assert time.monotonic() < until
+        time.sleep(0.001)
