@@ -81,7 +81,6 @@ TABLE: Mapping[str, May] = {
         *("engine.upstream", "wire.event_source"), libraries="pydantic_core"
     ),
     "engine.upstream.decoding": may(),
-    "engine.upstream.patterns": may(),
     "engine.upstream.proxies": may("engine.base"),
     "engine.upstream.room": may(),
     "engine.upstream.words": may("engine.upstream.json_text"),
@@ -163,7 +162,7 @@ SHARED = ("core",)
 
 # Rooms that neither read nor write anything, and have no clock.
 PURE = (
-    *("core", "wire", "prompt", "stream.stops"),
+    *("core", "wire", "prompt", "stream.stops", "operations.keys", "operations.limits"),
     *("bench.prompts", "bench.figures", "bench.plot", "bench.candidates"),
 )
 IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {

@@ -17,7 +17,6 @@ from tenuto.engine.upstream.chat import may_begin_in, sampling_fields
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.kinds.openai import OpenAIUpstream
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
-from tenuto.engine.upstream.patterns import compile_patterns
 from tenuto.engine.upstream.room import tokens_that_fit
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tests.engine.upstream import claude
@@ -316,19 +315,6 @@ async def test_suffix_of_a_model_name_is_not_sent_to_the_messages_api(
     assert server.requests[0].body["model"] == "claude-sonnet-4-5"
     assert "claude-sonnet-4-5 was requested" in seen.headers["warning"]
     assert seen.text == " Hello"
-
-
-@given(st.lists(st.text("ab*", max_size=8), min_size=1, max_size=3), st.text("ab*", max_size=10))
-def test_patterns_match_names_by_their_wildcards(patterns: list[str], name: str) -> None:
-    def matches(pattern: str, name: str) -> bool:
-        if not pattern:
-            return not name
-        if pattern[0] == "*":
-            return any(matches(pattern[1:], name[at:]) for at in range(len(name) + 1))
-        return bool(name) and pattern[0] == name[0] and matches(pattern[1:], name[1:])
-
-    found = compile_patterns(patterns).fullmatch(name)
-    assert bool(found) == any(matches(pattern, name) for pattern in patterns)
 
 
 async def test_model_names_of_callers_are_not_cached() -> None:

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, Final, Literal
 
-from tenuto.engine.upstream.patterns import compile_patterns
+from tenuto.core.patterns import compile_patterns
 
 _LONGEST_KEPT: Final = 128
 """Longest name whose row is remembered: callers may send names of any length."""

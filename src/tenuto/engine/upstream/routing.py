@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 from tenuto.core.job import Accepted, Job, Piece
+from tenuto.core.patterns import compile_patterns
 from tenuto.core.refusal import Refusal
 from tenuto.engine.base import Capabilities, Engine, Health, UpstreamHealth
 from tenuto.engine.upstream.breaker import Attempt, Breaker
@@ -22,7 +23,6 @@ from tenuto.engine.upstream.errors import (
     fault_of,
     shutting_down,
 )
-from tenuto.engine.upstream.patterns import compile_patterns
 from tenuto.engine.upstream.route import RouteSettings
 from tenuto.interruption import Interruption
 from tenuto.wire.backoff import delay_s

@@ -1,0 +1,1 @@
+"""API keys: their entries, the ring that finds them, and the texts that set their limits. Pure."""

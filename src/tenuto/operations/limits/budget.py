@@ -1,0 +1,177 @@
+"""Budgets of calendar periods in UTC. No job resets them: a sum belongs to its period."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from tenuto.core.value import value
+from tenuto.operations.limits.limit import Limit, LimitReached, check_limit
+
+_SECOND_NS: Final = 1_000_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Period(StrEnum):
+    """A calendar period in UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+    def bounds(self, now: int) -> tuple[int, int]:
+        """Return the first moment of the period around `now`, and that of the next period.
+
+        Args:
+            now: Nanoseconds since 1970, before the year 9999.
+        """
+        day = datetime.fromtimestamp(now // _SECOND_NS, UTC).replace(hour=0, minute=0, second=0)
+        if self is Period.DAY:
+            return _nanoseconds(day), _nanoseconds(day + timedelta(days=1))
+        first = day.replace(day=1)
+        following = (first + timedelta(days=31)).replace(day=1)
+        return _nanoseconds(first), _nanoseconds(following)
+
+
+# A module's name is cheaper than a member of an enumeration, which requests look up.
+_DAY: Final = Period.DAY
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(seconds=1) * _SECOND_NS
+
+
+@value
+class Budget:
+    """The most that a key may use in each period.
+
+    Attributes:
+        amount: Tokens, input and output together, or micro-units of money: 1 to `MAX_LIMIT`.
+        period: The calendar period.
+    """
+
+    amount: int
+    period: Period
+
+    def __post_init__(self) -> None:
+        """Check the bounds.
+
+        Raises:
+            ValueError: The amount is below 1 or above `MAX_LIMIT`.
+        """
+        check_limit("a budget", self.amount)
+
+
+@value
+class Budgets:
+    """Budgets of one key, None for unlimited.
+
+    Attributes:
+        tokens: The budget of tokens.
+        cost: The budget of money.
+    """
+
+    tokens: Budget | None = None
+    cost: Budget | None = None
+
+
+class _Sum:
+    """Tokens and cost that were used and reserved in one period, from `begins` until `ends`."""
+
+    __slots__ = ("_period", "begins", "cost", "ends", "tokens")
+
+    def __init__(self, period: Period) -> None:
+        self._period = period
+        self.begins = self.ends = self.tokens = self.cost = 0
+
+    def move_to(self, now: int) -> None:
+        if now >= self.ends:
+            self.begins, self.ends = self._period.bounds(now)
+            self.tokens = self.cost = 0
+
+
+class Spending:
+    """Tokens and cost of one key in the running day and month, reservations included.
+
+    A request counts to the periods in which it was admitted, whenever it ends, as its row in the
+    ledger does.
+    """
+
+    __slots__ = ("_day", "_month")
+
+    def __init__(self) -> None:
+        self._day = _Sum(Period.DAY)
+        self._month = _Sum(Period.MONTH)
+
+    def add(self, now: int, tokens: int, cost: int) -> int:
+        """Add the amounts that a request reserves.
+
+        Args:
+            now: The moment, which begins new periods.
+            tokens: Input and output tokens.
+            cost: Micro-units.
+
+        Returns:
+            The moment for `correct`.
+        """
+        day, month = self._day, self._month
+        if now >= day.ends:
+            day.move_to(now)
+            month.move_to(now)
+        day.tokens += tokens
+        day.cost += cost
+        month.tokens += tokens
+        month.cost += cost
+        # A clock that went back over midnight must not take a request out of all periods.
+        return now if now >= day.begins else day.begins
+
+    def correct(self, added_at: int, tokens: int, cost: int) -> None:
+        """Correct the amounts of a request. Those of earlier periods change nothing.
+
+        Args:
+            added_at: The result of `add`.
+            tokens: Used tokens minus reserved ones.
+            cost: Used micro-units minus reserved ones.
+        """
+        for each in (self._day, self._month):
+            if added_at >= each.begins:
+                each.tokens += tokens
+                each.cost += cost
+
+    def restore(self, period: Period, now: int, tokens: int, cost: int) -> None:
+        """Replace the sums of the period around `now` by those of the ledger."""
+        entry = self._sum(period)
+        entry.move_to(now)
+        entry.tokens, entry.cost = tokens, cost
+
+    def spent(self, period: Period, now: int) -> tuple[int, int]:
+        """Return the tokens and the micro-units of the period around `now`."""
+        entry = self._sum(period)
+        return (entry.tokens, entry.cost) if now < entry.ends else (0, 0)
+
+    def _sum(self, period: Period) -> _Sum:
+        return self._day if period is _DAY else self._month
+
+    def exceeded(self, budgets: Budgets, now: int, tokens: int, cost: int) -> list[LimitReached]:
+        """Return the budgets that a request would exceed. An amount of 0 exceeds none."""
+        reached = []
+        budget = budgets.tokens
+        if budget is not None and tokens:
+            entry = self._sum(budget.period)
+            spent = entry.tokens if now < entry.ends else 0
+            if spent + tokens > budget.amount:
+                reached.append(_reached(Limit.BUDGET_TOKENS, budget, spent, tokens, now))
+        budget = budgets.cost
+        if budget is not None and cost:
+            entry = self._sum(budget.period)
+            spent = entry.cost if now < entry.ends else 0
+            if spent + cost > budget.amount:
+                reached.append(_reached(Limit.BUDGET_COST, budget, spent, cost, now))
+        return reached
+
+
+def _reached(limit: Limit, budget: Budget, spent: int, amount: int, now: int) -> LimitReached:
+    never = amount > budget.amount
+    wait_ns = None if never else budget.period.bounds(now)[1] - now
+    available = max(0, budget.amount - spent)
+    return LimitReached(limit, budget.amount, amount, available, wait_ns, budget.period.value)

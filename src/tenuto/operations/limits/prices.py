@@ -1,0 +1,84 @@
+"""Prices of models, and the cost of a completion. Money is a whole number of micro-units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tenuto.core.job import Usage
+from tenuto.core.patterns import compile_patterns
+from tenuto.core.value import value
+from tenuto.operations.limits.limit import MAX_LIMIT
+
+_MILLION: Final = 1_000_000
+
+
+@value
+class Price:
+    """Price of a million tokens, in micro-units: 3 units of a currency are 3,000,000.
+
+    Attributes:
+        models: Names of models that have this price; `*` stands for any text.
+        input: Price of input tokens, 0 or more.
+        output: Price of output tokens, 0 or more.
+        cached: Price of input tokens that were cache hits; None for that of `input`.
+    """
+
+    models: str
+    input: int
+    output: int
+    cached: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the bounds.
+
+        Raises:
+            ValueError: A price is below 0 or above `MAX_LIMIT`.
+        """
+        for name in ("input", "output", "cached"):
+            price = getattr(self, name)
+            if price is not None and not 0 <= price <= MAX_LIMIT:
+                raise ValueError(f"the price `{name}` must be from 0 to {MAX_LIMIT} micro-units")
+
+    def cost(self, usage: Usage) -> int:
+        """Return the cost of a completion in micro-units, rounded up.
+
+        Rounding up means that no sum of costs is below the true one; the excess of a completion is
+        less than 1 micro-unit. Unknown cache hits count as none.
+
+        Raises:
+            ValueError: The input or output tokens are unknown. Use the reserved ones.
+        """
+        if usage.input_tokens is None or usage.output_tokens is None:
+            raise ValueError("a cost needs the input tokens and the output tokens")
+        cached = min(usage.cached_tokens or 0, usage.input_tokens)
+        cached_price = self.input if self.cached is None else self.cached
+        total = (
+            (usage.input_tokens - cached) * self.input
+            + cached * cached_price
+            + usage.output_tokens * self.output
+        )
+        return -(-total // _MILLION)
+
+
+class Prices:
+    """The prices of all models.
+
+    Args:
+        prices: The prices. The first one whose pattern matches a name counts.
+    """
+
+    __slots__ = ("_prices",)
+
+    def __init__(self, prices: Iterable[Price] = ()) -> None:
+        self._prices = [(compile_patterns([price.models]), price) for price in prices]
+
+    def __bool__(self) -> bool:
+        return bool(self._prices)
+
+    def find(self, model: str) -> Price | None:
+        """Return the price of a model, None if it has none."""
+        for pattern, price in self._prices:
+            if pattern.fullmatch(model):
+                return price
+        return None

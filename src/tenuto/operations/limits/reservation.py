@@ -1,0 +1,255 @@
+"""All limits of one key or address: reserve before the work, settle after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from tenuto.core.value import value
+from tenuto.operations.limits.bucket import Bucket, Hold
+from tenuto.operations.limits.budget import Budgets, Spending
+from tenuto.operations.limits.limit import KeyLimits, Limit, LimitReached
+
+_BUCKETS: Final = (Limit.REQUESTS, Limit.INPUT_TOKENS, Limit.OUTPUT_TOKENS)
+
+
+@value
+class PastRequest:
+    """A request of the ledger.
+
+    Attributes:
+        admitted_at: Nanoseconds since 1970, not before the true moment.
+        input_tokens: Used input tokens; the reserved ones of an open row.
+        output_tokens: Used output tokens; the reserved ones of an open row.
+    """
+
+    admitted_at: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Reservation:
+    """The amounts of one admitted request. The first `settle` or `cancel` ends it.
+
+    Attributes:
+        admitted_at: The moment of `Limits.reserve`.
+        input_tokens: Reserved input tokens.
+        output_tokens: Reserved output tokens.
+        cost: Reserved micro-units.
+    """
+
+    __slots__ = (
+        *("_added_at", "_held", "_limits"),
+        *("admitted_at", "cost", "input_tokens", "output_tokens"),
+    )
+
+    def __init__(
+        self,
+        limits: Limits,
+        now: int,
+        held: tuple[tuple[Bucket, Hold] | None, ...],
+        amounts: tuple[int, int, int],
+    ) -> None:
+        self._limits: Limits | None = limits
+        self._held = held
+        self.admitted_at: int = now
+        self.input_tokens: int
+        self.output_tokens: int
+        self.cost: int
+        self.input_tokens, self.output_tokens, self.cost = amounts
+        self._added_at = limits.spending.add(now, amounts[0] + amounts[1], amounts[2])
+
+    def settle(
+        self,
+        now: int,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cost: int | None = None,
+    ) -> bool:
+        """Replace the reserved amounts by the used ones, and release the place of the request.
+
+        Unused tokens return to the buckets; more than the reserved ones leave a debt.
+
+        Args:
+            now: The moment.
+            input_tokens: Used input tokens, 0 or more; None if unknown: the reserved ones.
+            output_tokens: The same for output tokens.
+            cost: The same for micro-units.
+
+        Returns:
+            Whether the reservation was open. Otherwise nothing changes.
+
+        Raises:
+            ValueError: An amount is below 0. The reservation remains open.
+        """
+        return self._end(
+            now,
+            1,
+            self.input_tokens if input_tokens is None else input_tokens,
+            self.output_tokens if output_tokens is None else output_tokens,
+            self.cost if cost is None else cost,
+        )
+
+    def cancel(self, now: int) -> bool:
+        """Give everything back, the request included: it was refused after its admission.
+
+        Returns:
+            Whether the reservation was open. Otherwise nothing changes.
+        """
+        return self._end(now, 0, 0, 0, 0)
+
+    def _end(
+        self, now: int, requests: int, input_tokens: int, output_tokens: int, cost: int
+    ) -> bool:
+        if input_tokens < 0 or output_tokens < 0 or cost < 0:
+            raise ValueError("used amounts must be 0 or more")
+        limits = self._limits
+        if limits is None:
+            return False
+        self._limits = None
+        limits.running -= 1
+        request, input_, output = self._held
+        if request is not None:
+            request[0].settle(request[1], now, 1 - requests)
+        if input_ is not None:
+            input_[0].settle(input_[1], now, self.input_tokens - input_tokens)
+        if output is not None:
+            output[0].settle(output[1], now, self.output_tokens - output_tokens)
+        tokens = input_tokens + output_tokens - self.input_tokens - self.output_tokens
+        limits.spending.correct(self._added_at, tokens, cost - self.cost)
+        return True
+
+
+class Limits:
+    """The buckets, the running requests and the spending of one key or address.
+
+    Args:
+        limits: The limits; None in a field is no limit.
+        budgets: The budgets.
+
+    Attributes:
+        running: Requests that were admitted and have not ended.
+        spending: The sums for budgets. After a start, restore them from the ledger.
+    """
+
+    __slots__ = ("_buckets", "_budgets", "_concurrent", "_has_budgets", "running", "spending")
+
+    def __init__(self, limits: KeyLimits, budgets: Budgets | None = None) -> None:
+        self._buckets: list[Bucket | None] = [None, None, None]
+        self._budgets = Budgets()
+        self._has_budgets = False
+        self._concurrent: int | None = None
+        self.running: int = 0
+        self.spending: Spending = Spending()
+        self.change(limits, budgets or Budgets(), 0)
+
+    def change(self, limits: KeyLimits, budgets: Budgets, now: int) -> None:
+        """Change the limits. Used amounts and open reservations remain.
+
+        A limit that is new begins with a full bucket. A budget counts from the sums in `spending`.
+        """
+        capacities = (
+            limits.requests_per_minute,
+            limits.input_tokens_per_minute,
+            limits.output_tokens_per_minute,
+        )
+        for index, capacity in enumerate(capacities):
+            bucket = self._buckets[index]
+            if capacity is None:
+                self._buckets[index] = None
+            elif bucket is None:
+                self._buckets[index] = Bucket(capacity)
+            elif bucket.capacity != capacity:
+                bucket.resize(capacity, now)
+        self._budgets = budgets
+        self._has_budgets = budgets != Budgets()
+        self._concurrent = limits.concurrent
+
+    def reserve(
+        self, now: int, *, input_tokens: int, output_tokens: int, cost: int = 0
+    ) -> Reservation | LimitReached:
+        """Reserve the most that a request can use, from all limits or from none.
+
+        Args:
+            now: The moment.
+            input_tokens: Counted or estimated input tokens, 0 or more.
+            output_tokens: The most tokens that it can write, 0 or more.
+            cost: The cost of both in micro-units, 0 or more.
+
+        Returns:
+            The reservation, which must be ended once; or the limit that refuses the request, in
+            which case nothing has changed.
+
+        Raises:
+            ValueError: An amount is below 0.
+        """
+        if input_tokens < 0 or output_tokens < 0 or cost < 0:
+            raise ValueError("reserved amounts must be 0 or more")
+        requests, input_, output = self._buckets
+        if (
+            (self._concurrent is not None and self.running >= self._concurrent)
+            or (requests is not None and not requests.has(1, now))
+            or (input_ is not None and not input_.has(input_tokens, now))
+            or (output is not None and not output.has(output_tokens, now))
+            or (
+                self._has_budgets
+                and self.spending.exceeded(self._budgets, now, input_tokens + output_tokens, cost)
+            )
+        ):
+            return self._reached(now, input_tokens, output_tokens, cost)
+        self.running += 1
+        held = (
+            None if requests is None else (requests, requests.take(1, now)),
+            None if input_ is None else (input_, input_.take(input_tokens, now)),
+            None if output is None else (output, output.take(output_tokens, now)),
+        )
+        return Reservation(self, now, held, (input_tokens, output_tokens, cost))
+
+    def _reached(self, now: int, input_tokens: int, output_tokens: int, cost: int) -> LimitReached:
+        """Return the limit with the longest wait, because shorter waits do not help."""
+        reached = self.spending.exceeded(self._budgets, now, input_tokens + output_tokens, cost)
+        amounts = (1, input_tokens, output_tokens)
+        for limit, bucket, amount in zip(_BUCKETS, self._buckets, amounts, strict=True):
+            if bucket is not None and (wait_ns := bucket.wait_for(amount, now)) != 0:
+                available = max(0, bucket.available(now))
+                reached.append(LimitReached(limit, bucket.capacity, amount, available, wait_ns))
+        if reached:
+            return max(reached, key=lambda each: (each.never, each.wait_ns or 0))
+        assert self._concurrent is not None
+        return LimitReached(Limit.CONCURRENT, self._concurrent, 1, 0, None)
+
+    def buckets(self) -> Iterable[tuple[Limit, Bucket]]:
+        """Yield the limits that have a bucket."""
+        for limit, bucket in zip(_BUCKETS, self._buckets, strict=True):
+            if bucket is not None:
+                yield limit, bucket
+
+    def is_idle(self, now: int) -> bool:
+        """Return whether a new object with the same limits would admit the same requests.
+
+        Budgets are left out: they are restored from the ledger.
+        """
+        return not self.running and all(
+            bucket.available(now) == bucket.capacity for _, bucket in self.buckets()
+        )
+
+    def rebuild(self, requests: Iterable[PastRequest], since: int | None = None) -> None:
+        """Take the amounts of past requests from the buckets, after a start.
+
+        Args:
+            requests: The requests of this key, sorted by `admitted_at`.
+            since: The moment from which on `requests` is complete: the buckets were empty then, at
+                worst. None if it is complete.
+        """
+        buckets = list(self.buckets())
+        for _, bucket in buckets:
+            if since is not None:
+                bucket.take_debt(bucket.capacity, since)
+        for each in requests:
+            amounts = {
+                Limit.REQUESTS: 1,
+                Limit.INPUT_TOKENS: each.input_tokens,
+                Limit.OUTPUT_TOKENS: each.output_tokens,
+            }
+            for limit, bucket in buckets:
+                bucket.take_debt(amounts[limit], each.admitted_at)
