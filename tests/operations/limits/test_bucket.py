@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TypeAlias
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,33 +12,30 @@ from hypothesis import strategies as st
 from tenuto.operations.limits.bucket import Bucket, Hold
 from tests.operations.limits.oracle import MINUTE_NS, History
 
-# Steps near the refill of one unit, and around a whole minute.
-steps = st.one_of(
-    st.integers(0, 3),
-    st.integers(0, 2 * MINUTE_NS),
-    st.sampled_from([MINUTE_NS // 7, MINUTE_NS // 7 + 1, MINUTE_NS, MINUTE_NS - 1]),
+rates = st.one_of(st.sampled_from([1, 3, 7, 10, 60]), st.integers(1, 2**40))
+# A name, the time since the action before in quarters of a unit's refill and nanoseconds, a number.
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["take", "take", "settle", "give back", "give back", "exceed"]),
+        st.one_of(st.just(0), st.integers(0, 20)),
+        st.sampled_from([0, 0, 1, 2]),
+        st.integers(0, 12),
+    ),
+    max_size=30,
 )
-rates = st.one_of(st.sampled_from([1, 2, 3, 7, 10]), st.integers(1, 2**40))
+Action: TypeAlias = tuple[str, int, int, int]
 
 
-@st.composite
-def actions(draw: st.DrawFn) -> list[tuple[str, int, int]]:
-    """Draw actions: a name, the time since the one before, and a number."""
-    names = st.sampled_from(["take", "take", "settle", "give back", "exceed"])
-    return draw(st.lists(st.tuples(names, steps, st.integers(0, 12)), max_size=40))
-
-
-def replay(
-    capacity: int, per_minute: int, acts: list[tuple[str, int, int]], *, debts: bool = True
-) -> History:
+def replay(capacity: int, per_minute: int, acts: list[Action], *, debts: bool = True) -> History:
     """Run actions on a bucket and on a history, compare both, and return the history."""
     bucket, history = Bucket(capacity, per_minute), History(capacity, per_minute)
     running = []
     now = 0
-    for name, step, number in acts:
-        now += step
+    for name, quarters, nanoseconds, number in acts:
+        now += quarters * MINUTE_NS // (4 * per_minute) + nanoseconds
         if name == "take":
             wait = bucket.wait_for(number, now)
+            assert bucket.has(number, now) == (wait == 0)
             assert (wait == 0) == (history.used(now) + number <= capacity)
             if wait == 0:
                 running.append((bucket.take(number, now), history.take(number, now)))
@@ -57,18 +55,18 @@ def replay(
 
 
 @settings(max_examples=600)
-@given(st.integers(1, 12), rates, actions())
-@example(5, 5, [("take", 0, 5), ("take", MINUTE_NS, 5), ("give back", 0, 12), ("take", 0, 5)])
+@given(st.integers(1, 12), rates, actions)
+@example(5, 5, [("take", 0, 0, 5), ("take", 20, 0, 5), ("give back", 0, 0, 12), ("take", 0, 0, 5)])
 def test_bucket_is_as_if_unused_amounts_had_never_been_taken(
-    capacity: int, per_minute: int, acts: list[tuple[str, int, int]]
+    capacity: int, per_minute: int, acts: list[Action]
 ) -> None:
     replay(capacity, per_minute, acts)
 
 
 @settings(max_examples=300)
-@given(st.integers(1, 12), rates, actions())
+@given(st.integers(1, 12), rates, actions)
 def test_no_interval_has_more_than_the_capacity_and_its_refill(
-    capacity: int, per_minute: int, acts: list[tuple[str, int, int]]
+    capacity: int, per_minute: int, acts: list[Action]
 ) -> None:
     replay(capacity, per_minute, acts, debts=False).assert_law()
 
