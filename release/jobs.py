@@ -21,6 +21,8 @@ name = "routes"
 kind = "tenuto"
 base_url = "{url}"
 """
+_STORE: Final = '[store]\nurl = "sqlite:///store.db"\n'
+_POSTGRESQL: Final = '[store]\nurl = "postgresql://127.0.0.1:9/db"\n'
 # A port where nothing listens.
 _NOWHERE: Final = "http://127.0.0.1:9"
 # `{arguments}` are those of the client.
@@ -85,6 +87,7 @@ def _cli(environment: Environment, url: str) -> None:
     _prints(environment, "port", "tenuto", "config")
     _prints(environment, "Hello", "tenuto", "complete", "Hello", "--base-url", url)
     _misses(environment, "server", "tenuto", "serve", "--port", "0")
+    _misses(environment, "server", "tenuto", "keys", "list")
     _misses(environment, "local", "tenuto", "complete", "Hello")
     _misses(environment, "hub", "tenuto", "pull", "org/repo")
 
@@ -94,6 +97,18 @@ def _server(environment: Environment, _url: str) -> None:
         _complete(environment, f"base_url={own!r}")
     environment.write("routes.toml", _ROUTES.format(url=_NOWHERE))
     _misses(environment, "routes", "tenuto", "serve", "--port", "0", "--config", "routes.toml")
+    environment.write("store.toml", _STORE)
+    _prints(environment, "sk-tenuto-", "tenuto", "keys", "create", "a", "--config", "store.toml")
+    environment.write("postgresql.toml", _POSTGRESQL)
+    _misses(environment, "postgres", "tenuto", "keys", "list", "--config", "postgresql.toml")
+
+
+def _postgres(environment: Environment, _url: str) -> None:
+    environment.write("postgresql.toml", _POSTGRESQL)
+    command = ("tenuto", "keys", "list", "--config", "postgresql.toml")
+    output = environment.run(*command, codes=(1,))
+    if "postgresql://127.0.0.1:9/db does not work" not in output or output.count("\n") != 1:
+        raise CheckError(f"tenuto keys without a database must print one line:\n{output}")
 
 
 def _routes(environment: Environment, url: str) -> None:
@@ -119,7 +134,7 @@ def _all(environment: Environment, url: str) -> None:
     _prints(environment, "tenuto-mini", "tenuto", "models")
     with environment.serving() as own:
         _complete(environment, f"base_url={own!r}")
-    for check in (_local, _hub, _routes):
+    for check in (_local, _hub, _routes, _postgres):
         check(environment, url)
 
 
@@ -127,6 +142,7 @@ JOBS: Final = (
     Job("", _core),
     Job("cli", _cli),
     Job("server", _server),
+    Job("server,postgres", _postgres),
     Job("server,routes", _routes),
     Job("local", _local),
     Job("cli,hub", _hub),

@@ -45,7 +45,7 @@ TABLE: Mapping[str, May] = {
     "quantities": may(libraries="annotated_types"),
     "settings": may(
         *("engine.local.runtimes", "engine.upstream.kind", "engine.upstream.kinds"),
-        "engine.upstream.route",
+        *("engine.upstream.route", "operations.store.location"),
         *("quantities", "settings"),
         libraries="annotated_types",
     ),
@@ -120,6 +120,8 @@ TABLE: Mapping[str, May] = {
     "stream": may("engine.base", "stream"),
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
     "operations": may("operations"),
+    "operations.store": may("operations", libraries="sqlalchemy"),
+    "operations.store.location": may(),
     "server": may(
         *("engine.base", "engine.registry", "interruption", "lazy_timer", "operations", "prompt"),
         *("server", "settings", "service", "slices", "stream", "version", "wire"),
@@ -147,6 +149,7 @@ TABLE: Mapping[str, May] = {
             "engine.base",
             "engine.registry",
             "models",
+            "operations",
             "prompt",
             "server",
             "service",

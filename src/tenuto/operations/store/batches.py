@@ -1,0 +1,149 @@
+"""Write batches of rows into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import ClauseElement
+
+from tenuto.operations.store.database import Database
+from tenuto.operations.store.names import Names
+from tenuto.operations.store.rows import Batch
+from tenuto.operations.store.schema import DAY, LEDGER, OPEN
+from tenuto.operations.store.values import DaySums, LedgerValues, ledger_values, open_values
+
+DAY_MS: Final = 86_400_000
+# Databases bound the values of a statement.
+_AT_ONCE: Final = 500
+
+_END: Final = delete(OPEN).where(OPEN.c.id == bindparam("row"))
+_REMOVE: Final = delete(LEDGER).where(LEDGER.c.id == bindparam("row"))
+_SUMS: Final = DaySums._fields[4:]
+_OPEN: Final = insert(OPEN)
+_CLOSE: Final = insert(LEDGER)
+
+
+def _add_to_day(added: sqlite.Insert | postgresql.Insert) -> Executable:
+    return added.on_conflict_do_update(
+        index_elements=list(DAY.primary_key.columns),
+        set_={name: DAY.c[name] + added.excluded[name] for name in _SUMS},
+    )
+
+
+# By whether the database is SQLite.
+_ADD_TO_DAY: Final = {
+    True: _add_to_day(sqlite.insert(DAY)),
+    False: _add_to_day(postgresql.insert(DAY)),
+}
+
+
+def write_batch(
+    database: Database, connection: Connection, batch: Batch, names: Names, *, again: bool
+) -> None:
+    """Write a batch in one transaction.
+
+    Args:
+        database: The store.
+        connection: A connection without a transaction.
+        batch: The rows. They may be written again, with the same result.
+        names: The names in the store.
+        again: Whether the batch may have been written before, because the connection was lost
+            during a commit.
+
+    Raises:
+        StoreUnavailable: The database does not work. The batch is written whole or not at all,
+            and after a lost connection either is possible.
+    """
+    names.add(database, connection, _names(batch), _requested(batch), _keys(batch))
+    opened = [open_values(each, names) for each in batch.opened]
+    closed = [ledger_values(each, names) for each in batch.closed]
+    with database.write(connection):
+        ended = [(each.id,) for each in batch.closed if again or each.was_open]
+        # The count is lower if another server has closed rows of this one, after an outage that
+        # looked like its end.
+        if ended and (_execute(connection, _END, ended) != len(ended) or again):
+            remove(database, connection, [number for (number,) in ended])
+        if opened and again:
+            identifiers = [each.id for each in opened]
+            _execute(connection, _END, [(each,) for each in identifiers])
+            remove(database, connection, identifiers)
+        if opened:
+            _execute(connection, _OPEN, opened)
+        if closed:
+            add(database, connection, closed)
+
+
+def add(database: Database, connection: Connection, rows: Sequence[LedgerValues]) -> None:
+    """Insert rows into the ledger, and add them to the sums of their days."""
+    _execute(connection, _CLOSE, rows)
+    _add_to_days(database, connection, rows, sign=1)
+
+
+def remove(database: Database, connection: Connection, identifiers: Sequence[int]) -> None:
+    """Delete those of some rows that the ledger has, and subtract them from their days."""
+    for first in range(0, len(identifiers), _AT_ONCE):
+        part = identifiers[first : first + _AT_ONCE]
+        query = select(LEDGER).where(LEDGER.c.id.in_(part))
+        found = [LedgerValues(*each) for each in connection.execute(query)]
+        if found:
+            _execute(connection, _REMOVE, [(each.id,) for each in found])
+            _add_to_days(database, connection, found, sign=-1)
+
+
+def _add_to_days(
+    database: Database, connection: Connection, rows: Iterable[LedgerValues], *, sign: int
+) -> None:
+    sums: dict[tuple[int, int, int, int], list[int]] = {}
+    for row in rows:
+        model = row.served_model or row.requested_model
+        amounts = sums.setdefault(
+            (row.admitted_at // DAY_MS, row.key, model, row.upstream), [0] * len(_SUMS)
+        )
+        amounts[0] += sign
+        amounts[1] += sign * row.input_tokens
+        amounts[2] += sign * row.cached_tokens
+        amounts[3] += sign * row.output_tokens
+        amounts[4] += sign * row.cost
+    # Two servers that lock rows in the same order do not block each other for ever.
+    _execute(
+        connection,
+        _ADD_TO_DAY[database.is_sqlite],
+        [DaySums(*key, *sums[key]) for key in sorted(sums)],
+    )
+
+
+def _execute(connection: Connection, statement: Executable, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Execute a statement for each row; return the number of rows that it concerned.
+
+    The rows are in the order of the statement's parameters. Dictionaries, the usual form, would
+    cost more than the database itself.
+    """
+    return connection.exec_driver_sql(_sql(statement, connection.dialect), list(rows)).rowcount
+
+
+@lru_cache(maxsize=16)
+def _sql(statement: Executable, dialect: Dialect) -> str:
+    assert isinstance(statement, ClauseElement)
+    return str(statement.compile(dialect=dialect))
+
+
+def _names(batch: Batch) -> set[str]:
+    found: set[str] = set()
+    for each in batch.closed:
+        closing = each.closing
+        found |= {closing.served_model, closing.upstream, closing.outcome}
+    return found
+
+
+def _requested(batch: Batch) -> set[str]:
+    opened = {each.opening.requested_model for each in batch.opened}
+    return opened | {each.opening.requested_model for each in batch.closed}
+
+
+def _keys(batch: Batch) -> dict[int, str]:
+    openings = [each.opening for each in batch.opened] + [each.opening for each in batch.closed]
+    return {each.key: each.key_name for each in openings}
