@@ -55,7 +55,13 @@ def completed(
     ("typed", "offered"),
     [
         ("tenuto co", ["complete", "config"]),
-        ("tenuto keys ", ["new", "hash"]),
+        (
+            "tenuto keys ",
+            [
+                *("create", "list", "show", "update", "disable", "rotate", "delete"),
+                *("new", "hash"),
+            ],
+        ),
         ("tenuto complete --te", ["--temperature"]),
         ("tenuto complete -m ", ["acme/small:m.gguf"]),
         ("tenuto serve --model ac", ["acme/small:m.gguf"]),

@@ -37,8 +37,11 @@ def test_error_of_a_number_out_of_range_has_the_range(
     assert "allowed is 0 to" in capsys.readouterr().err
 
 
-COMMANDS = ["complete", "serve", "pull", "models", "rm", "bench", "tune", "config", "keys new"]
-COMMANDS += ["keys hash"]
+COMMANDS = [
+    *("complete", "serve", "pull", "models", "rm", "bench", "tune", "config"),
+    *("keys new", "keys hash", "keys create", "keys list", "keys show", "keys update"),
+    *("keys disable", "keys rotate", "keys delete", "usage", "db migrate"),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

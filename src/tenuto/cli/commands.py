@@ -20,7 +20,9 @@ SUMMARIES: Final = {
     "bench": "Measure how fast a server answers.",
     "tune": "Find the fastest runtime for a model on this machine.",
     "config": "Print the effective settings.",
-    "keys": "Make API keys and their hashes.",
+    "keys": "Make and change API keys.",
+    "usage": "Print the usage of keys and models.",
+    "db": "Prepare the database of keys and usage.",
 }
 """The names of the commands, which are also those of their modules, and what help lists."""
 

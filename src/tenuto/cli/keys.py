@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import Annotated
 
 import typer
 
-from tenuto.cli import output
+from tenuto.cli import output, stored_keys
 from tenuto.cli.failure import Failure
 from tenuto.cli.stdin import read_text
 from tenuto.cli.terminal import hint, note
+from tenuto.operations.store.new_key import new_key
 
 # An unsalted hash is safe only for keys that cannot be guessed.
 _SHORTEST = 16
 
 keys: typer.Typer = typer.Typer(
-    help="Make API keys, and their hashes for the settings.", rich_markup_mode=None
+    help="Make and change API keys: in the store, or as hashes for the settings.",
+    rich_markup_mode=None,
 )
 
 
@@ -27,12 +28,24 @@ def _help(context: typer.Context) -> None:
         output.line(context.get_help())
 
 
-@keys.command("new", short_help="Print a new key and its hash.")
+for _name, _command, _summary in (
+    ("create", stored_keys.create, "Create a key in the store."),
+    ("list", stored_keys.list_, "List the keys of the store."),
+    ("show", stored_keys.show, "Show a key of the store."),
+    ("update", stored_keys.update, "Change the terms of a key."),
+    ("disable", stored_keys.disable, "Disable a key."),
+    ("rotate", stored_keys.rotate, "Replace a key by a new one."),
+    ("delete", stored_keys.delete, "Delete a key."),
+):
+    keys.command(_name, short_help=_summary)(_command)
+
+
+@keys.command("new", short_help="Print a new key and its hash, for the settings.")
 def new() -> None:
     """Print a new random key, and its hash for `api_keys` in tenuto.toml."""
     from tenuto.server.auth import hash_key
 
-    key = "sk-tenuto-" + secrets.token_urlsafe(32)
+    key = new_key()
     if sys.stdout.isatty():
         note("The key, for clients; it is shown only once:")
     output.line(key)
@@ -42,7 +55,7 @@ def new() -> None:
     hint("Next: add the hash to `api_keys` in [server] of tenuto.toml; clients set TENUTO_API_KEY.")
 
 
-@keys.command("hash", short_help="Print the hash of a key.")
+@keys.command("hash", short_help="Print the hash of a key, for the settings.")
 def hash_(
     key: Annotated[
         str | None,

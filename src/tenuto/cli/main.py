@@ -19,6 +19,7 @@ from tenuto.cli.terminal import hint, note, red
 from tenuto.core.extras import MissingExtraError
 from tenuto.core.refusal import Kind, ModelError, Refusal
 from tenuto.models.errors import ModelUnavailable
+from tenuto.operations.store.errors import StoreError, StoreUnavailable
 from tenuto.version import __version__
 
 _INTERRUPTED = 130
@@ -84,6 +85,8 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error), 2)
     except ModelUnavailable as error:
         return _fail(str(error), 2 if error.user_error else 1)
+    except StoreError as error:
+        return _fail(str(error), 1 if isinstance(error, StoreUnavailable) else 2)
     except Refusal as error:
         return _fail(error.message, 2 if error.kind is Kind.INVALID else 1)
     except output.ReaderGoneError:

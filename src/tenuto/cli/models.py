@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from tenuto.cli import options, output
+from tenuto.cli.table import print_table
 from tenuto.cli.terminal import hint, note
 from tenuto.models.errors import size_text
 from tenuto.models.folder import ModelFolder
@@ -63,7 +64,7 @@ def models(
         listed = [dataclasses.asdict(row) for row in rows]
         output.line(json_format.dumps(listed, ensure_ascii=False, indent=2))
         return
-    _print_table([row.cells() for row in rows])
+    print_table(_TITLES, [row.cells() for row in rows], _NUMBERS)
     note(f"\n{output.wrapped(f'Downloaded models are in {folder.root}')}")
     if len(rows) == 1:
         hint("Next: tenuto pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0")
@@ -87,24 +88,3 @@ def _rows(folder: ModelFolder) -> list[_Row]:
             reason = f"not complete; tenuto pull {name}"
             rows.append(_Row(name, size, None, None, None, None, reason, str(path)))
     return rows
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
-    if sum(widths) + 2 * (len(widths) - 1) > output.width():
-        _print_list(rows)
-        return
-    for row in (_TITLES, *rows):
-        cells = [
-            cell.rjust(width) if title in _NUMBERS else cell.ljust(width)
-            for title, cell, width in zip(_TITLES, row, widths, strict=True)
-        ]
-        output.line("  ".join(cells).rstrip())
-
-
-def _print_list(rows: list[tuple[str, ...]]) -> None:
-    """Print each model over several short lines, where the table is wider than the terminal."""
-    for name, *cells in rows:
-        output.line(name)
-        for title, cell in zip(_TITLES[1:], cells, strict=True):
-            output.line(output.wrapped(f"  {title.lower():14}{cell}", 16 * " "))

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         ServerSettings,
         bare_host,
     )
+    from tenuto.settings.store import LedgerSettings, StoreSettings, store_location
 
 __all__ = [
     "ApiSettings",
     "EngineSettings",
+    "LedgerSettings",
     "LimitSettings",
     "Loaded",
     "LocalSettings",
@@ -33,14 +35,16 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "SettingsError",
+    "StoreSettings",
     "bare_host",
     "load",
     "load_with_origins",
     "models_folder",
+    "store_location",
 ]
 
 # Imported late, because a client of a server needs `settings.client` alone. In order of weight.
-_MODULES = ("file", "server", "engine", "loader")
+_MODULES = ("file", "server", "engine", "store", "loader")
 
 
 def __getattr__(name: str) -> Any:

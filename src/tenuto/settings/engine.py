@@ -130,7 +130,7 @@ def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.e
         cache = Path(present(environment, "XDG_CACHE_HOME") or "")
         # The XDG specification requires relative paths to be ignored.
         if not cache.is_absolute():
-            cache = _home(environment) / ".cache"
+            cache = home_folder(environment) / ".cache"
     except RuntimeError:
         raise SettingsError(
             "there is no home folder to keep models in: set TENUTO_MODELS_FOLDER, or XDG_CACHE_HOME"
@@ -138,8 +138,12 @@ def models_folder(settings: ModelSettings, environment: Mapping[str, str] = os.e
     return cache / "tenuto" / "models"
 
 
-def _home(environment: Mapping[str, str]) -> Path:
-    """Return the user's home folder, even with an empty HOME. Raises `RuntimeError` without one."""
+def home_folder(environment: Mapping[str, str]) -> Path:
+    """Return the user's home folder, even with an empty HOME.
+
+    Raises:
+        RuntimeError: The user has none.
+    """
     if (home := present(environment, "HOME")) is not None:
         return Path(home)
     import pwd

@@ -28,6 +28,7 @@ from tenuto.settings.server import (
     bare_host,
     normalise_api_keys,
 )
+from tenuto.settings.store import LedgerSettings, StoreSettings, store_mistakes, with_folder
 from tenuto.settings.tree import Keys, named
 from tenuto.settings.upstreams import KINDS, settings_class
 
@@ -46,6 +47,8 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     models: ModelSettings = field(default_factory=ModelSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def load_with_origins(
             del upstreams[name]
     settings, wrongs = tree.validated(Settings, values)
     if settings is not None:
-        wrongs = address_mistakes(settings.server)
+        wrongs = address_mistakes(settings.server) | store_mistakes(settings.store)
     for keys, wrong in wrongs.items():
         source = origins.get(keys) or next(
             (origin for above, origin in origins.items() if above[: len(keys)] == keys), path
@@ -167,6 +170,8 @@ def _add_variables(
 def _count_from(folder: Path, values: Mapping[str, Any], mistakes: list[str]) -> None:
     """Make the paths in a file relative to the file's folder."""
     local, models = values.get("engine", {}).get("local", {}), values.get("models", {})
+    if "url" in (store := values.get("store", {})):
+        store["url"] = with_folder(store["url"], folder)
     for section, key in ((local, "model"), (models, "folder")):
         text = section.get(key)
         # Other values are refused later.
