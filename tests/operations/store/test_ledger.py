@@ -62,9 +62,13 @@ def test_completion_that_was_opened_earlier_is_one_row(location: StoreLocation) 
 def test_second_end_of_a_completion_changes_nothing(location: StoreLocation) -> None:
     with running(location) as ledger:
         ticket = ledger.open_row(opening())
+        wait_until(lambda: ledger.state.waiting == 0)
         ledger.close_row(ticket, closing())
+        ledger.close_row(ticket, closing(output_tokens=998))
+        wait_until(lambda: ledger.state.rows == 1)
         ledger.close_row(ticket, closing(output_tokens=999))
-        ledger.stop(60)
+        assert ledger.stop(60) == 0
+        assert ledger.state.rows == 1
 
     assert used(location) == [UsageRow(("key1",), 1, 90, 30, 10, 400)]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Executable, bindparam, delete, insert, select
+from sqlalchemy import Connection, Executable, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql import ClauseElement
 
+from tenuto.operations.store.bulk import delete_rows, insert_rows, sql
 from tenuto.operations.store.database import Database
 from tenuto.operations.store.names import Names
 from tenuto.operations.store.rows import Batch
@@ -20,11 +19,7 @@ DAY_MS: Final = 86_400_000
 # Databases bound the values of a statement.
 _AT_ONCE: Final = 500
 
-_END: Final = delete(OPEN).where(OPEN.c.id == bindparam("row"))
-_REMOVE: Final = delete(LEDGER).where(LEDGER.c.id == bindparam("row"))
 _SUMS: Final = DaySums._fields[4:]
-_OPEN: Final = insert(OPEN)
-_CLOSE: Final = insert(LEDGER)
 
 
 def _add_to_day(added: sqlite.Insert | postgresql.Insert) -> Executable:
@@ -62,24 +57,24 @@ def write_batch(
     opened = [open_values(each, names) for each in batch.opened]
     closed = [ledger_values(each, names) for each in batch.closed]
     with database.write(connection):
-        ended = [(each.id,) for each in batch.closed if again or each.was_open]
+        ended = [each.id for each in batch.closed if again or each.was_open]
         # The count is lower if another server has closed rows of this one, after an outage that
         # looked like its end.
-        if ended and (_execute(connection, _END, ended) != len(ended) or again):
-            remove(database, connection, [number for (number,) in ended])
+        if ended and (delete_rows(connection, OPEN, ended) != len(ended) or again):
+            remove(database, connection, ended)
         if opened and again:
             identifiers = [each.id for each in opened]
-            _execute(connection, _END, [(each,) for each in identifiers])
+            delete_rows(connection, OPEN, identifiers)
             remove(database, connection, identifiers)
         if opened:
-            _execute(connection, _OPEN, opened)
+            insert_rows(connection, OPEN, opened)
         if closed:
             add(database, connection, closed)
 
 
 def add(database: Database, connection: Connection, rows: Sequence[LedgerValues]) -> None:
     """Insert rows into the ledger, and add them to the sums of their days."""
-    _execute(connection, _CLOSE, rows)
+    insert_rows(connection, LEDGER, rows)
     _add_to_days(database, connection, rows, sign=1)
 
 
@@ -90,7 +85,7 @@ def remove(database: Database, connection: Connection, identifiers: Sequence[int
         query = select(LEDGER).where(LEDGER.c.id.in_(part))
         found = [LedgerValues(*each) for each in connection.execute(query)]
         if found:
-            _execute(connection, _REMOVE, [(each.id,) for each in found])
+            delete_rows(connection, LEDGER, [each.id for each in found])
             _add_to_days(database, connection, found, sign=-1)
 
 
@@ -109,26 +104,9 @@ def _add_to_days(
         amounts[3] += sign * row.output_tokens
         amounts[4] += sign * row.cost
     # Two servers that lock rows in the same order do not block each other for ever.
-    _execute(
-        connection,
-        _ADD_TO_DAY[database.is_sqlite],
-        [DaySums(*key, *sums[key]) for key in sorted(sums)],
-    )
-
-
-def _execute(connection: Connection, statement: Executable, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Execute a statement for each row; return the number of rows that it concerned.
-
-    The rows are in the order of the statement's parameters. Dictionaries, the usual form, would
-    cost more than the database itself.
-    """
-    return connection.exec_driver_sql(_sql(statement, connection.dialect), list(rows)).rowcount
-
-
-@lru_cache(maxsize=16)
-def _sql(statement: Executable, dialect: Dialect) -> str:
-    assert isinstance(statement, ClauseElement)
-    return str(statement.compile(dialect=dialect))
+    values: list[tuple[Any, ...]] = [DaySums(*key, *sums[key]) for key in sorted(sums)]
+    statement = sql(_ADD_TO_DAY[database.is_sqlite], connection.dialect)
+    connection.exec_driver_sql(statement, values)
 
 
 def _names(batch: Batch) -> set[str]:

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from tenuto.operations.store.bulk import delete_rows, insert_rows
+from tenuto.operations.store.database import Database
+from tenuto.operations.store.schema import LEDGER
+
+
+def test_rows_are_inserted_as_they_are_and_deleted_by_id(database: Database) -> None:
+    numbers = range(2**40, 2**40 + 16)
+    rows = [(number, *numbers[1:5], *range(5, 16), None) for number in numbers]
+    with database.write() as connection:
+        insert_rows(connection, LEDGER, rows)
+    with database.read() as connection:
+        assert [tuple(row) for row in connection.execute(select(LEDGER))] == rows
+
+    with database.write() as connection:
+        assert delete_rows(connection, LEDGER, [numbers[0], numbers[1], 7]) == 2
+        assert delete_rows(connection, LEDGER, []) == 0
+    with database.read() as connection:
+        assert [tuple(row) for row in connection.execute(select(LEDGER))] == rows[2:]
