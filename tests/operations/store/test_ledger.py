@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select, text
 
 from tenuto.operations.store.ledger import Ledger
@@ -192,15 +193,24 @@ def test_rows_wait_for_a_file_that_is_gone_and_comes_back(tmp_path: Path) -> Non
     assert used(location)[0].requests == 2
 
 
-def test_rows_of_a_full_database_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pragma", "reason"),
+    [
+        ("max_page_count = 1", "database or disk is full"),
+        ("query_only = on", "attempt to write a readonly database"),
+    ],
+)
+def test_rows_wait_for_a_full_or_read_only_database(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pragma: str, reason: str
+) -> None:
     location = parse_location(f"sqlite:///{tmp_path}/store.db")
     with running(location) as ledger:
         ledger.close_row(ledger.open_row(opening()), closing())
         wait_until(lambda: ledger.state.rows == 1)
         session = ledger._session
         assert session is not None
-        # The limit belongs to the connection, so that a new one has room again.
-        session._connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        # The limit belongs to the connection, so that a new one works again.
+        session._connection.exec_driver_sql(f"PRAGMA {pragma}")
         session._connection.rollback()
         tickets = [ledger.open_row(opening(model=f"model {n}")) for n in range(2000)]
         wait_until(lambda: ledger.state.waiting == 0)
@@ -208,6 +218,7 @@ def test_rows_of_a_full_database_wait(tmp_path: Path) -> None:
             ledger.close_row(ticket, closing())
         assert ledger.stop(60) == 0
 
+    assert any(reason in message for message in caplog.messages)
     assert used(location)[0].requests == 2001
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tenuto.operations.keys.entry import KeyEntry
@@ -71,7 +71,7 @@ class KeyTable:
         }
         with self._database.write() as connection:
             _count_change(connection)
-            if len(connection.execute(select(KEY.c.id)).all()) >= MOST_KEYS:
+            if connection.execute(select(func.count()).select_from(KEY)).scalar_one() >= MOST_KEYS:
                 raise StoreError(f"the store has {MOST_KEYS} keys; delete some first")
             try:
                 row = connection.execute(insert(KEY).values(values).returning(KEY)).one()
