@@ -32,7 +32,7 @@ def insert_rows(
 ) -> None:
     """Insert rows of integers, which have the order of the table's columns."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(sql(insert(table), connection.dialect), list(rows))
+        connection.exec_driver_sql(sql(_insert_one(table), connection.dialect), list(rows))
     elif rows:
         arrays = tuple(_array(values) for values in zip(*rows, strict=True))
         connection.exec_driver_sql(sql(_insert_arrays(table), connection.dialect), arrays)
@@ -60,7 +60,12 @@ def _array(values: Sequence[int | None]) -> str:
     return f"{{{','.join('NULL' if each is None else str(each) for each in values)}}}"
 
 
-# Cached, so that `sql` finds the same statement again.
+# Cached, because `sql` finds a statement again by its identity only.
+@lru_cache(maxsize=8)
+def _insert_one(table: Table) -> Executable:
+    return insert(table)
+
+
 @lru_cache(maxsize=8)
 def _insert_arrays(table: Table) -> Executable:
     arrays = (cast(bindparam(each.name, type_=Text), ARRAY(each.type)) for each in table.columns)
