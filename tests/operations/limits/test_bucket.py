@@ -13,6 +13,8 @@ from tenuto.operations.limits.bucket import Bucket, Hold
 from tests.operations.limits.oracle import MINUTE_NS, History
 
 rates = st.one_of(st.sampled_from([1, 3, 7, 10, 60]), st.integers(1, 2**40))
+# The refill has covered four units of the first hold, which must not return a second time.
+PARTLY_COVERED = [("take", 0, 0, 5), ("take", 16, 0, 5), ("give back", 0, 0, 12), ("take", 0, 0, 6)]
 # A name, the time since the action before in quarters of a unit's refill and nanoseconds, a number.
 actions = st.lists(
     st.tuples(
@@ -57,6 +59,7 @@ def replay(capacity: int, per_minute: int, acts: list[Action], *, debts: bool = 
 @settings(max_examples=600)
 @given(st.integers(1, 12), rates, actions)
 @example(5, 5, [("take", 0, 0, 5), ("take", 20, 0, 5), ("give back", 0, 0, 12), ("take", 0, 0, 5)])
+@example(10, 10, PARTLY_COVERED)
 def test_bucket_is_as_if_unused_amounts_had_never_been_taken(
     capacity: int, per_minute: int, acts: list[Action]
 ) -> None:
@@ -65,6 +68,7 @@ def test_bucket_is_as_if_unused_amounts_had_never_been_taken(
 
 @settings(max_examples=300)
 @given(st.integers(1, 12), rates, actions)
+@example(10, 10, PARTLY_COVERED)
 def test_no_interval_has_more_than_the_capacity_and_its_refill(
     capacity: int, per_minute: int, acts: list[Action]
 ) -> None:
@@ -128,6 +132,16 @@ def test_unused_amount_that_was_refilled_meanwhile_is_not_admitted_twice() -> No
     bucket.settle(first, MINUTE_NS, 100)
 
     assert bucket.available(MINUTE_NS) == 0
+
+
+def test_unused_amount_that_was_partly_refilled_meanwhile_returns_in_part() -> None:
+    bucket = Bucket(10)
+    first = bucket.take(5, 0)
+    bucket.take(5, 24_000_000_000)
+    assert bucket.available(24_000_000_000) == 4
+
+    bucket.settle(first, 24_000_000_000, 5)
+    assert bucket.available(24_000_000_000) == 5
 
 
 def test_unused_amount_is_available_at_once_in_a_bucket_that_was_never_full() -> None:

@@ -84,7 +84,9 @@ class Bucket:
 
     def _used(self, now: int) -> int:
         """Return the parts that the refill still has to cover, debts included."""
-        return max(0, self._full_at - max(now * self._rate, self._line))
+        line = now * self._rate
+        used = self._full_at - (line if line > self._line else self._line)
+        return used if used > 0 else 0
 
     def available(self, now: int) -> int:
         """Return the units that can be taken; below 0 if the bucket is in debt."""
@@ -96,9 +98,7 @@ class Bucket:
 
     def has(self, amount: int, now: int) -> bool:
         """Return whether an amount can be taken now."""
-        line = now * self._rate
-        used = self._full_at - (line if line > self._line else self._line)
-        return (used if used > 0 else 0) + amount * PARTS <= self._parts
+        return self._used(now) + amount * PARTS <= self._parts
 
     def wait_for(self, amount: int, now: int) -> int | None:
         """Return the time until an amount can be taken, 0 for now.

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from tenuto.operations.limits.bucket import Bucket
 from tenuto.operations.limits.limit import Limit
 from tenuto.operations.limits.reservation import Limits
 
@@ -19,12 +18,12 @@ def _names_of(limit: str) -> tuple[str, str, str]:
     return f"{begin}-limit", f"{begin}-remaining", f"{begin}-reset"
 
 
-_TOKENS: Final = _names_of("tokens")
-_NAMES: Final = {
-    Limit.REQUESTS: _names_of("requests"),
-    Limit.INPUT_TOKENS: _names_of("input-tokens"),
-    Limit.OUTPUT_TOKENS: _names_of("output-tokens"),
-}
+_REQUESTS: Final = Limit.REQUESTS
+_INPUT_TOKENS: Final = Limit.INPUT_TOKENS
+_REQUEST_NAMES: Final = _names_of("requests")
+_INPUT_NAMES: Final = _names_of("input-tokens")
+_OUTPUT_NAMES: Final = _names_of("output-tokens")
+_TOKEN_NAMES: Final = _names_of("tokens")
 
 
 def rate_limit_headers(limits: Limits, now: int) -> list[tuple[str, str]]:
@@ -40,18 +39,28 @@ def rate_limit_headers(limits: Limits, now: int) -> list[tuple[str, str]]:
         now: The moment.
     """
     headers: list[tuple[str, str]] = []
-    tightest: tuple[int, tuple[str, str, str]] | None = None
+    tightest = ("", "", "")
+    fewest: int | None = None
     for limit, bucket in limits.buckets():
-        available = max(0, bucket.available(now))
-        is_tokens = limit is not Limit.REQUESTS
-        remaining = _rounded(available, bucket.capacity) if is_tokens else available
-        values = (str(bucket.capacity), str(remaining), _full_at(bucket, now))
-        headers += zip(_NAMES[limit], values, strict=True)
-        if is_tokens and (tightest is None or available < tightest[0]):
-            tightest = available, values
-    if tightest is not None:
-        headers += zip(_TOKENS, tightest[1], strict=True)
+        available = bucket.available(now)
+        if available < 0:
+            available = 0
+        reset = rfc3339(-(-bucket.full_at(now) // _SECOND_NS))
+        if limit is _REQUESTS:
+            headers += _rows(_REQUEST_NAMES, (str(bucket.capacity), str(available), reset))
+            continue
+        remaining = _rounded(available, bucket.capacity)
+        values = (str(bucket.capacity), str(remaining), reset)
+        headers += _rows(_INPUT_NAMES if limit is _INPUT_TOKENS else _OUTPUT_NAMES, values)
+        if fewest is None or available < fewest:
+            fewest, tightest = available, values
+    if fewest is not None:
+        headers += _rows(_TOKEN_NAMES, tightest)
     return headers
+
+
+def _rows(names: tuple[str, str, str], values: tuple[str, str, str]) -> list[tuple[str, str]]:
+    return [(names[0], values[0]), (names[1], values[1]), (names[2], values[2])]
 
 
 def _rounded(available: int, capacity: int) -> int:
@@ -59,10 +68,6 @@ def _rounded(available: int, capacity: int) -> int:
         return available
     nearest = (available + _ROUNDED_TO // 2) // _ROUNDED_TO * _ROUNDED_TO
     return min(nearest, capacity)
-
-
-def _full_at(bucket: Bucket, now: int) -> str:
-    return rfc3339(-(-bucket.full_at(now) // _SECOND_NS))
 
 
 @lru_cache(maxsize=512)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tenuto.core.value import value
@@ -132,10 +132,19 @@ class Limits:
         spending: The sums for budgets. After a start, restore them from the ledger.
     """
 
-    __slots__ = ("_buckets", "_budgets", "_concurrent", "_has_budgets", "running", "spending")
+    __slots__ = (
+        "_buckets",
+        "_budgets",
+        "_concurrent",
+        "_has_budgets",
+        "_named",
+        "running",
+        "spending",
+    )
 
     def __init__(self, limits: KeyLimits, budgets: Budgets | None = None) -> None:
         self._buckets: list[Bucket | None] = [None, None, None]
+        self._named: list[tuple[Limit, Bucket]] = []
         self._budgets = Budgets()
         self._has_budgets = False
         self._concurrent: int | None = None
@@ -161,6 +170,11 @@ class Limits:
                 self._buckets[index] = Bucket(capacity)
             elif bucket.capacity != capacity:
                 bucket.resize(capacity, now)
+        self._named = [
+            (limit, bucket)
+            for limit, bucket in zip(_BUCKETS, self._buckets, strict=True)
+            if bucket is not None
+        ]
         self._budgets = budgets
         self._has_budgets = budgets != Budgets()
         self._concurrent = limits.concurrent
@@ -218,11 +232,9 @@ class Limits:
         assert self._concurrent is not None
         return LimitReached(Limit.CONCURRENT, self._concurrent, 1, 0, None)
 
-    def buckets(self) -> Iterable[tuple[Limit, Bucket]]:
-        """Yield the limits that have a bucket."""
-        for limit, bucket in zip(_BUCKETS, self._buckets, strict=True):
-            if bucket is not None:
-                yield limit, bucket
+    def buckets(self) -> Sequence[tuple[Limit, Bucket]]:
+        """Return the limits that have a bucket."""
+        return self._named
 
     def is_idle(self, now: int) -> bool:
         """Return whether a new object with the same limits would admit the same requests.
@@ -241,8 +253,7 @@ class Limits:
             since: The moment from which on `requests` is complete: the buckets were empty then, at
                 worst. None if it is complete.
         """
-        buckets = list(self.buckets())
-        for _, bucket in buckets:
+        for _, bucket in self._named:
             if since is not None:
                 bucket.take_debt(bucket.capacity, since)
         for each in requests:
@@ -251,5 +262,5 @@ class Limits:
                 Limit.INPUT_TOKENS: each.input_tokens,
                 Limit.OUTPUT_TOKENS: each.output_tokens,
             }
-            for limit, bucket in buckets:
+            for limit, bucket in self._named:
                 bucket.take_debt(amounts[limit], each.admitted_at)

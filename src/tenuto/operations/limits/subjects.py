@@ -79,7 +79,7 @@ class AddressSubjects:
         self._terms = limits
         self._unlimited = Limits(KeyLimits())
         self._max = max_addresses
-        # From the least to the most recently used one.
+        # The one that was added or looked at first is the first one.
         self._limits: OrderedDict[_Address, Limits] = OrderedDict()
         self._in_network: Counter[int] = Counter()
 
@@ -98,7 +98,6 @@ class AddressSubjects:
         name, network = _subject_of(address)
         limits = self._limits.get(name)
         if limits is not None:
-            self._limits.move_to_end(name)
             return limits
         self._forget_idle(now, _LOOKED_AT)
         if not self._has_room(network):
