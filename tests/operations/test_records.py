@@ -65,7 +65,9 @@ async def test_completion_is_recorded_with_every_known_field() -> None:
     assert record.usage is not None
     assert record.usage.time_to_first_token_ms is not None
     assert before <= record.begun <= time.time()
-    assert record.seconds > 0
+    assert record.first_token_seconds is not None
+    first_ms = record.usage.time_to_first_token_ms
+    assert first_ms / 1000 <= record.first_token_seconds <= record.seconds
     assert "sk-secret" not in repr(record)
     assert "one two" not in repr(record)
 
@@ -98,6 +100,24 @@ async def test_request_rejected_before_its_route_is_recorded() -> None:
     async with client_of(EchoEngine(), kept) as client:
         await client.get("/v1/models", headers={"host": "evil.example"})
     assert [(record.status, record.outcome) for record in kept.records] == [(403, Kind.FORBIDDEN)]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_first_token_of_a_response_that_breaks_later_is_recorded(stream: bool) -> None:
+    kept = Kept()
+    async with client_of(ScriptedEngine(Piece(" a", 1), failed("It broke.")), kept) as client:
+        await client.post("/v1/complete", json=BODY | {"stream": stream})
+    (record,) = kept.records
+    assert record.first_token_seconds is not None
+    assert 0 < record.first_token_seconds <= record.seconds
+
+
+async def test_request_without_a_token_has_no_time_to_its_first() -> None:
+    kept = Kept()
+    async with client_of(ScriptedEngine(failed("It broke.")), kept) as client:
+        await client.post("/v1/complete", json=BODY)
+        await client.get("/health")
+    assert [record.first_token_seconds for record in kept.records] == [None, None]
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -43,6 +43,8 @@ class RequestRecord:
         stream: Whether the request is for a stream.
         upstream: The upstream that answers.
         usage: Usage of the completion; None for other routes.
+        first_token_seconds: From the arrival of the head to the first token of the completion, the
+            reading of the body and all queues included; None without a token.
         outcome: Reason of the end; None before.
         seconds: Duration; 0 before the end.
     """
@@ -61,6 +63,7 @@ class RequestRecord:
     stream: bool | None = None
     upstream: str | None = None
     usage: Usage | None = None
+    first_token_seconds: float | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
 

@@ -108,6 +108,8 @@ class Endpoint:
                 record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
             finally:
                 record.usage = meter.usage()
+                if meter.first_token_at is not None:
+                    record.first_token_seconds = meter.first_token_at - record.clock
                 record.outcome = record.outcome or meter.outcome
 
     async def _answer(

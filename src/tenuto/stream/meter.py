@@ -18,12 +18,13 @@ class Meter:
 
     Attributes:
         outcome: Reason of the end, or kind of the error; None while running and after a disconnect.
+        first_token_at: Time of the first token on the clock; None before it.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._began: float | None = None
-        self._first: float | None = None
+        self.first_token_at: float | None = None
         self._counted = Usage()
         self.outcome: End | Kind | None = None
 
@@ -33,8 +34,8 @@ class Meter:
 
     def count(self, piece: Piece) -> None:
         """Record the next piece."""
-        if self._first is None and (piece.tokens or piece.text):
-            self._first = self._clock()
+        if self.first_token_at is None and (piece.tokens or piece.text):
+            self.first_token_at = self._clock()
         if piece.usage is not None:
             self._counted = piece.usage
 
@@ -44,8 +45,8 @@ class Meter:
 
     def usage(self) -> Usage:
         """Return the usage so far."""
-        if self._first is None or self._began is None:
+        if self.first_token_at is None or self._began is None:
             return self._counted
-        first_ms = round(1000 * (self._first - self._began), 3)
+        first_ms = round(1000 * (self.first_token_at - self._began), 3)
         counted = self._counted
         return Usage(counted.input_tokens, counted.cached_tokens, counted.output_tokens, first_ms)
