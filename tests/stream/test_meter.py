@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenuto.core.events import End
 from tenuto.core.job import Finish, Job, Piece, Usage
 from tenuto.core.refusal import Kind, Refusal, failed, too_long
+from tenuto.core.token_gaps import GAP_BOUNDS_S
 from tenuto.engine.echo import EchoEngine
 from tenuto.prompt.turns import parse_prompt
 from tenuto.stream.meter import Meter
@@ -71,6 +74,58 @@ def test_partial_character_counts_as_first_token_and_acceptance_does_not() -> No
     clock.now += 500
     meter.count(Piece("é", tokens=1))
     assert meter.usage().time_to_first_token_ms == 15_000
+
+
+def gaps_of(*arrivals: tuple[float, int]) -> dict[float, int]:
+    """The number of gaps by their bucket's bound, of pieces at some seconds with some tokens."""
+    times = iter([0.0, *(time for time, _ in arrivals)])
+    meter = Meter(lambda: next(times))
+    meter.begin()
+    for _, tokens in arrivals:
+        meter.count(Piece("x", tokens))
+    gaps = meter.gaps()
+    assert gaps is not None
+    assert gaps.total_s == arrivals[-1][0] - arrivals[0][0]
+    return {
+        bound: count
+        for bound, count in zip((*GAP_BOUNDS_S, float("inf")), gaps.counts, strict=True)
+        if count
+    }
+
+
+def test_gaps_are_counted_by_inclusive_upper_bound() -> None:
+    assert gaps_of((4, 1), (4.5, 1), (5.5, 1), (5.5, 1), (200, 1)) == {
+        0.5: 1,
+        1.0: 1,
+        0.0005: 1,
+        float("inf"): 1,
+    }
+
+
+def test_tokens_that_arrive_together_share_the_time_since_the_piece_before() -> None:
+    assert gaps_of((1, 3), (2, 1), (10, 8)) == {1.0: 9}
+
+
+def test_text_without_a_count_of_tokens_is_one_token() -> None:
+    assert gaps_of((1, 0), (3.5, 0)) == {2.5: 1}
+
+
+def test_acceptance_is_no_gap() -> None:
+    meter = Meter()
+    meter.begin()
+    meter.count(Piece(""))
+    assert meter.gaps() is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 9000), st.integers(1, 50)), min_size=1))
+def test_number_of_gaps_is_that_of_tokens_after_the_first_piece(
+    steps: list[tuple[int, int]],
+) -> None:
+    time, arrivals = 0.0, []
+    for step, tokens in steps:
+        time += step / 64
+        arrivals.append((time, tokens))
+    assert sum(gaps_of(*arrivals).values()) == sum(tokens for _, tokens in arrivals[1:])
 
 
 def test_uncounted_usage_is_unknown() -> None:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from tenuto.core.events import End
 from tenuto.core.job import Usage
 from tenuto.core.refusal import Kind
+from tenuto.core.token_gaps import TokenGaps
 
 
 class Delivery(StrEnum):
@@ -45,6 +46,7 @@ class RequestRecord:
         usage: Usage of the completion; None for other routes.
         first_token_seconds: From the arrival of the head to the first token of the completion, the
             reading of the body and all queues included; None without a token.
+        token_gaps: The times between its tokens; None without a token.
         outcome: Reason of the end; None before.
         seconds: Duration; 0 before the end.
     """
@@ -64,6 +66,7 @@ class RequestRecord:
     upstream: str | None = None
     usage: Usage | None = None
     first_token_seconds: float | None = None
+    token_gaps: TokenGaps | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
 

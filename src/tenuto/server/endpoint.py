@@ -110,6 +110,7 @@ class Endpoint:
                 record.usage = meter.usage()
                 if meter.first_token_at is not None:
                     record.first_token_seconds = meter.first_token_at - record.clock
+                    record.token_gaps = meter.gaps()
                 record.outcome = record.outcome or meter.outcome
 
     async def _answer(
