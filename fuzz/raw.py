@@ -9,7 +9,8 @@ import random
 import re
 
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.serve import build_server, listen
+from tenuto.server.listening import listen
+from tenuto.server.serve import build_server
 from tenuto.settings import LimitSettings, ServerSettings, Settings
 
 _BODY = json.dumps(

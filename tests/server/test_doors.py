@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.serve import CannotListen, listen
+from tenuto.server.listening import CannotListen, listen
 from tenuto.settings import ApiSettings, LimitSettings, ServerSettings, Settings
 from tests.server.test_endpoint import BODY, assert_error, client_of
 

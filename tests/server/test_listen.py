@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tenuto.core.addresses import is_loopback
-from tenuto.server.serve import CannotListen, in_brackets, listen
+from tenuto.server.listening import CannotListen, in_brackets, listen
 from tenuto.settings import ServerSettings
 
 

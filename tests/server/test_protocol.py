@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.serve import build_server, listen
+from tenuto.server.listening import listen
+from tenuto.server.serve import build_server
 from tenuto.settings import LimitSettings, ServerSettings, Settings
 from tests.server.test_endpoint import BODY
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from tenuto.core.refusal import ModelError
 from tenuto.engine.echo import EchoEngine
-from tenuto.server.serve import build_server, listen
+from tenuto.server.listening import listen
+from tenuto.server.serve import build_server, serve
 from tenuto.settings import ServerSettings, Settings
 from tests.server.test_endpoint import SilentEngine
 from tests.server.test_http import PLAIN, STREAMED, post, until_running
@@ -42,8 +46,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(engine: EchoEngine, grace_s: float) -> AsyncGenerator[Running]:
-    settings = Settings(server=ServerSettings(port=0, shutdown_grace_s=grace_s))
+async def running(
+    engine: EchoEngine, grace_s: float, delay_s: float = 0
+) -> AsyncGenerator[Running]:
+    settings = Settings(
+        server=ServerSettings(port=0, shutdown_grace_s=grace_s, drain_delay_s=delay_s)
+    )
     listener = listen(settings.server)
     port = listener.getsockname()[1]
     server = build_server(settings, engine)
@@ -174,3 +182,165 @@ async def test_client_that_does_not_read_does_not_block_the_shutdown() -> None:
         async with asyncio.timeout(10):
             await server.serving
         writer.close()
+
+
+async def test_slow_reader_gets_the_error_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Flood(EchoEngine):
+        async def generate(self, job):  # type: ignore[no-untyped-def]
+            async for piece in super().generate(job):
+                while True:
+                    yield type(piece)("x" * 10_000, 1)
+                    await asyncio.sleep(0)
+
+    monkeypatch.setattr("tenuto.server.drain._LAST_EVENT_S", 0.4)
+    engine = Flood()
+    async with running(engine, 0) as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.setblocking(False)
+            await loop.sock_connect(reader, ("127.0.0.1", server.port))
+            await loop.sock_sendall(reader, post(STREAMED))
+            await until_running(engine)
+            await asyncio.sleep(0.3)  # Until the buffers are full.
+            server.signal()
+            begun = loop.time()
+            answer = b""
+            async with asyncio.timeout(30):
+                while data := await loop.sock_recv(reader, 4096):
+                    answer += data
+                    # Slower than the limit for clients that do not read.
+                    await asyncio.sleep(0.05 if loop.time() < begun + 1.2 else 0)
+        async with asyncio.timeout(10):
+            await server.serving
+    assert b"event: error\n" in answer
+    assert answer.endswith(b"0\r\n\r\n")
+
+
+# The delay before the listener closes.
+
+
+async def get(port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+    answer = await rest(reader)
+    writer.close()
+    return answer
+
+
+async def until_draining(port: int) -> bytes:
+    async with asyncio.timeout(10):
+        while (answer := await get(port, "/ready")).startswith(b"HTTP/1.1 200 "):
+            await asyncio.sleep(0.01)
+    return answer
+
+
+async def until_refused(port: int) -> None:
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while await get(port, "/health"):
+                await asyncio.sleep(0.01)
+
+
+async def test_new_requests_are_served_during_the_delay() -> None:
+    async with running(EchoEngine(), 10, delay_s=600) as server:
+        server.signal()
+        ready = await until_draining(server.port)
+        assert ready.startswith(b"HTTP/1.1 503 ")
+        assert b"The server is shutting down." in ready
+        assert (await get(server.port, "/health")).startswith(b"HTTP/1.1 200 ")
+        reader, writer = await server.ask(post(STREAMED))
+        assert b'"stop_reason":"stop_sequence"' in await rest(reader)
+        writer.close()
+        server.signal()
+        async with asyncio.timeout(10):
+            await server.serving
+        with pytest.raises(ConnectionRefusedError):
+            await get(server.port, "/health")
+
+
+async def test_grace_time_begins_after_the_delay() -> None:
+    engine = DeafEngine()
+    async with running(engine, 600, delay_s=0.2) as server:
+        reader, writer = await server.ask(post(STREAMED))
+        await until_running(engine)
+        server.signal()
+        await until_refused(server.port)
+        assert not reader.at_eof()
+        server.signal()
+        assert b"event: error\n" in await rest(reader)
+        writer.close()
+
+
+async def test_sigint_skips_the_delay() -> None:
+    async with running(EchoEngine(), 10, delay_s=600) as server:
+        server.signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            await server.serving
+
+
+# Services, such as a ledger.
+
+
+async def test_services_end_after_the_last_response() -> None:
+    steps: list[str] = []
+
+    class Slow(EchoEngine):
+        async def generate(self, job):  # type: ignore[no-untyped-def]
+            try:
+                async for piece in super().generate(job):
+                    yield piece
+                    await asyncio.sleep(0.05)
+            finally:
+                steps.append("response")
+
+        async def aclose(self) -> None:
+            steps.append("engine")
+
+    @asynccontextmanager
+    async def service(name: str) -> AsyncGenerator[None]:
+        steps.append(f"{name} begins")
+        yield
+        steps.append(f"{name} ends")
+
+    engine = Slow()
+    settings = Settings(server=ServerSettings(port=0))
+    listener = listen(settings.server)
+    port = listener.getsockname()[1]
+    ready = asyncio.Event()
+    services = [service("a"), service("b")]
+    serving = asyncio.create_task(
+        serve(settings, engine, listener, lambda _: ready.set(), services)
+    )
+    async with asyncio.timeout(30):
+        await ready.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post(STREAMED))
+        await until_running(engine)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert b'"stop_reason":"stop_sequence"' in await reader.read()
+        writer.close()
+        await serving
+    assert [*dict.fromkeys(steps)] == [
+        *("a begins", "b begins", "response", "engine", "b ends", "a ends")
+    ]
+
+
+async def test_services_end_when_the_model_cannot_be_loaded() -> None:
+    ended = asyncio.Event()
+
+    class Broken(EchoEngine):
+        async def ready(self) -> str:
+            raise ModelError("no such model")
+
+    @asynccontextmanager
+    async def service() -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            ended.set()
+
+    settings = Settings(server=ServerSettings(port=0))
+    with pytest.raises(ModelError):
+        await serve(settings, Broken(), listen(settings.server), lambda _: None, [service()])
+    assert ended.is_set()

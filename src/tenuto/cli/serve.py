@@ -55,8 +55,9 @@ def serve(
     import asyncio
 
     with needs("server", "the server"):
+        from tenuto.server.listening import CannotListen, in_brackets, listen
         from tenuto.server.log import logging_to_stderr
-        from tenuto.server.serve import CannotListen, in_brackets, listen, new_event_loop
+        from tenuto.server.serve import new_event_loop
         from tenuto.server.serve import serve as run_server
 
     try:

@@ -50,13 +50,14 @@ class Reports:
         return JsonResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Return 200 if the model is loaded, else 503, with the engine's counters."""
-        engine = self._shared.engine
+        """Return the engine's counters: with 200 if the model is loaded and the server stays."""
+        engine, draining = self._shared.engine, self._shared.shutdown.draining
         health, capabilities = engine.health(), engine.capabilities
+        ready = health.ready and not draining
         body = {
-            "ready": health.ready,
+            "ready": ready,
             "model": capabilities.model,
-            "detail": health.detail,
+            "detail": "The server is shutting down." if draining else health.detail,
             "context": capabilities.context,
             "longest_prompt": capabilities.longest_prompt,
             "running": health.running,
@@ -69,7 +70,7 @@ class Reports:
             # The server refuses extensions that its settings do not allow.
             "extensions": capabilities.extensions if self._shared.settings.api.extensions else (),
         }
-        return JsonResponse(body, 200 if health.ready else 503)
+        return JsonResponse(body, 200 if ready else 503)
 
     async def models(self, request: Request) -> Response:
         """Return a page of the served models and of the names of Text Completions clients.

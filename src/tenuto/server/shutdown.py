@@ -15,13 +15,19 @@ _MESSAGE = "The server is shutting down. Try again in a moment."
 
 
 class Shutdown(Interruption):
-    """Interrupts the running responses with an overload refusal, so that clients retry."""
+    """Interrupts the running responses with an overload refusal, so that clients retry.
+
+    Attributes:
+        draining: Whether the server stops, and should get no new requests.
+    """
 
     def __init__(self) -> None:
         super().__init__(partial(overloaded, _MESSAGE, retry_after=_RETRY_AFTER_S))
+        self.draining: bool = False
 
     async def end_answers(self) -> None:
         """End all running responses, and refuse later ones. Return when they have ended."""
+        self.draining = True
         self.begin()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _NOTICE_S

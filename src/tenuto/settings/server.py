@@ -36,7 +36,9 @@ class ServerSettings:
             proxies and pools, so that they close first.
         ping_interval_s: Time without an event until a stream sends a ping, in seconds. Below the
             15 s of the strictest common proxies.
-        shutdown_grace_s: Time for running requests after a signal to stop, in seconds.
+        drain_delay_s: Time after SIGTERM in which new requests are still served while `/ready`
+            reports 503, in seconds. As long as load balancers take to notice it.
+        shutdown_grace_s: Time for running requests after that delay, in seconds.
     """
 
     host: str = "127.0.0.1"
@@ -47,6 +49,7 @@ class ServerSettings:
     trusted_proxies: tuple[str, ...] = ()
     keep_alive_s: Positive = 75.0
     ping_interval_s: Positive = 10.0
+    drain_delay_s: Seconds = 0.0
     shutdown_grace_s: Seconds = 10.0
 
 
