@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Protocol, TypeAlias
 
@@ -38,6 +38,8 @@ class RequestRecord:
         clock: The same moment on the clock of `time.perf_counter`.
         route: The path of the route, with its variable; None for an unknown path.
         caller: `Caller.id`; "" without a key, or before its check.
+        key: The name of the caller's key; "" without one, or before its check.
+        headers: Headers of the response besides those of its route.
         status: Status of the response; None without a response.
         requested_model: The model in the request.
         served_model: The model that answers.
@@ -59,6 +61,8 @@ class RequestRecord:
     clock: float
     route: str | None = None
     caller: str = ""
+    key: str = ""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     status: int | None = None
     requested_model: str | None = None
     served_model: str | None = None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Iterable
+from typing import Final
 
 from starlette.types import Scope
 
 from tenuto.core.job import Caller
 from tenuto.core.refusal import Kind, Refusal
+from tenuto.operations.accounts.accounts import Account, Accounts
+from tenuto.operations.keys.ring import hash_of
+from tenuto.operations.records import RequestRecord
 from tenuto.server.request_headers import header_values
 
-PREFIX = "sha256:"
+PREFIX: Final = "sha256:"
+
+# A server that starts reads its store in half a second.
+_KEYS_WAIT_S: Final = 10.0
 
 
 def hash_key(key: str) -> str:
@@ -20,33 +24,40 @@ def hash_key(key: str) -> str:
 
     A plain SHA-256 is enough, because keys are long and random, unlike passwords.
     """
-    return PREFIX + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return PREFIX + hash_of(key).hex()
 
 
-class Keys:
-    """The accepted keys: hashes from `hash_key`, or plain keys. Without any, all requests pass."""
+async def authenticated(scope: Scope, accounts: Accounts) -> tuple[Caller, Account]:
+    """Return the caller of a request, and its account. `x-api-key` precedes `authorization`.
 
-    def __init__(self, entries: Iterable[str]) -> None:
-        self._hashes = [entry if entry.startswith(PREFIX) else hash_key(entry) for entry in entries]
+    Waits for the keys of the store, at the start of a server.
 
-    def caller(self, scope: Scope) -> Caller:
-        """Return the caller of a request. `x-api-key` takes precedence over `authorization`.
+    Raises:
+        Refusal: The key is missing or invalid, a header has two values, or the keys are unknown.
+    """
+    key, problem = _presented(scope)
+    digest = None if key is None else hash_of(key)
+    if not accounts.is_loaded:
+        await accounts.loaded(_KEYS_WAIT_S)
+    record: RequestRecord = scope["record"]
+    account = accounts.find(digest, record.address)
+    if account is None:
+        raise Refusal(Kind.UNAUTHENTICATED, problem)
+    record.key = account.name
+    caller = Caller("" if digest is None else PREFIX + digest.hex(), key)
+    record.caller = caller.id
+    return caller, account
 
-        Raises:
-            Refusal: The key is missing or invalid, or a header has two values.
-        """
-        key = _only_value(scope, b"x-api-key")
-        problem = "invalid x-api-key"
-        if key is None:
-            scheme, _, token = (_only_value(scope, b"authorization") or "").partition(" ")
-            key = token.strip() if scheme.lower() == "bearer" else None
-            problem = "Invalid bearer token" if key is not None else "x-api-key header is required"
-        hashed = "" if key is None else hash_key(key)
-        # Compare all in constant time, so that the duration reveals nothing.
-        matches = sum(hmac.compare_digest(hashed, known) for known in self._hashes)
-        if self._hashes and not matches:
-            raise Refusal(Kind.UNAUTHENTICATED, problem)
-        return Caller(hashed, key)
+
+def _presented(scope: Scope) -> tuple[str | None, str]:
+    """Return the key in a request, and the problem if it is not accepted."""
+    key = _only_value(scope, b"x-api-key")
+    if key is not None:
+        return key, "invalid x-api-key"
+    scheme, _, token = (_only_value(scope, b"authorization") or "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip(), "Invalid bearer token"
+    return None, "x-api-key header is required"
 
 
 def _only_value(scope: Scope, name: bytes) -> str | None:

@@ -83,7 +83,7 @@ class RecordMiddleware:
 
         def send_and_note(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *headers]
+                message["headers"] = [*message.get("headers", ()), *record.headers, *headers]
                 record.status = record.status or message["status"]
             return send(message)
 

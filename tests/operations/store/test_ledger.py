@@ -74,6 +74,22 @@ def test_second_end_of_a_completion_changes_nothing(location: StoreLocation) -> 
     assert used(location) == [UsageRow(("key1",), 1, 90, 30, 10, 400)]
 
 
+def test_refused_completion_leaves_no_row(location: StoreLocation) -> None:
+    with running(location) as ledger:
+        early = ledger.open_row(opening())
+        wait_until(lambda: ledger.state.waiting == 0)
+        assert open_rows(location) == 1
+        ledger.discard_row(early)
+        ledger.discard_row(ledger.open_row(opening()))
+        ledger.close_row(ledger.open_row(opening()), closing())
+        assert ledger.stop(60) == 0
+        assert ledger.state.waiting == 0
+        assert ledger.state.rows == 1
+
+    assert open_rows(location) == 0
+    assert used(location) == [UsageRow(("key1",), 1, 90, 30, 10, 400)]
+
+
 PROGRAM = """
 import sys, time
 from tenuto.operations.store.ledger import Ledger

@@ -89,7 +89,11 @@ class KeyRing:
             presented_key: The key of the request.
             now: Nanoseconds since 1970.
         """
-        ends, entry = self._by_hash.get(hash_of(presented_key), _UNKNOWN)
+        return self.find_hash(hash_of(presented_key), now)
+
+    def find_hash(self, digest: bytes, now: int) -> KeyEntry | None:
+        """Return the entry of the key with a SHA-256. See `find`."""
+        ends, entry = self._by_hash.get(digest, _UNKNOWN)
         return entry if now < ends else None
 
 

@@ -66,12 +66,21 @@ class Prices:
 
     Args:
         prices: The prices. The first one whose pattern matches a name counts.
+
+    Attributes:
+        highest: No price of `prices` is above it; None without any.
     """
 
-    __slots__ = ("_prices",)
+    __slots__ = ("_prices", "highest")
 
     def __init__(self, prices: Iterable[Price] = ()) -> None:
-        self._prices = [(compile_patterns([price.models]), price) for price in prices]
+        known = list(prices)
+        self._prices = [(compile_patterns([price.models]), price) for price in known]
+        self.highest: Price | None = None
+        if known:
+            self.highest = Price(
+                "*", max(each.input for each in known), max(each.output for each in known)
+            )
 
     def __bool__(self) -> bool:
         return bool(self._prices)

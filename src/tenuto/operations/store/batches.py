@@ -58,6 +58,7 @@ def write_batch(
     closed = [ledger_values(each, names) for each in batch.closed]
     with database.write(connection):
         ended = [each.id for each in batch.closed if again or each.was_open]
+        ended += batch.discarded
         # The count is lower if another server has closed rows of this one, after an outage that
         # looked like its end.
         if ended and (delete_rows(connection, OPEN, ended) != len(ended) or again):

@@ -70,6 +70,9 @@ class KeyWatch:
         file: tuple[int, int] | None = None
         while not self._stopping.is_set():
             try:
+                if self._is_absent():
+                    self._stopping.wait(self._poll_s)
+                    continue
                 if database is None:
                     # Imported here because SQLAlchemy takes long.
                     from tenuto.operations.store.database import Database
@@ -99,6 +102,11 @@ class KeyWatch:
             self._stopping.wait(self._poll_s)
         if connection is not None:
             connection.close()
+
+    def _is_absent(self) -> bool:
+        """Return whether there never was a store. It has no keys then."""
+        path = self._location.path
+        return self._version is None and path is not None and not path.exists()
 
     def _look(self, database: Database, connection: Connection) -> None:
         from tenuto.operations.store.key_table import read_entries, read_version

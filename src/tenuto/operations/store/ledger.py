@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("tenuto.ledger")
 
-_Event: TypeAlias = tuple[int, Opening | Closing]
+_Event: TypeAlias = tuple[int, Opening | Closing | None]
 
 # Commits start at most every 50 ms. After a pause, 20 ms let short completions become one row.
 _COMMIT_S: Final = 0.05
@@ -107,6 +107,11 @@ class Ledger:
         if ticket:
             self._queue.put((ticket, closing))
 
+    def discard_row(self, ticket: int) -> None:
+        """Remove the row of a completion that was refused after its admission."""
+        if ticket:
+            self._queue.put((ticket, None))
+
     @property
     def state(self) -> LedgerState:
         """The state now."""
@@ -178,15 +183,22 @@ class Ledger:
     def _batch(self, events: list[_Event]) -> Batch:
         opened: dict[int, OpenedRow] = {}
         closed = []
+        discarded = []
         for ticket, fact in events:
             if isinstance(fact, Opening):
                 opened[ticket] = OpenedRow(ticket, fact)
+            elif fact is None:
+                if opened.pop(ticket, None) is not None:
+                    # Nothing is left to write.
+                    self._written += 1
+                elif self._running.pop(ticket, None) is not None:
+                    discarded.append(ticket)
             elif (row := opened.pop(ticket, None)) is not None:
                 closed.append(ClosedRow(ticket, row.opening, fact, was_open=False))
             elif (row := self._running.pop(ticket, None)) is not None:
                 closed.append(ClosedRow(ticket, row.opening, fact, was_open=True))
         self._running |= opened
-        return Batch(list(opened.values()), closed)
+        return Batch(list(opened.values()), closed, discarded)
 
     def _write(self, batch: Batch) -> bool:
         """Write a batch, again and again; return whether it was written before the deadline."""

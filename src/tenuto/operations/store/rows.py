@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Final
 
 from tenuto.core.value import value
@@ -89,10 +90,17 @@ class ClosedRow:
 
 @value
 class Batch:
-    """Rows that are committed together."""
+    """Changes that are committed together.
+
+    Attributes:
+        opened: Completions that have begun.
+        closed: Completions that have ended.
+        discarded: Ids of opened rows of earlier batches that are removed without a trace.
+    """
 
     opened: list[OpenedRow]
     closed: list[ClosedRow]
+    discarded: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.opened) + len(self.closed)
+        return len(self.opened) + len(self.closed) + len(self.discarded)

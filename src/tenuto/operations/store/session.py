@@ -73,6 +73,7 @@ class Session:
                 ClosedRow(above | each.id, each.opening, each.closing, each.was_open)
                 for each in batch.closed
             ],
+            [above | each for each in batch.discarded],
         )
         write_batch(self._database, self._connection, rows, self._names, again=again)
 

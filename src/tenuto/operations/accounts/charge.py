@@ -1,0 +1,118 @@
+"""What one completion is charged: reserved at its admission, settled once at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenuto.core.job import Usage
+from tenuto.core.value import value
+from tenuto.operations.limits.headers import rate_limit_headers
+from tenuto.operations.limits.reservation import Limits, Reservation
+from tenuto.operations.store.rows import Closing
+
+if TYPE_CHECKING:
+    from tenuto.operations.accounts.accounts import Accounts
+    from tenuto.operations.limits.prices import Prices
+
+
+@value
+class CompletionEnd:
+    """Facts at the end of a completion.
+
+    Attributes:
+        usage: Its usage. Unknown tokens are charged as reserved.
+        served_model: The model that answered, "" for none.
+        upstream: The upstream that answered, "" for none.
+        status: Status of the response, 0 for none.
+        outcome: Reason of the end: `stop_sequence`, `max_tokens`, `left` or the error's type.
+        total_ms: Duration in milliseconds.
+    """
+
+    usage: Usage
+    served_model: str
+    upstream: str
+    status: int
+    outcome: str
+    total_ms: int
+
+
+class Charge:
+    """The reservation and the ledger row of one completion. Its first end counts.
+
+    Attributes:
+        is_open: Whether it has not ended.
+    """
+
+    __slots__ = (
+        *("_accounts", "_limits", "_model", "_prices", "_reservation", "_ticket"),
+        "is_open",
+    )
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        limits: Limits,
+        reservation: Reservation,
+        prices: Prices,
+        model: str,
+        ticket: int,
+    ) -> None:
+        self._accounts, self._limits, self._prices = accounts, limits, prices
+        self._reservation, self._ticket, self._model = reservation, ticket, model
+        self.is_open: bool = True
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the response headers that report the limits, after this reservation."""
+        return rate_limit_headers(self._limits, self._accounts.clock.now())
+
+    def end(self, facts: CompletionEnd) -> None:
+        """Settle the used amounts, release the place, and complete the row."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        reserved, usage = self._reservation, facts.usage
+        known = usage.input_tokens is not None and usage.output_tokens is not None
+        input_tokens = _or(usage.input_tokens, reserved.input_tokens)
+        output_tokens = _or(usage.output_tokens, reserved.output_tokens)
+        price = self._prices.find(facts.served_model) or self._prices.find(self._model)
+        cost = 0
+        if price is not None:
+            cost = price.cost(Usage(input_tokens, usage.cached_tokens, output_tokens))
+        elif not known:
+            cost = reserved.cost
+        accounts = self._accounts
+        reserved.settle(accounts.clock.now(), input_tokens, output_tokens, cost)
+        accounts.settled_tokens += input_tokens + output_tokens
+        if self._ticket:
+            assert accounts.ledger is not None
+            first_ms = usage.time_to_first_token_ms
+            accounts.ledger.close_row(
+                self._ticket,
+                Closing(
+                    facts.served_model,
+                    facts.upstream,
+                    input_tokens,
+                    usage.cached_tokens or 0,
+                    output_tokens,
+                    cost,
+                    facts.status,
+                    facts.outcome,
+                    None if first_ms is None else round(first_ms),
+                    facts.total_ms,
+                ),
+            )
+
+    def cancel(self) -> None:
+        """Give everything back and remove the row: the completion was refused."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        accounts = self._accounts
+        self._reservation.cancel(accounts.clock.now())
+        if self._ticket:
+            assert accounts.ledger is not None
+            accounts.ledger.discard_row(self._ticket)
+
+
+def _or(used: int | None, reserved: int) -> int:
+    return reserved if used is None else used
