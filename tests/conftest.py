@@ -52,6 +52,8 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         # Programs that tests start import `tests`, which is not installed.
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         patch.chdir(tmp_path_factory.mktemp("working-directory"))
+        # Servers that tests start record completions there, instead of among the developer's.
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 

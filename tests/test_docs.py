@@ -100,6 +100,8 @@ def settings_of(section: object, name: str) -> list[tuple[str, str, str]]:
     rows = []
     for entry in dataclasses.fields(section):  # type: ignore[arg-type]
         value = getattr(section, entry.name)
+        if entry.name == "prices":
+            continue  # A section for each model, without defaults.
         if dataclasses.is_dataclass(value):
             rows += settings_of(value, f"{name}.{entry.name}" if name else entry.name)
         else:

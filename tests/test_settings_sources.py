@@ -16,7 +16,7 @@ HASH = f"sha256:{0:064x}"
 VARIABLES = [
     ("TENUTO_" + "_".join(keys).upper(), kind)
     for keys, kind in settings_of(Settings)
-    if keys[-1] not in ("upstreams", "routes")
+    if keys[-1] not in ("upstreams", "routes", "prices")
 ]
 
 

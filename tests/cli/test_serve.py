@@ -50,7 +50,9 @@ def test_model_rejected_by_the_runtime_ends_the_server(tmp_path: Path) -> None:
 def ending_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In a folder of its own, `tenuto serve` ends where it would begin to answer."""
 
-    async def end(_: object, engine: object, listener: socket.socket, *__: object) -> None:
+    async def end(
+        _: object, engine: object, listener: socket.socket, *__: object, **___: object
+    ) -> None:
         listener.close()
 
     monkeypatch.setattr("tenuto.server.serve.serve", end)

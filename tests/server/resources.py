@@ -51,7 +51,7 @@ class Cost:
     memory: int
 
 
-def app_of(most: int = LARGEST_BODY, **limits: int) -> Any:
+def app_of(most: int = LARGEST_BODY, **limits: Any) -> Any:
     """Return the application with an echo engine and extensions."""
     settings = Settings(
         limits=LimitSettings(max_body_bytes=most, **limits), api=ApiSettings(extensions=True)

@@ -116,6 +116,7 @@ async def test_cancellation_while_the_pinger_ends_is_raised() -> None:
             send,
             headers={},
             record=Recorder(TrustedProxies(()), ()).begin({"headers": []}),
+            on_end=lambda _: None,
             ping_interval_s=0.01,
             shutdown=Shutdown(),
         )

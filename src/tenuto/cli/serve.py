@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,8 +12,15 @@ import typer
 from tenuto.cli import options
 from tenuto.cli.failure import Failure
 from tenuto.cli.terminal import dim, is_terminal
+from tenuto.core.addresses import is_loopback
 from tenuto.core.extras import needs
-from tenuto.settings import Settings, SettingsError, bare_host, load_with_origins
+from tenuto.settings import (
+    Settings,
+    SettingsError,
+    bare_host,
+    load_with_origins,
+    store_location,
+)
 
 
 def serve(
@@ -55,13 +63,16 @@ def serve(
     import asyncio
 
     with needs("server", "the server"):
+        from tenuto.server.accounts import bookkeeping_of
         from tenuto.server.listening import CannotListen, in_brackets, listen
         from tenuto.server.log import logging_to_stderr
         from tenuto.server.serve import new_event_loop
         from tenuto.server.serve import serve as run_server
 
+    bookkeeping, at_once = bookkeeping_of(settings)
     try:
-        listener = listen(settings.server, insecure=insecure)
+        has_keys = not insecure and at_once and _has_keys(settings)
+        listener = listen(settings.server, insecure=insecure or has_keys)
         host, port = in_brackets(settings.server.host), listener.getsockname()[1]
         address = f"http://{host}:{port}"
         with logging_to_stderr(settings.log) as log:
@@ -81,10 +92,26 @@ def serve(
                     log.announce(dim(f"Next, in another terminal: {key}{ask}"))
 
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
-                runner.run(run_server(settings, engine, listener, on_ready))
+                work = run_server(
+                    *(settings, engine, listener, on_ready),
+                    bookkeeping=bookkeeping,
+                    at_once=at_once,
+                )
+                runner.run(work)
             log.announce("Stopped.")
     except CannotListen as error:
         raise Failure(str(error), 2) from None
+
+
+def _has_keys(settings: Settings) -> bool:
+    """Return whether the store has a key, if the answer matters: on a public address."""
+    if settings.server.api_keys or is_loopback(settings.server.host):
+        return False
+    from tenuto.operations.store.key_table import KeyTable
+    from tenuto.operations.store.migrations import open_store
+
+    with closing(open_store(store_location(settings.store), create=False)) as database:
+        return bool(KeyTable(database).entries())
 
 
 def _with_options(

@@ -164,4 +164,4 @@ def delete(name: Name, json: Json = False, config: options.Config = None) -> Non
 
 def has_prices(settings: Settings) -> bool:
     """Return whether the settings have prices, without which a cost is unknown."""
-    return bool(getattr(settings, "prices", None))
+    return bool(settings.prices)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tenuto.core.job import EXTENSIONS, Job, Piece, Sampling
+from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import unsupported
 
 
@@ -134,4 +135,13 @@ class Engine(Protocol):
 
     async def aclose(self) -> None:
         """Stop the engine and all that it started. Running jobs raise a `Refusal`."""
+        ...
+
+
+@runtime_checkable
+class CountsInput(Protocol):
+    """An engine that counts the tokens of a prompt before it gets the job."""
+
+    async def count_input(self, prompt: Prompt) -> int:
+        """Return the exact number of input tokens of a prompt."""
         ...

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 
 from tenuto.core.job import Finish, Job, Piece, Usage
+from tenuto.core.prompt import Prompt
 from tenuto.core.refusal import failed
 from tenuto.engine.base import Capabilities, Health
 
@@ -33,6 +34,10 @@ class EchoEngine:
     async def ready(self) -> str:
         """Return the model's name."""
         return "echo"
+
+    async def count_input(self, prompt: Prompt) -> int:
+        """See `CountsInput`. Counts words."""
+        return await _count_words(prompt.pieces())
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         if self._closed:

@@ -14,7 +14,6 @@ from tenuto.core.extras import MissingExtraError
 from tenuto.operations.accounts.accounts import Accounts, Past
 from tenuto.operations.keys.entry import KeyEntry
 from tenuto.operations.store.errors import SchemaError, StoreError
-from tenuto.operations.store.glance import may_have_keys
 from tenuto.operations.store.key_watch import KeyWatch
 from tenuto.operations.store.ledger import Ledger
 from tenuto.operations.store.location import StoreLocation
@@ -25,16 +24,20 @@ _RETRY_S: Final = 0.5
 
 
 class Bookkeeping:
-    """Keeps accounts and a store in step, in threads of its own.
+    """The connection of accounts and a store, in threads of its own.
 
     Args:
         location: The store.
         accounts: The accounts of the server. Their ledger is started and stopped here.
+
+    Attributes:
+        accounts: The accounts.
     """
 
     def __init__(self, location: StoreLocation, accounts: Accounts) -> None:
-        self._location, self._accounts = location, accounts
-        self._ledger: Ledger | None = accounts.ledger
+        self.accounts: Accounts = accounts
+        self._location = location
+        self._ledger: Ledger | None = accounts.book.ledger
         self._watch: KeyWatch | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
@@ -109,10 +112,10 @@ class Bookkeeping:
         from tenuto.operations.store.past import read_start
 
         create = self._ledger is not None
-        return read_start(self._location, self._accounts.clock.now(), create=create)
+        return read_start(self._location, self.accounts.book.clock.now(), create=create)
 
     def _on_change(self, entries: Sequence[KeyEntry]) -> None:
-        self._call(partial(self._accounts.replace_keys, entries))
+        self._call(partial(self.accounts.replace_keys, entries))
 
     def _call(self, function: Callable[[], object]) -> None:
         """Call a function in the event loop, unless that has ended."""
@@ -121,8 +124,8 @@ class Bookkeeping:
             self._loop.call_soon_threadsafe(function)
 
     def _load(self, stored: Sequence[KeyEntry], past: Past | None) -> None:
-        self._accounts.load(stored, past)
-        unpriced = self._accounts.unpriced()
+        self.accounts.load(stored, past)
+        unpriced = self.accounts.unpriced()
         if unpriced is not None:
             self._fail(
                 StoreError(

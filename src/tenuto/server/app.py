@@ -12,8 +12,12 @@ from starlette.types import ASGIApp, Receive, Send
 
 from tenuto.core.addresses import is_loopback
 from tenuto.engine.base import Engine
+from tenuto.operations.accounts.accounts import Accounts
 from tenuto.operations.admission import Admission
+from tenuto.operations.bookkeeping import Bookkeeping
+from tenuto.operations.limits.headers import HEADER_NAMES
 from tenuto.operations.records import Observer
+from tenuto.server.accounts import terms_of
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.dispatch import Dispatch, Route, Routed, responding
 from tenuto.server.endpoint import Endpoint, Shared
@@ -84,15 +88,18 @@ def create_app(
     recorder: Recorder | None = None,
     shutdown: Shutdown | None = None,
     admissions: list[Admission] | None = None,
+    bookkeeping: Bookkeeping | None = None,
 ) -> ASGIApp:
     """Return the application. Its lifespan starts and closes the engine.
 
     The engine is not started: see `tenuto.service.open_engine`. `recorder` and `admissions` are
     those of the settings by default. `shutdown` ends running responses before the engine is closed.
+    Without `bookkeeping` there is no store: keys and limits are those of the settings alone.
     """
     recorder = recorder or recorder_of(settings)
     admissions = admissions_of(settings) if admissions is None else admissions
-    shared = Shared(settings, engine, shutdown or Shutdown(), admissions)
+    accounts = Accounts(terms_of(settings)) if bookkeeping is None else bookkeeping.accounts
+    shared = Shared(settings, engine, shutdown or Shutdown(), admissions, accounts, bookkeeping)
     dialects = dialects_of(settings)
     routes = routes_of(shared, dialects, recorder.observers)
     app: ASGIApp = Dispatch(routes, partial(_run_lifespan, engine))
@@ -106,6 +113,8 @@ def create_app(
             allow_private_network=True,
             expose_headers=[
                 "request-id",
+                "retry-after",
+                *HEADER_NAMES,
                 *(name for dialect in dialects for name in dialect.headers),
             ],
         )

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from tenuto.core.job import Accepted, Caller
-from tenuto.engine.base import Engine
+from tenuto.core.job import Accepted, Caller, Request
+from tenuto.core.refusal import Kind, Refusal
+from tenuto.engine.base import CountsInput, Engine
+from tenuto.operations.accounts.accounts import Account, Accounts
 from tenuto.operations.admission import Admission
+from tenuto.operations.bookkeeping import Bookkeeping
 from tenuto.operations.records import Delivery, RequestRecord
-from tenuto.server.auth import Keys
+from tenuto.server.auth import authenticated
 from tenuto.server.body import (
     BodyBudget,
     BodyReader,
@@ -28,6 +31,7 @@ from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
 from tenuto.server.request_headers import combined
 from tenuto.server.responses import send_json, send_parts
+from tenuto.server.settlement import Settlement
 from tenuto.server.shutdown import Shutdown
 from tenuto.service import Completions
 from tenuto.settings import Settings
@@ -35,9 +39,15 @@ from tenuto.slices import Slices
 from tenuto.stream.collect import collect
 from tenuto.stream.meter import Meter
 from tenuto.wire.dialect import Dialect, Exchange
+from tenuto.wire.errors import excerpt
 from tenuto.wire.names import resolve, retired_on
 
 _log = logging.getLogger("tenuto.server")
+
+# Prompts are counted by the worker or the upstream. English has more than 4 bytes a token, code and
+# Chinese more than 3, with vocabularies of 100,000 tokens. A larger number is a debt at the end.
+_BYTES_OF_A_TOKEN: Final = 3
+_TOKENS_OF_A_TEMPLATE: Final = 16
 
 
 class RetirementNotices:
@@ -68,9 +78,10 @@ class Shared:
     engine: Engine
     shutdown: Shutdown
     admissions: Sequence[Admission] = ()
+    accounts: Accounts = field(default_factory=Accounts)
+    bookkeeping: Bookkeeping | None = None
 
     def __post_init__(self) -> None:
-        self.keys: Keys = Keys(self.settings.server.api_keys)
         self.budget: BodyBudget = BodyBudget(self.settings.limits.max_bytes_in_flight)
         self.slices: Slices = Slices()
         self.notices: RetirementNotices = RetirementNotices()
@@ -84,6 +95,8 @@ class Endpoint:
         self._shared = shared
         strict = shared.settings.api.strict_models
         self._completions = Completions(shared.engine, dialect.check_model if strict else None)
+        engine = shared.engine
+        self._count_input = engine.count_input if isinstance(engine, CountsInput) else None
         self._bodies = BodyReader(shared.settings.limits, dialect, shared.slices)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,9 +104,9 @@ class Endpoint:
         longest = shared.engine.capabilities.longest_prompt
         most = most_body_bytes(shared.settings.limits, longest)
         check_announced_size(scope, most)
-        caller = shared.keys.caller(scope)
         record: RequestRecord = scope["record"]
-        record.caller = caller.id
+        with shared.shutdown.interruptible():
+            caller, account = await authenticated(scope, shared.accounts)
         version = dialect.version(combined(scope, b"anthropic-version"))
         meter = Meter()
         with Reservation(shared.budget) as held:
@@ -102,7 +115,9 @@ class Endpoint:
                     body = await self._bodies.read(scope, receive, most, held)
                 exchange = dialect.check(body, version)
                 record.requested_model, record.stream = exchange.model, exchange.stream
-                answer = self._answer(record, send, exchange, caller, meter)
+                if not account.allows(exchange.model):
+                    raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(exchange.model)}")
+                answer = self._answer(record, send, exchange, caller, account, meter)
                 await while_connected(answer, scope, receive)
             except (ClientDisconnect, ClientGone):
                 record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
@@ -114,17 +129,64 @@ class Endpoint:
                 record.outcome = record.outcome or meter.outcome
 
     async def _answer(
-        self, record: RequestRecord, send: Send, exchange: Exchange, caller: Caller, meter: Meter
+        self,
+        record: RequestRecord,
+        send: Send,
+        exchange: Exchange,
+        caller: Caller,
+        account: Account,
+        meter: Meter,
     ) -> None:
         shared = self._shared
         sampling = exchange.sampling()
         self._completions.check(exchange.model, sampling)
         request = await shared.slices.run(exchange.request(sampling, caller), exchange.size)
+        settlement = await self._reserve(account, request, record, meter)
+        try:
+            await self._complete(record, send, exchange, request, meter, settlement)
+        except Exception as error:
+            settlement.end(error.kind if isinstance(error, Refusal) else Kind.FAILED)
+            raise
+        finally:
+            settlement.end(Delivery.DISCONNECTED)
+
+    async def _reserve(
+        self, account: Account, request: Request, record: RequestRecord, meter: Meter
+    ) -> Settlement:
+        """Reserve the most that a completion can use."""
+        job, engine = request.job, self._shared.engine
+        if self._count_input is not None:
+            input_tokens = await self._count_input(job.prompt)
+        else:
+            input_tokens = job.prompt.size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE
+        context = engine.capabilities.context
+        output_tokens = min(job.max_tokens, context) if context else job.max_tokens
+        accounts = self._shared.accounts
+        try:
+            charge = accounts.reserve(
+                account, job.model, input_tokens=input_tokens, output_tokens=output_tokens
+            )
+        finally:
+            record.headers += [
+                (name.encode(), value.encode()) for name, value in accounts.headers(account)
+            ]
+        return Settlement(charge, record, meter)
+
+    async def _complete(
+        self,
+        record: RequestRecord,
+        send: Send,
+        exchange: Exchange,
+        request: Request,
+        meter: Meter,
+        settlement: Settlement,
+    ) -> None:
+        shared = self._shared
         async with AsyncExitStack() as leases:
             # A refusal before the job is accepted becomes a status.
             with shared.shutdown.interruptible():
                 for admission in shared.admissions:
-                    await leases.enter_async_context(admission.lease(caller, request))
+                    await leases.enter_async_context(admission.lease(request.job.caller, request))
                 running = await self._completions.run(request, meter)
             async with aclosing(running):
                 accepted = running.accepted
@@ -139,12 +201,14 @@ class Endpoint:
                         send,
                         headers=headers,
                         record=record,
+                        on_end=settlement.end,
                         ping_interval_s=shared.settings.server.ping_interval_s,
                         shutdown=shared.shutdown,
                     )
                     return
                 with shared.shutdown.interruptible():
                     completed = await collect(running.events)
+                settlement.end(completed.ended.end)
                 added, body = exchange.whole(model, completed)
                 headers |= added
                 if isinstance(body, bytes):

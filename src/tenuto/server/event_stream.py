@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from starlette.types import Send
 
 from tenuto.core.events import Ended, Event, Text
 from tenuto.lazy_timer import LazyTimer
-from tenuto.operations.records import RequestRecord
+from tenuto.operations.records import Outcome, RequestRecord
 from tenuto.server.errors import refusal_for
 from tenuto.server.responses import start_response
 from tenuto.server.shutdown import Shutdown
@@ -33,13 +33,15 @@ async def send_events(
     *,
     headers: Mapping[str, str],
     record: RequestRecord,
+    on_end: Callable[[Outcome], None],
     ping_interval_s: float,
     shutdown: Shutdown,
 ) -> None:
     """Send the headers and all events. An error is sent as a last `error` event.
 
     The caller closes `events`. `headers` are those besides the headers of every stream, `record`
-    gets the outcome of an error, and `shutdown` ends the stream with one.
+    gets the outcome of an error, `on_end` is called before the last event or the error is sent, and
+    `shutdown` ends the stream with an error.
     """
     await start_response({**_HEADERS, **headers}, send)
     sender = _Sender(send, encoder.ping(), ping_interval_s)
@@ -51,10 +53,12 @@ async def send_events(
                 if isinstance(event, Text):
                     await sender.send(encoder.text(event))
                 elif isinstance(event, Ended):
+                    on_end(event.end)
                     await sender.send(encoder.end(event))
     except Exception as error:
         refusal = refusal_for(error, record.id)
         record.outcome = refusal.kind
+        on_end(refusal.kind)
         await sender.send(encoder.error(refusal, record.id))
     finally:
         await sender.end_pings()

@@ -33,8 +33,8 @@ def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket
     host = bare(settings.host)
     if not (insecure or settings.api_keys or is_loopback(host)):
         raise CannotListen(
-            f"{settings.host} can be reached from other machines, and no API keys are set: add "
-            "`api_keys` to [server] in tenuto.toml (`tenuto keys new` makes one), or set --insecure"
+            f"{settings.host} can be reached from other machines, and there are no API keys: make "
+            "one with `tenuto keys create NAME`, or set --insecure"
         )
     where = f"cannot listen on {in_brackets(host)}:{settings.port}"
     try:

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tenuto.core.refusal import Kind, Refusal, invalid
-from tenuto.operations.records import RequestRecord
+from tenuto.operations.accounts.accounts import Account
+from tenuto.server.auth import authenticated
 from tenuto.server.endpoint import Shared
 from tenuto.server.openapi import document
 from tenuto.server.responses import JsonResponse
@@ -50,7 +51,10 @@ class Reports:
         return JsonResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Return the engine's counters: with 200 if the model is loaded and the server stays."""
+        """Return the engine's counters: with 200 if the model is loaded and the server stays.
+
+        `degraded` is present while the store does not work.
+        """
         engine, draining = self._shared.engine, self._shared.shutdown.draining
         health, capabilities = engine.health(), engine.capabilities
         ready = health.ready and not draining
@@ -70,6 +74,10 @@ class Reports:
             # The server refuses extensions that its settings do not allow.
             "extensions": capabilities.extensions if self._shared.settings.api.extensions else (),
         }
+        bookkeeping = self._shared.bookkeeping
+        if bookkeeping is not None and bookkeeping.trouble:
+            # Completions go on without it.
+            body["degraded"] = bookkeeping.trouble
         return JsonResponse(body, 200 if ready else 503)
 
     async def models(self, request: Request) -> Response:
@@ -77,8 +85,8 @@ class Reports:
 
         The query may hold `limit` (1 to 1000, default 20), and `after_id` or `before_id`.
         """
-        served, query = self._served(request), request.query_params
-        names = list(dict.fromkeys([*served, *TEXT_MODELS]))
+        (served, account), query = await self._served(request), request.query_params
+        names = list(filter(account.allows, dict.fromkeys([*served, *TEXT_MODELS])))
         limit = _limit(query.get("limit"))
         start, end = 0, len(names)
         if after := query.get("after_id"):
@@ -103,17 +111,16 @@ class Reports:
         Raises:
             Refusal: The model is unknown, or its name is too long.
         """
-        served, name = self._served(request), request.path_params["model_id"]
+        (served, account), name = await self._served(request), request.path_params["model_id"]
         known = not self._shared.settings.api.strict_models or name in (*served, *TEXT_MODELS)
-        if not (known and 1 <= len(name) <= MOST_NAME_CHARS):
+        if not (known and 1 <= len(name) <= MOST_NAME_CHARS and account.allows(name)):
             raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(name)}")
         return JsonResponse(_body(name, served))
 
-    def _served(self, request: Request) -> tuple[str, ...]:
-        """Return the names of the served models to a caller with a key."""
-        record: RequestRecord = request.scope["record"]
-        record.caller = self._shared.keys.caller(request.scope).id
-        return self._shared.engine.capabilities.names()
+    async def _served(self, request: Request) -> tuple[tuple[str, ...], Account]:
+        """Return the names of the served models, and the caller's account."""
+        _, account = await authenticated(request.scope, self._shared.accounts)
+        return self._shared.engine.capabilities.names(), account
 
 
 def _body(name: str, served: tuple[str, ...]) -> dict[str, object]:

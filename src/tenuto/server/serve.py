@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import uvicorn
 
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.base import Engine
+from tenuto.operations.bookkeeping import Bookkeeping
+from tenuto.operations.store.errors import StoreError
 from tenuto.server.app import create_app, recorder_of
 from tenuto.server.drain import DrainingServer, longest_end_s
 from tenuto.server.protocol import bounded_protocol
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
 
+# Time for the ledger to write its last rows.
+_LEDGER_S = 5.0
 # Allocations between two garbage collections.
 _GC_THRESHOLD = 20_000
 
@@ -35,42 +39,47 @@ async def serve(
     listener: socket.socket,
     on_ready: Callable[[str], None],
     services: Sequence[AbstractAsyncContextManager[object]] = (),
+    bookkeeping: Bookkeeping | None = None,
+    *,
+    at_once: bool = False,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain: see `DrainingServer`.
 
     The engine is not started; the listener is from `listen`. `on_ready` is called once with the
     model's name when the model is loaded. `services` are entered before the first request and left,
-    in reverse order, when all responses have ended, also after an error.
+    in reverse order, when all responses have ended, also after an error. `bookkeeping` keeps the
+    keys and the ledger; it is read before the first completion if `at_once`, else after the model
+    is loaded, and closed as the services are.
 
     Raises:
         ModelError: The model cannot be loaded; the server has ended.
+        StoreError: The store is of a newer version, or does not match the settings; it has ended.
     """
     async with AsyncExitStack() as stack:
+        if bookkeeping is not None:
+            stack.push_async_callback(bookkeeping.aclose, _LEDGER_S)
         for service in services:
             await stack.enter_async_context(service)
-        server = build_server(settings, engine)
+        server = build_server(settings, engine, bookkeeping)
         # The objects so far live as long as the process. Traversing them in every garbage
         # collection would cost a tenth of a short request.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
-        await _run(server, engine, listener, on_ready)
+        await _run(server, listener, _load(engine, bookkeeping, on_ready, at_once=at_once))
 
 
 async def _run(
-    server: uvicorn.Server,
-    engine: Engine,
-    listener: socket.socket,
-    on_ready: Callable[[str], None],
+    server: uvicorn.Server, listener: socket.socket, work: Coroutine[None, None, None]
 ) -> None:
     serving = asyncio.create_task(server.serve([listener]))
-    loading = asyncio.create_task(engine.ready())
+    loading = asyncio.create_task(work)
     await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
-    failure: ModelError | None = None
+    failure: ModelError | StoreError | None = None
     if loading.done():
         try:
-            on_ready(loading.result())
-        except ModelError as error:
+            loading.result()
+        except (ModelError, StoreError) as error:
             failure = error
             server.should_exit = True
         except Refusal:
@@ -81,12 +90,36 @@ async def _run(
         raise failure
 
 
-def build_server(settings: Settings, engine: Engine) -> uvicorn.Server:
+async def _load(
+    engine: Engine,
+    bookkeeping: Bookkeeping | None,
+    on_ready: Callable[[str], None],
+    *,
+    at_once: bool,
+) -> None:
+    """Load the model and the store."""
+    started = bookkeeping.start() if bookkeeping is not None and at_once else None
+    ready = asyncio.ensure_future(engine.ready())
+    try:
+        if started is not None:
+            await asyncio.wait((started, ready), return_when=asyncio.FIRST_COMPLETED)
+            if started.done():
+                started.result()
+        on_ready(await ready)
+    finally:
+        ready.cancel()
+    if bookkeeping is not None:
+        await (started or bookkeeping.start())
+
+
+def build_server(
+    settings: Settings, engine: Engine, bookkeeping: Bookkeeping | None = None
+) -> uvicorn.Server:
     """Return the server with its application, not started."""
     delay_s, grace_s = settings.server.drain_delay_s, settings.server.shutdown_grace_s
     recorder, shutdown = recorder_of(settings), Shutdown()
     config = uvicorn.Config(
-        create_app(settings, engine, recorder=recorder, shutdown=shutdown),
+        create_app(settings, engine, recorder=recorder, shutdown=shutdown, bookkeeping=bookkeeping),
         # Uvicorn's log configuration would block the event loop on standard error.
         log_config=None,
         # Uvicorn warns of malformed requests, which have a line in the server's own log.

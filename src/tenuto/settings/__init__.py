@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     )
     from tenuto.settings.file import SettingsError
     from tenuto.settings.loader import Loaded, Settings, load, load_with_origins
+    from tenuto.settings.prices import PriceSettings
     from tenuto.settings.server import (
         ApiSettings,
+        DefaultLimits,
         LimitSettings,
         LogSettings,
         ServerSettings,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiSettings",
+    "DefaultLimits",
     "EngineSettings",
     "LedgerSettings",
     "LimitSettings",
@@ -32,6 +35,7 @@ __all__ = [
     "LocalSettings",
     "LogSettings",
     "ModelSettings",
+    "PriceSettings",
     "ServerSettings",
     "Settings",
     "SettingsError",
@@ -44,7 +48,7 @@ __all__ = [
 ]
 
 # Imported late, because a client of a server needs `settings.client` alone. In order of weight.
-_MODULES = ("file", "server", "engine", "store", "loader")
+_MODULES = ("file", "server", "engine", "store", "prices", "loader")
 
 
 def __getattr__(name: str) -> Any:

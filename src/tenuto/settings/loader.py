@@ -18,6 +18,7 @@ from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import client, tree, variables
 from tenuto.settings.engine import EngineSettings, ModelSettings, with_upstreams
 from tenuto.settings.file import SettingsError, read_toml
+from tenuto.settings.prices import PRICES, PriceSettings, take_prices
 from tenuto.settings.server import (
     API_KEYS,
     ApiSettings,
@@ -49,6 +50,7 @@ class Settings:
     models: ModelSettings = field(default_factory=ModelSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    prices: Mapping[str, PriceSettings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,12 @@ def load_with_origins(
     values: dict[str, Any] = {}
     mistakes: list[str] = []
     origins: dict[Keys, str] = {}
+    prices: dict[str, PriceSettings] = {}
     if path is not None:
         values = read_toml(path, check_owner=file is None)
         lines = tree.take_unknown(Settings, values) + _take_wrong_upstreams(values)
+        prices, wrong_prices = take_prices(values)
+        lines += wrong_prices
         mistakes += [f"{path}: {line}" for line in lines]
         origins |= {
             keys: str(path)
@@ -129,7 +134,8 @@ def load_with_origins(
     except SettingsError as error:
         source = origins.get(("engine", "name"), path)
         raise SettingsError(*(f"{source}: {line}" for line in error.mistakes)) from None
-    return Loaded(replace(settings, server=server, engine=engine), path, origins, ignored)
+    settings = replace(settings, server=server, engine=engine, prices=prices)
+    return Loaded(settings, path, origins, ignored)
 
 
 def _add_variables(
@@ -142,7 +148,7 @@ def _add_variables(
     names = {
         "TENUTO_" + "_".join(keys).upper(): (keys, kind)
         for keys, kind in tree.settings_of(Settings)
-        if keys not in (("engine", "upstreams"), ("engine", "routes"))
+        if keys not in (("engine", "upstreams"), ("engine", "routes"), PRICES)
     }
     mistakes += variables.unknown(environment, names.keys() | CLIENT_VARIABLES)
     ignored = []

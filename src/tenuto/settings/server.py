@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Le, Predicate
 
-from tenuto.quantities import Count, Positive, Seconds
+from tenuto.quantities import Amount, Count, Positive, Seconds
 from tenuto.settings.file import SettingsError
 from tenuto.settings.tree import Keys
 
@@ -54,6 +54,26 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultLimits:
+    """`[limits.default]`: limits of each API key without its own, and of each address without one.
+
+    Unset: no limit.
+
+    Attributes:
+        requests_per_minute: Most requests per minute. After a pause, as many may come at once.
+        input_tokens_per_minute: Most tokens of prompts per minute.
+        output_tokens_per_minute: Most tokens of completions per minute. A running request counts
+            with its `max_tokens_to_sample`.
+        concurrent: Most requests that run at once. Further ones are refused at once.
+    """
+
+    requests_per_minute: Amount | None = None
+    input_tokens_per_minute: Amount | None = None
+    output_tokens_per_minute: Amount | None = None
+    concurrent: Amount | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
     """`[limits]`: bounds of requests and connections.
 
@@ -72,6 +92,7 @@ class LimitSettings:
         body_timeout_s: Time limit for the body, in seconds.
         max_connections: Most open connections. The requests of 256 further ones are refused, and
             connections beyond these are closed.
+        default: Limits of callers.
     """
 
     max_body_bytes: Count | None = None
@@ -85,6 +106,7 @@ class LimitSettings:
     head_timeout_s: Positive = 30.0
     body_timeout_s: Positive = 60.0
     max_connections: Count = 4096
+    default: DefaultLimits = field(default_factory=DefaultLimits)
 
 
 @dataclass(frozen=True, slots=True)

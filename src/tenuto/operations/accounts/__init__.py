@@ -1,1 +1,1 @@
-"""Accounts of callers: their keys, their limits, and what they are charged."""
+"""The accounts of callers: keys, limits and charges."""

@@ -1,24 +1,23 @@
-"""All accounts of a server: who may send a request, and what it is charged."""
+"""All accounts of a server: keys, limits and charges."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tenuto.core.job import Usage
 from tenuto.core.refusal import Kind, Refusal, overloaded
 from tenuto.core.value import value
-from tenuto.operations.accounts.charge import Charge
-from tenuto.operations.accounts.terms import KeyTerms, Terms, entries_of, terms_of_keys
+from tenuto.operations.accounts.charge import Book, Charge
+from tenuto.operations.accounts.terms import EffectiveTerms, Terms, entries_of, terms_of_keys
 from tenuto.operations.clock import Clock
 from tenuto.operations.keys.entry import KeyEntry
 from tenuto.operations.keys.ring import KeyRing
 from tenuto.operations.limits.budget import Period
 from tenuto.operations.limits.headers import rate_limit_headers
-from tenuto.operations.limits.limit import Limit, LimitReached
+from tenuto.operations.limits.limit import LimitReached
 from tenuto.operations.limits.refusals import limit_refusal
 from tenuto.operations.limits.reservation import Limits, PastRequest
 from tenuto.operations.limits.subjects import AddressSubjects, KeySubjects
@@ -56,7 +55,7 @@ class Account:
 
 @value
 class Past:
-    """What a ledger knows about the keys at the start of a server.
+    """The usage of keys in the ledger at the start of a server.
 
     Attributes:
         since: The moment from which on `requests` is complete, in nanoseconds since 1970.
@@ -82,9 +81,7 @@ class Accounts:
             known.
 
     Attributes:
-        refused: Number of refusals by limit.
-        reserved_tokens: Sum of all reserved tokens, input and output.
-        settled_tokens: Sum of all charged tokens.
+        book: The sums of all charges, for metrics.
     """
 
     def __init__(
@@ -95,11 +92,8 @@ class Accounts:
         clock: Clock | None = None,
         awaits_keys: bool = False,
     ) -> None:
-        self.clock: Clock = clock or Clock()
-        self.ledger: Ledger | None = ledger
-        self.refused: Counter[Limit] = Counter()
-        self.reserved_tokens: int = 0
-        self.settled_tokens: int = 0
+        self.book: Book = Book(clock or Clock(), ledger)
+        self._clock = self.book.clock
         self._terms = terms or Terms()
         self._stored: tuple[KeyEntry, ...] = ()
         self._ring = KeyRing(entries_of(self._terms.hashes, ()))
@@ -135,7 +129,7 @@ class Accounts:
         return self._loaded is None
 
     def load(self, stored: Iterable[KeyEntry], past: Past | None = None) -> None:
-        """Take the keys of the store, and what the ledger knows of all keys, at the start."""
+        """Take the keys of the store, and the usage in the ledger, at the start."""
         self.replace_keys(stored)
         if past is not None:
             self._restore(past)
@@ -152,17 +146,17 @@ class Accounts:
         """Replace the settings. Used amounts and running requests remain."""
         self._terms = terms
         self._renew()
-        self._addresses.change(terms.default, self.clock.now())
+        self._addresses.change(terms.default, self._clock.now())
 
     def _renew(self) -> None:
         self._ring.replace(entries_of(self._terms.hashes, self._stored))
-        self._keys.change(self._key_terms(), self.clock.now())
+        self._keys.change(self._key_terms(), self._clock.now())
 
-    def _key_terms(self) -> Mapping[int, KeyTerms]:
+    def _key_terms(self) -> Mapping[int, EffectiveTerms]:
         return terms_of_keys(self._ring.by_id, self._terms.default)
 
     def _restore(self, past: Past) -> None:
-        now = self.clock.now()
+        now = self._clock.now()
         for number in self._ring.by_id:
             limits = self._keys.limits_of(number)
             limits.rebuild(past.requests.get(number, ()), past.since)
@@ -180,7 +174,7 @@ class Accounts:
             Refusal: Neither is known: the store was not read yet, or too many addresses send
                 requests.
         """
-        now = self.clock.now()
+        now = self._clock.now()
         if digest is not None:
             entry = self._ring.find_hash(digest, now)
             if entry is not None:
@@ -208,7 +202,7 @@ class Accounts:
         Raises:
             Refusal: A limit is reached, or the key has a budget of money and nothing has a price.
         """
-        now = self.clock.now()
+        now = self._clock.now()
         entry, prices, cost = account.entry, self._terms.prices, 0
         if prices:
             # Another model than the requested one may answer.
@@ -225,18 +219,18 @@ class Accounts:
             now, input_tokens=input_tokens, output_tokens=output_tokens, cost=cost
         )
         if isinstance(reserved, LimitReached):
-            self.refused[reserved.limit] += 1
+            self.book.refused[reserved.limit] += 1
             raise limit_refusal(reserved, now)
-        self.reserved_tokens += input_tokens + output_tokens
+        self.book.reserved_tokens += input_tokens + output_tokens
         ticket = 0
-        if self.ledger is not None:
+        if self.book.ledger is not None:
             number, name = (NO_KEY, "") if entry is None else (entry.id, entry.name)
             opening = Opening(
                 now // _MILLISECOND_NS, number, name, model, input_tokens, output_tokens, cost
             )
-            ticket = self.ledger.open_row(opening)
-        return Charge(self, account.limits, reserved, prices, model, ticket)
+            ticket = self.book.ledger.open_row(opening)
+        return Charge(self.book, account.limits, reserved, prices, model, ticket)
 
     def headers(self, account: Account) -> list[tuple[str, str]]:
         """Return the response headers that report the limits of an account."""
-        return rate_limit_headers(account.limits, self.clock.now())
+        return rate_limit_headers(account.limits, self._clock.now())

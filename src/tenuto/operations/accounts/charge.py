@@ -1,7 +1,9 @@
-"""What one completion is charged: reserved at its admission, settled once at its end."""
+"""The charge of one completion: reserved at its admission, settled once at its end."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tenuto.core.job import Usage
@@ -11,8 +13,29 @@ from tenuto.operations.limits.reservation import Limits, Reservation
 from tenuto.operations.store.rows import Closing
 
 if TYPE_CHECKING:
-    from tenuto.operations.accounts.accounts import Accounts
+    from tenuto.operations.clock import Clock
+    from tenuto.operations.limits.limit import Limit
     from tenuto.operations.limits.prices import Prices
+    from tenuto.operations.store.ledger import Ledger
+
+
+@dataclass(slots=True)
+class Book:
+    """The clock, the ledger and the sums of all charges of a server.
+
+    Attributes:
+        clock: The clock.
+        ledger: Records completions; None for no record.
+        refused: Number of refusals by limit.
+        reserved_tokens: Sum of all reserved tokens, input and output.
+        settled_tokens: Sum of all charged tokens.
+    """
+
+    clock: Clock
+    ledger: Ledger | None = None
+    refused: Counter[Limit] = field(default_factory=Counter)
+    reserved_tokens: int = 0
+    settled_tokens: int = 0
 
 
 @value
@@ -44,26 +67,26 @@ class Charge:
     """
 
     __slots__ = (
-        *("_accounts", "_limits", "_model", "_prices", "_reservation", "_ticket"),
+        *("_book", "_limits", "_model", "_prices", "_reservation", "_ticket"),
         "is_open",
     )
 
     def __init__(
         self,
-        accounts: Accounts,
+        book: Book,
         limits: Limits,
         reservation: Reservation,
         prices: Prices,
         model: str,
         ticket: int,
     ) -> None:
-        self._accounts, self._limits, self._prices = accounts, limits, prices
+        self._book, self._limits, self._prices = book, limits, prices
         self._reservation, self._ticket, self._model = reservation, ticket, model
         self.is_open: bool = True
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the response headers that report the limits, after this reservation."""
-        return rate_limit_headers(self._limits, self._accounts.clock.now())
+        return rate_limit_headers(self._limits, self._book.clock.now())
 
     def end(self, facts: CompletionEnd) -> None:
         """Settle the used amounts, release the place, and complete the row."""
@@ -80,13 +103,13 @@ class Charge:
             cost = price.cost(Usage(input_tokens, usage.cached_tokens, output_tokens))
         elif not known:
             cost = reserved.cost
-        accounts = self._accounts
-        reserved.settle(accounts.clock.now(), input_tokens, output_tokens, cost)
-        accounts.settled_tokens += input_tokens + output_tokens
+        book = self._book
+        reserved.settle(book.clock.now(), input_tokens, output_tokens, cost)
+        book.settled_tokens += input_tokens + output_tokens
         if self._ticket:
-            assert accounts.ledger is not None
+            assert book.ledger is not None
             first_ms = usage.time_to_first_token_ms
-            accounts.ledger.close_row(
+            book.ledger.close_row(
                 self._ticket,
                 Closing(
                     facts.served_model,
@@ -107,11 +130,11 @@ class Charge:
         if not self.is_open:
             return
         self.is_open = False
-        accounts = self._accounts
-        self._reservation.cancel(accounts.clock.now())
+        book = self._book
+        self._reservation.cancel(book.clock.now())
         if self._ticket:
-            assert accounts.ledger is not None
-            accounts.ledger.discard_row(self._ticket)
+            assert book.ledger is not None
+            book.ledger.discard_row(self._ticket)
 
 
 def _or(used: int | None, reserved: int) -> int:

@@ -32,7 +32,7 @@ class Terms:
 
 
 @value
-class KeyTerms:
+class EffectiveTerms:
     """The limits and budgets of one key."""
 
     limits: KeyLimits
@@ -54,7 +54,7 @@ def entries_of(hashes: Iterable[bytes], stored: Iterable[KeyEntry]) -> list[KeyE
     return entries
 
 
-def terms_of_keys(entries: Mapping[int, KeyEntry], default: KeyLimits) -> dict[int, KeyTerms]:
+def terms_of_keys(entries: Mapping[int, KeyEntry], default: KeyLimits) -> dict[int, EffectiveTerms]:
     """Return the terms of keys by id, with default limits in place of absent ones."""
     terms = {}
     for number, entry in entries.items():
@@ -65,7 +65,7 @@ def terms_of_keys(entries: Mapping[int, KeyEntry], default: KeyLimits) -> dict[i
             _or(own.output_tokens_per_minute, default.output_tokens_per_minute),
             _or(own.concurrent, default.concurrent),
         )
-        terms[number] = KeyTerms(limits, entry.budgets)
+        terms[number] = EffectiveTerms(limits, entry.budgets)
     return terms
 
 

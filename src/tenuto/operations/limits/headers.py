@@ -25,6 +25,9 @@ _INPUT_NAMES: Final = _names_of("input-tokens")
 _OUTPUT_NAMES: Final = _names_of("output-tokens")
 _TOKEN_NAMES: Final = _names_of("tokens")
 
+HEADER_NAMES: Final = (*_REQUEST_NAMES, *_INPUT_NAMES, *_OUTPUT_NAMES, *_TOKEN_NAMES)
+"""The names of all headers, for browsers."""
+
 
 def rate_limit_headers(limits: Limits, now: int) -> list[tuple[str, str]]:
     """Return the headers for the limits per minute that a key has, for any status.

@@ -1,4 +1,4 @@
-"""What a server reads from its store at the start: all keys, and what they have used."""
+"""Read the store at the start of a server: all keys, and their usage."""
 
 from __future__ import annotations
 
