@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.conftest import PATIENCE_S, running_server
+from tests.conftest import PATIENCE_S, RunningServer, running_server
 from tests.server.test_endpoint import BODY, HEADERS
 from tests.server.test_listen import needs_ipv6
 
@@ -51,13 +52,44 @@ def test_printed_address_accepts_requests(tmp_path: Path) -> None:
         assert server.get("/health") == {"status": "alive"}
 
 
-def test_sighup_shuts_the_server_down(tmp_path: Path) -> None:
-    with running_server("--config", config(tmp_path, ECHO)) as server:
+def until_logged(server: RunningServer, text: str) -> str:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        for line in list(server.log):
+            if text in line:
+                return line
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.02)
+
+
+def test_sighup_reloads_the_file_and_the_options_stay(tmp_path: Path) -> None:
+    file = config(tmp_path, ECHO)
+    with running_server("--config", file, "--grace", "7") as server:
+        config(tmp_path, ECHO + '[server]\nshutdown_grace_s = 3\n[log]\nformat = "json"\n')
         server.process.send_signal(signal.SIGHUP)
-        assert server.process.wait(PATIENCE_S) == 0
+        line = until_logged(server, "were reloaded; changed: [log] format")
+        assert json.loads(line)["level"] == "INFO"
+        config(tmp_path, "[log]\nformat = 3\n")
+        server.process.send_signal(signal.SIGHUP)
+        until_logged(server, "could not be reloaded and remain as they were: ")
+        Path(file).unlink()
+        server.process.send_signal(signal.SIGHUP)
+        until_logged(server, f"{file}: No such file or directory")
+        assert server.get("/health") == {"status": "alive"}
 
 
-def test_server_under_nohup_ignores_sighup(tmp_path: Path) -> None:
+def test_reload_without_keys_never_opens_the_server(tmp_path: Path) -> None:
+    key = 'api_keys = ["sha256:' + "0" * 64 + '"]'
+    file = config(tmp_path, f"[server]\n{key}\n" + ECHO)
+    with running_server("--config", file, "--host", "0.0.0.0") as server:
+        config(tmp_path, ECHO)
+        server.process.send_signal(signal.SIGHUP)
+        until_logged(server, "were reloaded; changed: [server] api_keys")
+        url = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx2.post(url + "/v1/complete", json=BODY, headers=HEADERS).status_code == 401
+
+
+def test_server_under_nohup_reloads(tmp_path: Path) -> None:
     arguments = ["-m", "tenuto", "serve", "--port", "0", "--config", config(tmp_path, ECHO)]
     with subprocess.Popen(
         [sys.executable, *arguments],
@@ -66,15 +98,31 @@ def test_server_under_nohup_ignores_sighup(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     ) as process:
         assert process.stderr is not None
-        url = ""
         for line in process.stderr:
-            if found := re.search(r"Ready: (\S+)/v1/complete", line):
-                url = found[1]
+            if "Ready: " in line:
+                process.send_signal(signal.SIGHUP)
+            if "were reloaded" in line:
                 break
-        process.send_signal(signal.SIGHUP)
-        with urllib.request.urlopen(f"{url}/health", timeout=10) as response:
-            assert response.status == 200
+        else:
+            raise AssertionError("the server ended")
         process.kill()
+
+
+def test_closed_terminal_stops_the_server(tmp_path: Path) -> None:
+    arguments = ["-m", "tenuto", "serve", "--port", "0", "--config", config(tmp_path, ECHO)]
+    terminal, side = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, *arguments], pass_fds=[side], preexec_fn=lambda: os.login_tty(side)
+    ) as process:
+        os.close(side)
+        try:
+            text = b""
+            while b"Ready: " not in text:
+                text += os.read(terminal, 65536)
+            os.close(terminal)  # The kernel sends SIGHUP.
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
 
 
 @contextmanager

@@ -129,7 +129,7 @@ async def test_partly_received_request_is_served_and_its_connection_closed() -> 
     assert b"connection: close\r\n" in answer.lower()
 
 
-@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_drains_the_running_response(name: signal.Signals) -> None:
     class Slow(EchoEngine):
         async def generate(self, job):  # type: ignore[no-untyped-def]

@@ -66,15 +66,23 @@ def serve(
         from tenuto.server.accounts import bookkeeping_of
         from tenuto.server.listening import CannotListen, in_brackets, listen
         from tenuto.server.log import logging_to_stderr
+        from tenuto.server.reload import SettingsSource
         from tenuto.server.serve import new_event_loop
         from tenuto.server.serve import serve as run_server
 
     bookkeeping, at_once = bookkeeping_of(settings)
+
+    def reloaded() -> Settings:
+        """Read the settings again, with the same options."""
+        again = load_with_origins(config)
+        if again.file != loaded.file:
+            raise SettingsError(f"{again.file or loaded.file}: has appeared or is gone")
+        return _with_options(options.with_model(again.settings, model), host, port, grace)
+
     try:
         has_keys = not insecure and at_once and _has_keys(settings)
         listener = listen(settings.server, insecure=insecure or has_keys)
-        host, port = in_brackets(settings.server.host), listener.getsockname()[1]
-        address = f"http://{host}:{port}"
+        address = f"http://{in_brackets(settings.server.host)}:{listener.getsockname()[1]}"
         with logging_to_stderr(settings.log) as log:
             if loaded.file is not None:
                 log.announce(f"Settings are read from {loaded.file.absolute()}.")
@@ -96,6 +104,7 @@ def serve(
                     *(settings, engine, listener, on_ready),
                     bookkeeping=bookkeeping,
                     at_once=at_once,
+                    source=SettingsSource(reloaded, lambda new: log.change(new.log)),
                 )
                 runner.run(work)
             log.announce("Stopped.")

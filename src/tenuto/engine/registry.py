@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenuto.core.extras import needs
 from tenuto.engine.base import Engine
-from tenuto.settings import EngineSettings
+from tenuto.settings import EngineSettings, SettingsError
 from tenuto.settings.upstreams import LocalUpstream, Upstream
 
 if TYPE_CHECKING:
     from tenuto.engine.local.description import Description
     from tenuto.engine.local.tunable import Tunable
     from tenuto.engine.local.tuning import ModelTuning
+    from tenuto.engine.upstream.route import RouteSettings
+    from tenuto.engine.upstream.table import Upstream as Routed
 
 
 def create(
@@ -40,6 +42,40 @@ def create(
     if at_once and settings.name == "local":
         return _launched(settings, tunings)
     return factory(settings, tunings)
+
+
+def rerouted(engine: Engine, settings: EngineSettings) -> Callable[[], None]:
+    """Prepare other upstreams and routes for a running engine.
+
+    Unchanged upstreams keep their connections and the state of their breakers.
+
+    Returns:
+        The function that puts them into effect, which cannot fail. It does nothing for an engine
+        without upstreams.
+
+    Raises:
+        ModelError: The environment names a proxy that cannot be used for an upstream.
+        SettingsError: An upstream needs an embedded engine that does not run.
+    """
+    if settings.name != "routes":
+        return lambda: None
+    from tenuto.engine.upstream.routing import RoutingEngine
+
+    assert isinstance(engine, RoutingEngine)
+    current, upstreams = engine.upstreams, {}
+    for name, one in settings.upstreams.items():
+        known = current.get(name)
+        if known is not None and known.settings == one:
+            upstreams[name] = known
+        elif isinstance(one, LocalUpstream):
+            raise SettingsError(
+                f"[engine.upstreams.{name}]: an upstream of the kind `local` can be added or "
+                "changed only by a restart"
+            )
+        else:
+            upstreams[name] = _routed(name, one, settings, None)
+    routes = _all_routes(settings)
+    return lambda: engine.replace(upstreams, routes)
 
 
 def describe(model: Path, tunings: Path | None = None) -> Description:
@@ -119,24 +155,33 @@ def _echo(settings: EngineSettings, tunings: Path | None) -> Engine:
 
 def _routes(settings: EngineSettings, tunings: Path | None) -> Engine:
     from random import Random
+
+    from tenuto.engine.upstream.routing import RoutingEngine
+
+    upstreams = {
+        name: _routed(name, one, settings, tunings) for name, one in settings.upstreams.items()
+    }
+    return RoutingEngine(upstreams, _all_routes(settings), Random())
+
+
+def _all_routes(settings: EngineSettings) -> Sequence[RouteSettings]:
+    from tenuto.engine.upstream.route import RouteSettings
+
+    # By default all names lead to all upstreams, in their order.
+    return settings.routes or [RouteSettings(("*",), tuple(settings.upstreams))]
+
+
+def _routed(
+    name: str, upstream: Upstream, settings: EngineSettings, tunings: Path | None
+) -> Routed:
     from time import monotonic
 
     from tenuto.engine.upstream.breaker import Breaker
-    from tenuto.engine.upstream.route import RouteSettings
-    from tenuto.engine.upstream.routing import RoutingEngine
-    from tenuto.engine.upstream.routing import Upstream as Routed
+    from tenuto.engine.upstream.table import Upstream as Routed
 
-    upstreams = {
-        name: Routed(
-            _upstream(name, one, settings, tunings),
-            Breaker(one.breaker_failures, one.breaker_pause_s, monotonic),
-            one.model,
-        )
-        for name, one in settings.upstreams.items()
-    }
-    # By default all names lead to all upstreams, in their order.
-    routes = settings.routes or [RouteSettings(("*",), tuple(upstreams))]
-    return RoutingEngine(upstreams, routes, Random())
+    engine = _upstream(name, upstream, settings, tunings)
+    breaker = Breaker(upstream.breaker_failures, upstream.breaker_pause_s, monotonic)
+    return Routed(engine, breaker, upstream.model, upstream)
 
 
 def _upstream(

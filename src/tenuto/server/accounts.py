@@ -10,7 +10,7 @@ from tenuto.operations.limits.prices import Price, Prices
 from tenuto.operations.store.glance import may_have_keys
 from tenuto.operations.store.ledger import Ledger
 from tenuto.server.auth import PREFIX, hash_key
-from tenuto.settings import Settings, store_location
+from tenuto.settings import Settings, SettingsError, store_location
 
 _MICRO_UNITS = 1_000_000
 
@@ -58,3 +58,14 @@ def bookkeeping_of(settings: Settings) -> tuple[Bookkeeping, bool]:
     at_once = may_have_keys(location) or (limited and ledger is not None)
     accounts = Accounts(terms, ledger=ledger, awaits_keys=at_once)
     return Bookkeeping(location, accounts), at_once
+
+
+def check_prices(settings: Settings, accounts: Accounts) -> None:
+    """Refuse settings without prices while a key has a budget of money.
+
+    Raises:
+        SettingsError: The message names the key.
+    """
+    named = (each.name for each in accounts.entries if each.budgets.cost is not None)
+    if not settings.prices and (name := next(named, None)) is not None:
+        raise SettingsError(f"[prices]: required, because the key {name} has a budget of money")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenuto.core.addresses import is_loopback
 from tenuto.engine.base import Engine
@@ -89,7 +89,7 @@ def create_app(
     shutdown: Shutdown | None = None,
     admissions: list[Admission] | None = None,
     bookkeeping: Bookkeeping | None = None,
-) -> ASGIApp:
+) -> Application:
     """Return the application. Its lifespan starts and closes the engine.
 
     The engine is not started: see `tenuto.service.open_engine`. `recorder` and `admissions` are
@@ -100,6 +100,47 @@ def create_app(
     admissions = admissions_of(settings) if admissions is None else admissions
     accounts = Accounts(terms_of(settings)) if bookkeeping is None else bookkeeping.accounts
     shared = Shared(settings, engine, shutdown or Shutdown(), admissions, accounts, bookkeeping)
+    return Application(shared, recorder)
+
+
+class Application:
+    """The ASGI application of one server.
+
+    Each request ends with the settings that it began with.
+
+    Attributes:
+        shared: What the endpoints of new requests share.
+    """
+
+    def __init__(self, shared: Shared, recorder: Recorder) -> None:
+        self.shared: Shared = shared
+        self._recorder = recorder
+        self._app = _assembled(shared, recorder)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def replaced(self, settings: Settings) -> Callable[[], None]:
+        """Prepare the application for other settings. Return the function that switches to them.
+
+        Raises:
+            SettingsError: The settings do not fit the keys.
+        """
+        shared = self.shared.replaced(settings)
+        app = _assembled(shared, self._recorder)
+        proxies = TrustedProxies(settings.server.trusted_proxies)
+
+        def switch() -> None:
+            self.shared, self._app = shared, app
+            self._recorder.proxies = proxies
+            shared.take_effect()
+
+        return switch
+
+
+def _assembled(shared: Shared, recorder: Recorder) -> ASGIApp:
+    """Return the routes and the middleware of one reading of the settings."""
+    settings, engine = shared.settings, shared.engine
     dialects = dialects_of(settings)
     routes = routes_of(shared, dialects, recorder.observers)
     app: ASGIApp = Dispatch(routes, partial(_run_lifespan, engine))

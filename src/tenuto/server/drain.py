@@ -1,4 +1,4 @@
-"""The end of a server: signals, and the steps from the first one to the last connection."""
+"""The signals of a server, and the steps of its stop."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import signal
 from collections.abc import Iterator
 
 import uvicorn
 
 from tenuto.engine.base import Engine
+from tenuto.server.reload import Reloader
 from tenuto.server.shutdown import Shutdown
+from tenuto.settings import ServerSettings
 
 # Connections without progress for this time are closed, after the grace time.
 _LAST_EVENT_S = 3.0
 # The others have this many times that time.
 _MOST_ROUNDS = 5
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("tenuto.server")
 
 
-def longest_end_s(grace_s: float) -> int:
+def _longest_end_s(grace_s: float) -> int:
     """Return the longest time from the end of the delay to the last connection, in seconds."""
     return math.ceil(grace_s + (_MOST_ROUNDS + 1) * _LAST_EVENT_S)
 
@@ -32,11 +35,16 @@ def longest_end_s(grace_s: float) -> int:
 class DrainingServer(uvicorn.Server):
     """A server that stops in steps; each further signal ends the current one.
 
-    1. For `delay_s` it serves new connections and requests, and `/ready` reports 503. SIGINT skips
-       this step.
-    2. For up to `grace_s` it serves running requests and accepts no connection.
+    1. For `drain_delay_s` it serves new connections and requests, and `/ready` reports 503. SIGINT
+       skips this step.
+    2. For up to `shutdown_grace_s` it serves running requests and accepts no connection.
     3. Remaining responses end with an error, the engine is closed, and then connections whose
        client does not read.
+
+    SIGHUP reloads the settings. The SIGHUP of a closed terminal is a signal to stop.
+
+    Attributes:
+        reloader: Reloads the settings; None if they cannot change.
     """
 
     def __init__(
@@ -44,39 +52,57 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         engine: Engine,
         shutdown: Shutdown,
-        *,
-        delay_s: float,
-        grace_s: float,
+        settings: ServerSettings,
     ) -> None:
         super().__init__(config)
+        self.reloader: Reloader | None = None
         self._engine = engine
         self._shutdown = shutdown
-        self._delay_s = delay_s
-        self._grace_s = grace_s
+        self.settings = settings
+        self._terminals = [number for number in range(3) if os.isatty(number)]
         self._step_over = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
+
+    @property
+    def settings(self) -> ServerSettings:
+        """The settings of the stop."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        # Uvicorn's limit; connections are closed before it.
+        self.config.timeout_graceful_shutdown = _longest_end_s(settings.shutdown_grace_s)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle signals, and do not raise them again at the end, unlike uvicorn."""
         loop = asyncio.get_running_loop()
-        # Under nohup SIGHUP stays ignored.
-        names = [name for name in _STOPPING if signal.getsignal(name) is not signal.SIG_IGN]
-        for name in names:
+        for name in _STOPPING:
             loop.add_signal_handler(name, self._stop, name)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         try:
             yield
         finally:
-            for name in names:
+            for name in (*_STOPPING, signal.SIGHUP):
                 loop.remove_signal_handler(name)
+
+    def _hang_up(self) -> None:
+        """Reload the settings, or stop if the server's terminal was closed."""
+        if not all(map(os.isatty, self._terminals)):
+            self._stop(signal.SIGHUP)
+        elif self._draining is None and self.reloader is not None:
+            self.reloader.begin()
+        else:
+            _log.warning("SIGHUP: the settings are not reloaded while the server shuts down")
 
     def _stop(self, name: signal.Signals) -> None:
         if self._draining is None:
-            delay_s = 0.0 if name is signal.SIGINT else self._delay_s
+            delay_s = 0.0 if name is signal.SIGINT else self._settings.drain_delay_s
             _log.info(
                 "%s: shutting down. New requests are served for %g s, then running ones, now %d, "
                 "for up to %g s; a further signal ends each step",
-                *(name.name, delay_s, self._shutdown.running, self._grace_s),
+                *(name.name, delay_s, self._shutdown.running, self._settings.shutdown_grace_s),
             )
             self._shutdown.draining = True
             self._draining = asyncio.create_task(self._drain(delay_s))
@@ -89,7 +115,7 @@ class DrainingServer(uvicorn.Server):
         if delay_s:
             await self._step(delay_s)
         self.should_exit = True
-        await self._step(self._grace_s)
+        await self._step(self._settings.shutdown_grace_s)
         await self._shutdown.end_answers()
         closing = asyncio.create_task(self._engine.aclose())
         await self._close_connections()

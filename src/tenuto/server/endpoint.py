@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -19,6 +21,7 @@ from tenuto.operations.accounts.accounts import Account, Accounts
 from tenuto.operations.admission import Admission
 from tenuto.operations.bookkeeping import Bookkeeping
 from tenuto.operations.records import Delivery, RequestRecord
+from tenuto.server.accounts import check_prices, terms_of
 from tenuto.server.auth import authenticated
 from tenuto.server.body import (
     BodyBudget,
@@ -72,7 +75,10 @@ class RetirementNotices:
 
 @dataclass
 class Shared:
-    """The parts of a server that all its endpoints share."""
+    """The parts of a server that all its endpoints share.
+
+    `reloads` counts the reloads of the settings by their result: `success` or `failure`.
+    """
 
     settings: Settings
     engine: Engine
@@ -85,6 +91,23 @@ class Shared:
         self.budget: BodyBudget = BodyBudget(self.settings.limits.max_bytes_in_flight)
         self.slices: Slices = Slices()
         self.notices: RetirementNotices = RetirementNotices()
+        self.reloads: Counter[str] = Counter()
+
+    def replaced(self, settings: Settings) -> Shared:
+        """Return the parts with other settings. All state is shared with the present parts.
+
+        Raises:
+            SettingsError: A key has a budget of money, and there are no prices.
+        """
+        check_prices(settings, self.accounts)
+        other = copy(self)
+        other.settings = settings
+        return other
+
+    def take_effect(self) -> None:
+        """Change shared state to the settings, at the moment when new requests use them."""
+        self.budget.most = self.settings.limits.max_bytes_in_flight
+        self.accounts.change(terms_of(self.settings))
 
 
 class Endpoint:

@@ -115,7 +115,7 @@ class Log(logging.Handler):
     def __init__(self, settings: LogSettings, writer: LineWriter) -> None:
         super().__init__()
         self._writer = writer
-        self.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+        self._take_format(settings)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record. An error of the formatting is logged, not raised."""
@@ -123,6 +123,14 @@ class Log(logging.Handler):
             self._writer.write(self.format(record))
         except Exception:
             self._writer.write(f"a log record of {record.name!r} could not be formatted")
+
+    def change(self, settings: LogSettings) -> None:
+        """Use other settings from now on."""
+        self._take_format(settings)
+        set_level(settings)
+
+    def _take_format(self, settings: LogSettings) -> None:
+        self.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
 
     def announce(self, text: str) -> None:
         """Write a line about the server, at any level, because scripts wait for it.
@@ -142,11 +150,8 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
     writer = LineWriter(_standard_error())
     log = Log(settings, writer)
     root, ours = logging.getLogger(), logging.getLogger("tenuto")
-    level = getattr(logging, settings.level.upper())
     before = root.level, ours.level
-    # Libraries report single requests at INFO, as httpx2 does for downloads.
-    root.setLevel(max(level, logging.WARNING))
-    ours.setLevel(level)
+    set_level(settings)
     root.addHandler(log)
     # No line shows the thread or the process, which each record would look up.
     looked_up = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
@@ -159,6 +164,14 @@ def logging_to_stderr(settings: LogSettings) -> Iterator[Log]:
             logger.setLevel(old)
         logging.logThreads, logging.logProcesses, logging.logMultiprocessing = looked_up
         writer.close()
+
+
+def set_level(settings: LogSettings) -> None:
+    """Set the lowest level of the loggers of Tenuto and of libraries."""
+    level = getattr(logging, settings.level.upper())
+    # Libraries report single requests at INFO, as httpx2 does for downloads.
+    logging.getLogger().setLevel(max(level, logging.WARNING))
+    logging.getLogger("tenuto").setLevel(level)
 
 
 def _standard_error() -> int | None:

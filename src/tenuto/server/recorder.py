@@ -22,14 +22,14 @@ class Recorder:
     """Creates the record of each request and passes it to all observers, in order, at the end."""
 
     def __init__(self, proxies: TrustedProxies, observers: Sequence[Observer]) -> None:
-        self._proxies = proxies
+        self.proxies: TrustedProxies = proxies
         self.observers = observers
 
     def begin(self, scope: Any) -> RequestRecord:
         """Return the record of a new request, with a new id. `scope` may be incomplete."""
         return RequestRecord(
             new_id("req"),
-            self._proxies.client_of(scope),
+            self.proxies.client_of(scope),
             scope.get("method", "-"),
             scope.get("path", "-"),
             time.time(),

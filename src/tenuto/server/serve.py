@@ -12,11 +12,13 @@ import uvicorn
 
 from tenuto.core.refusal import ModelError, Refusal
 from tenuto.engine.base import Engine
+from tenuto.engine.registry import rerouted
 from tenuto.operations.bookkeeping import Bookkeeping
 from tenuto.operations.store.errors import StoreError
 from tenuto.server.app import create_app, recorder_of
-from tenuto.server.drain import DrainingServer, longest_end_s
+from tenuto.server.drain import DrainingServer
 from tenuto.server.protocol import bounded_protocol
+from tenuto.server.reload import Reloader, SettingsSource
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
 
@@ -42,14 +44,15 @@ async def serve(
     bookkeeping: Bookkeeping | None = None,
     *,
     at_once: bool = False,
+    source: SettingsSource | None = None,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain: see `DrainingServer`.
+    """Serve until SIGTERM or SIGINT, then drain: see `DrainingServer`.
 
     The engine is not started; the listener is from `listen`. `on_ready` is called once with the
     model's name when the model is loaded. `services` are entered before the first request and left,
     in reverse order, when all responses have ended, also after an error. `bookkeeping` keeps the
     keys and the ledger; it is read before the first completion if `at_once`, else after the model
-    is loaded, and closed as the services are.
+    is loaded, and closed as the services are. SIGHUP reloads the settings from `source`.
 
     Raises:
         ModelError: The model cannot be loaded; the server has ended.
@@ -60,7 +63,7 @@ async def serve(
             stack.push_async_callback(bookkeeping.aclose, _LEDGER_S)
         for service in services:
             await stack.enter_async_context(service)
-        server = build_server(settings, engine, bookkeeping)
+        server = build_server(settings, engine, bookkeeping, source)
         # The objects so far live as long as the process. Traversing them in every garbage
         # collection would cost a tenth of a short request.
         gc.collect()
@@ -113,23 +116,42 @@ async def _load(
 
 
 def build_server(
-    settings: Settings, engine: Engine, bookkeeping: Bookkeeping | None = None
+    settings: Settings,
+    engine: Engine,
+    bookkeeping: Bookkeeping | None = None,
+    source: SettingsSource | None = None,
 ) -> uvicorn.Server:
-    """Return the server with its application, not started."""
-    delay_s, grace_s = settings.server.drain_delay_s, settings.server.shutdown_grace_s
+    """Return the server with its application, not started. See `serve`."""
     recorder, shutdown = recorder_of(settings), Shutdown()
+    app = create_app(
+        settings, engine, recorder=recorder, shutdown=shutdown, bookkeeping=bookkeeping
+    )
+    protocol = bounded_protocol(settings, recorder)
     config = uvicorn.Config(
-        create_app(settings, engine, recorder=recorder, shutdown=shutdown, bookkeeping=bookkeeping),
+        app,
         # Uvicorn's log configuration would block the event loop on standard error.
         log_config=None,
         # Uvicorn warns of malformed requests, which have a line in the server's own log.
         log_level="error",
         access_log=False,
         server_header=False,
-        http=bounded_protocol(settings, recorder),
+        http=protocol,
         ws="none",
         proxy_headers=False,  # `Recorder` finds the client's address.
-        # The server closes connections before.
-        timeout_graceful_shutdown=longest_end_s(grace_s),
     )
-    return DrainingServer(config, engine, shutdown, delay_s=delay_s, grace_s=grace_s)
+    server = DrainingServer(config, engine, shutdown, settings.server)
+
+    def prepare(new: Settings) -> Callable[[], None]:
+        steps = [rerouted(engine, new.engine), app.replaced(new)]
+
+        def switch() -> None:
+            for step in steps:
+                step()
+            protocol.settings = new
+            server.settings = new.server
+
+        return switch
+
+    if source is not None:
+        server.reloader = Reloader(settings, source, prepare, app.shared.reloads)
+    return server

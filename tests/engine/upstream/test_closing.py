@@ -16,7 +16,8 @@ from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.errors import UpstreamError
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.route import RouteSettings
-from tenuto.engine.upstream.routing import RoutingEngine, Upstream
+from tenuto.engine.upstream.routing import RoutingEngine
+from tenuto.engine.upstream.table import Upstream
 from tenuto.prompt.turns import parse_prompt
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, caller_of

@@ -19,7 +19,8 @@ from tenuto.engine.upstream.breaker import Breaker
 from tenuto.engine.upstream.errors import Fault, ModelMissing, UpstreamError
 from tenuto.engine.upstream.kinds.tenuto import TenutoUpstream
 from tenuto.engine.upstream.route import RouteSettings
-from tenuto.engine.upstream.routing import RoutingEngine, Upstream
+from tenuto.engine.upstream.routing import RoutingEngine
+from tenuto.engine.upstream.table import Upstream
 from tenuto.prompt.turns import human_turn, parse_prompt
 from tenuto.settings import EngineSettings
 from tenuto.wire.errors import status_of

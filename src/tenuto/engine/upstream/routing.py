@@ -11,10 +11,9 @@ from random import Random
 from typing import Final
 
 from tenuto.core.job import Accepted, Job, Piece
-from tenuto.core.patterns import compile_patterns
 from tenuto.core.refusal import Refusal
-from tenuto.engine.base import Capabilities, Engine, Health, UpstreamHealth
-from tenuto.engine.upstream.breaker import Attempt, Breaker
+from tenuto.engine.base import Capabilities, Health, UpstreamHealth
+from tenuto.engine.upstream.breaker import Attempt
 from tenuto.engine.upstream.errors import (
     SLOW,
     Fault,
@@ -24,6 +23,7 @@ from tenuto.engine.upstream.errors import (
     shutting_down,
 )
 from tenuto.engine.upstream.route import RouteSettings
+from tenuto.engine.upstream.table import RouteTable, Upstream
 from tenuto.interruption import Interruption
 from tenuto.wire.backoff import delay_s
 
@@ -36,21 +36,6 @@ _LONGEST_WAIT_BEFORE_NEXT_S: Final = 1.0
 
 _Started = tuple[Attempt, Piece, AsyncGenerator[Piece, None]]
 """An attempt, its first piece, and the open generator of the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """An engine that jobs may be routed to.
-
-    Attributes:
-        engine: The engine.
-        breaker: Its circuit breaker.
-        model: The model name that it gets; None for the name in the request.
-    """
-
-    engine: Engine
-    breaker: Breaker
-    model: str | None = None
 
 
 @dataclass(slots=True)
@@ -89,30 +74,60 @@ class RoutingEngine:
     def __init__(
         self, upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings], chance: Random
     ) -> None:
-        self._upstreams = upstreams
-        self._routes = [(compile_patterns(one.models), one, one.hops()) for one in routes]
+        self._table = RouteTable(upstreams, routes)
+        self._retired: list[RouteTable] = []
+        self._open = set(upstreams.values())
+        self._closing: set[asyncio.Task[None]] = set()
         self._chance = chance
         self._shutdown = Interruption(shutting_down)
-        names = (name for route in routes for name in route.models if "*" not in name)
-        self._names = tuple(dict.fromkeys(names))
-        self._parts: list[Capabilities] = []
-        self._capabilities = Capabilities(models=self._names)
+
+    @property
+    def upstreams(self) -> Mapping[str, Upstream]:
+        """The upstreams of new jobs, by name."""
+        return self._table.upstreams
+
+    def replace(self, upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:
+        """Route new jobs with other upstreams and routes, which may include present upstreams.
+
+        Running jobs end with the upstreams that they began with. An upstream that is no longer
+        named is closed when its last job has ended.
+        """
+        self._retired.append(self._table)
+        self._table = RouteTable(upstreams, routes)
+        self._open.update(upstreams.values())
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        self._retired = [table for table in self._retired if table.running]
+        tables = (self._table, *self._retired)
+        used = {upstream for table in tables for upstream in table.upstreams.values()}
+        for upstream in self._open - used:
+            self._open.discard(upstream)
+            task = asyncio.create_task(upstream.engine.aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a replaced upstream could not be closed", exc_info=error)
 
     async def start(self) -> None:
         """Start all upstreams."""
-        for upstream in self._upstreams.values():
+        for upstream in self.upstreams.values():
             await upstream.engine.start()
 
     async def ready(self) -> str:
         """Wait for all upstreams; return their names."""
-        for upstream in self._upstreams.values():
+        for upstream in self.upstreams.values():
             await upstream.engine.ready()
-        return ", ".join(self._upstreams)
+        return ", ".join(self.upstreams)
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
-        attempt, first, pieces = await self._begin(job)
-        has_text = False
+        table, attempt, has_text = self._table, None, False
+        table.running += 1
         try:
+            attempt, first, pieces = await self._begin(table, job)
             async with aclosing(pieces):
                 yield first
                 async for piece in pieces:
@@ -121,27 +136,33 @@ class RoutingEngine:
                         attempt.end(True)
                     yield piece
         except Refusal as error:
-            attempt.end(fault_of(error).healthy)
+            if attempt is not None:
+                attempt.end(fault_of(error).healthy)
             raise
         finally:
-            # Most responses are closed early, at a stop sequence: their text proves health.
-            attempt.end(True if has_text else None)
+            if attempt is not None:
+                # Most responses are closed early, at a stop sequence: their text proves health.
+                attempt.end(True if has_text else None)
+            table.running -= 1
+            if table is not self._table:
+                self._close_unused()
 
-    async def _begin(self, job: Job) -> _Started:
+    async def _begin(self, table: RouteTable, job: Job) -> _Started:
         """Start the job on the first upstream that accepts it.
 
         Raises:
             Refusal: No upstream does.
         """
-        route, hops = self._route_of(job.model)
+        route, hops = table.route_of(job.model)
         failures = _Failures()
         if route.weights:
             (first,) = self._chance.choices(range(len(hops)), route.weights)
             hops = [hops[first], *hops[:first], *hops[first + 1 :]]
         for number, (name, model) in enumerate(hops, 1):
-            model = model or self._upstreams[name].model or job.model
+            upstream = table.upstreams[name]
+            model = model or upstream.model or job.model
             longest_wait_s = _LONGEST_WAIT_S if number == len(hops) else _LONGEST_WAIT_BEFORE_NEXT_S
-            started = await self._try(name, model, job, route, failures, longest_wait_s)
+            started = await self._try(name, upstream, model, job, route, failures, longest_wait_s)
             if started is not None:
                 return started
         raise failures.refusal()
@@ -149,6 +170,7 @@ class RoutingEngine:
     async def _try(
         self,
         name: str,
+        upstream: Upstream,
         model: str,
         job: Job,
         route: RouteSettings,
@@ -156,7 +178,6 @@ class RoutingEngine:
         longest_wait_s: float,
     ) -> _Started | None:
         """Start a job on one upstream, with retries. Return None if the next one is to be tried."""
-        upstream = self._upstreams[name]
         has_own_name = model == job.model
         for number in range(route.max_retries + 1):
             attempt = upstream.breaker.admit()
@@ -193,19 +214,14 @@ class RoutingEngine:
     @property
     def capabilities(self) -> Capabilities:
         """See `Engine.capabilities`. An upstream itself refuses an extension that it lacks."""
-        parts = [upstream.engine.capabilities for upstream in self._upstreams.values()]
-        # Those of an embedded model change when it has loaded.
-        if parts != self._parts:
-            extensions = sorted({name for part in parts for name in part.extensions})
-            self._capabilities = Capabilities(models=self._names, extensions=tuple(extensions))
-            self._parts = parts
-        return self._capabilities
+        return self._table.capabilities()
 
     def health(self) -> Health:
         """Ready while at least one upstream is, and is not paused by its breaker."""
-        engines = {name: upstream.engine.health() for name, upstream in self._upstreams.items()}
+        table = self.upstreams
+        engines = {name: upstream.engine.health() for name, upstream in table.items()}
         upstreams = {
-            name: self._upstreams[name].breaker.health()
+            name: table[name].breaker.health()
             if engine.ready
             else UpstreamHealth(detail=engine.detail)
             for name, engine in engines.items()
@@ -222,17 +238,11 @@ class RoutingEngine:
     async def aclose(self) -> None:
         """Close all upstreams at once. Running jobs raise a `Refusal`, also between retries."""
         self._shutdown.begin()
-        closing = (upstream.engine.aclose() for upstream in self._upstreams.values())
-        for outcome in await asyncio.gather(*closing, return_exceptions=True):
+        closing = (upstream.engine.aclose() for upstream in self._open)
+        for outcome in await asyncio.gather(*closing, *self._closing, return_exceptions=True):
             # Raised only after all of them are closed.
             if isinstance(outcome, BaseException):
                 raise outcome
-
-    def _route_of(self, name: str) -> tuple[RouteSettings, list[tuple[str, str | None]]]:
-        for pattern, route, hops in self._routes:
-            if pattern.fullmatch(name):
-                return route, hops
-        raise UpstreamError(f"model: {name}", 404, Fault.REQUEST)
 
 
 async def _first(pieces: AsyncGenerator[Piece, None], timeout_s: float | None) -> Piece:
