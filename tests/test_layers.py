@@ -165,7 +165,8 @@ SHARED = ("core",)
 
 # Rooms that neither read nor write anything, and have no clock.
 PURE = (
-    *("core", "wire", "prompt", "stream.stops", "operations.keys", "operations.limits"),
+    *("core", "wire", "prompt", "stream.stops"),
+    *("operations.idempotency", "operations.keys", "operations.limits"),
     *("bench.prompts", "bench.figures", "bench.plot", "bench.candidates"),
 )
 IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -321,6 +321,7 @@ async def asgi_app_call(
     gone: asyncio.Event,
     sent: list[Any],
     send: Callable[[Any], Awaitable[None]] | None = None,
+    headers: Mapping[str, str] = HEADERS,
 ) -> None:
     """Call the application as a server does, with a client that disconnects at `gone`."""
     requests = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
@@ -339,7 +340,7 @@ async def asgi_app_call(
         "method": "POST",
         "path": "/v1/complete",
         "query_string": b"",
-        "headers": [(b"anthropic-version", b"2023-06-01")],
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
     await app(scope, receive, send or keep)
 

@@ -250,7 +250,7 @@ async def test_usage_headers_are_exposed_to_web_pages() -> None:
         exposed = set(response.headers["access-control-expose-headers"].split(", "))
         limits = {name for name in exposed if name.startswith("anthropic-ratelimit-")}
         assert len(limits) == 12
-        assert exposed - limits == {"request-id", "retry-after"} | pieces
+        assert exposed - limits == {"request-id", "retry-after", "idempotent-replayed"} | pieces
 
 
 @pytest.mark.parametrize("stream", [True, False])

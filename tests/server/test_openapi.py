@@ -56,7 +56,10 @@ def test_the_fixed_part_agrees_with_the_types(extensions: bool) -> None:
     assert complete["parameters"][0]["schema"]["enum"] == list(VERSIONS)
     assert completion["stop_reason"]["enum"] == list(get_args(StopReason))
     usage = set(USAGE_HEADERS if extensions else ())
-    assert set(complete["responses"]["200"]["headers"]) == {"request-id"} | usage
+    assert set(complete["responses"]["200"]["headers"]) == {
+        *("request-id", "idempotent-replayed"),
+        *usage,
+    }
     assert ("logprobs" in completion) == extensions
 
 

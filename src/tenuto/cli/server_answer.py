@@ -48,7 +48,7 @@ def answer_by_server(
         if seed is not None and message.startswith(unknown):
             remedy = "leave --seed out, or set `extensions = true` in [api] of that server"
             message = f"{unknown}; {remedy}"
-        code = 2 if status_of(refusal.kind) == 400 else 1
+        code = 2 if status_of(refusal.kind) in (400, 422) else 1
         raise Failure(f"{shown}: {message}", code) from None
     except APIError as error:
         raise Failure(error.message) from None

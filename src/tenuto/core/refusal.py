@@ -33,6 +33,8 @@ class Kind(StrEnum):
     """The request conflicts with another one."""
     TOO_LARGE = auto()
     """The body is larger than the limit."""
+    KEY_REUSED = auto()
+    """The idempotency key belongs to another request."""
     RATE_LIMITED = auto()
     """The caller exceeds its rate limit."""
     HEAD_TOO_LARGE = auto()

@@ -19,6 +19,8 @@ class Delivery(StrEnum):
     """A complete response of another route."""
     DISCONNECTED = auto()
     """The client disconnected first."""
+    REPLAYED = auto()
+    """The kept response of an earlier request with the same idempotency key."""
 
 
 Outcome: TypeAlias = End | Kind | Delivery

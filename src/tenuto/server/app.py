@@ -24,6 +24,7 @@ from tenuto.server.endpoint import Endpoint, Shared
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
 from tenuto.server.recorder import Recorder, RecordMiddleware
+from tenuto.server.recording import REPLAYED
 from tenuto.server.reports import Reports
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
@@ -156,6 +157,7 @@ def _assembled(shared: Shared, recorder: Recorder) -> ASGIApp:
                 "request-id",
                 "retry-after",
                 *HEADER_NAMES,
+                REPLAYED,
                 *(name for dialect in dialects for name in dialect.headers),
             ],
         )

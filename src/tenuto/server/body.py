@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
@@ -103,6 +103,12 @@ class Reservation:
         self._size += size
 
 
+class Digest(Protocol):
+    """A hash of `hashlib`."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+
 class BodyReader:
     """The reader of a dialect's bodies. `slices` schedules the parsing of long ones."""
 
@@ -112,9 +118,16 @@ class BodyReader:
         self._slices = slices
 
     async def read(
-        self, scope: Scope, receive: Receive, most: int, held: Reservation
+        self,
+        scope: Scope,
+        receive: Receive,
+        most: int,
+        held: Reservation,
+        digest: Digest | None = None,
     ) -> dict[str, object]:
         """Return the fields of a body of at most `most` bytes, not validated yet.
+
+        `digest` takes all its bytes.
 
         Raises:
             Refusal: The body is too large, too slow, not a JSON object, or exceeds the budget.
@@ -138,6 +151,8 @@ class BodyReader:
             if size > most:
                 raise _too_large(most)
             held.add(len(chunk))
+            if digest is not None:
+                await self._digest(digest, chunk)
             if long is None and size <= _SMALL_BYTES:
                 small += chunk
                 continue
@@ -154,6 +169,15 @@ class BodyReader:
         for start in range(0, len(chunk), _PIECE_BYTES):
             piece = chunk[start : start + _PIECE_BYTES]
             await self._slices.call(lambda piece=piece: body.feed(piece), len(piece))  # type: ignore[misc]
+
+    async def _digest(self, digest: Digest, chunk: bytes) -> None:
+        if len(chunk) <= _SMALL_BYTES:
+            digest.update(chunk)
+            return
+        view = memoryview(chunk)
+        for start in range(0, len(chunk), _SMALL_BYTES):
+            piece = view[start : start + _SMALL_BYTES]
+            await self._slices.call(lambda piece=piece: digest.update(piece), len(piece))  # type: ignore[misc]
 
     async def _received(self, receive: Receive, left_s: float) -> Message:
         try:

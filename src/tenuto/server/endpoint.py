@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from copy import copy
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from tenuto.server.body import (
 )
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.event_stream import send_events
+from tenuto.server.idempotency import Idempotency
 from tenuto.server.request_headers import combined
 from tenuto.server.responses import send_json, send_parts
 from tenuto.server.settlement import Settlement
@@ -90,6 +91,7 @@ class Shared:
     def __post_init__(self) -> None:
         self.budget: BodyBudget = BodyBudget(self.settings.limits.max_bytes_in_flight)
         self.slices: Slices = Slices()
+        self.idempotency: Idempotency = Idempotency(self.settings.idempotency)
         self.notices: RetirementNotices = RetirementNotices()
         self.reloads: Counter[str] = Counter()
 
@@ -108,6 +110,7 @@ class Shared:
         """Change shared state to the settings, at the moment when new requests use them."""
         self.budget.most = self.settings.limits.max_bytes_in_flight
         self.accounts.change(terms_of(self.settings))
+        self.idempotency.change(self.settings.idempotency)
 
 
 class Endpoint:
@@ -131,17 +134,25 @@ class Endpoint:
         with shared.shutdown.interruptible():
             caller, account = await authenticated(scope, shared.accounts)
         version = dialect.version(combined(scope, b"anthropic-version"))
+        attempt = shared.idempotency.attempt(scope, caller, account)
         meter = Meter()
         with Reservation(shared.budget) as held:
             try:
                 with shared.shutdown.interruptible():
-                    body = await self._bodies.read(scope, receive, most, held)
+                    digest = None if attempt is None else attempt.digest
+                    body = await self._bodies.read(scope, receive, most, held, digest)
                 exchange = dialect.check(body, version)
                 record.requested_model, record.stream = exchange.model, exchange.stream
                 if not account.allows(exchange.model):
                     raise Refusal(Kind.NOT_FOUND, f"model: {excerpt(exchange.model)}")
-                answer = self._answer(record, send, exchange, caller, account, meter)
-                await while_connected(answer, scope, receive)
+
+                def answer(send: Send) -> Coroutine[Any, Any, None]:
+                    return self._answer(record, send, exchange, caller, account, meter)
+
+                work = (
+                    answer(send) if attempt is None else attempt.run(answer, scope, receive, send)
+                )
+                await while_connected(work, scope, receive)
             except (ClientDisconnect, ClientGone):
                 record.outcome = record.outcome or meter.outcome or Delivery.DISCONNECTED
             finally:

@@ -22,7 +22,11 @@ _LONGEST_NAME = 64
 _PROBES = ("/health", "/ready")
 # Statuses logged as warnings; other 4xx are mistakes of the caller.
 _NOTABLE = (401, 403)
-_DELIVERIES = {Delivery.COMPLETE: "ok", Delivery.DISCONNECTED: "client_left"}
+_DELIVERIES = {
+    Delivery.COMPLETE: "ok",
+    Delivery.DISCONNECTED: "client_left",
+    Delivery.REPLAYED: "replayed",
+}
 _NOTABLE_ENDS = ("api_error", "overloaded_error", "timeout_error")
 
 

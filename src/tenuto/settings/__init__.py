@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         models_folder,
     )
     from tenuto.settings.file import SettingsError
+    from tenuto.settings.idempotency import IdempotencySettings
     from tenuto.settings.loader import Loaded, Settings, load, load_with_origins
     from tenuto.settings.prices import PriceSettings
     from tenuto.settings.server import (
@@ -29,6 +30,7 @@ __all__ = [
     "ApiSettings",
     "DefaultLimits",
     "EngineSettings",
+    "IdempotencySettings",
     "LedgerSettings",
     "LimitSettings",
     "Loaded",
@@ -48,7 +50,7 @@ __all__ = [
 ]
 
 # Imported late, because a client of a server needs `settings.client` alone. In order of weight.
-_MODULES = ("file", "server", "engine", "store", "prices", "loader")
+_MODULES = ("file", "server", "engine", "store", "idempotency", "prices", "loader")
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from tenuto.engine.upstream.route import RouteSettings
 from tenuto.settings import client, tree, variables
 from tenuto.settings.engine import EngineSettings, ModelSettings, with_upstreams
 from tenuto.settings.file import SettingsError, read_toml
+from tenuto.settings.idempotency import IdempotencySettings
 from tenuto.settings.prices import PRICES, PriceSettings, take_prices
 from tenuto.settings.server import (
     API_KEYS,
@@ -51,6 +52,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     prices: Mapping[str, PriceSettings] = field(default_factory=dict)
+    idempotency: IdempotencySettings = field(default_factory=IdempotencySettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _TABLE: Final[Mapping[Kind, tuple[int, str]]] = {
     Kind.TOO_SLOW: (408, "invalid_request_error"),
     Kind.CONFLICT: (409, "conflict_error"),
     Kind.TOO_LARGE: (413, "request_too_large"),
+    Kind.KEY_REUSED: (422, "invalid_request_error"),
     Kind.RATE_LIMITED: (429, "rate_limit_error"),
     Kind.HEAD_TOO_LARGE: (431, "invalid_request_error"),
     Kind.FAILED: (500, "api_error"),

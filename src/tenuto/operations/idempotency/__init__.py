@@ -1,0 +1,1 @@
+"""Idempotency keys: repeated requests get the first response. Pure."""

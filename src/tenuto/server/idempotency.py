@@ -1,0 +1,195 @@
+"""Answer repeated requests with the first response: the header `idempotency-key`."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope, Send
+
+from tenuto.core.job import Caller
+from tenuto.core.refusal import Kind, Refusal
+from tenuto.operations.accounts.accounts import Account
+from tenuto.operations.idempotency.key import HEADER, parse_key
+from tenuto.operations.idempotency.records import Claim, KeptResponse, Mismatch, Place, Running
+from tenuto.operations.idempotency.registry import Bounds, Registry
+from tenuto.operations.records import Delivery, RequestRecord
+from tenuto.server.errors import error_response, refusal_for
+from tenuto.server.recording import Recording, replay
+from tenuto.server.request_headers import combined, header, header_values
+from tenuto.settings import IdempotencySettings
+from tenuto.wire.errors import status_of
+
+_NAME = HEADER.encode()
+_MIB = 2**20
+
+
+@dataclass(slots=True)
+class IdempotencyCounts:
+    """Numbers of responses since the server was started.
+
+    Attributes:
+        kept: Responses that were kept.
+        replayed: Responses that were sent again.
+        running: Requests that were refused because the first one was running.
+        mismatched: Requests that were refused because their key belonged to another one.
+        unkept: Responses beyond the bounds, which were sent and not kept.
+    """
+
+    kept: int = 0
+    replayed: int = 0
+    running: int = 0
+    mismatched: int = 0
+    unkept: int = 0
+
+
+class Idempotency:
+    """The kept responses of one server. All methods belong to one event loop."""
+
+    def __init__(self, settings: IdempotencySettings) -> None:
+        self.counts: IdempotencyCounts = IdempotencyCounts()
+        self._enabled = settings.enabled
+        self._registry = Registry(_bounds_of(settings))
+
+    def change(self, settings: IdempotencySettings) -> None:
+        """Use other settings from now on. Responses beyond the new bounds are forgotten."""
+        self._enabled = settings.enabled
+        self._registry.change(_bounds_of(settings))
+
+    def attempt(self, scope: Scope, caller: Caller, account: Account) -> Attempt | None:
+        """Return the attempt of a request with the header; None without it.
+
+        Raises:
+            Refusal: The header is invalid.
+        """
+        if not self._enabled or header(scope, _NAME) is None:
+            return None
+        key = parse_key(header_values(scope, _NAME))
+        place = Place(_caller_of(scope, caller, account), hashlib.sha256(key.encode()).digest())
+        version = combined(scope, b"anthropic-version") or ""
+        return Attempt(self, self._registry, place, f"{scope['path']}\n{version}\n")
+
+
+class Attempt:
+    """One request with a key.
+
+    Attributes:
+        digest: Takes the bytes of the request's body.
+    """
+
+    def __init__(self, owner: Idempotency, registry: Registry, place: Place, head: str) -> None:
+        self.digest = hashlib.sha256(head.encode("latin-1"))
+        self._counts = owner.counts
+        self._registry = registry
+        self._place = place
+
+    async def run(
+        self,
+        answer: Callable[[Send], Awaitable[None]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Send the response that is kept, or the one of `answer`, which is then kept.
+
+        Completions are kept, and so are failures with a status of 500 or more, except for 529. The
+        client should not retry these, because it would get the same response.
+
+        Raises:
+            Refusal: The first request is running, the key belongs to another request, or `answer`
+                refused this one.
+        """
+        found = self._registry.begin(self._place, self.digest.digest(), time.monotonic())
+        record: RequestRecord = scope["record"]
+        match found:
+            case Claim():
+                await self._first(found, answer, scope, receive, send)
+            case KeptResponse():
+                self._counts.replayed += 1
+                record.outcome = Delivery.REPLAYED
+                await replay(found, send)
+            case Running():
+                self._counts.running += 1
+                raise Refusal(
+                    Kind.CONFLICT,
+                    f"{HEADER}: the first request with this key is still running. Try again later.",
+                    retry_after=found.retry_after_s,
+                )
+            case Mismatch():
+                self._counts.mismatched += 1
+                raise Refusal(
+                    Kind.KEY_REUSED,
+                    f"{HEADER}: this key belongs to another request, with another body or "
+                    "another anthropic-version. Use a new key for each new request.",
+                )
+
+    async def _first(
+        self,
+        claim: Claim,
+        answer: Callable[[Send], Awaitable[None]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        record: RequestRecord = scope["record"]
+        registry, counts = self._registry, self._counts
+        ended = False
+
+        def hold(size: int) -> bool:
+            fits = registry.hold(claim, size)
+            counts.unkept += not fits
+            return fits
+
+        async def complete(response: KeptResponse) -> None:
+            nonlocal ended
+            # A stream has an outcome by now, if it ends with an error.
+            if isinstance(record.outcome, Kind) and not _is_kept(record.outcome):
+                return
+            ended = True
+            kept = registry.keep(claim, response, time.monotonic())
+            counts.kept += kept
+            counts.unkept += not kept
+
+        recording = Recording(send, hold, complete)
+        try:
+            await answer(recording.send)
+        except Exception as error:
+            if recording.begun:
+                raise
+            refusal = refusal_for(error, record.id)
+            if not _is_kept(refusal.kind):
+                raise refusal from None
+            record.outcome = refusal.kind
+            final = Refusal(refusal.kind, refusal.message, retryable=False)
+            await error_response(final, record.id)(scope, receive, recording.send)
+        finally:
+            if not ended:
+                registry.drop(claim)
+
+
+def _bounds_of(settings: IdempotencySettings) -> Bounds:
+    return Bounds(
+        total_bytes=settings.max_mib * _MIB,
+        response_bytes=settings.max_response_mib * _MIB,
+        # A server that was told to keep nothing forgets what it has.
+        entries=settings.max_entries if settings.enabled else 0,
+        age_s=settings.max_age_s,
+    )
+
+
+def _caller_of(scope: Scope, caller: Caller, account: Account) -> str:
+    """Return the name of a caller: its account, or the address of a caller without one.
+
+    The id of a key is the same after its rotation.
+    """
+    if account.entry is not None:
+        return f"key {account.entry.id}"
+    record: RequestRecord = scope["record"]
+    return f"{record.address} {caller.id}"
+
+
+def _is_kept(kind: Kind) -> bool:
+    """Return whether an error is kept like a completion: a failure, but no lack of room."""
+    return status_of(kind) >= 500 and kind is not Kind.OVERLOADED
