@@ -120,6 +120,7 @@ TABLE: Mapping[str, May] = {
     "stream": may("engine.base", "stream"),
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
     "operations": may("operations"),
+    "operations.metrics.exposition": may("operations.metrics", libraries="prometheus_client"),
     "operations.store": may("operations", libraries="sqlalchemy"),
     "operations.store.location": may(),
     "server": may(
@@ -385,6 +386,20 @@ def test_application_of_an_embedded_client_loads_no_http_server() -> None:
     loaded = loaded_by("import tenuto.server.app")
 
     assert not loaded & {"uvicorn", "httptools", "uvloop", "aiohttp", "typer"}
+    # Imported by the first scrape.
+    assert "prometheus_client" not in loaded
+
+
+def test_start_of_a_server_loads_no_metrics_library() -> None:
+    loaded = loaded_by("import tenuto.server.serve, tenuto.cli.serve")
+
+    assert "prometheus_client" not in loaded
+
+
+def test_completion_on_the_command_line_loads_no_metrics() -> None:
+    loaded = loaded_by("import tenuto.cli.complete, tenuto.cli.embedded_answer")
+
+    assert not [name for name in loaded if is_in(name, "tenuto.operations.metrics")]
 
 
 def test_worker_process_loads_only_the_embedded_engine() -> None:

@@ -110,7 +110,7 @@ def test_text_without_a_count_of_tokens_is_one_token() -> None:
     assert gaps_of((1, 0), (3.5, 0)) == {2.5: 1}
 
 
-def test_acceptance_is_no_gap() -> None:
+def test_acceptance_without_a_token_has_no_gaps() -> None:
     meter = Meter()
     meter.begin()
     meter.count(Piece(""))

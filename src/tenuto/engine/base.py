@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum, auto
 from typing import Protocol, runtime_checkable
 
 from tenuto.core.job import EXTENSIONS, Job, Piece, Sampling
@@ -50,6 +51,19 @@ class Capabilities:
                 raise unsupported(name, "the engine that answers cannot do that. Leave it out.")
 
 
+class UpstreamState(StrEnum):
+    """The state of an upstream, with the usual names for a circuit breaker's."""
+
+    CLOSED = auto()
+    """Requests are sent."""
+    OPEN = auto()
+    """Paused after failures."""
+    HALF_OPEN = auto()
+    """The next request is a probe, or a probe is under way."""
+    NOT_READY = auto()
+    """The upstream has an engine that is not ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamHealth:
     """The state of one upstream. As a `str`, a phrase for people.
@@ -63,6 +77,15 @@ class UpstreamHealth:
     failures: int = 0
     pause_s: float | None = None
     detail: str = ""
+
+    @property
+    def state(self) -> UpstreamState:
+        """The state in one word."""
+        if self.detail:
+            return UpstreamState.NOT_READY
+        if self.pause_s is None:
+            return UpstreamState.CLOSED
+        return UpstreamState.OPEN if self.pause_s else UpstreamState.HALF_OPEN
 
     def __str__(self) -> str:
         if self.detail or not self.failures:
@@ -85,6 +108,10 @@ class Health:
         waiting: Accepted jobs in the queue.
         kv_blocks_reserved: KV blocks reserved for the running jobs.
         restarts: How often the engine failed and started again.
+        prefix_queries: Tokens of all prompts that were looked up in the prefix cache.
+        prefix_hits: How many of them were found.
+        retries: Attempts that repeated a failed one at the same upstream.
+        fallbacks: Jobs that another upstream than the first one accepted.
         upstreams: The state of each upstream, by name.
     """
 
@@ -94,6 +121,10 @@ class Health:
     waiting: int = 0
     kv_blocks_reserved: int = 0
     restarts: int = 0
+    prefix_queries: int = 0
+    prefix_hits: int = 0
+    retries: int = 0
+    fallbacks: int = 0
     upstreams: Mapping[str, UpstreamHealth] = field(default_factory=dict)
 
 

@@ -19,8 +19,9 @@ from tenuto.operations.limits.headers import HEADER_NAMES
 from tenuto.operations.records import Observer
 from tenuto.server.accounts import terms_of
 from tenuto.server.client_address import TrustedProxies
-from tenuto.server.dispatch import Dispatch, Route, Routed, responding
-from tenuto.server.endpoint import Endpoint, Shared
+from tenuto.server.dispatch import Dispatch, Route, responding
+from tenuto.server.endpoint import Endpoint, Routed, Shared
+from tenuto.server.metrics import Metrics
 from tenuto.server.middleware.host import HostMiddleware
 from tenuto.server.middleware.whole_body import WholeBodyMiddleware
 from tenuto.server.recorder import Recorder, RecordMiddleware
@@ -36,7 +37,7 @@ from tenuto.wire.field_limits import FieldLimits
 
 def observers_of(settings: Settings) -> list[Observer]:
     """Return the observers of request records. A metric is a line here."""
-    return [RequestLog()]
+    return [RequestLog(), *([Metrics(settings.metrics)] if settings.metrics.enabled else [])]
 
 
 def admissions_of(settings: Settings) -> list[Admission]:
@@ -72,7 +73,7 @@ def routes_of(
         Route("GET", "/health", responding(reports.health)),
         Route("GET", "/ready", responding(reports.ready)),
         Route("GET", "/", responding(reports.greeting), in_api=False),
-        *(observer.route() for observer in observers if isinstance(observer, Routed)),
+        *(observer.route(shared) for observer in observers if isinstance(observer, Routed)),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,13 +36,6 @@ class Route:
 
     def methods(self) -> tuple[str, ...]:
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-
-@runtime_checkable
-class Routed(Protocol):
-    """An observer with a route of its own, such as a metric."""
-
-    def route(self) -> Route: ...
 
 
 def responding(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -31,6 +31,7 @@ from tenuto.server.body import (
     most_body_bytes,
 )
 from tenuto.server.client_gone import ClientGone, while_connected
+from tenuto.server.dispatch import Route
 from tenuto.server.event_stream import send_events
 from tenuto.server.idempotency import Idempotency
 from tenuto.server.request_headers import combined
@@ -111,6 +112,15 @@ class Shared:
         self.budget.most = self.settings.limits.max_bytes_in_flight
         self.accounts.change(terms_of(self.settings))
         self.idempotency.change(self.settings.idempotency)
+
+
+@runtime_checkable
+class Routed(Protocol):
+    """An observer with a route of its own, such as a metric."""
+
+    def route(self, shared: Shared) -> Route:
+        """Return the route. Called at the start, and for each reload of the settings."""
+        ...
 
 
 class Endpoint:

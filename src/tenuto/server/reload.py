@@ -23,6 +23,7 @@ _FIXED: Final[tuple[Keys, ...]] = (
     ("models",),
     ("store",),
     ("ledger",),
+    ("metrics",),
 )
 
 _log = logging.getLogger("tenuto.settings")

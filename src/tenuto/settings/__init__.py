@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DefaultLimits,
         LimitSettings,
         LogSettings,
+        MetricSettings,
         ServerSettings,
         bare_host,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "Loaded",
     "LocalSettings",
     "LogSettings",
+    "MetricSettings",
     "ModelSettings",
     "PriceSettings",
     "ServerSettings",

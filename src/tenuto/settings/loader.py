@@ -25,6 +25,7 @@ from tenuto.settings.server import (
     ApiSettings,
     LimitSettings,
     LogSettings,
+    MetricSettings,
     ServerSettings,
     address_mistakes,
     bare_host,
@@ -46,6 +47,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricSettings = field(default_factory=MetricSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     models: ModelSettings = field(default_factory=ModelSettings)

@@ -130,6 +130,20 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricSettings:
+    """`[metrics]`: figures for Prometheus at `/metrics`.
+
+    Attributes:
+        enabled: Count requests, and serve `/metrics`.
+        max_keys: Most API keys with figures of their own, in the order of their first requests.
+            Those of further keys are added up under the name `other`.
+    """
+
+    enabled: bool = True
+    max_keys: Annotated[int, Ge(0), Le(10_000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`[log]`: the log on standard error.
 

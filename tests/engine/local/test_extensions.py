@@ -76,9 +76,13 @@ async def test_cached_tokens_are_reported_where_the_runtime_counts_them(
     engine: LocalEngine,
 ) -> None:
     await write(engine, Job(PROMPT, 1))
+    before = engine.health()
     *_, last = await write(engine, Job(PROMPT, 1))
-    usage = usage_of(last)
+    usage, after = usage_of(last), engine.health()
     counted = engine._supervisor.load.runtime == "llamacpp"
+    assert after.prefix_hits - before.prefix_hits == (usage.cached_tokens or 0)
+    queries = after.prefix_queries - before.prefix_queries
+    assert queries == (usage.input_tokens if counted else 0)
     assert usage.cached_tokens == (
         usage.input_tokens - 1 if counted and usage.input_tokens else None
     )

@@ -40,6 +40,7 @@ class FakeEngine(EchoEngine):
         self.errors: list[Refusal] = list(errors)
         self.models: list[str] = []
         self.loaded = True
+        self.blocks = 0
 
     async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         self.models.append(job.model)
@@ -51,7 +52,7 @@ class FakeEngine(EchoEngine):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("fake")
+        return Capabilities("fake", kv_blocks=self.blocks)
 
     def health(self) -> Health:
         return Health(self.loaded, "Loading." if not self.loaded else "Ready.")
@@ -201,6 +202,54 @@ async def test_repeated_failures_pause_the_upstream() -> None:
     clock.now = 30
     assert answered(await ask(engine)) == "a"
     assert engine.health().upstreams == {"a": UpstreamHealth(), "b": UpstreamHealth()}
+
+
+async def test_retries_and_fallbacks_are_counted() -> None:
+    first, counts = FakeEngine(), []
+    engine = engine_of({"a": first, "b": FakeEngine()}, [RouteSettings(("*",), ("a", "b"))])
+    for failures in (0, 1, 2):
+        first.errors = [BROKEN] * failures
+        await ask(engine)
+        counts.append((engine.health().retries, engine.health().fallbacks))
+    assert counts == [(0, 0), (1, 0), (2, 1)]
+
+
+async def test_paused_upstream_is_not_retried() -> None:
+    engines = {"a": FakeEngine(*[BROKEN] * 9), "b": FakeEngine()}
+    route = RouteSettings(("*",), ("a", "b"), max_retries=8)
+    engine = engine_of(dict(engines), [route])
+    await ask(engine)
+    assert len(engines["a"].models) == 3
+    assert (engine.health().retries, engine.health().fallbacks) == (2, 1)
+
+
+async def test_figures_of_embedded_models_are_summed() -> None:
+    health = Health(True, "Ready.", 1, 2, 3, 4, prefix_queries=50, prefix_hits=6)
+    engines = {name: FakeEngine() for name in ("a", "b")}
+    for each in engines.values():
+        each.health = lambda: health  # type: ignore[method-assign]
+        each.blocks = 20
+    engine = engine_of(dict(engines), [RouteSettings(("*",), ("a", "b"))])
+    total = engine.health()
+    assert (total.running, total.waiting, total.restarts) == (2, 4, 8)
+    assert (total.prefix_queries, total.prefix_hits) == (100, 12)
+    assert (total.kv_blocks_reserved, engine.capabilities.kv_blocks) == (6, 40)
+
+
+@pytest.mark.parametrize(
+    ("health", "state"),
+    [
+        (UpstreamHealth(), "closed"),
+        (UpstreamHealth(2), "closed"),
+        (UpstreamHealth(3, 9.5), "open"),
+        (UpstreamHealth(3, 0.0), "half_open"),
+        (UpstreamHealth(detail="Loading."), "not_ready"),
+    ],
+)
+def test_state_of_an_upstream_has_the_name_of_the_breakers_state(
+    health: UpstreamHealth, state: str
+) -> None:
+    assert health.state == state
 
 
 async def test_rate_limit_does_not_count_as_a_failure() -> None:

@@ -122,7 +122,12 @@ class LocalEngine:
 
     def health(self) -> Health:
         """Return the last known health; its counters are at most one step old."""
-        return replace(self._health, restarts=self._supervisor.restarts)
+        return replace(
+            self._health,
+            restarts=self._supervisor.restarts,
+            prefix_queries=self._jobs.prefix_queries,
+            prefix_hits=self._jobs.prefix_hits,
+        )
 
     async def aclose(self) -> None:
         await self._supervisor.aclose(failed("The engine is shutting down."))

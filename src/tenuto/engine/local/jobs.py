@@ -66,11 +66,18 @@ class RunningJob:
 
 
 class Jobs(dict[int, RunningJob]):
-    """All jobs in flight, by key. A job is added before the frame that submits it is sent."""
+    """All jobs in flight, by key. A job is added before the frame that submits it is sent.
+
+    Attributes:
+        prefix_queries: Tokens of all prompts that were looked up in the prefix cache.
+        prefix_hits: How many of them were found.
+    """
 
     def __init__(self, suspects: Suspects) -> None:
         super().__init__()
         self._suspects = suspects
+        self.prefix_queries: int = 0
+        self.prefix_hits: int = 0
 
     def received(self, frame: frames.AboutJob) -> None:
         """Handle a frame about one job, unless the job was cancelled a moment ago."""
@@ -78,6 +85,9 @@ class Jobs(dict[int, RunningJob]):
             _log.error("the runtime failed on one request: %s", frame.reason)
         if running := self.get(frame.key):
             running.received(frame)
+            if isinstance(frame, frames.Cached):
+                self.prefix_queries += running.mailbox.input_tokens or 0
+                self.prefix_hits += frame.tokens
 
     def wrote(self, frame: frames.Wrote) -> None:
         """Add the text of a step to the mailboxes, except to those of cancelled jobs."""

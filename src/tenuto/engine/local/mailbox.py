@@ -23,7 +23,7 @@ class Mailbox:
         self._error: Refusal | None = None
         self._accepted = False
         self._logprobs: list[TokenLogprob] = []
-        self._input_tokens: int | None = None
+        self.input_tokens: int | None = None
         self._cached_tokens: int | None = None
         self.output_tokens: int = 0
         self._reader: asyncio.Future[None] | None = None
@@ -31,7 +31,7 @@ class Mailbox:
     def accept(self, input_tokens: int | None = None) -> None:
         """Report that the engine accepted the job, and the tokens of its prompt, if known."""
         self._accepted = True
-        self._input_tokens = input_tokens
+        self.input_tokens = input_tokens
         self._wake()
 
     def count_cached(self, tokens: int) -> None:
@@ -88,7 +88,7 @@ class Mailbox:
             await self._reader
 
     def _usage(self, output_tokens: int) -> Usage:
-        return Usage(self._input_tokens, self._cached_tokens, output_tokens)
+        return Usage(self.input_tokens, self._cached_tokens, output_tokens)
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

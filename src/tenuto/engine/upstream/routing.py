@@ -80,6 +80,7 @@ class RoutingEngine:
         self._closing: set[asyncio.Task[None]] = set()
         self._chance = chance
         self._shutdown = Interruption(shutting_down)
+        self._retries = self._fallbacks = 0
 
     @property
     def upstreams(self) -> Mapping[str, Upstream]:
@@ -164,6 +165,7 @@ class RoutingEngine:
             longest_wait_s = _LONGEST_WAIT_S if number == len(hops) else _LONGEST_WAIT_BEFORE_NEXT_S
             started = await self._try(name, upstream, model, job, route, failures, longest_wait_s)
             if started is not None:
+                self._fallbacks += number > 1
                 return started
         raise failures.refusal()
 
@@ -186,6 +188,7 @@ class RoutingEngine:
                 failures.reasons[name] = str(health)
                 failures.pauses_s.append(health.pause_s or 0.0)
                 return None
+            self._retries += number > 0
             pieces = upstream.engine.generate(job if has_own_name else replace(job, model=model))
             try:
                 first = await _first(pieces, route.first_byte_timeout_s)
@@ -231,7 +234,12 @@ class RoutingEngine:
             f"Routes to {', '.join(upstreams)}.",
             running=sum(engine.running for engine in engines.values()),
             waiting=sum(engine.waiting for engine in engines.values()),
+            kv_blocks_reserved=sum(engine.kv_blocks_reserved for engine in engines.values()),
             restarts=sum(engine.restarts for engine in engines.values()),
+            prefix_queries=sum(engine.prefix_queries for engine in engines.values()),
+            prefix_hits=sum(engine.prefix_hits for engine in engines.values()),
+            retries=self._retries,
+            fallbacks=self._fallbacks,
             upstreams=upstreams,
         )
 

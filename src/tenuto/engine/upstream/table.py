@@ -65,6 +65,7 @@ class RouteTable:
             extensions = sorted({name for part in parts for name in part.extensions})
             self._capabilities = Capabilities(
                 models=self._names,
+                kv_blocks=sum(part.kv_blocks for part in parts),
                 extensions=tuple(extensions),
             )
             self._parts = parts

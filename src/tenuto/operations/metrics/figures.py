@@ -1,0 +1,73 @@
+"""The figures of one scrape, as plain data."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import add
+from typing import TypeAlias
+
+from tenuto.core.value import value
+from tenuto.operations.metrics.families import Family
+
+Samples: TypeAlias = Mapping[tuple[str, ...], float]
+"""The value of a counter or a gauge by the values of its labels."""
+
+
+@value
+class Distribution:
+    """The samples of a histogram.
+
+    Attributes:
+        counts: Number of observations in each bucket, not cumulated.
+        total: Sum of the observations.
+    """
+
+    counts: tuple[int, ...]
+    total: float
+
+
+class Histogram:
+    """Number of observations by bucket, and their sum."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def add(self, amount: float) -> None:
+        """Add one observation."""
+        self._counts[bisect_left(self._bounds, amount)] += 1
+        self._total += amount
+
+    def add_all(self, counts: Sequence[int], total: float) -> None:
+        """Add observations that were counted with the same buckets, and their sum."""
+        self._counts = list(map(add, self._counts, counts))
+        self._total += total
+
+    def distribution(self) -> Distribution:
+        """Return what was counted so far."""
+        return Distribution(tuple(self._counts), self._total)
+
+
+@dataclass(slots=True)
+class Figures:
+    """The samples of all families at one moment.
+
+    Attributes:
+        samples: Those of counters and gauges, by the name of the family.
+        distributions: Those of histograms.
+    """
+
+    samples: dict[str, Samples] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+
+    def set(self, family: Family, amount: float) -> None:
+        """Set the only sample of a family without labels."""
+        self.samples[family.name] = {(): amount}
+
+    def of(self, family: Family) -> Iterator[tuple[Mapping[str, str], float]]:
+        """Yield labels and value of each sample of a counter or a gauge."""
+        for labels, amount in self.samples.get(family.name, {}).items():
+            yield dict(zip(family.labels, labels, strict=True)), amount

@@ -1,0 +1,93 @@
+"""Figures of requests, equal to those of their records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenuto.core.job import Usage
+from tenuto.core.token_gaps import GAP_BOUNDS_S, TokenGaps
+from tenuto.operations.metrics import families
+from tenuto.operations.metrics.figures import Distribution, Figures
+from tenuto.operations.metrics.labels import RequestLabels
+from tenuto.operations.metrics.tally import RequestTally
+from tests.operations.metrics.test_labels import record
+
+
+def counted(*requests: dict[str, Any]) -> Figures:
+    labels = RequestLabels(9)
+    labels.add_names(["m"], [])
+    tally = RequestTally(labels)
+    for fields in requests:
+        tally.count(record(**fields), "stop_sequence")
+    figures = Figures()
+    tally.write(figures)
+    return figures
+
+
+def only(figures: Figures, family: families.Family) -> float:
+    (amount,) = figures.samples[family.name].values()
+    return amount
+
+
+def filled(distribution: Distribution, bounds: tuple[float, ...]) -> dict[float, int]:
+    named = zip((*bounds, float("inf")), distribution.counts, strict=True)
+    return {bound: count for bound, count in named if count}
+
+
+def test_requests_with_equal_labels_are_one_series() -> None:
+    figures = counted(
+        {"route": "/v1/complete", "served_model": "m", "requested_model": "x"},
+        {"route": "/v1/complete", "served_model": "m", "requested_model": "y"},
+        {"route": "/health"},
+    )
+    assert figures.samples["tenuto_requests_total"] == {
+        ("/v1/complete", "stop_sequence", "m", "", ""): 2,
+        ("/health", "stop_sequence", "", "", ""): 1,
+    }
+
+
+def test_unknown_numbers_of_tokens_count_nothing() -> None:
+    figures = counted({"usage": Usage(7, None, None)}, {"usage": Usage(3, 2, 1)}, {"usage": None})
+    assert only(figures, families.INPUT_TOKENS) == 10
+    assert only(figures, families.CACHED_TOKENS) == 2
+    assert only(figures, families.OUTPUT_TOKENS) == 1
+
+
+def test_duration_is_that_of_accepted_completions() -> None:
+    figures = counted(
+        {"served_model": "m", "seconds": 0.02},
+        {"served_model": "m", "seconds": 5000.0},
+        {"seconds": 0.3},
+    )
+    duration = figures.distributions[families.DURATION.name]
+    assert filled(duration, families.DURATION.bounds) == {0.02: 1, float("inf"): 1}
+    assert duration.total == 5000.02
+
+
+def test_figures_of_a_scrape_do_not_change_later() -> None:
+    tally = RequestTally(RequestLabels(9))
+    figures = Figures()
+    tally.write(figures)
+    tally.count(record(first_token_seconds=1.0), "stop_sequence")
+    assert figures.samples["tenuto_requests_total"] == {}
+    assert figures.distributions[families.FIRST_TOKEN.name].total == 0
+
+
+@given(st.lists(st.floats(0, 1e4, allow_nan=False)), st.lists(st.integers(0, 9)))
+def test_sums_and_counts_are_those_of_the_records(times: list[float], gaps: list[int]) -> None:
+    empty = [0] * (len(GAP_BOUNDS_S) + 1)
+    figures = counted(
+        *({"first_token_seconds": time} for time in times),
+        *({"token_gaps": TokenGaps([count, *empty[1:]], 0.5)} for count in gaps),
+    )
+    first = figures.distributions[families.FIRST_TOKEN.name]
+    assert sum(first.counts) == len(times)
+    assert abs(first.total - sum(times)) <= 1e-9 * (1 + sum(times))
+    # Prometheus' buckets count everything up to their bound.
+    for number, bound in enumerate(families.FIRST_TOKEN.bounds, 1):
+        assert sum(first.counts[:number]) == sum(time <= bound for time in times)
+    between = figures.distributions[families.TOKEN_GAPS.name]
+    assert between == Distribution((sum(gaps), *empty[1:]), 0.5 * len(gaps))
