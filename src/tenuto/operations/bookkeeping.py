@@ -95,6 +95,7 @@ class Bookkeeping:
             else:
                 self._trouble = ""
                 break
+            self._call(self.accounts.attempt)
             if self._stopping.wait(_RETRY_S):
                 return
         self._call(partial(self._load, stored, past))

@@ -37,8 +37,8 @@ async def authenticated(scope: Scope, accounts: Accounts) -> tuple[Caller, Accou
     """
     key, problem = _presented(scope)
     digest = None if key is None else hash_of(key)
-    if not accounts.is_loaded:
-        await accounts.loaded(_KEYS_WAIT_S)
+    if accounts.awaits_store:
+        await accounts.attempted(_KEYS_WAIT_S)
     record: RequestRecord = scope["record"]
     account = accounts.find(digest, record.address)
     if account is None:

@@ -99,7 +99,9 @@ class Accounts:
         self._ring = KeyRing(entries_of(self._terms.hashes, ()))
         self._keys = KeySubjects(self._key_terms())
         self._addresses = AddressSubjects(self._terms.default)
-        self._loaded: asyncio.Event | None = asyncio.Event() if awaits_keys else None
+        self._is_loaded = not awaits_keys
+        # Set when the first attempt to read the store has ended.
+        self._attempted: asyncio.Event | None = asyncio.Event() if awaits_keys else None
 
     @property
     def needs_keys(self) -> bool:
@@ -117,25 +119,30 @@ class Accounts:
             return None
         return next((each.name for each in self.entries if each.budgets.cost is not None), None)
 
-    async def loaded(self, timeout_s: float) -> None:
-        """Wait until the keys of the store are known, or for a time."""
-        if self._loaded is not None:
+    async def attempted(self, timeout_s: float) -> None:
+        """Wait until the store was read, or could not be read, or for a time."""
+        if self._attempted is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._loaded.wait(), timeout_s)
+                await asyncio.wait_for(self._attempted.wait(), timeout_s)
 
     @property
-    def is_loaded(self) -> bool:
-        """Whether all keys are known."""
-        return self._loaded is None
+    def awaits_store(self) -> bool:
+        """Whether the store is being read for the first time."""
+        return self._attempted is not None
+
+    def attempt(self) -> None:
+        """Record that the store was read, or could not be read, for the first time."""
+        if self._attempted is not None:
+            self._attempted.set()
+            self._attempted = None
 
     def load(self, stored: Iterable[KeyEntry], past: Past | None = None) -> None:
         """Take the keys of the store, and the usage in the ledger, at the start."""
         self.replace_keys(stored)
         if past is not None:
             self._restore(past)
-        if self._loaded is not None:
-            self._loaded.set()
-            self._loaded = None
+        self._is_loaded = True
+        self.attempt()
 
     def replace_keys(self, stored: Iterable[KeyEntry]) -> None:
         """Replace the keys of the store. Used amounts and running requests remain."""
@@ -179,7 +186,7 @@ class Accounts:
             entry = self._ring.find_hash(digest, now)
             if entry is not None:
                 return Account(entry, self._keys.limits_of(entry.id))
-        if self._loaded is not None:
+        if not self._is_loaded:
             raise overloaded(_NOT_LOADED)
         if not self._ring.is_open:
             return None

@@ -1,0 +1,227 @@
+"""A real server with a store: keys that change, kills, restarts, and a store out of order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.conftest import RunningServer, running_server
+from tests.operations.store.facts import wait_until
+
+HEADERS = {"anthropic-version": "2023-06-01"}
+BODY = {
+    "model": "claude-2.1",
+    "prompt": "\n\nHuman: one two three\n\nAssistant:",
+    "max_tokens_to_sample": 100,
+}
+
+
+class Place:
+    """A folder with settings and a store."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.settings = folder / "tenuto.toml"
+        self.store = folder / "store.db"
+        self.settings.write_text(
+            f'[engine]\nname = "echo"\n[store]\nurl = "sqlite:///{self.store}"\n{more}'
+        )
+
+    @contextmanager
+    def server(self, *arguments: str) -> Iterator[RunningServer]:
+        with running_server("--config", str(self.settings), *arguments) as server:
+            yield server
+
+    def tenuto(self, *arguments: str) -> Any:
+        """Run a command, and return its JSON."""
+        command = [sys.executable, "-m", "tenuto", *arguments, "--config", str(self.settings)]
+        done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def create(self, name: str, *options: str) -> str:
+        key: str = self.tenuto("keys", "create", name, *options)["key"]
+        return key
+
+    def usage(self) -> dict[str | None, dict[str, int]]:
+        rows = self.tenuto("usage")["rows"]
+        return {row["key"]: row for row in rows}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def post(server: RunningServer, key: str | None = None, **fields: Any) -> httpx2.Response:
+    headers = HEADERS if key is None else {**HEADERS, "x-api-key": key}
+    return httpx2.post(f"{server.url}/v1/complete", json=BODY | fields, headers=headers)
+
+
+def status(server: RunningServer, key: str | None = None) -> int:
+    return post(server, key).status_code
+
+
+def test_changes_of_keys_reach_a_running_server(place: Place) -> None:
+    first = place.create("a", "--requests-per-minute", "1000")
+    with place.server() as server:
+        assert (status(server, first), status(server, "sk-other"), status(server)) == (
+            200,
+            401,
+            401,
+        )
+        assert post(server, first).headers["anthropic-ratelimit-requests-limit"] == "1000"
+
+        second = place.create("b")
+        wait_until(lambda: status(server, second) == 200)
+        rotated = place.tenuto("keys", "rotate", "a")["key"]
+        wait_until(lambda: status(server, first) == 401)
+        assert status(server, rotated) == 200
+        place.tenuto("keys", "update", "a", "--requests-per-minute", "500")
+        wait_until(
+            lambda: post(server, rotated).headers["anthropic-ratelimit-requests-limit"] == "500"
+        )
+        place.tenuto("keys", "disable", "a")
+        place.tenuto("keys", "delete", "b")
+        wait_until(lambda: status(server, rotated) == status(server, second) == 401)
+        # Without a key left, the server stays closed.
+        assert status(server) == 401
+
+
+def test_usage_equals_the_responses(place: Place) -> None:
+    key = place.create("a")
+    with place.server() as server, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: post(server, key, stream=n % 2 == 0), range(60)))
+        assert {answer.status_code for answer in answers} == {200}
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    row = place.usage()["a"]
+    assert (row["requests"], row["input_tokens"], row["output_tokens"]) == (60, 300, 180)
+
+
+def test_kill_in_the_middle_of_streams_charges_them_as_reserved(place: Place) -> None:
+    place.settings.write_text(place.settings.read_text().replace('name = "echo"', 'name = "local"'))
+    key = place.create("a", "--budget-tokens", "1M/day")
+    fields = {"stream": True, "max_tokens_to_sample": 1500, "temperature": 1.0}
+    prompt = "\n\nHuman: Tell me a long story about a fox.\n\nAssistant:"
+    begun = threading.Semaphore(0)
+
+    with place.server() as server:
+
+        def read(_: int) -> None:
+            body = BODY | fields | {"prompt": prompt}
+            headers = {**HEADERS, "x-api-key": key}
+            with (
+                httpx2.Client(timeout=60) as client,
+                client.stream("POST", f"{server.url}/v1/complete", json=body, headers=headers) as r,
+            ):
+                with suppress(httpx2.HTTPError):
+                    for count, _part in enumerate(r.iter_raw()):
+                        if count == 0:
+                            begun.release()
+
+        with ThreadPoolExecutor(200) as pool:
+            for number in range(40):
+                pool.submit(read, number)
+            # Each stream has begun, so that its row is at least as old as its first text.
+            for _ in range(8):
+                assert begun.acquire(timeout=60)
+            wait_until(lambda: rows(place, "tenuto_open") > 0)
+            server.process.kill()
+    ended, running = rows(place, "tenuto_ledger"), rows(place, "tenuto_open")
+    assert running > 0
+
+    with place.server() as server:
+        wait_until(lambda: rows(place, "tenuto_open") == 0)
+        assert rows(place, "tenuto_ledger") == ended + running
+        row = place.usage()["a"]
+        assert row["requests"] == ended + running
+        # The budget knows them again.
+        used = place.usage()["a"]
+        spent = used["input_tokens"] + used["output_tokens"]
+        place.tenuto("keys", "update", "a", "--budget-tokens", f"{spent + 90}/day")
+        wait_until(lambda: status(server, key) == 429)
+        assert "90 are left" in post(server, key).json()["error"]["message"]
+
+
+def rows(place: Place, table: str) -> int:
+    connection = sqlite3.connect(place.store)
+    try:
+        count: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return count
+    finally:
+        connection.close()
+
+
+def test_store_out_of_order_stops_no_request(place: Place) -> None:
+    key = place.create("a")
+    with place.server() as server:
+        assert status(server, key) == 200
+        assert "degraded" not in server.get("/ready")
+        hidden = place.store.rename(place.store.with_suffix(".hidden"))
+        wait_until(lambda: "degraded" in server.get("/ready"))
+        assert server.get("/ready")["ready"] is True
+        assert [status(server, key) for _ in range(5)] == [200] * 5
+        assert status(server, "sk-other") == 401
+        hidden.rename(place.store)
+        wait_until(lambda: "degraded" not in server.get("/ready"))
+        wait_until(lambda: place.usage()["a"]["requests"] == 6)
+
+
+def test_unreadable_store_at_the_start_is_not_an_invalid_key(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.store.write_bytes(b"this is no database, and has more than a hundred bytes " * 10)
+    with place.server() as server:
+        wait_until(lambda: "degraded" in server.get("/ready"))
+        assert post(server, "sk-test").status_code == 529
+
+
+def test_newer_store_is_refused_at_the_start(place: Place) -> None:
+    place.create("a")
+    connection = sqlite3.connect(place.store)
+    connection.execute("UPDATE tenuto_meta SET value = 99 WHERE name = 'schema'")
+    connection.commit()
+    connection.close()
+    command = [sys.executable, "-m", "tenuto", "serve", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--config", str(place.settings)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "the store has schema 99" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_budget_of_money_without_prices_is_refused_at_the_start(tmp_path: Path) -> None:
+    priced = Place(tmp_path, '[prices."*"]\ninput = 1\noutput = 1\n')
+    priced.create("a", "--budget-cost", "1/day")
+    place = Place(tmp_path)
+    command = [sys.executable, "-m", "tenuto", "serve", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--config", str(place.settings)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "the key `a` has a budget of money, and nothing has a price" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_public_address_is_open_to_keys_of_the_store(place: Place) -> None:
+    command = [sys.executable, "-m", "tenuto", "serve", "--port", "0", "--host", "0.0.0.0"]
+    done = subprocess.run(
+        [*command, "--config", str(place.settings)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "there are no API keys" in done.stderr
+    key = place.create("a")
+    with place.server("--host", "0.0.0.0") as server:
+        server.url = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert (status(server, key), status(server)) == (200, 401)
