@@ -17,7 +17,7 @@ TRAINED ?= training/run
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench bench-engine bench-gateway fuzz resources soak model \
-  compat docs check-dist clean
+  compat docs check-dist check-deploy clean
 
 help: ## Print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ check-dist: $(RUN) release/.venv/.done ## Build wheel and source distribution; r
 	$(BIN)/python -m release build
 	release/.venv/bin/python -m twine check --strict dist/*
 	$(BIN)/python -m release check
+
+check-deploy: $(RUN) ## Check the files of deploy/ (needs Debian's systemd)
+	deploy/systemd/check.sh $(BIN)/tenuto
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) docsite/.venv release/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build

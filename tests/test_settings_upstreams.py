@@ -135,3 +135,15 @@ def test_settings_of_one_header_exclude_each_other(tmp_path: Path, other: str) -
 )
 def test_missing_version_is_added_to_the_base_url(url: str, root: str) -> None:
     assert OpenAIUpstream(base_url=url).api_root == root
+
+
+def test_key_may_be_a_credential_of_a_systemd_unit(tmp_path: Path) -> None:
+    path = write(tmp_path, URL, 'api_key = "$K"')
+    (tmp_path / "K").write_text("sk-credential\n")
+    folder = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    for environment, key in ((folder, "sk-credential"), (folder | {"K": "sk-env"}, "sk-env")):
+        one = load(path, environment).engine.upstreams["a"]
+        assert one.api_key == key  # type: ignore[union-attr]
+    outside = write(tmp_path, URL, 'api_key = "$../K"')
+    with pytest.raises(SettingsError, match="is not set in the environment"):
+        load(outside, {"CREDENTIALS_DIRECTORY": str(tmp_path / "x")})

@@ -125,6 +125,73 @@ def test_closed_terminal_stops_the_server(tmp_path: Path) -> None:
             process.kill()
 
 
+class Notified:
+    """The notifications of a service, by `NOTIFY_SOCKET`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address: str = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._socket.settimeout(PATIENCE_S)
+
+    def until(self, assignment: str) -> list[str]:
+        """Return the lines of the next datagram with an assignment."""
+        while True:
+            lines = self._socket.recv(4096).decode().splitlines()
+            if assignment in lines:
+                return lines
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_service_with_a_socket_unit_survives_reloads_and_restarts(tmp_path: Path) -> None:
+    file = config(tmp_path, ECHO)
+    systemd = Notified(tmp_path)
+    command = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m tenuto serve --config "$1"'
+    environment = os.environ | {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": "200000"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for _ in range(2):
+            with subprocess.Popen(
+                ["sh", "-c", command, sys.executable, file],
+                pass_fds=[3],
+                preexec_fn=lambda: os.dup2(listener.fileno(), 3) and None,
+                env=environment,
+            ) as process:
+                try:
+                    assert "STATUS=Answers with echo." in systemd.until("READY=1")
+                    systemd.until("WATCHDOG=1")
+                    assert httpx2.get(f"{url}/health").status_code == 200
+                    process.send_signal(signal.SIGHUP)
+                    begun = systemd.until("RELOADING=1")
+                    assert any(line.startswith("MONOTONIC_USEC=") for line in begun)
+                    assert "STATUS=the settings were reloaded" in systemd.until("READY=1")
+                    process.terminate()
+                    stopping = systemd.until("STOPPING=1")
+                    assert any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in stopping)
+                    assert process.wait(PATIENCE_S) == 0
+                finally:
+                    process.kill()
+    systemd.close()
+
+
+def test_public_socket_unit_without_keys_is_refused(tmp_path: Path) -> None:
+    command = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m tenuto serve --config "$1"'
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        done = subprocess.run(
+            ["sh", "-c", command, sys.executable, config(tmp_path, ECHO)],
+            pass_fds=[3],
+            preexec_fn=lambda: os.dup2(listener.fileno(), 3) and None,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "0.0.0.0 can be reached from other machines" in done.stderr
+
+
 @contextmanager
 def started(folder: Path, stderr: int | None) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Run a server on a port that is known without its log."""

@@ -54,8 +54,16 @@ def serve(
     prints the result.
     """
     from tenuto.cli.pull import fetch
+    from tenuto.server.activation import InvalidSocket, inherited_socket
     from tenuto.service import open_engine
 
+    try:
+        inherited = inherited_socket()
+    except InvalidSocket as error:
+        raise Failure(str(error), 2) from None
+    if inherited is not None:
+        # The socket has the address, also for the decision whether keys are required.
+        host, port = inherited.getsockname()[:2]
     loaded = load_with_origins(config)
     settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
     engine = open_engine(settings, fetch, at_once=True)
@@ -81,7 +89,7 @@ def serve(
 
     try:
         has_keys = not insecure and at_once and _has_keys(settings)
-        listener = listen(settings.server, insecure=insecure or has_keys)
+        listener = listen(settings.server, insecure=insecure or has_keys, inherited=inherited)
         address = f"http://{in_brackets(settings.server.host)}:{listener.getsockname()[1]}"
         with logging_to_stderr(settings.log) as log:
             if loaded.file is not None:

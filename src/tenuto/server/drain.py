@@ -14,6 +14,7 @@ import uvicorn
 
 from tenuto.engine.base import Engine
 from tenuto.server.reload import Reloader
+from tenuto.server.service_manager import ServiceManager
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import ServerSettings
 
@@ -53,11 +54,13 @@ class DrainingServer(uvicorn.Server):
         engine: Engine,
         shutdown: Shutdown,
         settings: ServerSettings,
+        manager: ServiceManager,
     ) -> None:
         super().__init__(config)
         self.reloader: Reloader | None = None
         self._engine = engine
         self._shutdown = shutdown
+        self._manager = manager
         self.settings = settings
         self._terminals = [number for number in range(3) if os.isatty(number)]
         self._step_over = asyncio.Event()
@@ -104,6 +107,7 @@ class DrainingServer(uvicorn.Server):
                 "for up to %g s; a further signal ends each step",
                 *(name.name, delay_s, self._shutdown.running, self._settings.shutdown_grace_s),
             )
+            self._manager.stopping(delay_s + _longest_end_s(self._settings.shutdown_grace_s))
             self._shutdown.draining = True
             self._draining = asyncio.create_task(self._drain(delay_s))
         elif self._shutdown.begun:

@@ -21,8 +21,12 @@ class CannotListen(Exception):
     """The server cannot, or should not, listen on the address. The message gives the reason."""
 
 
-def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket:
-    """Return a listening socket. `insecure` allows a public address without keys.
+def listen(
+    settings: ServerSettings, *, insecure: bool = False, inherited: socket.socket | None = None
+) -> socket.socket:
+    """Return a listening socket: the inherited one, or a new one on the address.
+
+    `insecure` allows a public address without keys.
 
     An IPv6 address may have brackets; `::` is every address of both families.
 
@@ -36,6 +40,8 @@ def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket
             f"{settings.host} can be reached from other machines, and there are no API keys: make "
             "one with `tenuto keys create NAME`, or set --insecure"
         )
+    if inherited is not None:
+        return _with_few_unsent_bytes(inherited)
     where = f"cannot listen on {in_brackets(host)}:{settings.port}"
     try:
         family, address = _resolved(host, settings.port)
@@ -45,10 +51,7 @@ def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket
             backlog=_BACKLOG,
             dualstack_ipv6=_is_any_ipv6(address[0]) and socket.has_dualstack_ipv6(),
         )
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            # Accepted connections inherit it.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-        return listener
+        return _with_few_unsent_bytes(listener)
     except socket.gaierror as error:
         if error.errno in _UNKNOWN_NAME:
             raise CannotListen(f"{where}: the host name is unknown") from None
@@ -59,6 +62,14 @@ def listen(settings: ServerSettings, *, insecure: bool = False) -> socket.socket
         # The library appends the address to error.strerror.
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotListen(f"{where}: {reason}") from None
+
+
+def _with_few_unsent_bytes(listener: socket.socket) -> socket.socket:
+    """Return a listening socket whose connections have a small buffer in the kernel."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # Accepted connections inherit it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    return listener
 
 
 def bare(host: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tenuto.core.extras import MissingExtraError
 from tenuto.core.refusal import ModelError
+from tenuto.server.service_manager import ServiceManager
 from tenuto.settings import Settings, SettingsError
 from tenuto.settings.tree import Keys, named, settings_of
 
@@ -25,6 +26,9 @@ _FIXED: Final[tuple[Keys, ...]] = (
     ("ledger",),
     ("metrics",),
 )
+
+_RELOADED: Final = "the settings were reloaded"
+_NOT_RELOADED: Final = "the settings could not be reloaded and remain as they were"
 
 _log = logging.getLogger("tenuto.settings")
 
@@ -81,9 +85,10 @@ def _value(settings: Settings, keys: Keys) -> Any:
 
 def _with(section: Any, keys: Keys, value: object) -> Any:
     """Return a section with another value of one setting below it."""
-    if len(keys) > 1:
-        value = _with(getattr(section, keys[0]), keys[1:], value)
-    return replace(section, **{keys[0]: value})
+    name, *below = keys
+    if below:
+        value = _with(getattr(section, name), tuple(below), value)
+    return replace(section, **{name: value})
 
 
 class Reloader:
@@ -95,6 +100,7 @@ class Reloader:
         prepare: Checks other settings, and returns the function that puts them into effect, which
             cannot fail.
         results: Counts the reloads by `success` and `failure`.
+        manager: Gets notified of reloads.
     """
 
     def __init__(
@@ -103,11 +109,13 @@ class Reloader:
         source: SettingsSource,
         prepare: Callable[[Settings], Callable[[], None]],
         results: Counter[str],
+        manager: ServiceManager,
     ) -> None:
         self._present = present
         self._source = source
         self._prepare = prepare
         self._results = results
+        self._manager = manager
         self._task: asyncio.Task[None] | None = None
         self._again = False
 
@@ -126,25 +134,30 @@ class Reloader:
 
     async def reload(self) -> bool:
         """Read the settings and put them into effect. Return whether that was possible."""
+        self._manager.reloading()
+        done = await self._reload()
+        self._results["success" if done else "failure"] += 1
+        self._manager.reloaded(_RELOADED if done else _NOT_RELOADED)
+        return done
+
+    async def _reload(self) -> bool:
         try:
             loaded = await asyncio.to_thread(self._source.load)
             change = change_of(self._present, loaded)
             switch = self._prepare(change.settings)
         except (SettingsError, ModelError, MissingExtraError) as error:
             lines = "; ".join(str(error).splitlines())
-            _log.error("the settings could not be reloaded and remain as they were: %s", lines)
+            _log.error("%s: %s", _NOT_RELOADED, lines)
         except Exception as error:
-            _log.error("the settings could not be reloaded and remain as they were", exc_info=error)
+            _log.error(_NOT_RELOADED, exc_info=error)
         else:
             switch()
             self._present = change.settings
             self._source.applied(change.settings)
-            self._results["success"] += 1
-            _log.info("the settings were reloaded; changed: %s", _listed(change.changed))
+            _log.info("%s; changed: %s", _RELOADED, _listed(change.changed))
             if change.waiting:
                 _log.warning("restart the server to change %s", _listed(change.waiting))
             return True
-        self._results["failure"] += 1
         return False
 
 

@@ -19,6 +19,7 @@ from tenuto.server.app import create_app, recorder_of
 from tenuto.server.drain import DrainingServer
 from tenuto.server.protocol import bounded_protocol
 from tenuto.server.reload import Reloader, SettingsSource
+from tenuto.server.service_manager import ServiceManager
 from tenuto.server.shutdown import Shutdown
 from tenuto.settings import Settings
 
@@ -58,18 +59,25 @@ async def serve(
         ModelError: The model cannot be loaded; the server has ended.
         StoreError: The store is of a newer version, or does not match the settings; it has ended.
     """
+    manager = ServiceManager()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(manager.attended())
         if bookkeeping is not None:
             stack.push_async_callback(bookkeeping.aclose, _LEDGER_S)
         for service in services:
             await stack.enter_async_context(service)
-        server = build_server(settings, engine, bookkeeping, source)
+        server = build_server(settings, engine, bookkeeping, source, manager)
         # The objects so far live as long as the process. Traversing them in every garbage
         # collection would cost a tenth of a short request.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
-        await _run(server, listener, _load(engine, bookkeeping, on_ready, at_once=at_once))
+
+        def on_loaded(name: str) -> None:
+            on_ready(name)
+            manager.ready(f"Answers with {name}.")
+
+        await _run(server, listener, _load(engine, bookkeeping, on_loaded, at_once=at_once))
 
 
 async def _run(
@@ -120,8 +128,10 @@ def build_server(
     engine: Engine,
     bookkeeping: Bookkeeping | None = None,
     source: SettingsSource | None = None,
+    manager: ServiceManager | None = None,
 ) -> uvicorn.Server:
     """Return the server with its application, not started. See `serve`."""
+    manager = manager or ServiceManager({})
     recorder, shutdown = recorder_of(settings), Shutdown()
     app = create_app(
         settings, engine, recorder=recorder, shutdown=shutdown, bookkeeping=bookkeeping
@@ -139,7 +149,7 @@ def build_server(
         ws="none",
         proxy_headers=False,  # `Recorder` finds the client's address.
     )
-    server = DrainingServer(config, engine, shutdown, settings.server)
+    server = DrainingServer(config, engine, shutdown, settings.server, manager)
 
     def prepare(new: Settings) -> Callable[[], None]:
         steps = [rerouted(engine, new.engine), app.replaced(new)]
@@ -153,5 +163,5 @@ def build_server(
         return switch
 
     if source is not None:
-        server.reloader = Reloader(settings, source, prepare, app.shared.reloads)
+        server.reloader = Reloader(settings, source, prepare, app.shared.reloads, manager)
     return server

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -15,6 +16,7 @@ from tenuto.engine.upstream.route import RouteSettings
 from tenuto.quantities import Count, Positive
 from tenuto.settings.file import SettingsError
 
+_LONGEST_SECRET: Final = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -110,7 +112,7 @@ def _address(text: str, where: str) -> tuple[str, str | None]:
 
 
 def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> str | None:
-    """Return a secret or the value of the variable that it names, stripped.
+    """Return a secret or the value of the variable or credential that it names, stripped.
 
     Errors omit the secret.
     """
@@ -119,7 +121,7 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
     value = value.strip()
     if value.startswith("$"):
         name = value[1:]
-        value = environment.get(name, "").strip()
+        value = environment.get(name, "").strip() or _credential(name, environment)
         if not value:
             raise SettingsError(f"{where}: ${name} is not set in the environment")
     if not value:
@@ -132,6 +134,18 @@ def _secret(value: str | None, where: str, environment: Mapping[str, str]) -> st
     if " " in value and where.endswith("api_key"):
         raise SettingsError(f"{where}: it holds a blank; copy it again")
     return value
+
+
+def _credential(name: str, environment: Mapping[str, str]) -> str:
+    """Return the credential of a systemd unit (`LoadCredential=`); "" without one."""
+    folder = environment.get("CREDENTIALS_DIRECTORY", "")
+    if not folder or not _NAME.fullmatch(name):
+        return ""
+    try:
+        with (Path(folder) / name).open(encoding="utf-8") as file:
+            return file.read(_LONGEST_SECRET).strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def check_routes(upstreams: Mapping[str, Upstream], routes: Sequence[RouteSettings]) -> None:
