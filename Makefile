@@ -80,8 +80,9 @@ check-dist: $(RUN) release/.venv/.done ## Build wheel and source distribution; r
 	release/.venv/bin/python -m twine check --strict dist/*
 	$(BIN)/python -m release check
 
-check-deploy: $(RUN) ## Check the files of deploy/ (needs Debian's systemd)
+check-deploy: $(DEV) ## Check the files of deploy/ (needs Debian's packages systemd and prometheus)
 	deploy/systemd/check.sh $(BIN)/tenuto
+	$(BIN)/python -m pytest -rs tests/deploy tests/operations/metrics
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) docsite/.venv release/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build

@@ -15,7 +15,7 @@ from tenuto.operations.metrics import families
 from tenuto.operations.metrics.exposition import exposition
 from tenuto.operations.metrics.families import FAMILIES, Family, FamilyKind
 from tenuto.operations.metrics.figures import Distribution, Figures
-from tests.operations.metrics.programs import promtool
+from tests.deploy.programs import promtool
 
 AWKWARD = 'a"b\\c\nd, é'
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
