@@ -19,6 +19,7 @@ import pytest
 
 from tests.conftest import RunningServer, running_server
 from tests.operations.store.facts import wait_until
+from tests.operations.store.postgresql import programs, running_postgresql
 
 HEADERS = {"anthropic-version": "2023-06-01"}
 BODY = {
@@ -29,14 +30,13 @@ BODY = {
 
 
 class Place:
-    """A folder with settings and a store."""
+    """A folder with settings, and a store: in the folder, or elsewhere."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    def __init__(self, folder: Path, more: str = "", url: str | None = None) -> None:
         self.settings = folder / "tenuto.toml"
         self.store = folder / "store.db"
-        self.settings.write_text(
-            f'[engine]\nname = "echo"\n[store]\nurl = "sqlite:///{self.store}"\n{more}'
-        )
+        url = url or f"sqlite:///{self.store}"
+        self.settings.write_text(f'[engine]\nname = "echo"\n[store]\nurl = "{url}"\n{more}')
 
     @contextmanager
     def server(self, *arguments: str) -> Iterator[RunningServer]:
@@ -225,3 +225,37 @@ def test_public_address_is_open_to_keys_of_the_store(place: Place) -> None:
     with place.server("--host", "0.0.0.0") as server:
         server.url = server.url.replace("0.0.0.0", "127.0.0.1")
         assert (status(server, key), status(server)) == (200, 401)
+
+
+def test_outage_of_postgresql_loses_no_request_and_no_row(tmp_path: Path) -> None:
+    folder = programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed; `apt-get install postgresql` installs it")
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    with running_postgresql(folder) as database:
+        place = Place(tmp_path, url=database.new_database())
+        key = place.create("a")
+        with place.server() as server, ThreadPoolExecutor(8) as pool:
+            stopping = threading.Event()
+
+            def ask(_: int) -> int:
+                answered = 0
+                while not stopping.is_set():
+                    assert status(server, key) == 200
+                    answered += 1
+                return answered
+
+            clients = [pool.submit(ask, number) for number in range(8)]
+            try:
+                wait_until(lambda: place.usage().get("a", {}).get("requests", 0) > 20)
+                database.stop()
+                wait_until(lambda: "degraded" in server.get("/ready"))
+                assert status(server, "sk-other") == 401
+                database.start()
+                wait_until(lambda: "degraded" not in server.get("/ready"))
+            finally:
+                stopping.set()
+            answered = sum(client.result() for client in clients)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(30)
+        assert place.usage()["a"]["requests"] == answered
