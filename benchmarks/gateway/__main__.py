@@ -3,15 +3,17 @@
     python -m benchmarks.gateway [--requests N] [--soak N]
 
 One scripted server answers at once. In front of it, in turns: nothing, nginx (where it is
-installed), the least that a Python gateway can do (`bare.py`), Tenuto (`messages` route, with all
-that it has switched on), and LiteLLM where LITELLM names its program. Each runs on one core, load
-and server on another. The main figure is CPU time of the gateway's processes, user and system.
+installed), the least that a Python gateway can do (`bare.py`), Tenuto (`messages` route, with a key
+of the settings), Tenuto with operations (a key of a store with each kind of limit and budget,
+prices, the ledger and metrics), and LiteLLM where LITELLM names its program. Each runs on one core,
+load and server on another. The main figure is CPU time of the gateway's processes, user and system.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -39,6 +41,7 @@ _REPORT_S = 10.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _ROOT = Path(__file__).parents[2]
+_OPERATIONS = "with operations"
 
 
 @dataclass
@@ -215,9 +218,49 @@ name = "routes"
 [engine.upstreams.claude]
 kind = "messages"
 base_url = "http://127.0.0.1:{upstream}"
+[ledger]
+enabled = false
+[metrics]
+enabled = false
+[store]
+url = "sqlite:///{folder}/none.db"
 """
     )
     return [sys.executable, "-m", "tenuto", "serve", "--config", str(settings)]
+
+
+# All kinds, and none that the benchmark reaches.
+_TERMS = (
+    *("--requests-per-minute", "100M", "--input-tokens-per-minute", "100G"),
+    *("--output-tokens-per-minute", "100G", "--concurrent", "1000"),
+    *("--budget-tokens", "1000G/month", "--budget-cost", "1G/month"),
+)
+
+
+def _with_operations(folder: str, port: int, upstream: int) -> tuple[list[str], str]:
+    """Return the command, and the key."""
+    settings = Path(folder) / "operations.toml"
+    settings.write_text(
+        f"""
+[server]
+port = {port}
+[engine]
+name = "routes"
+[engine.upstreams.claude]
+kind = "messages"
+base_url = "http://127.0.0.1:{upstream}"
+[store]
+url = "sqlite:///{folder}/store.db"
+[prices."claude-*"]
+input = 1
+output = 5
+"""
+    )
+    tenuto, config = [sys.executable, "-m", "tenuto"], ["--config", str(settings)]
+    create = [*tenuto, "keys", "create", "benchmark", *_TERMS, "--json", *config]
+    made = subprocess.run(create, cwd=_ROOT, stdout=subprocess.PIPE, check=True)
+    key: str = json.loads(made.stdout)["key"]
+    return [*tenuto, "serve", *config], key
 
 
 # Of "sk-benchmark": that keys are checked belongs to what is measured.
@@ -233,10 +276,11 @@ def _litellm(folder: str, port: int, program: str) -> list[str]:
 @contextmanager
 def _gateways(folder: str) -> Iterator[list[Gateway]]:
     """Everything that is compared, started and listening."""
-    servers = [_free_port() for _ in range(5)]
-    upstream, nginx, bare, tenuto, litellm = servers
+    servers = [_free_port() for _ in range(6)]
+    upstream, nginx, bare, tenuto, operations, litellm = servers
     url = f"http://127.0.0.1:{upstream}"
     key = "x-api-key: sk-benchmark\r\n"
+    with_operations, own_key = _with_operations(folder, operations, upstream)
     serve = [sys.executable, "-m", "benchmarks.gateway.upstream", str(upstream)]
     with _running(serve, 1, Path(folder) / "server"):
         gateways = [Gateway("the server itself", "/v1/messages", upstream, None)]
@@ -256,6 +300,7 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
                 ],
             ),
             ("yes", "Tenuto", "/v1/complete", tenuto, _tenuto(folder, tenuto, upstream)),
+            ("yes", _OPERATIONS, "/v1/complete", operations, with_operations),
             (
                 *(os.environ.get("LITELLM"), "LiteLLM", "/anthropic/v1/messages", litellm),
                 _litellm(folder, litellm, os.environ.get("LITELLM", "")),
@@ -279,7 +324,8 @@ def _gateways(folder: str) -> Iterator[list[Gateway]]:
                 process = context.__enter__()
                 contexts.append(context)
                 weight = 0.02 if name == "LiteLLM" else 1.0
-                gateways.append(Gateway(name, path, port, process, key, weight, errors))
+                headers = f"x-api-key: {own_key}\r\n" if name == _OPERATIONS else key
+                gateways.append(Gateway(name, path, port, process, headers, weight, errors))
             yield gateways
         finally:
             for context in contexts:
@@ -322,7 +368,10 @@ def _print(gateways: list[Gateway]) -> None:
     tenuto = by_name["Tenuto"]
     for name, peer in by_name.items():
         ratio = (tenuto.median("req/s") or 0) / (peer.median("req/s") or 1)
-        if peer is not tenuto:
+        if name == _OPERATIONS:
+            more = (peer.median("CPU ms") or 0) - (tenuto.median("CPU ms") or 0)
+            print(f"keys, limits, ledger and metrics together add {1000 * more:.0f} µs CPU")
+        elif peer is not tenuto:
             print(f"Tenuto's requests a second are {ratio:.3g} times those of {name}")
     added = (tenuto.median("latency ms") or 0) - (gateways[0].median("latency ms") or 0)
     print(f"added median latency at one connection: {added:.2f} ms")
