@@ -167,7 +167,8 @@ SHARED = ("core",)
 # Rooms that neither read nor write anything, and have no clock.
 PURE = (
     *("core", "wire", "prompt", "stream.stops"),
-    *("operations.idempotency", "operations.keys", "operations.limits"),
+    *("operations.idempotency.key", "operations.idempotency.records"),
+    *("operations.idempotency.registry", "operations.keys", "operations.limits"),
     *("bench.prompts", "bench.figures", "bench.plot", "bench.candidates"),
 )
 IMPURE = {"asyncio", "http", "io", "logging", "os", "pathlib", "shutil", "signal", "socket"} | {

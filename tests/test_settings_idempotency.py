@@ -16,7 +16,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_bounds_are_set_by_file_and_environment(tmp_path: Path) -> None:
-    file = written(tmp_path, "[idempotency]\nmax_mib = 8\nmax_response_mib = 2\n")
+    text = '[idempotency]\nstore = "database"\nmax_mib = 8\nmax_response_mib = 2\n'
+    file = written(tmp_path, text)
     environment = {
         "TENUTO_IDEMPOTENCY_MAX_ENTRIES": "100",
         "TENUTO_IDEMPOTENCY_MAX_AGE_S": "3600",
@@ -24,8 +25,18 @@ def test_bounds_are_set_by_file_and_environment(tmp_path: Path) -> None:
     }
 
     assert load(file, environment).idempotency == IdempotencySettings(
-        enabled=False, max_mib=8, max_response_mib=2, max_entries=100, max_age_s=3600.0
+        enabled=False,
+        store="database",
+        max_mib=8,
+        max_response_mib=2,
+        max_entries=100,
+        max_age_s=3600.0,
     )
+
+
+def test_unknown_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\[idempotency\] store: .*'database'"):
+        load(written(tmp_path, '[idempotency]\nstore = "redis"\n'), {})
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ def test_migrate_makes_the_tables_once(
     monkeypatch.setenv("TENUTO_STORE_URL", f"sqlite:///{tmp_path}/folder/store.db")
 
     assert main(["db", "migrate"]) == 0
-    assert capsys.readouterr().err == f"{tmp_path}/folder/store.db has schema 1 now.\n"
+    assert capsys.readouterr().err == f"{tmp_path}/folder/store.db has schema 2 now.\n"
     assert main(["db", "migrate"]) == 0
-    assert capsys.readouterr().err == f"{tmp_path}/folder/store.db has schema 1 already.\n"
+    assert capsys.readouterr().err == f"{tmp_path}/folder/store.db has schema 2 already.\n"
 
 
 def test_help_lists_the_command(capsys: pytest.CaptureFixture[str]) -> None:

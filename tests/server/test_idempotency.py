@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,7 +15,14 @@ from tenuto.core.refusal import Kind, Refusal, failed, overloaded
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
-from tenuto.settings import IdempotencySettings, LimitSettings, ServerSettings, Settings
+from tenuto.settings import (
+    DefaultLimits,
+    IdempotencySettings,
+    LimitSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
 from tests.server.test_endpoint import BODY, HEADERS, ScriptedEngine, asgi_app_call, client_of
 from tests.server.test_protocol import listening
 
@@ -296,6 +304,26 @@ async def test_disabled_header_is_ignored() -> None:
     assert len(engine.jobs) == 3
 
 
+async def test_replay_takes_no_limit_and_is_not_charged() -> None:
+    app = create_app(
+        Settings(limits=LimitSettings(default=DefaultLimits(requests_per_minute=1))), EchoEngine()
+    )
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="http://localhost", headers=HEADERS
+    ) as client:
+        first = await post(client)
+        reserved = app.shared.accounts.book.reserved_tokens
+        replays = [await post(client) for _ in range(3)]
+        other = await post(client, idempotency_key="order-8")
+
+    assert [replay.content for replay in replays] == [first.content] * 3
+    # The limits at the time of the first request say nothing about this one.
+    assert "anthropic-ratelimit-requests-limit" in first.headers
+    assert not [name for name in replays[0].headers if name.startswith("anthropic-ratelimit-")]
+    assert other.status_code == 429
+    assert app.shared.accounts.book.reserved_tokens == reserved
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/ready", "/health"])
 async def test_other_routes_ignore_the_header(path: str) -> None:
     async with client_of(EchoEngine()) as client:
@@ -338,3 +366,38 @@ async def test_500_concurrent_repeats_of_50_keys_run_50_completions(stream: bool
     assert len(engine.jobs) == 50
     assert all(answer == answers[number % 50] for number, answer in enumerate(answers))
     assert len(set(answers)) == 50
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_servers_with_one_database_run_each_key_once(tmp_path: Path, stream: bool) -> None:
+    settings = Settings(
+        store=StoreSettings(f"sqlite:///{tmp_path}/store.db"),
+        idempotency=IdempotencySettings(store="database"),
+    )
+    engine = CountingEngine()
+    apps = [create_app(settings, engine) for _ in range(2)]
+    clients = [
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app), base_url="http://localhost", headers=HEADERS
+        )
+        for app in apps
+    ]
+
+    async def attempt(number: int) -> bytes:
+        while True:
+            body = BODY | {"stream": stream}
+            key = f"key {number % 10}"
+            response = await post(clients[number // 10 % 2], body, idempotency_key=key)
+            if response.status_code == 200:
+                return response.content
+            assert response.status_code == 409
+            await asyncio.sleep(0.01)
+
+    answers = await asyncio.gather(*(attempt(number) for number in range(100)))
+    for app, client in zip(apps, clients, strict=True):
+        await client.aclose()
+        await app.shared.idempotency.aclose()
+
+    assert len(engine.jobs) == 10
+    assert all(answer == answers[number % 10] for number, answer in enumerate(answers))
+    assert len(set(answers)) == 10

@@ -142,10 +142,10 @@ class Application:
 
 def _assembled(shared: Shared, recorder: Recorder) -> ASGIApp:
     """Return the routes and the middleware of one reading of the settings."""
-    settings, engine = shared.settings, shared.engine
+    settings = shared.settings
     dialects = dialects_of(settings)
     routes = routes_of(shared, dialects, recorder.observers)
-    app: ASGIApp = Dispatch(routes, partial(_run_lifespan, engine))
+    app: ASGIApp = Dispatch(routes, partial(_run_lifespan, shared))
     if settings.server.cors_origins:
         app = CORSMiddleware(
             app,
@@ -169,18 +169,19 @@ def _assembled(shared: Shared, recorder: Recorder) -> ASGIApp:
     return RecordMiddleware(app, settings.api.organization_id, recorder)
 
 
-async def _run_lifespan(engine: Engine, receive: Receive, send: Send) -> None:
+async def _run_lifespan(shared: Shared, receive: Receive, send: Send) -> None:
     """Start an engine, wait for the shutdown, and close the engine: ASGI's lifespan."""
     await receive()
     phase = "startup"
     try:
-        await engine.start()
+        await shared.engine.start()
         try:
             await send({"type": "lifespan.startup.complete"})
             phase = "shutdown"
             await receive()
         finally:
-            await engine.aclose()
+            await shared.engine.aclose()
+            await shared.idempotency.aclose()
     except BaseException:
         await send({"type": f"lifespan.{phase}.failed", "message": traceback.format_exc()})
         raise

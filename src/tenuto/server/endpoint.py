@@ -33,7 +33,7 @@ from tenuto.server.body import (
 from tenuto.server.client_gone import ClientGone, while_connected
 from tenuto.server.dispatch import Route
 from tenuto.server.event_stream import send_events
-from tenuto.server.idempotency import Idempotency
+from tenuto.server.idempotency import Idempotency, idempotency_of
 from tenuto.server.request_headers import combined
 from tenuto.server.responses import send_json, send_parts
 from tenuto.server.settlement import Settlement
@@ -92,7 +92,7 @@ class Shared:
     def __post_init__(self) -> None:
         self.budget: BodyBudget = BodyBudget(self.settings.limits.max_bytes_in_flight)
         self.slices: Slices = Slices()
-        self.idempotency: Idempotency = Idempotency(self.settings.idempotency)
+        self.idempotency: Idempotency = idempotency_of(self.settings)
         self.notices: RetirementNotices = RetirementNotices()
         self.reloads: Counter[str] = Counter()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,14 +11,17 @@ from starlette.types import Receive, Scope, Send
 from tenuto.core.job import Caller
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.operations.accounts.accounts import Account
+from tenuto.operations.idempotency.keeper import Keeper, SharedKeeper
 from tenuto.operations.idempotency.key import HEADER, parse_key
 from tenuto.operations.idempotency.records import Claim, KeptResponse, Mismatch, Place, Running
-from tenuto.operations.idempotency.registry import Bounds, Registry
+from tenuto.operations.idempotency.registry import Bounds
 from tenuto.operations.records import Delivery, RequestRecord
+from tenuto.operations.store.location import StoreLocation
+from tenuto.operations.store.responses import Responses
 from tenuto.server.errors import error_response, refusal_for
 from tenuto.server.recording import Recording, replay
 from tenuto.server.request_headers import combined, header, header_values
-from tenuto.settings import IdempotencySettings
+from tenuto.settings import IdempotencySettings, Settings, store_location
 from tenuto.wire.errors import status_of
 
 _NAME = HEADER.encode()
@@ -46,17 +48,31 @@ class IdempotencyCounts:
 
 
 class Idempotency:
-    """The kept responses of one server. All methods belong to one event loop."""
+    """The kept responses of one server. All methods belong to one event loop.
 
-    def __init__(self, settings: IdempotencySettings) -> None:
+    Args:
+        settings: The settings.
+        location: The store that keeps responses, too; None for memory alone.
+    """
+
+    def __init__(
+        self, settings: IdempotencySettings, location: StoreLocation | None = None
+    ) -> None:
         self.counts: IdempotencyCounts = IdempotencyCounts()
         self._enabled = settings.enabled
-        self._registry = Registry(_bounds_of(settings))
+        bounds = _bounds_of(settings)
+        self._keeper = Keeper(bounds)
+        if location is not None:
+            self._keeper = SharedKeeper(bounds, Responses(location, bounds))
 
     def change(self, settings: IdempotencySettings) -> None:
         """Use other settings from now on. Responses beyond the new bounds are forgotten."""
         self._enabled = settings.enabled
-        self._registry.change(_bounds_of(settings))
+        self._keeper.change(_bounds_of(settings))
+
+    async def aclose(self) -> None:
+        """Write what waits for the store, for 2 seconds at most."""
+        await self._keeper.aclose()
 
     def attempt(self, scope: Scope, caller: Caller, account: Account) -> Attempt | None:
         """Return the attempt of a request with the header; None without it.
@@ -69,7 +85,7 @@ class Idempotency:
         key = parse_key(header_values(scope, _NAME))
         place = Place(_caller_of(scope, caller, account), hashlib.sha256(key.encode()).digest())
         version = combined(scope, b"anthropic-version") or ""
-        return Attempt(self, self._registry, place, f"{scope['path']}\n{version}\n")
+        return Attempt(self.counts, self._keeper, place, f"{scope['path']}\n{version}\n")
 
 
 class Attempt:
@@ -79,10 +95,10 @@ class Attempt:
         digest: Takes the bytes of the request's body.
     """
 
-    def __init__(self, owner: Idempotency, registry: Registry, place: Place, head: str) -> None:
+    def __init__(self, counts: IdempotencyCounts, keeper: Keeper, place: Place, head: str) -> None:
         self.digest = hashlib.sha256(head.encode("latin-1"))
-        self._counts = owner.counts
-        self._registry = registry
+        self._counts = counts
+        self._keeper = keeper
         self._place = place
 
     async def run(
@@ -101,7 +117,7 @@ class Attempt:
             Refusal: The first request is running, the key belongs to another request, or `answer`
                 refused this one.
         """
-        found = self._registry.begin(self._place, self.digest.digest(), time.monotonic())
+        found = await self._keeper.begin(self._place, self.digest.digest())
         record: RequestRecord = scope["record"]
         match found:
             case Claim():
@@ -134,11 +150,11 @@ class Attempt:
         send: Send,
     ) -> None:
         record: RequestRecord = scope["record"]
-        registry, counts = self._registry, self._counts
+        keeper, counts = self._keeper, self._counts
         ended = False
 
         def hold(size: int) -> bool:
-            fits = registry.hold(claim, size)
+            fits = keeper.hold(claim, size)
             counts.unkept += not fits
             return fits
 
@@ -148,7 +164,7 @@ class Attempt:
             if isinstance(record.outcome, Kind) and not _is_kept(record.outcome):
                 return
             ended = True
-            kept = registry.keep(claim, response, time.monotonic())
+            kept = await keeper.keep(claim, response)
             counts.kept += kept
             counts.unkept += not kept
 
@@ -166,7 +182,18 @@ class Attempt:
             await error_response(final, record.id)(scope, receive, recording.send)
         finally:
             if not ended:
-                registry.drop(claim)
+                keeper.drop(claim)
+
+
+def idempotency_of(settings: Settings) -> Idempotency:
+    """Return the kept responses of a server with these settings.
+
+    Raises:
+        SettingsError: There is no folder for the store.
+    """
+    own = settings.idempotency
+    shared = own.enabled and own.store == "database"
+    return Idempotency(own, store_location(settings.store) if shared else None)
 
 
 def _bounds_of(settings: IdempotencySettings) -> Bounds:

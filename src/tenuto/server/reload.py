@@ -16,7 +16,7 @@ from tenuto.server.service_manager import ServiceManager
 from tenuto.settings import Settings, SettingsError
 from tenuto.settings.tree import Keys, named, settings_of
 
-# Sections and settings of the socket, of the embedded engine and of files that stay open.
+# Sections and settings of the socket, of the embedded engine and of stores that stay open.
 _FIXED: Final[tuple[Keys, ...]] = (
     ("server", "host"),
     ("server", "port"),
@@ -25,6 +25,7 @@ _FIXED: Final[tuple[Keys, ...]] = (
     ("store",),
     ("ledger",),
     ("metrics",),
+    ("idempotency", "store"),
 )
 
 _RELOADED: Final = "the settings were reloaded"

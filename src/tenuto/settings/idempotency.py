@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tenuto.quantities import Count, Positive
 
@@ -13,6 +14,7 @@ class IdempotencySettings:
 
     Attributes:
         enabled: Heed the header `idempotency-key` of completions.
+        store: `memory` of the server, or also the `database` of `[store]`, for several servers.
         max_mib: Most MiB of all responses that are kept, running ones included. The ones used
             least recently make room.
         max_response_mib: Most MiB of one response. A longer one is not kept.
@@ -21,6 +23,7 @@ class IdempotencySettings:
     """
 
     enabled: bool = True
+    store: Literal["memory", "database"] = "memory"
     max_mib: Count = 64
     max_response_mib: Count = 4
     max_entries: Count = 10_000

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from tenuto.operations.store.database import Database
+from tenuto.operations.store.errors import StoreUnavailable
 from tenuto.operations.store.key_table import read_version
 from tenuto.operations.store.location import parse_location
 from tenuto.operations.store.migrations import open_store
 
 CREATE = """
 import sys
+import time
 from tenuto.operations.store.key_table import KeyTable
 from tenuto.operations.store.location import parse_location
 from tenuto.operations.store.migrations import open_store
@@ -34,3 +41,30 @@ def test_opening_a_store_again_keeps_the_locks_of_its_connections(tmp_path: Path
         assert read_version(connection) == before + 1
     connection.close()
     database.close()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> sqlite3.Connection:
+    """A new file that another process is about to write, not in WAL mode yet."""
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_new_file_that_is_locked_is_opened_when_it_is_free(
+    locked: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: locked.execute("COMMIT"))
+
+    with Database(parse_location(f"sqlite:///{tmp_path}/store.db")).connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_new_file_that_stays_locked_is_unavailable(
+    locked: sqlite3.Connection, tmp_path: Path
+) -> None:
+    database = Database(parse_location(f"sqlite:///{tmp_path}/store.db"), busy_s=0.05)
+
+    with pytest.raises(StoreUnavailable, match="locked"):
+        database.connect()

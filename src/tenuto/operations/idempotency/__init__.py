@@ -1,1 +1,1 @@
-"""Idempotency keys: repeated requests get the first response. Pure."""
+"""Idempotency keys: repeated requests get the first response."""

@@ -55,6 +55,22 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """The place in a store belongs to this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningElsewhere:
+    """Another server runs the first request.
+
+    Attributes:
+        elapsed_ms: For how long, in milliseconds.
+    """
+
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Mismatch:
     """The key was used for a request with another fingerprint."""
 
@@ -77,6 +93,7 @@ class Claim:
 
 
 Verdict: TypeAlias = Claim | KeptResponse | Running | Mismatch
+StoredVerdict: TypeAlias = Claimed | KeptResponse | RunningElsewhere | Mismatch
 
 
 def wait_s(elapsed_s: float, usual_s: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -20,6 +21,7 @@ from tenuto.operations.store.location import StoreLocation
 _OLDEST_SQLITE: Final = (3, 35)
 _READ: Final = "tenuto_read"
 _TIMEOUT_S: Final = 15
+_BUSY_PAUSE_S: Final = 0.01
 
 
 class Database:
@@ -150,7 +152,7 @@ def _sqlite(location: StoreLocation, busy_s: float) -> Engine:
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        _begin_wal(connection, busy_s)
         # A killed process loses nothing; a power failure loses the last commits at most.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
@@ -164,6 +166,23 @@ def _sqlite(location: StoreLocation, busy_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _begin_wal(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Set the mode of the journal.
+
+    SQLite does not always wait for another process that sets it in a new file at the same time.
+    """
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _postgresql(url: str) -> Engine:

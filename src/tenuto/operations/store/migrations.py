@@ -40,9 +40,13 @@ def _create_tables(connection: Connection) -> None:
     connection.execute(insert(schema.NAME), [{"text": OTHER}])
 
 
-STEPS: Final[Sequence[Step]] = (_create_tables,)
+def _add_responses(connection: Connection) -> None:
+    schema.RESPONSE.create(connection)
+
+
+STEPS: Final[Sequence[Step]] = (_create_tables, _add_responses)
 """Step N makes schema N of schema N - 1. It adds: it never removes or renames, because servers of
-the older version go on running. Only the last step that creates tables may use `METADATA`."""
+the older version go on running. Only the first step uses `METADATA`."""
 
 
 def open_store(location: StoreLocation, *, create: bool = True, busy_s: float = 5.0) -> Database:

@@ -145,3 +145,23 @@ DAY: Final = Table(
     Column("cost", BigInteger, nullable=False),
 )
 """Sums of the ledger's rows by day, which stay when rows are deleted."""
+
+RESPONSE: Final = Table(
+    "tenuto_response",
+    # Not of the first step.
+    MetaData(),
+    Column("place", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("owner", BigInteger, nullable=False),
+    Column("claimed", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    # Before the body, which SQLite would have to skip.
+    Column("size", BigInteger, nullable=False),
+    Column("status", SmallInteger),
+    Column("headers", Text),
+    Column("body", LargeBinary),
+)
+"""Responses for idempotency keys, and claims without a status. A place is the SHA-256 of the caller
+and its key, a body is text of a completion."""
+
+Index("tenuto_response_expires", RESPONSE.c.expires)

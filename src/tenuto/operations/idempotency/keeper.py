@@ -1,0 +1,129 @@
+"""Keepers of responses, in memory and shared through the store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from tenuto.operations.idempotency.records import (
+    Claim,
+    Claimed,
+    KeptResponse,
+    Place,
+    RunningElsewhere,
+    Verdict,
+)
+from tenuto.operations.idempotency.registry import Bounds, Registry
+from tenuto.operations.store.errors import StoreError
+from tenuto.operations.store.responses import Responses
+
+T = TypeVar("T")
+
+# A request waits this long for the store, and then goes on without it.
+_PATIENCE_S: Final = 2.0
+
+
+class Keeper:
+    """Responses in the memory of this process. All methods belong to one event loop."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._registry = Registry(bounds)
+
+    def change(self, bounds: Bounds) -> None:
+        """Use other bounds from now on. The responses beyond them are removed."""
+        self._registry.change(bounds)
+
+    async def begin(self, place: Place, fingerprint: bytes) -> Verdict:
+        """Return what is at a place. A claim is ended by `keep` or `drop`, once."""
+        return self._registry.begin(place, fingerprint, time.monotonic())
+
+    def hold(self, claim: Claim, size: int) -> bool:
+        """Reserve room for bytes of a response: see `Registry.hold`."""
+        return self._registry.hold(claim, size)
+
+    async def keep(self, claim: Claim, response: KeptResponse) -> bool:
+        """End a claim with its response. Return whether it is kept."""
+        return self._registry.keep(claim, response, time.monotonic())
+
+    def drop(self, claim: Claim) -> None:
+        """End a claim without a response."""
+        self._registry.drop(claim)
+
+    async def aclose(self) -> None:
+        """Release what the keeper holds."""
+
+
+class SharedKeeper(Keeper):
+    """Responses in memory and in the store, so that several servers run each request once.
+
+    Without an answer of the store within 2 seconds, a key holds on this server only.
+    """
+
+    def __init__(self, bounds: Bounds, responses: Responses) -> None:
+        super().__init__(bounds)
+        self._responses = responses
+
+    def change(self, bounds: Bounds) -> None:
+        super().change(bounds)
+        self._responses.bounds = bounds
+
+    async def begin(self, place: Place, fingerprint: bytes) -> Verdict:
+        claim = await super().begin(place, fingerprint)
+        if not isinstance(claim, Claim):
+            return claim
+        row = _row(place)
+        try:
+            found = await _result(self._responses.claim(row, fingerprint))
+        except BaseException:
+            self.drop(claim)
+            raise
+        if found is None:
+            # It may still be claimed later, when the store works again.
+            self._responses.drop(row)
+            return claim
+        if isinstance(found, Claimed):
+            return claim
+        super().drop(claim)
+        if isinstance(found, RunningElsewhere):
+            return self._registry.running(found.elapsed_ms / 1000)
+        return found
+
+    async def keep(self, claim: Claim, response: KeptResponse) -> bool:
+        row = _row(claim.place)
+        if not await super().keep(claim, response):
+            self._responses.drop(row)
+            return False
+        await _result(self._responses.keep(row, response))
+        return True
+
+    def drop(self, claim: Claim) -> None:
+        super().drop(claim)
+        self._responses.drop(_row(claim.place))
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._responses.stop, _PATIENCE_S)
+
+
+def _row(place: Place) -> bytes:
+    """Return the primary key of a place, of which callers cannot choose any part."""
+    return hashlib.sha256(place.caller.encode() + b"\0" + place.key).digest()
+
+
+async def _result(future: Future[T]) -> T | None:
+    """Return the result of the store; None if it does not work, or takes too long."""
+    waiting: asyncio.Future[Any] = asyncio.wrap_future(future)
+    waiting.add_done_callback(_retrieve)
+    await asyncio.wait([waiting], timeout=_PATIENCE_S)
+    try:
+        return waiting.result() if waiting.done() else None
+    except StoreError:
+        return None
+
+
+def _retrieve(waiting: asyncio.Future[Any]) -> None:
+    """Prevent the log line of asyncio about an exception that was not retrieved."""
+    if not waiting.cancelled():
+        waiting.exception()
