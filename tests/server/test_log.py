@@ -16,11 +16,18 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from tenuto.core.events import End
 from tenuto.core.job import Piece
 from tenuto.core.refusal import failed, overloaded
 from tenuto.engine.echo import EchoEngine
+from tenuto.operations.keys.entry import KeyEntry
+from tenuto.operations.keys.ring import hash_of
+from tenuto.operations.records import RequestRecord
 from tenuto.server.log import LineWriter, Log, logging_to_stderr
+from tenuto.server.request_log import RequestLog
 from tenuto.settings import ApiSettings, LimitSettings, LogSettings, ServerSettings, Settings
 from tests.conftest import PATIENCE_S
 from tests.server.test_endpoint import BODY, ScriptedEngine, client_of
@@ -238,6 +245,82 @@ async def test_each_json_line_is_an_object() -> None:
     assert (whole["input_tokens"], whole["output_tokens"]) == (5, 3)
     assert objects[-1]["message"] == "a bug"
     assert objects[-1]["trace"].endswith("ValueError: two\nlines")
+
+
+async def test_key_name_is_logged_and_the_key_is_not() -> None:
+    entry = KeyEntry(7, "team a", hash_of("sk-team-secret"))
+    for kind in ("text", "json"):
+        with logged(kind=kind) as lines:
+            async with logged_client() as client:
+                app: Any = client._transport.app  # type: ignore[attr-defined]
+                app.shared.accounts.replace_keys([entry])
+                headers = {"x-api-key": "sk-team-secret"}
+                await client.post("/v1/complete", json=BODY, headers=headers)
+                await client.post("/v1/complete", json=BODY, headers={"x-api-key": "sk-wrong"})
+        first, second = (line for line in lines if "/v1/complete" in line)
+        name = "key=team\\u0020a " if kind == "text" else '"key":"team a"'
+        assert name in first
+        assert "key=" not in second
+        assert '"key"' not in second
+        assert "sk-" not in "".join(lines)
+
+
+async def test_every_line_of_a_request_has_its_id() -> None:
+    class Talkative(EchoEngine):
+        async def generate(self, job):  # type: ignore[no-untyped-def]
+            logging.getLogger("tenuto.upstream").warning("upstream %s failed", "a")
+            async for piece in super().generate(job):
+                yield piece
+
+    for kind in ("text", "json"):
+        with logged(kind=kind) as lines:
+            async with logged_client(engine=Talkative()) as client:
+                answers = [await client.post("/v1/complete", json=BODY) for _ in range(2)]
+            logging.getLogger("tenuto.server").info("outside")
+        middle = [line for line in lines if "upstream a failed" in line]
+        ids = [answer.headers["request-id"] for answer in answers]
+        if kind == "json":
+            assert [json.loads(line)["request_id"] for line in middle] == ids
+        else:
+            assert [fields_of(line)["request_id"] for line in middle] == ids
+        assert "req_" not in lines[-1]
+
+
+CLIENT_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
+
+
+@given(model=CLIENT_TEXT, path=CLIENT_TEXT, key=CLIENT_TEXT, message=CLIENT_TEXT)
+@example(model='"', path="\n", key="\ud800", message="\x1b\u2028")
+@example(model="\ud800", path="=", key=" ", message="\ud800\udc00\udfff")
+def test_lines_stay_valid_with_any_text_of_a_client(
+    model: str, path: str, key: str, message: str
+) -> None:
+    record = RequestRecord(
+        *("req_1", "::1", "POST", path, 1.8e9, 0.0),
+        key=key,
+        status=200,
+        requested_model=model,
+        stream=True,
+        upstream=model,
+        outcome=End.STOP,
+    )
+    for kind in ("text", "json"):
+        with logged("debug", kind) as lines:
+            RequestLog().ended(record)
+            logging.getLogger("tenuto.test").info("%s", message)
+        assert len(lines) == 2
+        assert all(line.isprintable() for line in lines)
+        if kind == "json":
+            request, other = (json.loads(line.encode("ascii")) for line in lines)
+            assert (request["request_id"], request["end"]) == ("req_1", "stop_sequence")
+            assert all(json.dumps(one, ensure_ascii=False).encode() for one in (request, other))
+            if message.isascii():
+                assert other["message"] == message
+        else:
+            names = [field.split("=")[0] for field in lines[0].split(" ")[3:]]
+            expected = ["request_id", "address", "method", "path", "status", "ms"]
+            expected += ["key"] * bool(key) + ["model", "stream", "upstream", "end"]
+            assert names == expected
 
 
 def test_a_traceback_cannot_look_like_a_line() -> None:

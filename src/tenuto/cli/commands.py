@@ -14,6 +14,7 @@ from tenuto.cli.values import convert_plainly
 SUMMARIES: Final = {
     "complete": "Complete a prompt, and print the answer.",
     "serve": "Serve POST /v1/complete.",
+    "health": "Check that a server is alive.",
     "pull": "Download a model.",
     "models": "List the models on this machine.",
     "rm": "Delete a downloaded model.",

@@ -25,6 +25,17 @@ def number(text: str, low: float, high: float | None = None, metavar: str = "N")
     return typer.Option(callback=check, metavar=metavar, help=text)
 
 
+def choice(text: str, *values: str, metavar: str) -> Any:
+    """Return an option with a help text, for one of some words."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in values:
+            raise typer.BadParameter(f"{value} is not one of: {', '.join(values)}")
+        return value
+
+    return typer.Option(callback=check, metavar=metavar, help=text)
+
+
 def model_folder(config: Path | None) -> ModelFolder:
     """Return the folder of downloaded models that the settings name."""
     return ModelFolder(models_folder(load_with_origins(config).settings.models))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Annotated, Any
@@ -42,6 +43,14 @@ def serve(
             *(0, 3600, "SECONDS"),
         ),
     ] = None,
+    log_level: Annotated[
+        str | None,
+        options.choice(
+            "Lowest level of the log: debug, info, warning or error.  [default: info]",
+            *("debug", "info", "warning", "error"),
+            metavar="LEVEL",
+        ),
+    ] = None,
     config: options.Config = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow a public address without API keys.")
@@ -51,7 +60,7 @@ def serve(
 
     The server answers at once, and is ready (GET /ready) when the model is loaded. Options override
     the environment (TENUTO_SERVER_PORT, ...), which overrides the settings file; `tenuto config`
-    prints the result.
+    prints the result. SIGHUP reads the file again.
     """
     from tenuto.cli.pull import fetch
     from tenuto.server.activation import InvalidSocket, inherited_socket
@@ -65,7 +74,9 @@ def serve(
         # The socket has the address, also for the decision whether keys are required.
         host, port = inherited.getsockname()[:2]
     loaded = load_with_origins(config)
-    settings = _with_options(options.with_model(loaded.settings, model), host, port, grace)
+    settings = _with_options(
+        options.with_model(loaded.settings, model), host, port, grace, log_level
+    )
     engine = open_engine(settings, fetch, at_once=True)
     # Imported late because the worker starts meanwhile.
     import asyncio
@@ -85,7 +96,9 @@ def serve(
         again = load_with_origins(config)
         if again.file != loaded.file:
             raise SettingsError(f"{again.file or loaded.file}: has appeared or is gone")
-        return _with_options(options.with_model(again.settings, model), host, port, grace)
+        return _with_options(
+            options.with_model(again.settings, model), host, port, grace, log_level
+        )
 
     try:
         has_keys = not insecure and at_once and _has_keys(settings)
@@ -132,12 +145,24 @@ def _has_keys(settings: Settings) -> bool:
 
 
 def _with_options(
-    settings: Settings, host: str | None, port: int | None, grace: float | None
+    settings: Settings,
+    host: str | None,
+    port: int | None,
+    grace: float | None,
+    log_level: str | None,
 ) -> Settings:
     try:
         bare = None if host is None else bare_host(host)
     except SettingsError as error:
         raise Failure(f"--host: {error}", 2) from None
-    options: dict[str, Any] = {"host": bare, "port": port, "shutdown_grace_s": grace}
-    given = {name: value for name, value in options.items() if value is not None}
-    return replace(settings, server=replace(settings.server, **given))
+    server = {"host": bare, "port": port, "shutdown_grace_s": grace}
+    return replace(
+        settings,
+        server=_with_values(settings.server, server),
+        log=_with_values(settings.log, {"level": log_level}),
+    )
+
+
+def _with_values(section: Any, options: Mapping[str, object]) -> Any:
+    """Return a section of the settings with the options that are given."""
+    return replace(section, **{name: one for name, one in options.items() if one is not None})

@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from tenuto.core.text import well_formed
+from tenuto.server.request_id import REQUEST_ID
 from tenuto.server.request_log import RequestLine, printable
 from tenuto.settings import LogSettings
 
@@ -193,6 +195,8 @@ class TextFormatter(logging.Formatter):
         if isinstance(record.msg, RequestLine):
             return head + str(record.msg)
         text = head + printable(record.getMessage(), _LONGEST)
+        if request_id := REQUEST_ID.get():
+            text += f" request_id={request_id}"
         trace = _trace(self, record).splitlines()
         return "\n    ".join([text, *(printable(line, _LONGEST) for line in trace)])
 
@@ -209,9 +213,11 @@ class JsonFormatter(TextFormatter):
         if isinstance(record.msg, RequestLine):
             fields |= record.msg.fields()
         else:
-            fields["message"] = record.getMessage()[:_LONGEST]
+            fields["message"] = well_formed(record.getMessage()[:_LONGEST])
+            if request_id := REQUEST_ID.get():
+                fields["request_id"] = request_id
             if trace := _trace(self, record):
-                fields["trace"] = trace
+                fields["trace"] = well_formed(trace)
         return json.dumps(fields, separators=(",", ":"))
 
 

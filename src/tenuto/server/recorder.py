@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Observer, RequestRecord
 from tenuto.server.client_address import TrustedProxies
+from tenuto.server.request_id import REQUEST_ID
 from tenuto.wire.errors import kind_of_status, status_of
 from tenuto.wire.ids import new_id
 
@@ -79,6 +80,8 @@ class RecordMiddleware:
         # The protocol has already created the record if it refused the body.
         record: RequestRecord = scope.get("record") or self._recorder.begin(scope)
         scope["record"] = record
+        # Reset at the end, because an application in memory runs in the task of its client.
+        token = REQUEST_ID.set(record.id)
         headers = ((b"request-id", record.id.encode()), self._organization_id)
 
         def send_and_note(message: Message) -> Awaitable[None]:
@@ -95,3 +98,4 @@ class RecordMiddleware:
             raise
         finally:
             self._recorder.end(record)
+            REQUEST_ID.reset(token)

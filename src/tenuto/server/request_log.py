@@ -50,6 +50,8 @@ class RequestLine:
             "status": record.status,
             "ms": _ms(record),
         }
+        if record.key:
+            fields["key"] = printable(record.key, _LONGEST_NAME)
         if record.requested_model is not None:
             fields["model"] = printable(record.requested_model, _LONGEST_NAME)
             fields["stream"] = record.stream
@@ -70,6 +72,8 @@ class RequestLine:
             f"path={_value(record.path, _LONGEST_PATH)} "
             f"status={status} ms={_ms(record)} "
         )
+        if record.key:
+            text += f"key={_value(record.key, _LONGEST_NAME)} "
         if record.requested_model is not None:
             stream = str(record.stream).lower()
             text += f"model={_value(record.requested_model, _LONGEST_NAME)} stream={stream} "
