@@ -49,6 +49,20 @@ def test_a_signal_lets_streams_finish_and_exits_with_0(
         assert_gone(worker)
 
 
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_worker_ignores_signals_to_the_whole_group(
+    name: signal.Signals, endless_model: Path
+) -> None:
+    with running_server("--model", str(endless_model)) as server:
+        os.kill(worker_of(server), name)
+        body = STORY | {"max_tokens_to_sample": 50, "stream": False}
+        answer = httpx2.post(
+            server.url + "/v1/complete", json=body, headers=HEADERS, timeout=PATIENCE_S
+        )
+        assert answer.json()["stop_reason"] == "max_tokens"
+        assert server.get("/ready")["restarts"] == 0
+
+
 def test_after_the_grace_time_streams_end_with_an_error(endless_model: Path) -> None:
     with running_server("--grace", "0", "--model", str(endless_model)) as server:
         body = STORY | {"max_tokens_to_sample": 2000}

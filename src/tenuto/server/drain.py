@@ -22,6 +22,8 @@ from tenuto.settings import ServerSettings
 _LAST_EVENT_S = 3.0
 # The others have this many times that time.
 _MOST_ROUNDS = 5
+# Time for services, such as the ledger, to write their last data.
+_SERVICES_S = 5.0
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -81,13 +83,16 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Handle signals, and do not raise them again at the end, unlike uvicorn."""
         loop = asyncio.get_running_loop()
-        for name in _STOPPING:
+        # A shell lets its background jobs ignore SIGINT.
+        names = [name for name in _STOPPING if signal.getsignal(name) is not signal.SIG_IGN]
+        for name in names:
             loop.add_signal_handler(name, self._stop, name)
+        # Also under nohup, whose servers could not be reloaded otherwise.
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         try:
             yield
         finally:
-            for name in (*_STOPPING, signal.SIGHUP):
+            for name in (*names, signal.SIGHUP):
                 loop.remove_signal_handler(name)
 
     def _hang_up(self) -> None:
@@ -107,7 +112,8 @@ class DrainingServer(uvicorn.Server):
                 "for up to %g s; a further signal ends each step",
                 *(name.name, delay_s, self._shutdown.running, self._settings.shutdown_grace_s),
             )
-            self._manager.stopping(delay_s + _longest_end_s(self._settings.shutdown_grace_s))
+            longest_s = _longest_end_s(self._settings.shutdown_grace_s) + _SERVICES_S
+            self._manager.stopping(delay_s + longest_s)
             self._shutdown.draining = True
             self._draining = asyncio.create_task(self._drain(delay_s))
         elif self._shutdown.begun:

@@ -43,10 +43,10 @@ def main(descriptor: int) -> None:
 
 def _follow_parent() -> None:
     """End with the parent, however it ends, and leave signals of the terminal to it."""
-    # Ctrl-C and a service manager's SIGTERM reach the whole process group, and the parent decides
-    # about the running streams.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Ctrl-C, a service manager's SIGTERM and a closed terminal's SIGHUP reach the whole process
+    # group, and the parent decides about the running streams.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
     if sys.platform == "linux":
         # The closed socket is noticed between two steps; this also ends a step that hangs.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
