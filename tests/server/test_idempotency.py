@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 from tenuto.core.job import Job, Piece
 from tenuto.core.refusal import Kind, Refusal, failed, overloaded
 from tenuto.engine.echo import EchoEngine
+from tenuto.operations.idempotency.keeper import SharedKeeper
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
 from tenuto.settings import (
@@ -294,6 +298,43 @@ async def test_response_over_the_bound_is_sent_and_not_kept() -> None:
     assert len(engine.jobs) == 2
 
 
+async def test_log_and_metrics_show_the_use_of_keys(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = CountingEngine()
+    engine.gate.clear()
+    async with client_of(engine) as client:
+        first = asyncio.create_task(post(client))
+        await engine.began.wait()
+        assert (await post(client)).status_code == 409
+        assert (await post(client, STREAM)).status_code == 422
+        engine.gate.set()
+        await first
+        with caplog.at_level(logging.INFO, "tenuto.request"):
+            await post(client)
+        metrics = (await client.get("/metrics")).text
+
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "tenuto.request"]
+    assert line.endswith(" end=replayed")
+    assert " input_tokens=unknown " in line
+    for result, count in {
+        "kept": 1,
+        "unkept": 0,
+        "replayed": 1,
+        "running": 1,
+        "mismatched": 1,
+    }.items():
+        assert f'tenuto_idempotency_total{{result="{result}"}} {count}.0\n' in metrics
+    outcomes = dict(re.findall(r'tenuto_requests_total{.*outcome="(\w+)".*} (\d)', metrics))
+    assert outcomes == {
+        "stop_sequence": "1",
+        "conflict_error": "1",
+        "invalid_request_error": "1",
+        "replayed": "1",
+    }
+    assert "tenuto_input_tokens_total 5.0\n" in metrics
+
+
 async def test_disabled_header_is_ignored() -> None:
     engine = CountingEngine()
     off = Settings(idempotency=IdempotencySettings(enabled=False))
@@ -369,7 +410,11 @@ async def test_500_concurrent_repeats_of_50_keys_run_50_completions(stream: bool
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_servers_with_one_database_run_each_key_once(tmp_path: Path, stream: bool) -> None:
+async def test_servers_with_one_database_run_each_key_once(
+    tmp_path: Path, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = partial(SharedKeeper, patience_s=60.0)  # On a busy machine.
+    monkeypatch.setattr("tenuto.server.idempotency.SharedKeeper", patient)
     settings = Settings(
         store=StoreSettings(f"sqlite:///{tmp_path}/store.db"),
         idempotency=IdempotencySettings(store="database"),

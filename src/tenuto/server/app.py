@@ -174,6 +174,7 @@ async def _run_lifespan(shared: Shared, receive: Receive, send: Send) -> None:
     await receive()
     phase = "startup"
     try:
+        shared.idempotency.start()
         await shared.engine.start()
         try:
             await send({"type": "lifespan.startup.complete"})

@@ -70,8 +70,12 @@ class Idempotency:
         self._enabled = settings.enabled
         self._keeper.change(_bounds_of(settings))
 
+    def start(self) -> None:
+        """Begin to open the store, if there is one."""
+        self._keeper.start()
+
     async def aclose(self) -> None:
-        """Write what waits for the store, for 2 seconds at most."""
+        """Write what waits for the store, for 5 seconds at most."""
         await self._keeper.aclose()
 
     def attempt(self, scope: Scope, caller: Caller, account: Account) -> Attempt | None:

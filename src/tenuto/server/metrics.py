@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from tenuto.engine.base import Capabilities, Engine, UpstreamState
 from tenuto.operations.metrics import families
 from tenuto.operations.metrics.figures import Figures
 from tenuto.operations.metrics.labels import RequestLabels
-from tenuto.operations.metrics.sources import write_book, write_reloads
+from tenuto.operations.metrics.sources import write_book, write_idempotency, write_reloads
 from tenuto.operations.metrics.tally import RequestTally
 from tenuto.operations.records import RequestRecord
 from tenuto.server.auth import authenticated
@@ -63,6 +64,7 @@ class Metrics:
         self._tally.write(figures)
         _write_engine(shared.engine, figures)
         write_book(shared.accounts.book, figures)
+        write_idempotency(asdict(shared.idempotency.counts), figures)
         write_reloads(shared.reloads, figures)
         figures.samples[families.BUILD.name] = {(__version__,): 1}
         return figures

@@ -17,15 +17,20 @@ from tenuto.wire.errors import status_of, type_of
 _FREE: Final = frozenset({400, 401, 402, 403, 404, 405, 413, 429, 529})
 _OK: Final = 200
 LEFT: Final = "left"
+_DELIVERIES: Final = {
+    Delivery.COMPLETE: "ok",
+    Delivery.DISCONNECTED: LEFT,
+    Delivery.REPLAYED: "replayed",
+}
 
 
 def outcome_name(outcome: Outcome) -> str:
-    """Return the name of an outcome in the ledger: the API's, or `left` for a client that left."""
+    """Return the name of an outcome in the ledger and the metrics: the API's, if it has one."""
     if isinstance(outcome, Kind):
         return type_of(outcome)
     if isinstance(outcome, End):
         return stop_fields(Ended(outcome))[0]
-    return LEFT if outcome is Delivery.DISCONNECTED else "ok"
+    return _DELIVERIES[outcome]
 
 
 class Settlement:

@@ -21,6 +21,7 @@ from tests.operations.store.conftest import location, postgresql  # noqa: F401
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE_S = 60.0
 BOUNDS = Bounds(total_bytes=2**20, response_bytes=2**16, entries=100, age_s=3600.0)
 PLACE, FINGERPRINT = Place("key 1", b"k" * 32), b"f" * 32
 RESPONSE = KeptResponse(200, ((b"content-type", b"text/plain"),), b"text")
@@ -31,7 +32,7 @@ async def keeper(location: StoreLocation) -> AsyncIterator[Callable[[], Keeper]]
     made: list[Keeper] = []
 
     def make() -> Keeper:
-        made.append(SharedKeeper(BOUNDS, Responses(location, BOUNDS)))
+        made.append(SharedKeeper(BOUNDS, Responses(location, BOUNDS), PATIENCE_S))
         return made[-1]
 
     yield make
@@ -123,7 +124,7 @@ import asyncio, os, signal, sys
 from tests.operations.idempotency.test_keeper import *
 
 async def main():
-    shared = SharedKeeper(BOUNDS, Responses(parse_location(sys.argv[1]), BOUNDS))
+    shared = SharedKeeper(BOUNDS, Responses(parse_location(sys.argv[1]), BOUNDS), PATIENCE_S)
     await claimed(shared)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -137,7 +138,7 @@ async def test_claim_of_a_killed_server_expires(
     url = f"sqlite:///{tmp_path}/store.db"
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, url)
     assert await killed.wait() == -signal.SIGKILL
-    shared = SharedKeeper(BOUNDS, Responses(parse_location(url), BOUNDS))
+    shared = SharedKeeper(BOUNDS, Responses(parse_location(url), BOUNDS), PATIENCE_S)
 
     assert isinstance(await shared.begin(PLACE, FINGERPRINT), Running)
     now = responses._now_ms

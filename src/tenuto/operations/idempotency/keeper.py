@@ -23,7 +23,7 @@ from tenuto.operations.store.responses import Responses
 T = TypeVar("T")
 
 # A request waits this long for the store, and then goes on without it.
-_PATIENCE_S: Final = 2.0
+PATIENCE_S: Final = 5.0
 
 
 class Keeper:
@@ -52,6 +52,9 @@ class Keeper:
         """End a claim without a response."""
         self._registry.drop(claim)
 
+    def start(self) -> None:
+        """Prepare for the first request."""
+
     async def aclose(self) -> None:
         """Release what the keeper holds."""
 
@@ -59,12 +62,19 @@ class Keeper:
 class SharedKeeper(Keeper):
     """Responses in memory and in the store, so that several servers run each request once.
 
-    Without an answer of the store within 2 seconds, a key holds on this server only.
+    Without an answer of the store within `patience_s`, a key holds on this server only.
     """
 
-    def __init__(self, bounds: Bounds, responses: Responses) -> None:
+    def __init__(
+        self, bounds: Bounds, responses: Responses, patience_s: float = PATIENCE_S
+    ) -> None:
         super().__init__(bounds)
         self._responses = responses
+        self._patience_s = patience_s
+
+    def start(self) -> None:
+        # Loading the library of databases takes half a second.
+        self._responses.open()
 
     def change(self, bounds: Bounds) -> None:
         super().change(bounds)
@@ -76,7 +86,7 @@ class SharedKeeper(Keeper):
             return claim
         row = _row(place)
         try:
-            found = await _result(self._responses.claim(row, fingerprint))
+            found = await self._result(self._responses.claim(row, fingerprint))
         except BaseException:
             self.drop(claim)
             raise
@@ -96,7 +106,7 @@ class SharedKeeper(Keeper):
         if not await super().keep(claim, response):
             self._responses.drop(row)
             return False
-        await _result(self._responses.keep(row, response))
+        await self._result(self._responses.keep(row, response))
         return True
 
     def drop(self, claim: Claim) -> None:
@@ -104,23 +114,22 @@ class SharedKeeper(Keeper):
         self._responses.drop(_row(claim.place))
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self._responses.stop, _PATIENCE_S)
+        await asyncio.to_thread(self._responses.stop, self._patience_s)
+
+    async def _result(self, future: Future[T]) -> T | None:
+        """Return the result of the store; None if it does not work, or takes too long."""
+        waiting: asyncio.Future[Any] = asyncio.wrap_future(future)
+        waiting.add_done_callback(_retrieve)
+        await asyncio.wait([waiting], timeout=self._patience_s)
+        try:
+            return waiting.result() if waiting.done() else None
+        except StoreError:
+            return None
 
 
 def _row(place: Place) -> bytes:
     """Return the primary key of a place, of which callers cannot choose any part."""
     return hashlib.sha256(place.caller.encode() + b"\0" + place.key).digest()
-
-
-async def _result(future: Future[T]) -> T | None:
-    """Return the result of the store; None if it does not work, or takes too long."""
-    waiting: asyncio.Future[Any] = asyncio.wrap_future(future)
-    waiting.add_done_callback(_retrieve)
-    await asyncio.wait([waiting], timeout=_PATIENCE_S)
-    try:
-        return waiting.result() if waiting.done() else None
-    except StoreError:
-        return None
 
 
 def _retrieve(waiting: asyncio.Future[Any]) -> None:

@@ -105,6 +105,9 @@ LEDGER_DROPPED: Final = _counter("ledger_dropped", "Completions that the ledger 
 LEDGER_LAG: Final = _gauge(
     "ledger_lag_seconds", "Age of the oldest fact that the ledger has not written."
 )
+IDEMPOTENCY: Final = _counter(
+    "idempotency", "Requests with an idempotency key, and their kept responses.", "result"
+)
 RELOADS: Final = _counter("reloads", "Reloads of the settings.", "result")
 BUILD: Final = _gauge("build_info", "1; the version of the server is a label.", "version")
 
@@ -112,6 +115,7 @@ FAMILIES: Final = (
     *(REQUESTS, FIRST_TOKEN, TOKEN_GAPS, DURATION, INPUT_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS),
     *(RUNNING, WAITING, KV_CACHE, PREFIX_HITS, PREFIX_QUERIES, RESTARTS),
     *(UPSTREAM_STATE, RETRIES, FALLBACKS),
-    *(LIMITED, RESERVED, SETTLED, LEDGER_ROWS, LEDGER_DROPPED, LEDGER_LAG, RELOADS, BUILD),
+    *(LIMITED, RESERVED, SETTLED, LEDGER_ROWS, LEDGER_DROPPED, LEDGER_LAG, IDEMPOTENCY),
+    *(RELOADS, BUILD),
 )
 """In the order of a scrape."""

@@ -27,6 +27,13 @@ def _write_ledger(state: LedgerState, figures: Figures) -> None:
     figures.set(families.LEDGER_LAG, state.lag_s)
 
 
+def write_idempotency(results: Mapping[str, int], figures: Figures) -> None:
+    """Write the numbers of requests and responses with idempotency keys by result."""
+    figures.samples[families.IDEMPOTENCY.name] = {
+        (result,): count for result, count in results.items()
+    }
+
+
 def write_reloads(results: Mapping[str, int], figures: Figures) -> None:
     """Write the number of reloads by result: `success` or `failure`; absent ones are 0."""
     figures.samples[families.RELOADS.name] = {

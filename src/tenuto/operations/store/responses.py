@@ -70,6 +70,10 @@ class Responses:
         self._troubled = False
         self._is_new = True
 
+    def open(self) -> Future[None]:
+        """Open the store."""
+        return self._submit(lambda _: None)
+
     def claim(self, place: bytes, fingerprint: bytes) -> Future[StoredVerdict]:
         """Claim a place, or return what is there. See `ResponseTable.claim`."""
 
