@@ -50,7 +50,7 @@ class RequestRecord:
         usage: Usage of the completion; None for other routes.
         first_token_seconds: From the arrival of the head to the first token of the completion, the
             reading of the body and all queues included; None without a token.
-        token_gaps: The times between its tokens; None without a token.
+        token_gaps: The times between its tokens; None without a second piece.
         outcome: Reason of the end; None before.
         seconds: Duration; 0 before the end.
     """

