@@ -181,12 +181,14 @@ async def test_log_names_changes_and_settings_that_need_a_restart(tmp_path: Path
     with logged() as lines:
         async with reloading(tmp_path, ECHO) as server:
             text = ECHO.replace("port = 0", 'port = 1\nhost = "::1"\nping_interval_s = 3')
-            await server.reload(text + '[store]\nurl = "sqlite:///x"\n')
+            waiting_text = '[store]\nurl = "sqlite:///x"\n[metrics]\nmax_keys = 7\n'
+            await server.reload(text + waiting_text)
             assert (await server.complete()).status_code == 200
     (done,) = [line for line in lines if "were reloaded" in line]
     assert done.endswith("changed: [server] ping_interval_s")
     (waiting,) = [line for line in lines if "restart the server" in line]
-    assert waiting.endswith("to change [server] host, [server] port, [store] url")
+    names = "[server] host, [server] port, [metrics] max_keys, [store] url"
+    assert waiting.endswith(f"to change {names}")
 
 
 def test_engine_with_another_name_waits_with_its_upstreams(tmp_path: Path) -> None:

@@ -76,6 +76,19 @@ def test_figures_of_a_scrape_do_not_change_later() -> None:
     assert figures.distributions[families.FIRST_TOKEN.name].total == 0
 
 
+def test_gaps_are_counted_once_with_any_number_of_scrapes() -> None:
+    tally = RequestTally(RequestLabels(9))
+    one = TokenGaps([1] * (len(GAP_BOUNDS_S) + 1), 2.0)
+    for requests in range(1, 301):
+        tally.count(record(token_gaps=one), "stop_sequence")
+        if requests % 70 == 0:
+            figures = Figures()
+            tally.write(figures)
+            between = figures.distributions[families.TOKEN_GAPS.name]
+            assert set(between.counts) == {requests}
+            assert between.total == 2.0 * requests
+
+
 @given(st.lists(st.floats(0, 1e4)), st.lists(st.integers(0, 9), max_size=200))
 def test_sums_and_counts_are_those_of_the_records(times: list[float], gaps: list[int]) -> None:
     empty = [0] * (len(GAP_BOUNDS_S) + 1)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenuto.core.token_gaps import GAP_BOUNDS_S
-from tenuto.core.value import value
 
 
 class FamilyKind(StrEnum):
@@ -17,8 +16,7 @@ class FamilyKind(StrEnum):
     HISTOGRAM = auto()
 
 
-@value
-class Family:
+class Family(NamedTuple):
     """A family of samples.
 
     Attributes:

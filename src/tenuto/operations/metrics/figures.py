@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
-from tenuto.core.value import value
 from tenuto.operations.metrics.families import Family
 
 _MOST_PENDING: Final = 64
@@ -16,8 +14,7 @@ Samples: TypeAlias = Mapping[tuple[str, ...], float]
 """The value of a counter or a gauge by the values of its labels."""
 
 
-@value
-class Distribution:
+class Distribution(NamedTuple):
     """The samples of a histogram.
 
     Attributes:
@@ -61,7 +58,6 @@ class Histogram:
         return Distribution(tuple(self._counts), self._total)
 
 
-@dataclass(slots=True)
 class Figures:
     """The samples of all families at one moment.
 
@@ -70,14 +66,10 @@ class Figures:
         distributions: Those of histograms.
     """
 
-    samples: dict[str, Samples] = field(default_factory=dict)
-    distributions: dict[str, Distribution] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.samples: dict[str, Samples] = {}
+        self.distributions: dict[str, Distribution] = {}
 
     def set(self, family: Family, amount: float) -> None:
         """Set the only sample of a family without labels."""
         self.samples[family.name] = {(): amount}
-
-    def of(self, family: Family) -> Iterator[tuple[Mapping[str, str], float]]:
-        """Yield labels and value of each sample of a counter or a gauge."""
-        for labels, amount in self.samples.get(family.name, {}).items():
-            yield dict(zip(family.labels, labels, strict=True)), amount
