@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tenuto.operations.records import Delivery
 from tenuto.server.settlement import outcome_name
 from tests.deploy.expressions import (
     ALERTS,
+    DEPLOY,
     alert_expressions,
     checked_by_promtool,
     dashboard,
@@ -23,6 +25,7 @@ from tests.deploy.expressions import (
     panels,
 )
 
+TROUBLE = Path(__file__).with_name("alerts_test.yml")
 EXPRESSIONS = [*alert_expressions(), *dashboard_expressions()]
 OF_PROMETHEUS = {"instance", "job", "le"}
 VALUES: dict[str, set[str]] = {
@@ -81,6 +84,12 @@ def test_every_family_is_on_the_dashboard() -> None:
     assert [family.name for family in FAMILIES if family.name not in text] == []
 
 
+def test_every_family_is_in_the_documentation_with_its_type() -> None:
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(tenuto_\w+)` \| (\w+) \|", page, re.M))
+    assert rows == {family.name: str(family.kind) for family in FAMILIES}
+
+
 def test_panels_have_unique_ids_and_do_not_overlap() -> None:
     found = dashboard()["panels"]
     assert len({panel["id"] for panel in found}) == len(found)
@@ -96,3 +105,9 @@ def test_panels_have_unique_ids_and_do_not_overlap() -> None:
 
 def test_alerts_pass_promtool() -> None:
     assert checked_by_promtool("check", "rules", "--lint=all", "--lint-fatal", str(ALERTS)) == ""
+
+
+def test_each_alert_fires_in_trouble_and_rests_without() -> None:
+    assert checked_by_promtool("test", "rules", str(TROUBLE)) == ""
+    fired = re.findall(r'\{alertname="(\w+)"\}', TROUBLE.read_text("utf-8"))
+    assert sorted(fired) == sorted(re.findall(r"alert: (\w+)", ALERTS.read_text("utf-8")))
