@@ -52,8 +52,7 @@ class Metrics:
             await _check_access(request, shared)
             figures = self._figures(shared)
             accept = request.headers.get("accept", "")
-            # Rendering takes a millisecond for a hundred series, and the first time also imports
-            # the library.
+            # Rendering takes 2 ms for a hundred series; the first one also imports the library.
             body, content_type = await asyncio.to_thread(_render, figures, accept)
             return Response(body, headers={"content-type": content_type})
 
