@@ -272,6 +272,23 @@ async def test_grace_time_begins_after_the_delay() -> None:
         writer.close()
 
 
+async def test_first_request_of_a_new_connection_is_served() -> None:
+    async with running(EchoEngine(), 10) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        _, unused = await asyncio.open_connection("127.0.0.1", server.port)
+        assert await get(server.port, "/health")  # Both connections are accepted.
+        server.signal()
+        await until_refused(server.port)
+        writer.write(post(PLAIN, close=False))
+        answer = await rest(reader)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close\r\n" in answer.lower()
+        writer.close()
+        async with asyncio.timeout(10):
+            await server.serving
+        unused.close()
+
+
 async def test_sigint_skips_the_delay() -> None:
     async with running(EchoEngine(), 10, delay_s=600) as server:
         server.signal(signal.SIGINT)

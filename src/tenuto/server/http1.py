@@ -19,6 +19,8 @@ from tenuto.server.response_cycle import ResponseCycle
 # Maximum of queued requests on a connection, and of bytes that follow them.
 _MOST_PIPELINED = 16
 _MOST_BYTES_AHEAD = 64 * 1024
+# How long the first request of a connection may be on its way when the server shuts down.
+_FIRST_REQUEST_S = 0.5
 
 
 class Http1Protocol(HttpToolsProtocol):
@@ -88,8 +90,15 @@ class Http1Protocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close when idle; else close after the response to what has begun to arrive."""
         self._draining = True
-        if not self._in_head or self.is_busy():
+        if self.cycle is None and not self._in_head:
+            # Clients repeat a lost request of a connection that they reuse, not that of a new one.
+            self.loop.call_later(_FIRST_REQUEST_S, self._close_if_unused)
+        elif not self._in_head or self.is_busy():
             super().shutdown()
+
+    def _close_if_unused(self) -> None:
+        if self.cycle is None and not self._in_head:
+            self.transport.close()
 
     def _hold(self, data: bytes) -> None:
         """Keep the bytes after a queued request. Reading goes on, to notice a disconnect."""
