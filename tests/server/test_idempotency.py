@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tenuto import AsyncClient
 from tenuto.core.job import Job, Piece
 from tenuto.core.refusal import Kind, Refusal, failed, overloaded
 from tenuto.engine.echo import EchoEngine
@@ -407,6 +408,58 @@ async def test_500_concurrent_repeats_of_50_keys_run_50_completions(stream: bool
     assert len(engine.jobs) == 50
     assert all(answer == answers[number % 50] for number, answer in enumerate(answers))
     assert len(set(answers)) == 50
+
+
+async def test_store_that_does_not_work_is_reported_and_requests_go_on(tmp_path: Path) -> None:
+    settings = Settings(
+        store=StoreSettings(f"sqlite:///{tmp_path}"),  # A folder.
+        idempotency=IdempotencySettings(store="database"),
+    )
+    engine = CountingEngine()
+    app = create_app(settings, engine)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app), base_url="http://localhost", headers=HEADERS
+    ) as client:
+        first, second = await post(client), await post(client)
+        ready = await client.get("/ready")
+    await app.shared.idempotency.aclose()
+
+    assert first.status_code == 200
+    assert second.content == first.content
+    assert ready.json()["degraded"].startswith(f"the store {tmp_path} ")
+
+
+async def test_client_retries_with_its_key_until_the_first_request_has_ended() -> None:
+    engine = CountingEngine()
+    app = create_app(Settings(), engine)
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
+
+    async def complete(client: AsyncClient, key: str) -> tuple[int, bytes]:
+        response = await client.completions.with_raw_response.create(
+            model="echo",
+            prompt=str(BODY["prompt"]),
+            max_tokens_to_sample=9,
+            extra_headers={"idempotency-key": key},
+        )
+        return response.retries_taken, response.content
+
+    async with (
+        asyncio.timeout(30),
+        AsyncClient(base_url="http://localhost", api_key="any", http_client=http) as client,
+    ):
+        # The server then expects the next one to be as short, and asks to wait for a second.
+        await complete(client, "before")
+        engine.gate.clear()
+        first = asyncio.create_task(complete(client, "one"))
+        while len(engine.jobs) < 2 and not first.done():
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(complete(client, "one"))
+        while not app.shared.idempotency.counts.running and not first.done():
+            await asyncio.sleep(0.01)
+        engine.gate.set()
+        assert await second == (1, (await first)[1])
+
+    assert len(engine.jobs) == 2
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -78,6 +78,11 @@ class Idempotency:
         """Write what waits for the store, for 5 seconds at most."""
         await self._keeper.aclose()
 
+    @property
+    def trouble(self) -> str:
+        """The reason why the store of responses does not work, one line; "" if all is well."""
+        return self._keeper.trouble
+
     def attempt(self, scope: Scope, caller: Caller, account: Account) -> Attempt | None:
         """Return the attempt of a request with the header; None without it.
 

@@ -75,9 +75,10 @@ class Reports:
             "extensions": capabilities.extensions if self._shared.settings.api.extensions else (),
         }
         bookkeeping = self._shared.bookkeeping
-        if bookkeeping is not None and bookkeeping.trouble:
-            # Completions go on without it.
-            body["degraded"] = bookkeeping.trouble
+        trouble = "" if bookkeeping is None else bookkeeping.trouble
+        if trouble := trouble or self._shared.idempotency.trouble:
+            # Completions go on without the store.
+            body["degraded"] = trouble
         return JsonResponse(body, 200 if ready else 503)
 
     async def models(self, request: Request) -> Response:

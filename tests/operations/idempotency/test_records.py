@@ -8,12 +8,13 @@ from tenuto.operations.idempotency.records import KeptResponse, wait_s
 @pytest.mark.parametrize(
     ("elapsed_s", "usual_s", "expected"),
     [
-        (0.0, None, 1.0),
-        (0.5, None, 1.0),
-        (8.0, None, 4.0),
+        (0.0, None, 5.0),
+        (4.5, None, 1.0),
+        (8.0, None, 8.0),
+        (0.0, 0.1, 1.0),
         (2.0, 10.0, 8.0),
-        (9.9, 10.0, 4.95),
-        (30.0, 10.0, 15.0),
+        (9.9, 10.0, 1.0),
+        (30.0, 10.0, 30.0),
         (0.0, 600.0, 60.0),
         (10_000.0, 1.0, 60.0),
     ],

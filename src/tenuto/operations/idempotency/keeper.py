@@ -52,6 +52,11 @@ class Keeper:
         """End a claim without a response."""
         self._registry.drop(claim)
 
+    @property
+    def trouble(self) -> str:
+        """The reason why the store does not work, one line; "" if all is well."""
+        return ""
+
     def start(self) -> None:
         """Prepare for the first request."""
 
@@ -71,6 +76,10 @@ class SharedKeeper(Keeper):
         super().__init__(bounds)
         self._responses = responses
         self._patience_s = patience_s
+
+    @property
+    def trouble(self) -> str:
+        return self._responses.trouble
 
     def start(self) -> None:
         # Loading the library of databases takes half a second.

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 _OVERHEAD_BYTES: Final = 1024
 _MOST_WAIT_S: Final = 60.0
 _LEAST_WAIT_S: Final = 1.0
+# Duration of a completion before any is known.
+_ASSUMED_S: Final = 5.0
 
 
 class Place(NamedTuple):
@@ -104,7 +106,8 @@ def wait_s(elapsed_s: float, usual_s: float | None) -> float:
         usual_s: How long others took on average; None if unknown.
 
     Returns:
-        The rest of the usual time; for longer requests, half of the time that they have run.
+        The rest of the usual time; for longer requests, as much as they have run. The official
+        clients retry twice, so a wait that is too short is worse than a long one.
     """
-    rest = 0.0 if usual_s is None else usual_s - elapsed_s
-    return min(max(rest, elapsed_s / 2, _LEAST_WAIT_S), _MOST_WAIT_S)
+    rest = (_ASSUMED_S if usual_s is None else usual_s) - elapsed_s
+    return min(max(rest if rest > 0 else elapsed_s, _LEAST_WAIT_S), _MOST_WAIT_S)

@@ -51,10 +51,15 @@ class Responses:
     Args:
         location: The store.
         bounds: Bounds of all kept responses of all servers, and of the calls that wait.
+
+    Attributes:
+        bounds: The same.
+        trouble: The reason why the store does not work, one line; "" if all is well.
     """
 
     def __init__(self, location: StoreLocation, bounds: Bounds) -> None:
         self.bounds: Bounds = bounds
+        self.trouble: str = ""
         self._location = location
         self._owner = secrets.randbits(63)
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -67,7 +72,6 @@ class Responses:
         self._paused_until = 0.0
         self._next_renewal = self._next_pruning = 0.0
         self._unpruned = 0
-        self._troubled = False
         self._is_new = True
 
     def open(self) -> Future[None]:
@@ -174,15 +178,15 @@ class Responses:
         except (StoreError, MissingExtraError) as error:
             self._close()
             self._paused_until = time.monotonic() + _PAUSE_S
-            if not self._troubled:
+            if not self.trouble:
                 _log.warning("%s; idempotency keys hold on this server only", error)
-            self._troubled = True
-            raise StoreUnavailable(str(error)) from None
+            self.trouble = str(error)
+            raise StoreUnavailable(self.trouble) from None
         except Exception as error:
             # A bug; the thread must go on.
             _log.error("unexpected error in the store of responses", exc_info=error)
             raise StoreUnavailable("unexpected error") from None
-        self._troubled = False
+        self.trouble = ""
         return result
 
     def _table(self) -> ResponseTable:
