@@ -47,7 +47,8 @@ CAPITAL = (" The", " capital", " of", " France", " is", " Paris", ".")
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Hide the developer's variables and `./tenuto.toml` from tests and from what they start."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in _settings(os.environ):
+        traces = [name for name in os.environ if name.startswith("OTEL_")]
+        for name in [*_settings(os.environ), *traces]:
             patch.delenv(name)
         # Programs that tests start import `tests`, which is not installed.
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)

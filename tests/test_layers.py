@@ -121,6 +121,10 @@ TABLE: Mapping[str, May] = {
     "service": may("engine.base", "engine.registry", "models", "settings", "stream", "wire"),
     "operations": may("operations"),
     "operations.metrics.exposition": may("operations.metrics", libraries="prometheus_client"),
+    "operations.tracing": may("operations"),
+    "operations.tracing.export": may("operations.tracing", libraries="opentelemetry"),
+    "operations.tracing.spans": may("operations", libraries="opentelemetry"),
+    "operations.tracing.tracer": may("operations", libraries="opentelemetry"),
     "operations.store": may("operations", libraries="sqlalchemy"),
     "operations.store.location": may(),
     "server": may(
@@ -395,6 +399,16 @@ def test_start_of_a_server_loads_no_metrics_library() -> None:
     loaded = loaded_by("import tenuto.server.serve, tenuto.cli.serve")
 
     assert "prometheus_client" not in loaded
+
+
+def test_start_of_a_server_loads_no_tracing_library() -> None:
+    loaded = loaded_by(
+        "import tenuto.server.serve, tenuto.cli.serve\n"
+        "from tenuto.server.tracing import tracing_of\n"
+        "assert tracing_of({}) is None"
+    )
+
+    assert not [name for name in loaded if name.startswith("opentelemetry")]
 
 
 def test_completion_on_the_command_line_loads_no_metrics() -> None:

@@ -88,6 +88,7 @@ def serve(
         from tenuto.server.reload import SettingsSource
         from tenuto.server.serve import new_event_loop
         from tenuto.server.serve import serve as run_server
+        from tenuto.server.tracing import tracing_of
 
     bookkeeping, at_once = bookkeeping_of(settings)
 
@@ -126,6 +127,7 @@ def serve(
                     bookkeeping=bookkeeping,
                     at_once=at_once,
                     source=SettingsSource(reloaded, lambda new: log.change(new.log)),
+                    tracing=tracing_of(),
                 )
                 runner.run(work)
             log.announce("Stopped.")

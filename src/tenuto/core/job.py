@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, fields
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from tenuto.core.long_text import LongText
 from tenuto.core.prompt import Prompt
@@ -68,6 +68,8 @@ class Job:
         stream: Whether the client gets text as it is written.
         user_id: The caller's opaque name for its user.
         caller: The sender.
+        trace: Begins spans for the work on the job; None if it is not traced.
+        span: The span of the try that the engine is called for; None if it is not traced.
     """
 
     prompt: Prompt
@@ -78,6 +80,8 @@ class Job:
     stream: bool = True
     user_id: str | None = None
     caller: Caller = ANONYMOUS
+    trace: Trace | None = field(default=None, repr=False, compare=False)
+    span: Span | None = field(default=None, repr=False, compare=False)
 
 
 @value
@@ -179,3 +183,70 @@ class Piece:
     accepted: Accepted | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     usage: Usage | None = field(default=None, compare=False)
+
+
+@value
+class Peer:
+    """The server of an upstream.
+
+    Attributes:
+        provider: Name of its API in OpenTelemetry's conventions, such as `anthropic`.
+        address: Its host.
+        port: Its port.
+    """
+
+    provider: str
+    address: str
+    port: int
+
+
+class Span(Protocol):
+    """The span of one try to complete a job. Only the first call of `end` or `close` counts."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers that continue the trace in an upstream."""
+        ...
+
+    def resend(self, error: Exception) -> None:
+        """End the span with an error, and begin another one for the same upstream."""
+        ...
+
+    def count(self, piece: Piece) -> None:
+        """Record the next piece."""
+        ...
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span, with the error of the try."""
+        ...
+
+    def close(self) -> None:
+        """End the span of a try whose pieces are not read further."""
+        ...
+
+
+class Trace(Protocol):
+    """The trace of one request."""
+
+    def begin(
+        self,
+        job: Job,
+        *,
+        upstream: str = "",
+        peer: Peer | None = None,
+        served: str | None = None,
+        retries: int = 0,
+    ) -> Span:
+        """Begin the span of a try.
+
+        Args:
+            job: The job, with the name of the model for this try.
+            upstream: Name of the upstream; "" without one.
+            peer: Its server; None for an engine of this machine.
+            served: The model that answers if no piece names it.
+            retries: Earlier tries with the same upstream.
+        """
+        ...
+
+    def matched(self) -> None:
+        """Record that a stop sequence matched, so that the pieces are not read further."""
+        ...

@@ -27,6 +27,7 @@ class Capabilities:
         longest_prompt: Bytes that no prompt that fits the context exceeds, 0 while unknown.
         kv_blocks: Size of the KV cache in blocks.
         extensions: Which of `EXTENSIONS` have an effect.
+        traces_tries: Whether it begins the spans of a job's tries itself.
     """
 
     model: str | None = None
@@ -35,6 +36,7 @@ class Capabilities:
     longest_prompt: int = 0
     kv_blocks: int = 0
     extensions: tuple[str, ...] = ()
+    traces_tries: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Return the only model's name, or `models`."""

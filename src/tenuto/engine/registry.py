@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tenuto.core.extras import needs
+from tenuto.core.job import Peer
 from tenuto.engine.base import Engine
 from tenuto.settings import EngineSettings, SettingsError
 from tenuto.settings.upstreams import LocalUpstream, Upstream
@@ -181,7 +183,15 @@ def _routed(
 
     engine = _upstream(name, upstream, settings, tunings)
     breaker = Breaker(upstream.breaker_failures, upstream.breaker_pause_s, monotonic)
-    return Routed(engine, breaker, upstream.model, upstream)
+    return Routed(engine, breaker, upstream.model, upstream, _peer(upstream))
+
+
+def _peer(upstream: Upstream) -> Peer | None:
+    if isinstance(upstream, LocalUpstream):
+        return None
+    parts = urlsplit(upstream.api_root)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Peer(upstream.provider, parts.hostname or "", port)
 
 
 def _upstream(

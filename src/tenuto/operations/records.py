@@ -7,7 +7,7 @@ from enum import StrEnum, auto
 from typing import Protocol, TypeAlias
 
 from tenuto.core.events import End
-from tenuto.core.job import Usage
+from tenuto.core.job import Trace, Usage
 from tenuto.core.refusal import Kind
 from tenuto.core.token_gaps import TokenGaps
 
@@ -53,6 +53,7 @@ class RequestRecord:
         token_gaps: The times between its tokens; None without a second piece.
         outcome: Reason of the end; None before.
         seconds: Duration; 0 before the end.
+        trace: The trace of the request; None if it is not traced.
     """
 
     id: str
@@ -75,6 +76,24 @@ class RequestRecord:
     token_gaps: TokenGaps | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
+    trace: RequestTrace | None = None
+
+
+class RequestTrace(Trace, Protocol):
+    """The trace of one request, with the span of the request itself."""
+
+    def finish(
+        self, record: RequestRecord, outcome: str, *, error: str | None, failed: bool
+    ) -> None:
+        """End the span with the facts of a complete record.
+
+        Args:
+            record: The record.
+            outcome: Name of its outcome.
+            error: Name of its error; None without one.
+            failed: Whether the server or an upstream is at fault.
+        """
+        ...
 
 
 class Observer(Protocol):

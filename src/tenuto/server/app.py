@@ -29,6 +29,7 @@ from tenuto.server.recording import REPLAYED
 from tenuto.server.reports import Reports
 from tenuto.server.request_log import RequestLog
 from tenuto.server.shutdown import Shutdown
+from tenuto.server.tracing import RequestTracing
 from tenuto.settings import Settings
 from tenuto.wire.completions.dialect import CompletionsDialect
 from tenuto.wire.dialect import Dialect
@@ -77,10 +78,10 @@ def routes_of(
     ]
 
 
-def recorder_of(settings: Settings) -> Recorder:
+def recorder_of(settings: Settings, tracing: RequestTracing | None = None) -> Recorder:
     """Return the recorder of one server, with all its observers."""
     proxies = TrustedProxies(settings.server.trusted_proxies)
-    return Recorder(proxies, observers_of(settings))
+    return Recorder(proxies, observers_of(settings), tracing)
 
 
 def create_app(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -185,6 +185,8 @@ class Endpoint:
         sampling = exchange.sampling()
         self._completions.check(exchange.model, sampling)
         request = await shared.slices.run(exchange.request(sampling, caller), exchange.size)
+        if record.trace is not None:
+            request = replace(request, job=replace(request.job, trace=record.trace))
         settlement = await self._reserve(account, request, record, meter)
         try:
             await self._complete(record, send, exchange, request, meter, settlement)

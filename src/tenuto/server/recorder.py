@@ -13,6 +13,7 @@ from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Observer, RequestRecord
 from tenuto.server.client_address import TrustedProxies
 from tenuto.server.request_id import REQUEST_ID
+from tenuto.server.tracing import RequestTracing
 from tenuto.wire.errors import kind_of_status, status_of
 from tenuto.wire.ids import new_id
 
@@ -20,15 +21,24 @@ _log = logging.getLogger("tenuto.server")
 
 
 class Recorder:
-    """Creates the record of each request and passes it to all observers, in order, at the end."""
+    """Creates the record of each request and passes it to all observers, in order, at the end.
 
-    def __init__(self, proxies: TrustedProxies, observers: Sequence[Observer]) -> None:
+    `tracing` begins the span of each request; it is also one of the observers. None for none.
+    """
+
+    def __init__(
+        self,
+        proxies: TrustedProxies,
+        observers: Sequence[Observer],
+        tracing: RequestTracing | None = None,
+    ) -> None:
         self.proxies: TrustedProxies = proxies
-        self.observers = observers
+        self.observers = observers if tracing is None else [*observers, tracing]
+        self._tracing = tracing
 
     def begin(self, scope: Any) -> RequestRecord:
         """Return the record of a new request, with a new id. `scope` may be incomplete."""
-        return RequestRecord(
+        record = RequestRecord(
             new_id("req"),
             self.proxies.client_of(scope),
             scope.get("method", "-"),
@@ -36,6 +46,9 @@ class Recorder:
             time.time(),
             time.perf_counter(),
         )
+        if self._tracing is not None:
+            self._tracing.begin(scope, record)
+        return record
 
     def dropped(self, scope: Any, refusal: Kind | None = None) -> str:
         """Record a request that the application does not get, refused or without a response.

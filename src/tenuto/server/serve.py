@@ -21,6 +21,7 @@ from tenuto.server.protocol import bounded_protocol
 from tenuto.server.reload import Reloader, SettingsSource
 from tenuto.server.service_manager import ServiceManager
 from tenuto.server.shutdown import Shutdown
+from tenuto.server.tracing import RequestTracing
 from tenuto.settings import Settings
 
 # Time for the ledger to write its last rows.
@@ -46,6 +47,7 @@ async def serve(
     *,
     at_once: bool = False,
     source: SettingsSource | None = None,
+    tracing: RequestTracing | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain: see `DrainingServer`.
 
@@ -53,7 +55,8 @@ async def serve(
     model's name when the model is loaded. `services` are entered before the first request and left,
     in reverse order, when all responses have ended, also after an error. `bookkeeping` keeps the
     keys and the ledger; it is read before the first completion if `at_once`, else after the model
-    is loaded, and closed as the services are. SIGHUP reloads the settings from `source`.
+    is loaded, and closed as the services are. SIGHUP reloads the settings from `source`. `tracing`
+    traces requests, and sends its last spans after the last response.
 
     Raises:
         ModelError: The model cannot be loaded; the server has ended.
@@ -64,9 +67,11 @@ async def serve(
         await stack.enter_async_context(manager.attended())
         if bookkeeping is not None:
             stack.push_async_callback(bookkeeping.aclose, _LEDGER_S)
+        if tracing is not None:
+            await stack.enter_async_context(tracing)
         for service in services:
             await stack.enter_async_context(service)
-        server = build_server(settings, engine, bookkeeping, source, manager)
+        server = build_server(settings, engine, bookkeeping, source, manager, tracing)
         # The objects so far live as long as the process. Traversing them in every garbage
         # collection would cost a tenth of a short request.
         gc.collect()
@@ -129,10 +134,11 @@ def build_server(
     bookkeeping: Bookkeeping | None = None,
     source: SettingsSource | None = None,
     manager: ServiceManager | None = None,
+    tracing: RequestTracing | None = None,
 ) -> uvicorn.Server:
     """Return the server with its application, not started. See `serve`."""
     manager = manager or ServiceManager({})
-    recorder, shutdown = recorder_of(settings), Shutdown()
+    recorder, shutdown = recorder_of(settings, tracing), Shutdown()
     app = create_app(
         settings, engine, recorder=recorder, shutdown=shutdown, bookkeeping=bookkeeping
     )

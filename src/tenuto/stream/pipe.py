@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 
 from tenuto.core.events import End, Ended, Event, Text
-from tenuto.core.job import Accepted, Finish, Job
+from tenuto.core.job import Accepted, Finish, Job, Piece
 from tenuto.core.refusal import Kind, ModelError, Refusal, failed
+from tenuto.core.tracing import WatchedPieces
 from tenuto.engine.base import Engine
 from tenuto.stream.logprobs import LogprobQueue
 from tenuto.stream.meter import Meter
@@ -47,7 +49,8 @@ async def run(
     ended: Ended | None = None
     accepted = False
     try:
-        async with aclosing(engine.generate(job)) as pieces:
+        started = engine.generate(job) if job.trace is None else _traced(engine, job)
+        async with aclosing(started) as pieces:
             async for piece in pieces:
                 meter.count(piece)
                 if tokens is not None:
@@ -67,6 +70,8 @@ async def run(
                     event = Text(text, None if tokens is None else tokens.release(len(text)))
                 if matcher.stop is not None or piece.finish is not None:
                     last_text, ended = event, _ended(matcher.stop, piece.finish, tokens)
+                    if job.trace is not None and matcher.stop is not None:
+                        job.trace.matched()
                     break
                 if event is not None:
                     yield event
@@ -88,6 +93,16 @@ async def run(
     except Exception:
         meter.end(Kind.FAILED)
         raise
+
+
+def _traced(engine: Engine, job: Job) -> AsyncGenerator[Piece, None]:
+    """Start a job in a span, unless the engine begins spans itself."""
+    assert job.trace is not None
+    capabilities = engine.capabilities
+    if capabilities.traces_tries:
+        return engine.generate(job)
+    span = job.trace.begin(job, served=capabilities.model)
+    return WatchedPieces(engine.generate(replace(job, span=span)), span)
 
 
 async def _matched(matcher: StopMatcher, text: str) -> str:

@@ -14,7 +14,8 @@ import httpx2
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.engine.upstream.route import RouteSettings
-from tenuto.server.app import create_app
+from tenuto.server.app import create_app, recorder_of
+from tenuto.server.tracing import RequestTracing
 from tenuto.settings import EngineSettings, Settings
 from tenuto.settings.upstreams import Upstream
 
@@ -63,13 +64,16 @@ class Caller:
 
 @asynccontextmanager
 async def caller_of(
-    upstreams: Mapping[str, Upstream], *routes: RouteSettings
+    upstreams: Mapping[str, Upstream],
+    *routes: RouteSettings,
+    tracing: RequestTracing | None = None,
 ) -> AsyncGenerator[Caller, None]:
     """Run Tenuto with these upstreams, and a client. No task may be left over."""
     before = asyncio.all_tasks()
     settings = Settings(engine=EngineSettings("routes", upstreams=upstreams, routes=routes))
     engine = registry.create(settings.engine)
-    transport = httpx2.ASGITransport(create_app(settings, engine))
+    app = create_app(settings, engine, recorder=recorder_of(settings, tracing))
+    transport = httpx2.ASGITransport(app)
     headers = {"anthropic-version": "2023-06-01"}
     async with httpx2.AsyncClient(
         transport=transport, base_url="http://localhost", headers=headers

@@ -47,6 +47,8 @@ class UpstreamEngine:
             while True:
                 if not self._accepts_stream_options:
                     request.body.pop("stream_options", None)
+                if job.span is not None:
+                    request.headers.update(job.span.headers())
                 data = await self._slices.run(json_steps(request.body), job.prompt.size)
                 try:
                     async with UpstreamResponse(self._connection, request, data) as response:
@@ -59,6 +61,8 @@ class UpstreamEngine:
                 except UpstreamError as error:
                     if begun or not self._amend(request, error):
                         raise
+                    if job.span is not None:
+                        job.span.resend(error)
         finally:
             self._running -= 1
 

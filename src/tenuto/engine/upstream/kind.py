@@ -45,6 +45,8 @@ class ServerUpstream:
 
     key_header: ClassVar[str] = "x-api-key"
     """Header of the key; a key in `authorization` is sent as a bearer token."""
+    provider: ClassVar[str] = "tenuto"
+    """Name of the kind's API in traces: a `gen_ai.provider.name` of OpenTelemetry."""
 
     base_url: str
     model: str | None = None

@@ -12,6 +12,7 @@ from typing import Final
 
 from tenuto.core.job import Accepted, Job, Piece
 from tenuto.core.refusal import Refusal
+from tenuto.core.tracing import WatchedPieces
 from tenuto.engine.base import Capabilities, Health, UpstreamHealth
 from tenuto.engine.upstream.breaker import Attempt
 from tenuto.engine.upstream.errors import (
@@ -189,12 +190,24 @@ class RoutingEngine:
                 failures.pauses_s.append(health.pause_s or 0.0)
                 return None
             self._retries += number > 0
-            pieces = upstream.engine.generate(job if has_own_name else replace(job, model=model))
+            tried = job if has_own_name else replace(job, model=model)
+            span = None
+            if job.trace is None:
+                pieces = upstream.engine.generate(tried)
+            else:
+                peer, served = upstream.peer, upstream.engine.capabilities.model
+                span = job.trace.begin(
+                    tried, upstream=name, peer=peer, served=served, retries=number
+                )
+                pieces = upstream.engine.generate(replace(tried, span=span))
+                pieces = WatchedPieces(pieces, span)
             try:
                 first = await _first(pieces, route.first_byte_timeout_s)
                 attempt.responded()
                 return attempt, _with_route(first, name, failures), pieces
             except BaseException as error:
+                if span is not None and isinstance(error, Refusal):
+                    span.end(error)
                 await pieces.aclose()
                 if has_own_name and isinstance(error, ModelMissing):
                     error = UpstreamError(f"model: {job.model}", 404, Fault.MODEL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tenuto.core.job import Peer
 from tenuto.core.patterns import compile_patterns
 from tenuto.engine.base import Capabilities, Engine
 from tenuto.engine.upstream.breaker import Breaker
@@ -21,12 +22,14 @@ class Upstream:
         breaker: Its circuit breaker.
         model: The model name that it gets; None for the name in the request.
         settings: Its settings, by which a reload finds that it is unchanged.
+        peer: Its server, for traces; None for an engine of this machine.
     """
 
     engine: Engine
     breaker: Breaker
     model: str | None = None
     settings: object = None
+    peer: Peer | None = None
 
 
 class RouteTable:
@@ -44,7 +47,7 @@ class RouteTable:
         names = (name for route in routes for name in route.models if "*" not in name)
         self._names = tuple(dict.fromkeys(names))
         self._parts: list[Capabilities] = []
-        self._capabilities = Capabilities(models=self._names)
+        self._capabilities = Capabilities(models=self._names, traces_tries=True)
 
     def route_of(self, name: str) -> tuple[RouteSettings, list[tuple[str, str | None]]]:
         """Return the route of a model, and its upstreams with the model name for each.
@@ -67,6 +70,7 @@ class RouteTable:
                 models=self._names,
                 kv_blocks=sum(part.kv_blocks for part in parts),
                 extensions=tuple(extensions),
+                traces_tries=True,
             )
             self._parts = parts
         return self._capabilities

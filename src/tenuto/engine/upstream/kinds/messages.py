@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from tenuto.core.job import Finish, Job, Usage
 from tenuto.core.refusal import unsupported
@@ -38,6 +38,8 @@ class MessagesUpstream(ServerUpstream):
         takes_sampling: Whether the model supports `temperature`, `top_p` and `top_k`.
         takes_both: Whether the model supports `temperature` and `top_p` in one request.
     """
+
+    provider: ClassVar[str] = "anthropic"
 
     kind: Literal["messages"] = "messages"
     base_url: str = "https://api.anthropic.com"

@@ -40,6 +40,7 @@ class OpenAIUpstream(ServerUpstream):
     """
 
     key_header: ClassVar[str] = "authorization"
+    provider: ClassVar[str] = "openai"
 
     kind: Literal["openai"] = "openai"
     chat: bool = False

@@ -1,0 +1,1 @@
+"""Traces of requests for OpenTelemetry. `tracer`, `spans` and `export` import its libraries."""
