@@ -48,7 +48,9 @@ _METADATA: Final = {
     "License-File": ["LICENSE", "NOTICE"],
     "Description-Content-Type": ["text/markdown"],
 }
-EXTRAS: Final = frozenset({"all", "cli", "dev", "hub", "local", "postgres", "routes", "server"})
+EXTRAS: Final = frozenset(
+    {"all", "cli", "dev", "hub", "local", "otel", "postgres", "routes", "server"}
+)
 _CORE: Final = {"annotated-types", "httpx2", "pydantic"}
 
 

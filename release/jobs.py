@@ -111,6 +111,14 @@ def _postgres(environment: Environment, _url: str) -> None:
         raise CheckError(f"tenuto keys without a database must print one line:\n{output}")
 
 
+def _otel(environment: Environment, _url: str) -> None:
+    program = (
+        "from tenuto.server.tracing import tracing_of\n"
+        "assert tracing_of() is not None, 'nothing is traced'"
+    )
+    environment.run("python", "-c", program, OTEL_EXPORTER_OTLP_ENDPOINT=_NOWHERE)
+
+
 def _routes(environment: Environment, url: str) -> None:
     environment.write("routes.toml", _ROUTES.format(url=url))
     with environment.serving("--config", "routes.toml") as own:
@@ -134,7 +142,7 @@ def _all(environment: Environment, url: str) -> None:
     _prints(environment, "tenuto-mini", "tenuto", "models")
     with environment.serving() as own:
         _complete(environment, f"base_url={own!r}")
-    for check in (_local, _hub, _routes, _postgres):
+    for check in (_local, _hub, _routes, _postgres, _otel):
         check(environment, url)
 
 
@@ -143,6 +151,7 @@ JOBS: Final = (
     Job("cli", _cli),
     Job("server", _server),
     Job("server,postgres", _postgres),
+    Job("server,otel", _otel),
     Job("server,routes", _routes),
     Job("local", _local),
     Job("cli,hub", _hub),

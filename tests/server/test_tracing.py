@@ -170,7 +170,7 @@ async def test_variable_chooses_the_conventions(latest: bool) -> None:
     assert schema == ("" if latest else "https://opentelemetry.io/schemas/1.41.0")
 
 
-async def test_end_of_the_engine_is_told_apart_from_a_limit_and_a_stop(memory: Memory) -> None:
+async def test_finish_reasons_of_a_limit_and_of_a_stop_sequence_differ(memory: Memory) -> None:
     async with client_of(EchoEngine(), memory) as client:
         await client.post("/v1/complete", json=BODY | {"max_tokens_to_sample": 2})
         await client.post("/v1/complete", json=BODY | {"stop_sequences": [" two"]})
@@ -410,7 +410,7 @@ async def test_error_of_the_engine_is_named_without_its_message(
         assert "planted" not in span.to_json()
 
 
-async def test_refused_request_is_no_failure_of_the_server(memory: Memory) -> None:
+async def test_status_of_a_refused_request_is_not_an_error(memory: Memory) -> None:
     async with client_of(EchoEngine(), memory) as client:
         await client.post("/v1/complete", json={"planted": 1})
         await client.get("/v1/planted-path")

@@ -22,8 +22,8 @@ from tenuto.settings import ServerSettings
 _LAST_EVENT_S = 3.0
 # The others have this many times that time.
 _MOST_ROUNDS = 5
-# Time for services, such as the ledger, to write their last data.
-_SERVICES_S = 5.0
+# Time for the ledger to write its last rows, and for the last spans to be sent.
+_SERVICES_S = 10.0
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 

@@ -92,7 +92,7 @@ def test_end_does_not_wait_for_a_receiver_that_hangs(
     collector.hold.set()
 
 
-def test_full_queue_drops_spans_and_blocks_nobody(
+def test_full_queue_drops_spans_without_a_wait(
     collector: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     collector.hold = threading.Event()
