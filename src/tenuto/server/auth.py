@@ -15,9 +15,6 @@ from tenuto.server.request_headers import header_values
 
 PREFIX: Final = "sha256:"
 
-# A server that starts reads its store in half a second.
-_KEYS_WAIT_S: Final = 10.0
-
 
 def hash_key(key: str) -> str:
     """Return the hash of a key for the settings.
@@ -27,18 +24,14 @@ def hash_key(key: str) -> str:
     return PREFIX + hash_of(key).hex()
 
 
-async def authenticated(scope: Scope, accounts: Accounts) -> tuple[Caller, Account]:
+def authenticated(scope: Scope, accounts: Accounts) -> tuple[Caller, Account]:
     """Return the caller of a request, and its account. `x-api-key` precedes `authorization`.
-
-    Waits for the keys of the store, at the start of a server.
 
     Raises:
         Refusal: The key is missing or invalid, a header has two values, or the keys are unknown.
     """
     key, problem = _presented(scope)
     digest = None if key is None else hash_of(key)
-    if accounts.awaits_store:
-        await accounts.attempted(_KEYS_WAIT_S)
     record: RequestRecord = scope["record"]
     account = accounts.find(digest, record.address)
     if account is None:

@@ -49,6 +49,9 @@ from tenuto.wire.names import resolve, retired_on
 
 _log = logging.getLogger("tenuto.server")
 
+KEYS_WAIT_S: Final = 10.0
+"""Longest wait for the keys of the store. A server that starts reads them in half a second."""
+
 # Prompts are counted by the worker or the upstream. English has more than 4 bytes a token, code and
 # Chinese more than 3, with vocabularies of 100,000 tokens. A larger number is a debt at the end.
 _BYTES_OF_A_TOKEN: Final = 3
@@ -141,8 +144,10 @@ class Endpoint:
         most = most_body_bytes(shared.settings.limits, longest)
         check_announced_size(scope, most)
         record: RequestRecord = scope["record"]
-        with shared.shutdown.interruptible():
-            caller, account = await authenticated(scope, shared.accounts)
+        if shared.accounts.awaits_store:
+            with shared.shutdown.interruptible():
+                await shared.accounts.attempted(KEYS_WAIT_S)
+        caller, account = authenticated(scope, shared.accounts)
         version = dialect.version(combined(scope, b"anthropic-version"))
         attempt = shared.idempotency.attempt(scope, caller, account)
         meter = Meter()
@@ -213,9 +218,7 @@ class Endpoint:
                 account, job.model, input_tokens=input_tokens, output_tokens=output_tokens
             )
         finally:
-            record.headers += [
-                (name.encode(), value.encode()) for name, value in accounts.headers(account)
-            ]
+            record.headers += accounts.headers(account)
         return Settlement(charge, record, meter)
 
     async def _complete(

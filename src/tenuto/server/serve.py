@@ -17,6 +17,7 @@ from tenuto.operations.bookkeeping import Bookkeeping
 from tenuto.operations.store.errors import StoreError
 from tenuto.server.app import create_app, recorder_of
 from tenuto.server.drain import DrainingServer
+from tenuto.server.endpoint import KEYS_WAIT_S
 from tenuto.server.protocol import bounded_protocol
 from tenuto.server.reload import Reloader, SettingsSource
 from tenuto.server.service_manager import ServiceManager
@@ -117,8 +118,8 @@ async def _load(
     started = bookkeeping.start() if bookkeeping is not None and at_once else None
     ready = asyncio.ensure_future(engine.ready())
     try:
-        if started is not None:
-            await asyncio.wait((started, ready), return_when=asyncio.FIRST_COMPLETED)
+        if bookkeeping is not None and started is not None:
+            await bookkeeping.accounts.attempted(KEYS_WAIT_S)
             if started.done():
                 started.result()
         on_ready(await ready)

@@ -20,7 +20,7 @@ NOW = at("2026-11-20T09:30:00")
 
 def headers(limits: Limits, now: int = NOW) -> dict[str, str]:
     """Return the headers without the beginning of their names."""
-    entries = rate_limit_headers(limits, now)
+    entries = [(name.decode(), text.decode()) for name, text in rate_limit_headers(limits, now)]
     assert len({name for name, _ in entries}) == len(entries)
     return {name.removeprefix("anthropic-ratelimit-"): text for name, text in entries}
 

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from tenuto.core.job import Usage
 from tenuto.core.refusal import Kind, Refusal, overloaded
 from tenuto.core.value import value
 from tenuto.operations.accounts.charge import Book, Charge
@@ -215,7 +214,7 @@ class Accounts:
             # Another model than the requested one may answer.
             price = prices.find(model) or prices.highest
             assert price is not None
-            cost = price.cost(Usage(input_tokens, 0, output_tokens))
+            cost = price.of(input_tokens, 0, output_tokens)
         elif entry is not None and entry.budgets.cost is not None:
             raise Refusal(
                 Kind.FORBIDDEN,
@@ -236,8 +235,8 @@ class Accounts:
                 now // _MILLISECOND_NS, number, name, model, input_tokens, output_tokens, cost
             )
             ticket = self.book.ledger.open_row(opening)
-        return Charge(self.book, account.limits, reserved, prices, model, ticket)
+        return Charge(self.book, reserved, prices, model, ticket)
 
-    def headers(self, account: Account) -> list[tuple[str, str]]:
+    def headers(self, account: Account) -> list[tuple[bytes, bytes]]:
         """Return the response headers that report the limits of an account."""
         return rate_limit_headers(account.limits, self._clock.now())

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from tenuto.core.job import Usage
 from tenuto.core.value import value
-from tenuto.operations.limits.headers import rate_limit_headers
-from tenuto.operations.limits.reservation import Limits, Reservation
+from tenuto.operations.limits.reservation import Reservation
 from tenuto.operations.store.rows import Closing
 
 if TYPE_CHECKING:
@@ -67,26 +66,21 @@ class Charge:
     """
 
     __slots__ = (
-        *("_book", "_limits", "_model", "_prices", "_reservation", "_ticket"),
+        *("_book", "_model", "_prices", "_reservation", "_ticket"),
         "is_open",
     )
 
     def __init__(
         self,
         book: Book,
-        limits: Limits,
         reservation: Reservation,
         prices: Prices,
         model: str,
         ticket: int,
     ) -> None:
-        self._book, self._limits, self._prices = book, limits, prices
+        self._book, self._prices = book, prices
         self._reservation, self._ticket, self._model = reservation, ticket, model
         self.is_open: bool = True
-
-    def headers(self) -> list[tuple[str, str]]:
-        """Return the response headers that report the limits, after this reservation."""
-        return rate_limit_headers(self._limits, self._book.clock.now())
 
     def end(self, facts: CompletionEnd) -> None:
         """Settle the used amounts, release the place, and complete the row."""
@@ -100,7 +94,7 @@ class Charge:
         price = self._prices.find(facts.served_model) or self._prices.find(self._model)
         cost = 0
         if price is not None:
-            cost = price.cost(Usage(input_tokens, usage.cached_tokens, output_tokens))
+            cost = price.of(input_tokens, usage.cached_tokens or 0, output_tokens)
         elif not known:
             cost = reserved.cost
         book = self._book

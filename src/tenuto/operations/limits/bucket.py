@@ -96,6 +96,14 @@ class Bucket:
         """Return the moment when the bucket is full if nothing is taken; `now` if it is full."""
         return now - (-self._used(now) // self._rate)
 
+    def state(self, now: int) -> tuple[int, int]:
+        """Return the results of `available` and `full_at`, in one call for each response."""
+        line = now * self._rate
+        used = self._full_at - (line if line > self._line else self._line)
+        if used <= 0:
+            return self.capacity, now
+        return (self._parts - used) // PARTS, now - (-used // self._rate)
+
     def has(self, amount: int, now: int) -> bool:
         """Return whether an amount can be taken now."""
         return self._used(now) + amount * PARTS <= self._parts

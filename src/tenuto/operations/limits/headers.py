@@ -13,9 +13,9 @@ _SECOND_NS: Final = 1_000_000_000
 _ROUNDED_TO: Final = 1_000
 
 
-def _names_of(limit: str) -> tuple[str, str, str]:
-    begin = f"anthropic-ratelimit-{limit}"
-    return f"{begin}-limit", f"{begin}-remaining", f"{begin}-reset"
+def _names_of(limit: str) -> tuple[bytes, bytes, bytes]:
+    begin = f"anthropic-ratelimit-{limit}".encode()
+    return begin + b"-limit", begin + b"-remaining", begin + b"-reset"
 
 
 _REQUESTS: Final = Limit.REQUESTS
@@ -25,11 +25,15 @@ _INPUT_NAMES: Final = _names_of("input-tokens")
 _OUTPUT_NAMES: Final = _names_of("output-tokens")
 _TOKEN_NAMES: Final = _names_of("tokens")
 
-HEADER_NAMES: Final = (*_REQUEST_NAMES, *_INPUT_NAMES, *_OUTPUT_NAMES, *_TOKEN_NAMES)
+HEADER_NAMES: Final = tuple(
+    name.decode()
+    for names in (_REQUEST_NAMES, _INPUT_NAMES, _OUTPUT_NAMES, _TOKEN_NAMES)
+    for name in names
+)
 """The names of all headers, for browsers."""
 
 
-def rate_limit_headers(limits: Limits, now: int) -> list[tuple[str, str]]:
+def rate_limit_headers(limits: Limits, now: int) -> list[tuple[bytes, bytes]]:
     """Return the headers for the limits per minute that a key has, for any status.
 
     `reset` is the first whole second at which the bucket is full. `remaining` of tokens is rounded
@@ -41,36 +45,35 @@ def rate_limit_headers(limits: Limits, now: int) -> list[tuple[str, str]]:
         limits: The limits, after the request's own reservation.
         now: The moment.
     """
-    headers: list[tuple[str, str]] = []
-    tightest = ("", "", "")
+    headers: list[tuple[bytes, bytes]] = []
     fewest: int | None = None
+    tightest = (b"", b"", b"")
     for limit, bucket in limits.buckets():
-        available = bucket.available(now)
+        capacity = bucket.capacity
+        available, full_at = bucket.state(now)
         if available < 0:
             available = 0
-        reset = rfc3339(-(-bucket.full_at(now) // _SECOND_NS))
+        remaining = available
         if limit is _REQUESTS:
-            headers += _rows(_REQUEST_NAMES, (str(bucket.capacity), str(available), reset))
-            continue
-        remaining = _rounded(available, bucket.capacity)
-        values = (str(bucket.capacity), str(remaining), reset)
-        headers += _rows(_INPUT_NAMES if limit is _INPUT_TOKENS else _OUTPUT_NAMES, values)
-        if fewest is None or available < fewest:
+            names = _REQUEST_NAMES
+        else:
+            names = _INPUT_NAMES if limit is _INPUT_TOKENS else _OUTPUT_NAMES
+            if capacity >= _ROUNDED_TO:
+                remaining = (available + _ROUNDED_TO // 2) // _ROUNDED_TO * _ROUNDED_TO
+                if remaining > capacity:
+                    remaining = capacity
+        values = (b"%d" % capacity, b"%d" % remaining, _moment(-(-full_at // _SECOND_NS)))
+        headers += zip(names, values, strict=True)
+        if limit is not _REQUESTS and (fewest is None or available < fewest):
             fewest, tightest = available, values
     if fewest is not None:
-        headers += _rows(_TOKEN_NAMES, tightest)
+        headers += zip(_TOKEN_NAMES, tightest, strict=True)
     return headers
 
 
-def _rows(names: tuple[str, str, str], values: tuple[str, str, str]) -> list[tuple[str, str]]:
-    return [(names[0], values[0]), (names[1], values[1]), (names[2], values[2])]
-
-
-def _rounded(available: int, capacity: int) -> int:
-    if capacity < _ROUNDED_TO:
-        return available
-    nearest = (available + _ROUNDED_TO // 2) // _ROUNDED_TO * _ROUNDED_TO
-    return min(nearest, capacity)
+@lru_cache(maxsize=512)
+def _moment(second: int) -> bytes:
+    return rfc3339(second).encode()
 
 
 @lru_cache(maxsize=512)

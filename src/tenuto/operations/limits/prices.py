@@ -11,6 +11,8 @@ from tenuto.core.value import value
 from tenuto.operations.limits.limit import MAX_LIMIT
 
 _MILLION: Final = 1_000_000
+# Callers choose the names.
+_MOST_FOUND: Final = 256
 
 
 @value
@@ -51,13 +53,13 @@ class Price:
         """
         if usage.input_tokens is None or usage.output_tokens is None:
             raise ValueError("a cost needs the input tokens and the output tokens")
-        cached = min(usage.cached_tokens or 0, usage.input_tokens)
-        cached_price = self.input if self.cached is None else self.cached
-        total = (
-            (usage.input_tokens - cached) * self.input
-            + cached * cached_price
-            + usage.output_tokens * self.output
-        )
+        return self.of(usage.input_tokens, usage.cached_tokens or 0, usage.output_tokens)
+
+    def of(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
+        """Return the cost of known tokens. See `cost`."""
+        total = input_tokens * self.input + output_tokens * self.output
+        if self.cached is not None and cached_tokens:
+            total += min(cached_tokens, input_tokens) * (self.cached - self.input)
         return -(-total // _MILLION)
 
 
@@ -71,10 +73,11 @@ class Prices:
         highest: No price of `prices` is above it; None without any.
     """
 
-    __slots__ = ("_prices", "highest")
+    __slots__ = ("_found", "_prices", "highest")
 
     def __init__(self, prices: Iterable[Price] = ()) -> None:
         known = list(prices)
+        self._found: dict[str, Price | None] = {}
         self._prices = [(compile_patterns([price.models]), price) for price in known]
         self.highest: Price | None = None
         if known:
@@ -87,7 +90,10 @@ class Prices:
 
     def find(self, model: str) -> Price | None:
         """Return the price of a model, None if it has none."""
-        for pattern, price in self._prices:
-            if pattern.fullmatch(model):
-                return price
-        return None
+        if model in self._found:
+            return self._found[model]
+        found = next((price for each, price in self._prices if each.fullmatch(model)), None)
+        if len(self._found) >= _MOST_FOUND:
+            self._found.clear()
+        self._found[model] = found
+        return found
