@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncGenerator
@@ -177,6 +178,19 @@ async def test_key_of_another_request_is_refused(body: Any, headers: Any, state:
     assert (status, kind) == (422, "invalid_request_error")
     assert message.startswith("idempotency-key: this key belongs to another request")
     assert len(engine.jobs) == 1
+
+
+@pytest.mark.parametrize("size", [1_000, 70_000, 300_000])
+async def test_last_byte_of_a_body_tells_requests_apart(size: int) -> None:
+    async with client_of(CountingEngine()) as client:
+        body = BODY | {"prompt": f"\n\nHuman: {'a ' * (size // 2)}\n\nAssistant:"}
+        content = json.dumps(body).encode()
+        statuses = [
+            (await client.post("/v1/complete", content=each, headers=KEY)).status_code
+            for each in (content, content + b" ", content)
+        ]
+
+    assert statuses == [200, 422, 200]
 
 
 async def test_callers_with_the_same_key_do_not_meet() -> None:

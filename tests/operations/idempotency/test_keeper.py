@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tenuto.operations.idempotency.keeper import Keeper, SharedKeeper
 from tenuto.operations.idempotency.records import Claim, KeptResponse, Mismatch, Place, Running
 from tenuto.operations.idempotency.registry import Bounds
 from tenuto.operations.store import responses
 from tenuto.operations.store.location import StoreLocation, parse_location
+from tenuto.operations.store.migrations import open_store
 from tenuto.operations.store.responses import Responses
 from tests.operations.store.conftest import location, postgresql  # noqa: F401
 
@@ -61,6 +63,27 @@ async def test_claim_of_one_server_is_running_for_the_other(
     for each in (one, two):
         assert await each.begin(PLACE, FINGERPRINT) == RESPONSE
         assert await each.begin(PLACE, b"other") == Mismatch()
+
+
+async def test_claim_of_a_running_request_is_renewed(
+    keeper: Callable[[], Keeper],
+    location: StoreLocation,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(responses, "_RENEWAL_S", 0.01)
+    one = keeper()
+    await claimed(one)
+    database = open_store(location)
+
+    def expires() -> int:
+        with database.read() as connection:
+            return int(connection.execute(text("SELECT expires FROM tenuto_response")).scalar_one())
+
+    first = expires()
+    async with asyncio.timeout(60):
+        while expires() == first:
+            await asyncio.sleep(0.01)
+    database.close()
 
 
 async def test_response_outlives_its_server(keeper: Callable[[], Keeper]) -> None:
