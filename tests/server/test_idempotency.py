@@ -181,7 +181,7 @@ async def test_key_of_another_request_is_refused(body: Any, headers: Any, state:
 
 
 @pytest.mark.parametrize("size", [1_000, 70_000, 300_000])
-async def test_last_byte_of_a_body_tells_requests_apart(size: int) -> None:
+async def test_bodies_that_differ_in_the_last_byte_are_different_requests(size: int) -> None:
     async with client_of(CountingEngine()) as client:
         body = BODY | {"prompt": f"\n\nHuman: {'a ' * (size // 2)}\n\nAssistant:"}
         content = json.dumps(body).encode()
