@@ -19,6 +19,7 @@ _WORD = re.compile(r"\S+")
 # Longest part of a word, or of white space before one, that is written at once.
 _LONGEST_PIECE = 16 * 1024
 _COUNTED_AT_ONCE = 4096
+_CAPABILITIES = Capabilities(model="echo", extensions=("seed",))
 
 
 class EchoEngine:
@@ -64,7 +65,7 @@ class EchoEngine:
     @property
     def capabilities(self) -> Capabilities:
         """See `Engine.capabilities`. Every seed gives the same text."""
-        return Capabilities(model="echo", extensions=("seed",))
+        return _CAPABILITIES
 
     def health(self) -> Health:
         """Ready until it is closed."""
