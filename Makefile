@@ -80,9 +80,12 @@ check-dist: $(RUN) release/.venv/.done ## Build wheel and source distribution; r
 	release/.venv/bin/python -m twine check --strict dist/*
 	$(BIN)/python -m release check
 
-check-deploy: $(DEV) ## Check the files of deploy/ (needs Debian's packages systemd and prometheus)
+check-deploy: $(DEV) ## Check the files of deploy/, and build the image (as root, with packages of Debian)
 	deploy/systemd/check.sh $(BIN)/tenuto
+	deploy/nginx/check.sh
+	deploy/check-compose.sh
 	$(BIN)/python -m pytest -rs tests/deploy tests/operations/metrics
+	deploy/check-image.sh $(BUILD_OPTIONS)
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) docsite/.venv release/.venv site .compat .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build
