@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from tenuto.cli.commands import SUMMARIES
 from tenuto.settings import ServerSettings, Settings, load
 from tests.deploy.expressions import DEPLOY
+from tests.deploy.programs import promtool
 
 ROOT = DEPLOY.parent
 DOCKERFILE = re.sub(r"\\\n\s*", " ", re.sub(r"(?m)^#.*\n", "", (DEPLOY / "Dockerfile").read_text()))
@@ -168,6 +170,19 @@ def test_prometheus_finds_tenuto_its_key_and_the_alerts(settings: Settings) -> N
     assert job["static_configs"] == [{"targets": [f"tenuto:{settings.server.port}"]}]
     assert job["authorization"] == {"credentials_file": "/run/secrets/metrics_key"}
     assert SERVICES["prometheus"]["secrets"] == ["metrics_key"]
+
+
+def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    text = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    text = text.replace("/etc/prometheus/", f"{DEPLOY}/prometheus/")
+    (tmp_path / "prometheus.yml").write_text(
+        text.replace("/run/secrets/metrics_key", str(tmp_path / "key"))
+    )
+    command = [promtool(), "check", "config", str(tmp_path / "prometheus.yml")]
+    output = subprocess.run(command, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    assert re.search(r"\b[1-9]\d* rules found", output.stdout)
 
 
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:
