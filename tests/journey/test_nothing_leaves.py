@@ -70,8 +70,10 @@ def test_embedded_client_connects_to_no_other_host(observation: Observation) -> 
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "llamacpp"])
-def test_server_connects_to_no_other_host(observation: Observation, runtime: str) -> None:
+def test_server_connects_to_no_other_host(tmp_path: Path, runtime: str) -> None:
     pytest.importorskip("openvino_genai" if runtime == "openvino" else "xllamacpp")
+    # The ledger is the only thing that a server leaves behind.
+    observation = Observation(tmp_path, own=(".cache/tenuto", ".local/state/tenuto"))
     chosen = {"TENUTO_ENGINE_LOCAL_RUNTIME": runtime}
     with observation.start(*TENUTO, "serve", "--port", "0", environment=chosen) as process:
         assert process.stdout is not None
@@ -91,6 +93,8 @@ def test_server_connects_to_no_other_host(observation: Observation, runtime: str
     assert process.returncode == 0, "".join(lines)
     assert f"runs on {runtime}" in "".join(lines)
     assert_nothing_left(observation.observed("".join(lines)))
+    names = {path.name for path in (observation.home / ".local/state/tenuto").iterdir()}
+    assert names <= {"store.db", "store.db-wal", "store.db-shm"}
 
 
 @pytest.mark.skipif(find_spec("huggingface_hub") is None, reason="the extra is not installed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -151,7 +152,11 @@ def test_kill_in_the_middle_of_streams_charges_them_as_reserved(place: Place) ->
         spent = used["input_tokens"] + used["output_tokens"]
         place.tenuto("keys", "update", "a", "--budget-tokens", f"{spent + 90}/day")
         wait_until(lambda: status(server, key) == 429)
-        assert "90 are left" in post(server, key).json()["error"]["message"]
+        # Those that were answered until the change have used more.
+        message = post(server, key).json()["error"]["message"]
+        left = re.search(r"([0-9]+) are left", message)
+        assert left is not None
+        assert int(left[1]) <= 90
 
 
 def rows(place: Place, table: str) -> int:

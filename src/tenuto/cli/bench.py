@@ -178,7 +178,8 @@ def _own_server(model: str | None, config: Path | None) -> Iterator[tuple[str, s
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TENUTO_SERVER_API_KEYS": key},
+        # Its completions are nobody's usage.
+        env=os.environ | {"TENUTO_SERVER_API_KEYS": key, "TENUTO_LEDGER_ENABLED": "false"},
         # Ctrl-C must not end it before the command has printed its results.
         start_new_session=True,
     )
