@@ -19,6 +19,8 @@ from tenuto.core.job import Job, Piece
 from tenuto.core.refusal import Kind, Refusal, failed, overloaded
 from tenuto.engine.echo import EchoEngine
 from tenuto.operations.idempotency.keeper import SharedKeeper
+from tenuto.operations.store.location import parse_location
+from tenuto.operations.store.migrations import open_store
 from tenuto.server.app import create_app
 from tenuto.server.auth import hash_key
 from tenuto.settings import (
@@ -486,6 +488,8 @@ async def test_servers_with_one_database_run_each_key_once(
         store=StoreSettings(f"sqlite:///{tmp_path}/store.db"),
         idempotency=IdempotencySettings(store="database"),
     )
+    # Two servers that make a new store at the same moment may wait for each other too long.
+    open_store(parse_location(f"sqlite:///{tmp_path}/store.db")).close()
     engine = CountingEngine()
     apps = [create_app(settings, engine) for _ in range(2)]
     clients = [
