@@ -12,7 +12,6 @@ from tenuto.cli.failure import Failure
 from tenuto.cli.key_report import print_entries, print_entry, print_key
 from tenuto.cli.store import opened_store
 from tenuto.cli.terminal import hint, note
-from tenuto.settings import Settings
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the key.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
@@ -56,7 +55,7 @@ def create(
             },
             budget_tokens=budget_tokens,
             budget_cost=budget_cost,
-            has_prices=has_prices(settings),
+            has_prices=bool(settings.prices),
         )
         entry, key = KeyTable(database).create(name, **terms)
     print_key(entry, key, json=json)
@@ -122,7 +121,7 @@ def update(
             },
             budget_tokens=budget_tokens,
             budget_cost=budget_cost,
-            has_prices=has_prices(settings),
+            has_prices=bool(settings.prices),
         )
         if enable:
             terms["disabled"] = False
@@ -160,8 +159,3 @@ def delete(name: Name, json: Json = False, config: options.Config = None) -> Non
         print_entry(entry, json=True)
     else:
         note(f"Deleted {entry.name}.")
-
-
-def has_prices(settings: Settings) -> bool:
-    """Return whether the settings have prices, without which a cost is unknown."""
-    return bool(settings.prices)

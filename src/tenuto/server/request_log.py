@@ -6,12 +6,9 @@ import logging
 import re
 from functools import lru_cache
 
-from tenuto.core.events import End, Ended
-from tenuto.core.refusal import Kind
 from tenuto.operations.records import Delivery, Outcome, RequestRecord
+from tenuto.server.settlement import outcome_name
 from tenuto.wire.completions.extensions import usage_body
-from tenuto.wire.completions.response import stop_fields
-from tenuto.wire.errors import type_of
 
 _log = logging.getLogger("tenuto.request")
 
@@ -22,11 +19,6 @@ _LONGEST_NAME = 64
 _PROBES = ("/health", "/ready")
 # Statuses logged as warnings; other 4xx are mistakes of the caller.
 _NOTABLE = (401, 403)
-_DELIVERIES = {
-    Delivery.COMPLETE: "ok",
-    Delivery.DISCONNECTED: "client_left",
-    Delivery.REPLAYED: "replayed",
-}
 _NOTABLE_ENDS = ("api_error", "overloaded_error", "timeout_error")
 
 
@@ -109,12 +101,10 @@ def _ms(record: RequestRecord) -> float:
 
 
 def _name_of(outcome: Outcome | None) -> str | None:
-    """Return the name of an outcome: the API's name, if it has one."""
-    if isinstance(outcome, Kind):
-        return type_of(outcome)
-    if isinstance(outcome, End):
-        return stop_fields(Ended(outcome))[0]
-    return None if outcome is None else _DELIVERIES[outcome]
+    """Return the name of an outcome: that of the ledger, but for a client that disconnected."""
+    if outcome is None:
+        return None
+    return "client_left" if outcome is Delivery.DISCONNECTED else outcome_name(outcome)
 
 
 def printable(text: str, most: int) -> str:

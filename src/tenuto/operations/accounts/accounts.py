@@ -103,11 +103,6 @@ class Accounts:
         self._attempted: asyncio.Event | None = asyncio.Event() if awaits_keys else None
 
     @property
-    def needs_keys(self) -> bool:
-        """Whether requests without a key are refused, as far as is known."""
-        return not self._ring.is_open
-
-    @property
     def entries(self) -> Iterable[KeyEntry]:
         """All keys, those of the settings included."""
         return self._ring.by_id.values()

@@ -192,11 +192,15 @@ class Responses:
     def _table(self) -> ResponseTable:
         if self._open is None:
             # Imported late because SQLAlchemy takes long.
+            from tenuto.operations.store.database import Database
             from tenuto.operations.store.migrations import open_store
             from tenuto.operations.store.response_table import ResponseTable
 
+            # Another server may create the tables at this moment, which takes longer than a
+            # transaction: this waits as commands do.
+            open_store(self._location, create=self._is_new).close()
             # A file that is missing later is an outage, not a reason for a new one.
-            database = open_store(self._location, create=self._is_new, busy_s=_BUSY_S)
+            database = Database(self._location, create=False, busy_s=_BUSY_S)
             self._is_new = False
             connection = database.connect()
             self._open = database, connection, ResponseTable(database, connection, self._owner)
