@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 import httpx2
@@ -28,6 +28,7 @@ from tenuto.operations.store.location import StoreLocation
 from tenuto.operations.store.rows import Closing, Opening
 from tenuto.server.app import create_app
 from tenuto.settings import Settings
+from tests.conftest import PATIENCE_S
 from tests.server.test_endpoint import BODY, HEADERS, ScriptedEngine, SilentEngine, assert_error
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,13 @@ class Server:
         return await self.client.post("/v1/complete", json=BODY | fields)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until a condition is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
 
@@ -148,7 +156,7 @@ async def test_place_of_a_running_completion_is_free_before_its_last_byte(stream
 
     server = Server(SilentEngine(), KeyLimits(concurrent=2))
     tasks = [asyncio.create_task(server.post(stream=stream)) for _ in range(5)]
-    await asyncio.wait(tasks, timeout=0.5)
+    await until(lambda: sum(task.done() for task in tasks) + len(server.rows.opened) == 5)
     refused = [task.result() for task in tasks if task.done()]
     assert [response.status_code for response in refused] == [429] * 3
     assert refused[0].headers["retry-after"] == "1"
@@ -186,15 +194,19 @@ async def test_completion_that_fails_is_charged_as_reserved(stream: bool) -> Non
 
 
 async def test_disconnected_caller_pays_for_the_tokens_until_then() -> None:
+    has_written = asyncio.Event()
+
     class Slow(EchoEngine):
         async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
             yield Piece("", usage=Usage(5, 0, 0))
             yield Piece(" one", 1, usage=Usage(5, 2, 1))
+            has_written.set()
             await asyncio.Event().wait()
 
     server = Server(Slow())
     task = asyncio.create_task(server.post(stream=True))
-    await asyncio.wait([task], timeout=0.3)
+    async with asyncio.timeout(PATIENCE_S):
+        await has_written.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     (closing,) = server.rows.closed.values()
