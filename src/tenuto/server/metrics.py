@@ -38,8 +38,7 @@ class Metrics:
     """
 
     def __init__(self, settings: MetricSettings) -> None:
-        self._labels = RequestLabels(settings.max_keys)
-        self._tally = RequestTally(self._labels)
+        self._tally = RequestTally(RequestLabels(settings.max_keys))
 
     def ended(self, record: RequestRecord) -> None:
         assert record.outcome is not None
@@ -48,7 +47,7 @@ class Metrics:
     def route(self, shared: Shared) -> Route:
         """Return the route for some settings, whose names of models and upstreams become known."""
         engine = shared.settings.engine
-        self._labels.add_names(_models(engine, shared.engine.capabilities), engine.upstreams)
+        self._tally.add_names(_models(engine, shared.engine.capabilities), engine.upstreams)
 
         async def scrape(request: Request) -> Response:
             await _check_access(request, shared)

@@ -97,13 +97,6 @@ class ResponseCycle(RequestResponseCycle):
     def _start(self, status: int, headers: Any) -> None:
         self.response_started, self.waiting_for_100_continue = True, False
         fields = [*self.default_headers, *headers]
-        # At once, because a loop over all fields takes longer than everything else here.
-        values = b"".join([value for _, value in fields])
-        if len(values.translate(None, _UNPRINTABLE)) < len(values):
-            name = next(
-                name for name, value in fields if value.translate(None, _UNPRINTABLE) != value
-            )
-            raise RuntimeError(f"unprintable value of the header {name!r}")
         by_name = dict(fields)
         length, tokens = by_name.get(b"content-length"), by_name.get(b"connection", b"").lower()
         lines = [*map(b": ".join, fields)]
@@ -122,7 +115,13 @@ class ResponseCycle(RequestResponseCycle):
         if self.chunked_encoding:
             lines.append(b"transfer-encoding: chunked")
         self.expected_content_length = int(length or 0) if self._has_body else 0
-        head = STATUS_LINE[status] + b"\r\n".join((*lines, b"", b""))
+        head = b"\r\n".join((*lines, b"", b""))
+        # At once, because a loop over all fields takes longer than everything else here. The ends
+        # of the lines are the only bytes of this kind.
+        if len(head.translate(None, _UNPRINTABLE)) + 2 * len(lines) + 2 < len(head):
+            name = next(name for name, value in fields if _has_unprintable(name + value))
+            raise RuntimeError(f"unprintable value of the header {name!r}")
+        head = STATUS_LINE[status] + head
         if self.expected_content_length:
             self._head = head
         else:
@@ -151,3 +150,7 @@ class ResponseCycle(RequestResponseCycle):
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+
+def _has_unprintable(text: bytes) -> bool:
+    return text.translate(None, _UNPRINTABLE) != text

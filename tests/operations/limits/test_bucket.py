@@ -37,10 +37,11 @@ def replay(capacity: int, per_minute: int, acts: list[Action], *, debts: bool = 
         now += quarters * MINUTE_NS // (4 * per_minute) + nanoseconds
         if name == "take":
             wait = bucket.wait_for(number, now)
-            assert bucket.has(number, now) == (wait == 0)
             assert (wait == 0) == (history.used(now) + number <= capacity)
-            if wait == 0:
-                running.append((bucket.take(number, now), history.take(number, now)))
+            hold = bucket.take_if(number, now)
+            assert (hold is not None) == (wait == 0)
+            if hold is not None:
+                running.append((hold, history.take(number, now)))
         elif running:
             hold, taken = running.pop(number % len(running))
             if name == "settle":

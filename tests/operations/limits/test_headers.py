@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenuto.operations.limits.headers import rate_limit_headers
 from tenuto.operations.limits.limit import KeyLimits
 from tenuto.operations.limits.reservation import Limits
 from tests.operations.limits.test_budget import SECOND_NS, at
@@ -20,7 +19,7 @@ NOW = at("2026-11-20T09:30:00")
 
 def headers(limits: Limits, now: int = NOW) -> dict[str, str]:
     """Return the headers without the beginning of their names."""
-    entries = [(name.decode(), text.decode()) for name, text in rate_limit_headers(limits, now)]
+    entries = [(name.decode(), text.decode()) for name, text in limits.headers.at(now)]
     assert len({name for name, _ in entries}) == len(entries)
     return {name.removeprefix("anthropic-ratelimit-"): text for name, text in entries}
 

@@ -17,9 +17,8 @@ from tests.operations.metrics.test_labels import record
 
 
 def counted(*requests: dict[str, Any]) -> Figures:
-    labels = RequestLabels(9)
-    labels.add_names(["m"], [])
-    tally = RequestTally(labels)
+    tally = RequestTally(RequestLabels(9))
+    tally.add_names(["m"], [])
     for fields in requests:
         tally.count(record(**fields), "stop_sequence")
     figures = Figures()
@@ -47,6 +46,28 @@ def test_requests_with_equal_labels_are_one_series() -> None:
         ("/v1/complete", "stop_sequence", "m", "", ""): 2,
         ("/health", "stop_sequence", "", "", ""): 1,
     }
+
+
+def test_names_are_labels_of_the_requests_after_them() -> None:
+    tally, figures = RequestTally(RequestLabels(9)), Figures()
+    tally.count(record(served_model="m", requested_model="m"), "stop_sequence")
+    tally.add_names(["m"], [])
+    tally.count(record(served_model="m", requested_model="m"), "stop_sequence")
+    tally.write(figures)
+    models = {
+        labels[2]: count for labels, count in figures.samples["tenuto_requests_total"].items()
+    }
+    assert models == {"other": 1, "m": 1}
+
+
+def test_every_request_is_counted_once_whenever_it_is_scraped() -> None:
+    tally = RequestTally(RequestLabels(9))
+    for number in range(1, 200):
+        tally.count(record(served_model="m"), "stop_sequence")
+        figures = Figures()
+        if number % 7 == 0 or number == 199:
+            tally.write(figures)
+            assert only(figures, families.REQUESTS) == number
 
 
 def test_unknown_numbers_of_tokens_count_nothing() -> None:

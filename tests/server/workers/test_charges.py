@@ -89,7 +89,7 @@ async def test_end_that_was_sent_before_a_refusal_counts() -> None:
         charge.cancel()
         # The coordinator has not read it yet, because its event loop did not run since.
         assert caller.limits.running == 1
-        site.accounts.reserve(caller, "claude-2.1", input_tokens=1, output_tokens=1).cancel()
+        site.accounts.reserve(caller, "claude-2.1", [], input_tokens=1, output_tokens=1).cancel()
 
 
 @STREAMS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tenuto.core.refusal import Kind, Refusal, overloaded
@@ -15,7 +15,6 @@ from tenuto.operations.clock import Clock
 from tenuto.operations.keys.entry import KeyEntry
 from tenuto.operations.keys.ring import KeyRing
 from tenuto.operations.limits.budget import Period
-from tenuto.operations.limits.headers import rate_limit_headers
 from tenuto.operations.limits.limit import LimitReached
 from tenuto.operations.limits.refusals import limit_refusal
 from tenuto.operations.limits.subjects import AddressSubjects, KeySubjects
@@ -188,53 +187,58 @@ class Accounts:
         return Account(None, limits)
 
     def reserve(
-        self, account: Account, model: str, *, input_tokens: int, output_tokens: int
+        self,
+        account: Account,
+        model: str,
+        headers: list[tuple[bytes, bytes]],
+        *,
+        input_tokens: int,
+        output_tokens: int,
     ) -> Charge:
         """Reserve the most that a completion can use, and open its row.
 
         Args:
             account: The account that pays.
             model: The requested model.
+            headers: Gets the response headers that report the limits, also of a refusal.
             input_tokens: Counted input tokens, or a high estimate.
             output_tokens: The most tokens that it can write.
 
         Raises:
             Refusal: A limit is reached, or the key has a budget of money and nothing has a price.
         """
-        now = self._clock.now()
+        now, limits, book = self._clock.now(), account.limits, self.book
         entry, prices, cost = account.entry, self._terms.prices, 0
-        if prices:
+        try:
             # Another model than the requested one may answer.
-            price = prices.find(model) or prices.highest
-            assert price is not None
-            cost = price.cost(input_tokens, 0, output_tokens)
-        elif entry is not None and entry.budgets.cost is not None:
-            raise Refusal(
-                Kind.FORBIDDEN,
-                "This key has a budget of money, and the server has no prices. Let its operator "
-                "set [prices].",
-            )
-        reserved = account.limits.reserve(
-            now, input_tokens=input_tokens, output_tokens=output_tokens, cost=cost
-        )
-        if isinstance(reserved, LimitReached) and self.before_refusal is not None:
-            self.before_refusal()
-            now = self._clock.now()
-            reserved = account.limits.reserve(
-                now, input_tokens=input_tokens, output_tokens=output_tokens, cost=cost
-            )
-        if isinstance(reserved, LimitReached):
-            self.book.refused[reserved.limit] += 1
-            raise limit_refusal(reserved, now)
-        self.book.reserved_tokens += input_tokens + output_tokens
+            if (price := prices.find(model) or prices.highest) is not None:
+                cost = price.cost(input_tokens, 0, output_tokens)
+            elif entry is not None and entry.budgets.cost is not None:
+                raise Refusal(
+                    Kind.FORBIDDEN,
+                    "This key has a budget of money, and the server has no prices. Let its "
+                    "operator set [prices].",
+                )
+            reserved = limits.reserve(now, input_tokens, output_tokens, cost)
+            if isinstance(reserved, LimitReached):
+                if self.before_refusal is not None:
+                    self.before_refusal()
+                    now = self._clock.now()
+                    reserved = limits.reserve(now, input_tokens, output_tokens, cost)
+                if isinstance(reserved, LimitReached):
+                    book.refused[reserved.limit] += 1
+                    raise limit_refusal(reserved, now)
+        finally:
+            headers += limits.headers.at(now)
+        book.reserved_tokens += input_tokens + output_tokens
         ticket = 0
-        if self.book.ledger is not None:
+        if book.ledger is not None:
             number, name = (NO_KEY, "") if entry is None else (entry.id, entry.name)
-            opening = Opening(
-                now // _MILLISECOND_NS, number, name, model, input_tokens, output_tokens, cost
+            moment = now // _MILLISECOND_NS
+            ticket = book.ledger.open_row(
+                Opening(moment, number, name, model, input_tokens, output_tokens, cost)
             )
-            ticket = self.book.ledger.open_row(opening)
-        return Charge(self.book, reserved, prices, model, ticket)
+        return Charge(book, reserved, prices, model, ticket)
 
     async def admit(
         self,
@@ -245,14 +249,7 @@ class Accounts:
         input_tokens: int,
         output_tokens: int,
     ) -> Charge:
-        """Reserve, and add the headers that report the limits. See `AccountAccess.admit`."""
-        try:
-            return self.reserve(
-                account, model, input_tokens=input_tokens, output_tokens=output_tokens
-            )
-        finally:
-            headers += self.headers(account)
-
-    def headers(self, account: Account) -> Sequence[tuple[bytes, bytes]]:
-        """Return the response headers that report the limits of an account."""
-        return rate_limit_headers(account.limits, self._clock.now())
+        """Reserve at once. See `AccountAccess.admit`."""
+        return self.reserve(
+            account, model, headers, input_tokens=input_tokens, output_tokens=output_tokens
+        )

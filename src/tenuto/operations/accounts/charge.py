@@ -87,14 +87,16 @@ class Charge:
         if not self.is_open:
             return
         self.is_open = False
-        reserved, usage = self._reservation, facts.usage
-        known = usage.input_tokens is not None and usage.output_tokens is not None
-        input_tokens = _or(usage.input_tokens, reserved.input_tokens)
-        output_tokens = _or(usage.output_tokens, reserved.output_tokens)
-        price = self._prices.find(facts.served_model) or self._prices.find(self._model)
-        cost = 0
-        if price is not None:
-            cost = price.cost(input_tokens, usage.cached_tokens or 0, output_tokens)
+        reserved, usage, prices = self._reservation, facts.usage, self._prices
+        input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
+        known = input_tokens is not None and output_tokens is not None
+        if input_tokens is None:
+            input_tokens = reserved.input_tokens
+        if output_tokens is None:
+            output_tokens = reserved.output_tokens
+        cached_tokens, cost = usage.cached_tokens or 0, 0
+        if (price := prices.find(facts.served_model) or prices.find(self._model)) is not None:
+            cost = price.cost(input_tokens, cached_tokens, output_tokens)
         elif not known:
             cost = reserved.cost
         book = self._book
@@ -109,7 +111,7 @@ class Charge:
                     facts.served_model,
                     facts.upstream,
                     input_tokens,
-                    usage.cached_tokens or 0,
+                    cached_tokens,
                     output_tokens,
                     cost,
                     facts.status,
@@ -129,7 +131,3 @@ class Charge:
         if self._ticket:
             assert book.ledger is not None
             book.ledger.discard_row(self._ticket)
-
-
-def _or(used: int | None, reserved: int) -> int:
-    return reserved if used is None else used

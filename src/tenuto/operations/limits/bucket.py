@@ -19,6 +19,7 @@ from typing import Final
 
 PARTS: Final = 60_000_000_000
 """Parts of one unit. A bucket of n units per minute gains n parts a nanosecond, without a rest."""
+_SECOND_NS: Final = 1_000_000_000
 
 
 class Hold:
@@ -58,7 +59,7 @@ class Bucket:
     """
 
     __slots__ = (
-        *("_bottom", "_full_at", "_line", "_loose", "_parts", "_rate", "_top", "_turn"),
+        *("_bottom", "_full_at", "_line", "_loose", "_parts", "_rate", "_second", "_top", "_turn"),
         "capacity",
     )
 
@@ -81,6 +82,7 @@ class Bucket:
         self.capacity: int = capacity
         self._parts = capacity * PARTS
         self._rate = per_minute
+        self._second = per_minute * _SECOND_NS
 
     def _used(self, now: int) -> int:
         """Return the parts that the refill still has to cover, debts included."""
@@ -96,21 +98,6 @@ class Bucket:
         """Return the moment when the bucket is full if nothing is taken; `now` if it is full."""
         return now - (-self._used(now) // self._rate)
 
-    def state(self, now: int) -> tuple[int, int]:
-        """Return the results of `available` and `full_at`, in one call for each response."""
-        line = now * self._rate
-        used = self._full_at - (line if line > self._line else self._line)
-        if used <= 0:
-            return self.capacity, now
-        return (self._parts - used) // PARTS, now - (-used // self._rate)
-
-    def has(self, amount: int, now: int) -> bool:
-        """Return whether an amount can be taken now."""
-        line = now * self._rate
-        if line > self._line:
-            self._refill(line)
-        return self._full_at - self._line + amount * PARTS <= self._parts
-
     def wait_for(self, amount: int, now: int) -> int | None:
         """Return the time until an amount can be taken, 0 for now.
 
@@ -122,18 +109,50 @@ class Bucket:
         missing = self._used(now) + amount * PARTS - self._parts
         return -(-missing // self._rate) if missing > 0 else 0
 
-    def take(self, amount: int, now: int) -> Hold:
-        """Take an amount and hold it until `settle`. The caller has checked `has`.
+    def shown(self, now: int) -> tuple[int, int]:
+        """Return what a response reports, in one call.
 
         Args:
-            amount: Units, 0 or more. More than the available ones leave a debt.
+            now: The latest moment, or a later one.
+
+        Returns:
+            The units that can be taken, 0 in debt; the first whole second since 1970 at which the
+            bucket is full if nothing is taken.
+        """
+        used = self._full_at - now * self._rate
+        if used <= 0:
+            return self.capacity, -(-now // _SECOND_NS)
+        left = self._parts - used
+        return left // PARTS if left > 0 else 0, -(-self._full_at // self._second)
+
+    def take_if(self, amount: int, now: int) -> Hold | None:
+        """Take an amount and hold it until `settle`; None, without effect, if it is not available.
+
+        Args:
+            amount: Units, 0 or more.
             now: The moment.
         """
         parts = amount * PARTS
         line = now * self._rate
-        # Not after a `has` of the same moment.
-        if line > self._line:
-            self._refill(line)
+        if self._full_at > line:
+            if line > self._line:
+                self._refill(line)
+            return self._push(parts) if self._full_at + parts - self._line <= self._parts else None
+        # Full, like most buckets most of the time: as after `_refill`, in a third of its steps.
+        if parts > self._parts:
+            return None
+        bottom = self._bottom
+        self._turn = turn = self._turn + 1
+        self._line, self._full_at, self._loose = line, line + parts, 0
+        self._top = bottom.above = hold = Hold(parts, turn, bottom)
+        return hold
+
+    def take(self, amount: int, now: int) -> Hold:
+        """Take an amount, which may leave a debt, and hold it until `settle`."""
+        self._refill(now * self._rate)
+        return self._push(amount * PARTS)
+
+    def _push(self, parts: int) -> Hold:
         self._full_at += parts
         below = self._top
         hold = Hold(parts + self._loose, self._turn, below)
@@ -158,7 +177,9 @@ class Bucket:
             give_back: Unused units, up to the taken ones. Below 0, the excess is taken, which may
                 leave a debt.
         """
-        self._refill(now * self._rate)
+        line = now * self._rate
+        if line > self._line and (hold.turn == self._turn or self._full_at > line):
+            self._refill(line)
         if hold.turn == self._turn:
             self._settle_uncovered(hold, give_back)
         else:

@@ -133,10 +133,13 @@ class Spending:
             tokens: Used tokens minus reserved ones.
             cost: Used micro-units minus reserved ones.
         """
-        for each in (self._day, self._month):
-            if added_at >= each.begins:
-                each.tokens += tokens
-                each.cost += cost
+        day, month = self._day, self._month
+        if added_at >= day.begins:
+            day.tokens += tokens
+            day.cost += cost
+        if added_at >= month.begins:
+            month.tokens += tokens
+            month.cost += cost
 
     def restore(self, period: Period, now: int, tokens: int, cost: int) -> None:
         """Replace the sums of the period around `now` by those of the ledger."""
@@ -152,21 +155,28 @@ class Spending:
     def _sum(self, period: Period) -> _Sum:
         return self._day if period is _DAY else self._month
 
+    def allows(self, budgets: Budgets, now: int, tokens: int, cost: int) -> bool:
+        """Return whether a request exceeds no budget. An amount of 0 exceeds none."""
+        if tokens and (budget := budgets.tokens) is not None:
+            entry = self._day if budget.period is _DAY else self._month
+            if (entry.tokens if now < entry.ends else 0) + tokens > budget.amount:
+                return False
+        if cost and (budget := budgets.cost) is not None:
+            entry = self._day if budget.period is _DAY else self._month
+            return (entry.cost if now < entry.ends else 0) + cost <= budget.amount
+        return True
+
     def exceeded(self, budgets: Budgets, now: int, tokens: int, cost: int) -> list[LimitReached]:
-        """Return the budgets that a request would exceed. An amount of 0 exceeds none."""
+        """Return the budgets that a request would exceed, those that `allows` finds."""
         reached = []
-        budget = budgets.tokens
-        if budget is not None and tokens:
-            entry = self._sum(budget.period)
-            spent = entry.tokens if now < entry.ends else 0
-            if spent + tokens > budget.amount:
-                reached.append(_reached(Limit.BUDGET_TOKENS, budget, spent, tokens, now))
-        budget = budgets.cost
-        if budget is not None and cost:
-            entry = self._sum(budget.period)
-            spent = entry.cost if now < entry.ends else 0
-            if spent + cost > budget.amount:
-                reached.append(_reached(Limit.BUDGET_COST, budget, spent, cost, now))
+        if not self.allows(Budgets(tokens=budgets.tokens), now, tokens, cost):
+            assert budgets.tokens is not None
+            spent, _ = self.spent(budgets.tokens.period, now)
+            reached.append(_reached(Limit.BUDGET_TOKENS, budgets.tokens, spent, tokens, now))
+        if not self.allows(Budgets(cost=budgets.cost), now, tokens, cost):
+            assert budgets.cost is not None
+            _, spent = self.spent(budgets.cost.period, now)
+            reached.append(_reached(Limit.BUDGET_COST, budgets.cost, spent, cost, now))
         return reached
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from tenuto.core.value import value
 from tenuto.operations.limits.bucket import Bucket, Hold
 from tenuto.operations.limits.budget import Budgets, Spending
+from tenuto.operations.limits.headers import LimitHeaders
 from tenuto.operations.limits.limit import KeyLimits, Limit, LimitReached
 
 _BUCKETS: Final = (Limit.REQUESTS, Limit.INPUT_TOKENS, Limit.OUTPUT_TOKENS)
+# In the same order; None without a limit.
+_Buckets: TypeAlias = tuple[Bucket | None, Bucket | None, Bucket | None]
 
 
 @value
@@ -39,7 +42,7 @@ class Reservation:
     """
 
     __slots__ = (
-        *("_added_at", "_held", "_limits"),
+        *("_added_at", "_buckets", "_holds", "_limits"),
         *("admitted_at", "cost", "input_tokens", "output_tokens"),
     )
 
@@ -47,17 +50,19 @@ class Reservation:
         self,
         limits: Limits,
         now: int,
-        held: tuple[tuple[Bucket, Hold] | None, ...],
-        amounts: tuple[int, int, int],
+        buckets: _Buckets,
+        holds: tuple[Hold | None, Hold | None, Hold | None],
+        input_tokens: int,
+        output_tokens: int,
+        cost: int,
     ) -> None:
         self._limits: Limits | None = limits
-        self._held = held
+        self._buckets, self._holds = buckets, holds
         self.admitted_at: int = now
-        self.input_tokens: int
-        self.output_tokens: int
-        self.cost: int
-        self.input_tokens, self.output_tokens, self.cost = amounts
-        self._added_at = limits.spending.add(now, amounts[0] + amounts[1], amounts[2])
+        self.input_tokens: int = input_tokens
+        self.output_tokens: int = output_tokens
+        self.cost: int = cost
+        self._added_at = limits.spending.add(now, input_tokens + output_tokens, cost)
 
     def settle(
         self,
@@ -108,13 +113,14 @@ class Reservation:
             return False
         self._limits = None
         limits.running -= 1
-        request, input_, output = self._held
-        if request is not None:
-            request[0].settle(request[1], now, 1 - requests)
-        if input_ is not None:
-            input_[0].settle(input_[1], now, self.input_tokens - input_tokens)
-        if output is not None:
-            output[0].settle(output[1], now, self.output_tokens - output_tokens)
+        of_requests, of_input, of_output = self._buckets
+        request, input_, output = self._holds
+        if of_requests is not None and request is not None:
+            of_requests.settle(request, now, 1 - requests)
+        if of_input is not None and input_ is not None:
+            of_input.settle(input_, now, self.input_tokens - input_tokens)
+        if of_output is not None and output is not None:
+            of_output.settle(output, now, self.output_tokens - output_tokens)
         tokens = input_tokens + output_tokens - self.input_tokens - self.output_tokens
         limits.spending.correct(self._added_at, tokens, cost - self.cost)
         return True
@@ -128,6 +134,7 @@ class Limits:
         budgets: The budgets.
 
     Attributes:
+        headers: The response headers that report the limits.
         running: Requests that were admitted and have not ended.
         spending: The sums for budgets. After a start, restore them from the ledger.
     """
@@ -138,12 +145,13 @@ class Limits:
         "_concurrent",
         "_has_budgets",
         "_named",
+        "headers",
         "running",
         "spending",
     )
 
     def __init__(self, limits: KeyLimits, budgets: Budgets | None = None) -> None:
-        self._buckets: list[Bucket | None] = [None, None, None]
+        self._buckets: _Buckets = (None, None, None)
         self._named: list[tuple[Limit, Bucket]] = []
         self._budgets = Budgets()
         self._has_budgets = False
@@ -157,30 +165,24 @@ class Limits:
 
         A limit that is new begins with a full bucket. A budget counts from the sums in `spending`.
         """
-        capacities = (
-            limits.requests_per_minute,
-            limits.input_tokens_per_minute,
-            limits.output_tokens_per_minute,
+        requests, input_, output = self._buckets
+        self._buckets = (
+            _changed(requests, limits.requests_per_minute, now),
+            _changed(input_, limits.input_tokens_per_minute, now),
+            _changed(output, limits.output_tokens_per_minute, now),
         )
-        for index, capacity in enumerate(capacities):
-            bucket = self._buckets[index]
-            if capacity is None:
-                self._buckets[index] = None
-            elif bucket is None:
-                self._buckets[index] = Bucket(capacity)
-            elif bucket.capacity != capacity:
-                bucket.resize(capacity, now)
         self._named = [
             (limit, bucket)
             for limit, bucket in zip(_BUCKETS, self._buckets, strict=True)
             if bucket is not None
         ]
+        self.headers: LimitHeaders = LimitHeaders(self._named)
         self._budgets = budgets
         self._has_budgets = budgets != Budgets()
         self._concurrent = limits.concurrent
 
     def reserve(
-        self, now: int, *, input_tokens: int, output_tokens: int, cost: int = 0
+        self, now: int, input_tokens: int, output_tokens: int, cost: int = 0
     ) -> Reservation | LimitReached:
         """Reserve the most that a request can use, from all limits or from none.
 
@@ -199,25 +201,27 @@ class Limits:
         """
         if input_tokens < 0 or output_tokens < 0 or cost < 0:
             raise ValueError("reserved amounts must be 0 or more")
-        requests, input_, output = self._buckets
-        if (
-            (self._concurrent is not None and self.running >= self._concurrent)
-            or (requests is not None and not requests.has(1, now))
-            or (input_ is not None and not input_.has(input_tokens, now))
-            or (output is not None and not output.has(output_tokens, now))
-            or (
-                self._has_budgets
-                and self.spending.exceeded(self._budgets, now, input_tokens + output_tokens, cost)
-            )
+        if (self._concurrent is not None and self.running >= self._concurrent) or (
+            self._has_budgets
+            and not self.spending.allows(self._budgets, now, input_tokens + output_tokens, cost)
         ):
             return self._reached(now, input_tokens, output_tokens, cost)
+        buckets = of_requests, of_input, of_output = self._buckets
+        request = input_ = output = None
+        if (
+            (of_requests is not None and (request := of_requests.take_if(1, now)) is None)
+            or (of_input is not None and (input_ := of_input.take_if(input_tokens, now)) is None)
+            or (of_output is not None and (output := of_output.take_if(output_tokens, now)) is None)
+        ):
+            # Given back at the same moment, an amount leaves no trace.
+            if of_requests is not None and request is not None:
+                of_requests.settle(request, now, 1)
+            if of_input is not None and input_ is not None:
+                of_input.settle(input_, now, input_tokens)
+            return self._reached(now, input_tokens, output_tokens, cost)
         self.running += 1
-        held = (
-            None if requests is None else (requests, requests.take(1, now)),
-            None if input_ is None else (input_, input_.take(input_tokens, now)),
-            None if output is None else (output, output.take(output_tokens, now)),
-        )
-        return Reservation(self, now, held, (input_tokens, output_tokens, cost))
+        holds = request, input_, output
+        return Reservation(self, now, buckets, holds, input_tokens, output_tokens, cost)
 
     def _reached(self, now: int, input_tokens: int, output_tokens: int, cost: int) -> LimitReached:
         """Return the limit with the longest wait, because shorter waits do not help."""
@@ -264,3 +268,14 @@ class Limits:
             }
             for limit, bucket in self._named:
                 bucket.take_debt(amounts[limit], each.admitted_at)
+
+
+def _changed(bucket: Bucket | None, capacity: int | None, now: int) -> Bucket | None:
+    """Return the bucket for another capacity, with the used amounts of the former one."""
+    if capacity is None:
+        return None
+    if bucket is None:
+        return Bucket(capacity)
+    if bucket.capacity != capacity:
+        bucket.resize(capacity, now)
+    return bucket

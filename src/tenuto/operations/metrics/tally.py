@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 from tenuto.operations.metrics import families
 from tenuto.operations.metrics.figures import Figures, Histogram
 from tenuto.operations.metrics.labels import RequestLabels
 from tenuto.operations.records import RequestRecord
+
+_MOST_PENDING: Final = 64
 
 
 class RequestTally:
@@ -17,19 +22,37 @@ class RequestTally:
 
     def __init__(self, labels: RequestLabels) -> None:
         self._labels = labels
+        self._ended: list[tuple[RequestRecord, str]] = []
         self._requests: dict[tuple[str, ...], int] = {}
         self._input_tokens = self._cached_tokens = self._output_tokens = 0
         self._first_token = Histogram(families.FIRST_TOKEN.bounds)
         self._token_gaps = Histogram(families.TOKEN_GAPS.bounds)
         self._duration = Histogram(families.DURATION.bounds)
 
+    def add_names(self, models: Iterable[str], upstreams: Iterable[str]) -> None:
+        """Add names that are labels of requests from now on. See `RequestLabels.add_names`."""
+        self._count_all()
+        self._labels.add_names(models, upstreams)
+
     def count(self, record: RequestRecord, outcome: str) -> None:
         """Count a complete record.
 
         Args:
-            record: The record.
+            record: The record, which does not change any more.
             outcome: The value of the label.
         """
+        # Many in one go: between other work, each would find cold caches and take several times
+        # as long.
+        self._ended.append((record, outcome))
+        if len(self._ended) >= _MOST_PENDING:
+            self._count_all()
+
+    def _count_all(self) -> None:
+        ended, self._ended = self._ended, []
+        for record, outcome in ended:
+            self._count(record, outcome)
+
+    def _count(self, record: RequestRecord, outcome: str) -> None:
         labels = self._labels.of(record, outcome)
         self._requests[labels] = self._requests.get(labels, 0) + 1
         usage = record.usage
@@ -46,6 +69,7 @@ class RequestTally:
 
     def write(self, figures: Figures) -> None:
         """Write the counts so far into the figures of a scrape."""
+        self._count_all()
         figures.samples[families.REQUESTS.name] = self._requests.copy()
         figures.set(families.INPUT_TOKENS, self._input_tokens)
         figures.set(families.CACHED_TOKENS, self._cached_tokens)

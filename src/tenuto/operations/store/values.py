@@ -12,6 +12,9 @@ _MOST: Final = 2**31 - 1
 _MOST_COST: Final = 2**53 - 1
 _MOST_STATUS: Final = 999
 
+# Without the function of Python that a named tuple has for its fields: a fifth of the time here.
+_NEW: Final = tuple.__new__
+
 
 class OpenValues(NamedTuple):
     """A row of `schema.OPEN`."""
@@ -85,24 +88,27 @@ def ledger_values(row: ClosedRow, ids: Mapping[str, int], above: int) -> LedgerV
     """Return a row with ids instead of names. The arguments are those of `open_values`."""
     opening, closing = row.opening, row.closing
     first = closing.first_token_ms
-    values = LedgerValues(
-        above | row.id,
-        opening.admitted_at,
-        opening.key,
-        opening.cost,
-        closing.cost,
-        ids[opening.requested_model],
-        opening.input_tokens,
-        opening.output_tokens,
-        ids[closing.served_model],
-        ids[closing.upstream],
-        closing.input_tokens,
-        closing.cached_tokens,
-        closing.output_tokens,
-        closing.total_ms,
-        ids[closing.outcome],
-        closing.status,
-        first,
+    values = _NEW(
+        LedgerValues,
+        (
+            above | row.id,
+            opening.admitted_at,
+            opening.key,
+            opening.cost,
+            closing.cost,
+            ids[opening.requested_model],
+            opening.input_tokens,
+            opening.output_tokens,
+            ids[closing.served_model],
+            ids[closing.upstream],
+            closing.input_tokens,
+            closing.cached_tokens,
+            closing.output_tokens,
+            closing.total_ms,
+            ids[closing.outcome],
+            closing.status,
+            first,
+        ),
     )
     # Both bounds are of the form 2**n - 1, so the numbers are within them if their union is.
     numbers = opening.input_tokens | opening.output_tokens | closing.input_tokens

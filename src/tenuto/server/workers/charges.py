@@ -33,14 +33,11 @@ class Charges:
             if account is None:
                 # Deleted since the gateway has found it.
                 raise Refusal(Kind.UNAUTHENTICATED, "invalid x-api-key")
-            try:
-                self._open[order.number] = accounts.reserve(
-                    *(account, order.model),
-                    input_tokens=order.input_tokens,
-                    output_tokens=order.output_tokens,
-                )
-            finally:
-                headers = [*accounts.headers(account)]
+            self._open[order.number] = accounts.reserve(
+                *(account, order.model, headers),
+                input_tokens=order.input_tokens,
+                output_tokens=order.output_tokens,
+            )
         except Refusal as error:
             return Refused(
                 *(order.number, error.kind, error.message, error.retry_after, error.retryable),
