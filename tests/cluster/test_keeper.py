@@ -79,6 +79,72 @@ def test_a_node_is_started_taken_over_restarted_and_drained(folder: Path, port: 
     assert node_process.adopted(folder) is None
 
 
+class Silence:
+    """A clock that is set by hand, and answers of a node that can be switched off."""
+
+    def __init__(self) -> None:
+        self.now, self.silent, self.probes = 0.0, False, 0
+
+    def probe(self, address: str) -> tuple[bool, bool, None]:
+        self.probes += 1
+        return not self.silent, not self.silent, None
+
+    def keeper(self, folder: Path, port: int) -> Keeper:
+        variables = {"PATH": os.environ["PATH"], **SETTINGS}
+        return Keeper(
+            *(str(folder), (), "127.0.0.1", (port, port), 1, 20, variables),
+            clock=lambda: self.now,
+            probe=self.probe,
+        )
+
+    def pass_to(self, now: float) -> None:
+        """Set the clock, and wait for the end of a look of the keeper that began since."""
+        self.now, looks = now, self.probes + 3
+        latest = time.monotonic() + PATIENCE_S
+        while self.probes < looks:
+            assert time.monotonic() < latest
+            time.sleep(0.02)
+
+
+def test_a_node_that_hangs_for_a_minute_is_killed_and_started_again(
+    folder: Path, port: int
+) -> None:
+    silence = Silence()
+    keeper = silence.keeper(folder, port)
+    until(keeper, lambda sight: sight.ready)
+    process = node_process.adopted(folder)
+    assert process
+    process.send(signal.SIGSTOP)
+
+    silence.silent = True
+    until(keeper, lambda sight: not sight.ready)
+    silence.pass_to(60)
+    assert node_process.adopted(folder) == process
+
+    silence.pass_to(61)
+    silence.silent = False
+    until(keeper, lambda sight: sight.ready)
+    again = node_process.adopted(folder)
+    assert again
+    assert again.pid != process.pid
+    assert not process.alive
+    keeper.leave()
+
+
+def test_a_node_that_loads_its_model_for_long_is_not_taken_for_one_that_hangs(
+    folder: Path, port: int
+) -> None:
+    silence = Silence()
+    silence.silent = True
+    keeper = silence.keeper(folder, port)
+    silence.pass_to(0)
+    process = node_process.adopted(folder)
+    silence.pass_to(3600)
+    assert process
+    assert node_process.adopted(folder) == process
+    keeper.leave()
+
+
 def test_a_node_that_finds_no_port_reports_why(folder: Path, port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

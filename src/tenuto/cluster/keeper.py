@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,6 +51,18 @@ class Sight:
     trouble: str = ""
 
 
+def ask(address: str) -> tuple[bool, bool, LoadReport | None]:
+    """Return whether a node answers, whether it is ready, and its load."""
+    try:
+        with _OPENER.open(f"{address}/ready", timeout=5) as response:
+            return True, response.status == 200, parse_report(response.headers.get(HEADER, ""))
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True, False, None
+    except (OSError, ValueError):
+        return False, False, None
+
+
 class Keeper:
     """The keeper of one node. Its thread works until the node has been drained.
 
@@ -62,6 +74,8 @@ class Keeper:
         generation: Of the plan.
         grace_s: Time for running completions to end in a drain, in seconds.
         variables: The environment of the node; None for that of this process.
+        clock: The time in seconds.
+        probe: Returns whether a node answers, whether it is ready, and its load.
     """
 
     def __init__(
@@ -73,7 +87,11 @@ class Keeper:
         generation: int,
         grace_s: float,
         variables: Mapping[str, str] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        probe: Callable[[str], tuple[bool, bool, LoadReport | None]] = ask,
     ) -> None:
+        self._clock, self._probe = clock, probe
         self._folder = Path(folder)
         self._arguments = (*arguments, "--grace", f"{grace_s:g}")
         self._host, self._ports = host, range(ports[0], ports[1] + 1)
@@ -87,7 +105,7 @@ class Keeper:
         self._sight = Sight(self._process.address if self._process else "")
         self._drain = threading.Event()
         self._stopped = threading.Event()
-        self._pause_s, self._next_start, self._last_answer = 1.0, 0.0, time.monotonic()
+        self._pause_s, self._next_start, self._last_answer = 1.0, 0.0, clock()
         self._answered = self._process is not None
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -127,12 +145,12 @@ class Keeper:
         return self._process is not None and self._process.alive
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if not self._runs():
             self._start(now)
             return
         assert self._process is not None
-        answered, ready, load = ask(self._process.address)
+        answered, ready, load = self._probe(self._process.address)
         if answered:
             self._last_answer, self._answered = now, True
         if ready:
@@ -167,15 +185,3 @@ class Keeper:
             self._sight = Sight(trouble=str(error))
         else:
             self._sight = Sight(self._process.address)
-
-
-def ask(address: str) -> tuple[bool, bool, LoadReport | None]:
-    """Return whether a node answers, whether it is ready, and its load."""
-    try:
-        with _OPENER.open(f"{address}/ready", timeout=5) as response:
-            return True, response.status == 200, parse_report(response.headers.get(HEADER, ""))
-    except urllib.error.HTTPError as error:
-        error.close()
-        return True, False, None
-    except (OSError, ValueError):
-        return False, False, None
