@@ -12,10 +12,10 @@ for name in run dev; do
     --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
     --quiet --output-file "constraints/$name.txt"
 done
-# Not in `all`, and so large that no other environment should have it.
+# Not in `all`. `make test-ray` adds it to the environment of the tests, which it must not change.
 uv pip compile pyproject.toml --extra ray --universal --python-version 3.11 --generate-hashes \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
-  --constraint constraints/run.txt --output-file constraints/ray.txt
+  --constraint constraints/dev.txt --output-file constraints/ray.txt
 # The tools of the documentation site and of releases have environments of their own.
 for group in docs release; do
   uv pip compile --group "$group" --universal --python-version 3.11 --generate-hashes --no-header \

@@ -105,3 +105,14 @@ def test_python_versions_are_the_same_in_every_file() -> None:
     assert f"(3, {first}) <= sys.version_info < (3, {last + 1})" in makefile
     for text in (makefile, (ROOT / "README.md").read_text(encoding="utf-8")):
         assert f"Python 3.{first} to 3.{last}" in text
+
+
+def test_ray_is_pinned_with_the_versions_of_the_other_tests() -> None:
+    """Both are installed into the environment of the tests, and neither changes the other."""
+    dev, ray = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for path in (ROOT / "constraints" / "dev.txt", ROOT / "constraints" / "ray.txt")
+    )
+    both = dev.keys() & ray.keys()
+    assert "certifi" in both
+    assert {name: ray[name] for name in both} == {name: dev[name] for name in both}
