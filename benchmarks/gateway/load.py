@@ -94,7 +94,9 @@ class _Client(asyncio.Protocol):
             self._done.set_exception(exc or ConnectionError("the server closed the connection"))
 
 
-async def load(port: int, request: bytes, *, connections: int, requests: int) -> Result:
+async def load(
+    port: int, request: bytes, *, connections: int, requests: int, host: str = "127.0.0.1"
+) -> Result:
     """Send a number of requests over a number of connections."""
     loop = asyncio.get_running_loop()
     left = [requests]
@@ -104,7 +106,7 @@ async def load(port: int, request: bytes, *, connections: int, requests: int) ->
     for _ in range(connections):
         done: asyncio.Future[None] = loop.create_future()
         client = _Client(request, left, done)
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(lambda client=client: client, host, port)  # type: ignore[misc]
         clients.append(client)
         waits.append(done)
     await asyncio.gather(*waits)
