@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+RAY := $(VENV)/.ray
 
 TRAIN := training/.venv/bin/python -m training
 DOCUMENTS ?= 330000
@@ -45,9 +46,8 @@ check: $(DEV) ## Run ruff, mypy, pyright and the tests
 test-playground-firefox: $(DEV) ## Run the first minute of the playground in Firefox (skipped without it)
 	$(BIN)/python -m pytest -rs tests/playground/test_firefox.py
 
-test-ray: $(DEV) ## Run nodes on a Ray cluster of three parts on this machine (two minutes; installs Ray)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/ray.txt
-	$(BIN)/python -m pytest -s tests/cluster/ray_journey.py
+test-ray: $(RAY) ## Run nodes on a Ray cluster of three parts on this machine (four minutes; installs Ray)
+	$(BIN)/python -m pytest -rs -s tests/cluster/ray_journey.py
 
 format: $(DEV) ## Put the code into its form
 	$(BIN)/ruff format .
@@ -120,6 +120,10 @@ $(RUN): $(BIN)/python pyproject.toml constraints/run.txt
 
 $(DEV): $(RUN) constraints/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/dev.txt
+	@touch $@
+
+$(RAY): $(DEV) constraints/ray.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/ray.txt
 	@touch $@
 
 # The trainer's libraries are large, so they have an environment of their own.

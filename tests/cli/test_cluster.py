@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tenuto.cli.main import main
-from tenuto.cluster.controller import Found, Seen
+from tenuto.cluster.controller import ClusterLost, ClusterOpen, Found, Seen
 from tenuto.cluster.plan import ClusterFolder, Plan, Status
 from tenuto.cluster.roster import Member
 
@@ -119,8 +120,50 @@ def test_up_after_ctrl_c_goes_on_with_the_options_of_before(
 ) -> None:
     monkeypatch.setattr("tenuto.cli.cluster._Connection.open", lambda self: Nothing())
     options = ("--config", "/etc/node.toml", "--cpus", "2", "--ports", "9000-9009")
-    for given in (("--nodes", "2:4", *options), ()):
+    more = ("--cool-down", "60", "--name", "blue", "--insecure")
+    arguments: tuple[str, ...] = ("--config", "/etc/node.toml", "--insecure")
+    before = Plan(2, 4, 1, arguments, 2.0, (9000, 9009), cool_down_s=60, name="blue")
+    for given in (("--nodes", "2:4", *options, *more), ()):
         assert run(tmp_path, "up", *given) == 130
-        plan = folder.plan()
-        assert plan == Plan(2, 4, 1, ("--config", "/etc/node.toml"), 2.0, (9000, 9009))
+        assert folder.plan() == before
+    assert run(tmp_path, "up", "--model", "/models/m.gguf", "--nodes", "3") == 130
+    arguments = ("--config", "/etc/node.toml", "--model", "/models/m.gguf", "--insecure")
+    assert folder.plan() == replace(before, least=3, most=3, arguments=arguments)
     assert not folder.kept
+
+
+@pytest.mark.parametrize("failure", [ClusterOpen("no token"), ClusterLost("no answer")])
+def test_up_ends_with_the_reason_if_it_cannot_begin(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+) -> None:
+    def refused(_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("tenuto.cli.cluster._Connection.open", refused)
+    assert run(tmp_path, "up", "--address", "127.0.0.1:1") == 1
+    assert str(failure) in capsys.readouterr().err
+
+
+def test_up_goes_on_after_a_lost_cluster_and_ends_if_the_next_one_needs_no_token(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost(Nothing):
+        def machines(self) -> frozenset[str]:
+            raise ClusterLost("the head is gone")
+
+    steps: list[Nothing | Exception] = [Lost(), ClusterLost("not yet"), ClusterOpen("no token")]
+
+    def connect(_: object) -> Nothing:
+        if isinstance(each := steps.pop(0), Exception):
+            raise each
+        return each
+
+    monkeypatch.setattr("tenuto.cli.cluster._Connection.open", connect)
+    monkeypatch.setattr("tenuto.cli.cluster._RETRY_S", 0.01)
+    assert run(tmp_path, "up") == 1
+    error = capsys.readouterr().err
+    assert "the head is gone; the nodes go on, and it is tried again" in error
+    assert "no token" in error

@@ -13,34 +13,52 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from benchmarks.fleet import ray_machines
 from benchmarks.fleet.chaos import Process
+from benchmarks.fleet.ray_machines import add_machine, files_with, start, stores_with
 from tenuto.cluster import node_process
 from tenuto.cluster.node_process import NodeProcess
 from tenuto.cluster.plan import ClusterFolder
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.skipif(find_spec("ray") is None, reason="there is no Ray for this machine"),
     pytest.mark.filterwarnings("ignore"),  # of Ray's own modules
 ]
 
 PLANTED = "xylophone-4711-quartz"
 KEY = "sk-of-the-nodes"
+CONTROL = "in-an-object-of-ray-2942"
 PATIENCE_S = 180.0
-STORE = 80 * 1024 * 1024
+# Waiting ones, of which there are thirty, have several times the 2048 tokens of the policy.
+LONG = " The seven ships of the harbour sail at dawn." * 30
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of Ray's files, with Ray's settings; leave no process of the test."""
+    for name in [each for each in os.environ if each.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    state = str(tmp_path / "state")
+    with ray_machines.folder_of_sessions() as folder:
+        for name, value in ray_machines.settings(folder, Path(state)).items():
+            monkeypatch.setenv(name, value)
+        yield folder
+        ray_machines.end_processes("XDG_STATE_HOME", state)
 
 
 class Journey:
@@ -52,7 +70,7 @@ class Journey:
         self._folder = folder
         hashed = "sha256:" + hashlib.sha256(KEY.encode()).hexdigest()
         (folder / "node.toml").write_text(
-            f'[server]\napi_keys = ["{hashed}"]\n[engine.local]\nthreads = 1\n'
+            f'[server]\napi_keys = ["{hashed}"]\n[engine.local]\nthreads = 1\nmax_running = 4\n'
         )
         (folder / "front.toml").write_text(
             '[engine]\nname = "routes"\n[engine.upstreams.fleet]\nkind = "pool"\n'
@@ -75,6 +93,18 @@ class Journey:
         assert self._up
         self._up.send_signal(number)
         return await asyncio.to_thread(self._up.wait)
+
+    async def refused(self, *arguments: str, **variables: str) -> str:
+        """Return the error of an `up` that ends by itself."""
+        command = (sys.executable, "-m", "tenuto", "cluster", "up", "--folder")
+        process = await asyncio.create_subprocess_exec(
+            *(*command, str(self._folder / "refused"), *arguments),
+            env={**os.environ, "RAY_gcs_server_port_wait_time_s": "2", **variables},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        assert process.returncode == 1, error.decode()
+        return error.decode()
 
     async def call(self, *arguments: str) -> None:
         """Run another command of `tenuto cluster`."""
@@ -105,26 +135,59 @@ class Journey:
         """Return the output of `up`."""
         return (self._folder / "up.log").read_text()
 
-    def processes(self) -> list[NodeProcess]:
+    async def queued(self, tokens: int) -> None:
+        """Wait until prompts of this number of tokens wait."""
+        latest = time.monotonic() + PATIENCE_S
+        while sum(each.waiting_tokens for each in self.files.status().members) < tokens:
+            assert time.monotonic() < latest, self.files.status()
+            await asyncio.sleep(0.1)
+
+    async def ended(self, count: int) -> None:
+        """Wait until this number of node processes is left."""
+        latest = time.monotonic() + PATIENCE_S
+        while len(self.processes()) != count:
+            assert time.monotonic() < latest, self.files.status()
+            await asyncio.sleep(0.1)
+
+    async def alone(self) -> None:
+        """Wait until all processes have ended that were started in the test."""
+        latest = time.monotonic() + PATIENCE_S
+        while left := ray_machines.processes("XDG_STATE_HOME", os.environ["XDG_STATE_HOME"]):
+            assert time.monotonic() < latest, left
+            await asyncio.sleep(0.1)
+
+    async def explained(self, text: str) -> None:
+        """Wait for a line of `up`."""
+        latest = time.monotonic() + PATIENCE_S
+        while text not in self.log():
+            assert time.monotonic() < latest, self.log()
+            await asyncio.sleep(0.2)
+
+    def processes(self) -> set[NodeProcess]:
         """Return the running node processes."""
         found = (self._folder / "state").glob("tenuto/nodes/*/*")
-        return [each for each in map(node_process.adopted, found) if each]
+        return {each for each in map(node_process.adopted, found) if each}
 
     @contextlib.asynccontextmanager
-    async def traffic(self) -> AsyncIterator[None]:
-        """Send requests in the block, each after the end of the one before, of four clients."""
+    async def traffic(self, clients: int, prompt: str = "") -> AsyncIterator[None]:
+        """Send requests in the block, each after the end of the one before, of some clients."""
         busy = True
 
         async def client(http: aiohttp.ClientSession, number: int) -> None:
             while busy:
-                self.ends.append(await complete(http, self.front.url, number))
+                text = f"{PLANTED} Tell me of {number} ships.{prompt}"
+                self.ends.append(await complete(http, self.front.url, text))
 
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            clients = [asyncio.create_task(client(http, number)) for number in range(4)]
-            yield
-            busy = False
-            await asyncio.gather(*clients)
+            tasks = [asyncio.create_task(client(http, number)) for number in range(clients)]
+            try:
+                yield
+                busy = False
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
 
     async def more(self, count: int) -> None:
         """Wait for more responses."""
@@ -139,15 +202,13 @@ class Journey:
         if self._up and self._up.poll() is None:
             self._up.kill()
             self._up.wait()
-        for each in self.processes():
-            each.kill()
 
 
-async def complete(http: aiohttp.ClientSession, url: str, number: int) -> str:
+async def complete(http: aiohttp.ClientSession, url: str, question: str) -> str:
     """Return the reason of the end of a stream."""
     body: dict[str, Any] = {
         "model": "claude-2.1",
-        "prompt": f"\n\nHuman: {PLANTED} Tell me of {number} ships.\n\nAssistant:",
+        "prompt": f"\n\nHuman: {question}\n\nAssistant:",
         "max_tokens_to_sample": 60,
         "temperature": 0,
         "stream": True,
@@ -161,39 +222,29 @@ async def complete(http: aiohttp.ClientSession, url: str, number: int) -> str:
     return str(event.get("stop_reason") or event)
 
 
-def start(machines: int) -> Any:
-    """Start a Ray cluster: a head for no nodes, and machines for them.
-
-    Ray sets handlers of signals, which only the main thread may do.
-    """
-    from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
-
-    store = {"object_store_memory": STORE, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **store})
-    for _ in range(machines):
-        cluster.add_node(num_cpus=4, object_store_memory=STORE)
-    return cluster
-
-
-def files_with(text: str, folder: Path) -> list[Path]:
-    """Return the files below a folder that have a text in them."""
-    files = (each for each in folder.rglob("*") if each.is_file() and not each.is_symlink())
-    return [each for each in files if text.encode() in each.read_bytes()]
+@contextlib.contextmanager
+def object_with(text: str, address: str) -> Iterator[None]:
+    """Keep an object with a text in the cluster during the block."""
+    program = (
+        "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR');"
+        " kept = ray.put(sys.argv[2].encode() * 9999); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, address, text],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sessions: Path
 ) -> None:
-    # Short, because Ray has sockets below it.
-    sessions = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
-    for name, value in {
-        "RAY_TMPDIR": str(sessions),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": hashlib.sha256(os.urandom(16)).hexdigest(),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-    }.items():
-        monkeypatch.setenv(name, value)
     began, journey = time.monotonic(), Journey(tmp_path)
 
     def report(text: str) -> None:
@@ -202,13 +253,24 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
     cluster = start(2)
     report("Ray runs")
     try:
-        journey.up(cluster.address, "--nodes", "1", "--config", str(tmp_path / "node.toml"))
+        config = str(tmp_path / "node.toml")
+        journey.up(cluster.address, *("--nodes", "1", "--config", config, "--cool-down", "3"))
         await journey.until(1)
-        report("one node")
         journey.front.start()
         async with aiohttp.ClientSession() as http:
             await journey.front.ready(http)
-        async with journey.traffic():
+        report("one node")
+
+        await journey.call("scale", "1:3")
+        async with journey.traffic(40, LONG):
+            await journey.queued(2048)
+            await journey.until(3)
+            report("three nodes by load")
+        await journey.until(1)
+        await journey.ended(1)
+        report("one node again, without load")
+
+        async with journey.traffic(4):
             await journey.call("scale", "3")
             await journey.more(8)
             report("three nodes")
@@ -234,21 +296,34 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
             assert journey.processes() == nodes
             report("taken over after Ctrl-C")
 
-            # A machine is gone: its node too, as with a real machine.
-            machines = {each.machine: each for each in journey.files.status().members}
-            gone = next(each for each in cluster.worker_nodes if each.node_id in machines)
-            member = machines[gone.node_id]
+            # A machine is gone: its node too, as with a real machine. The other one is full.
+            await journey.call("scale", "3")
+            machines = [each.machine for each in journey.files.status().members]
+            gone = min(cluster.worker_nodes, key=lambda each: machines.count(each.node_id))
+            (member,) = (
+                each for each in journey.files.status().members if each.machine == gone.node_id
+            )
             (process,) = (each for each in journey.processes() if each.address == member.address)
             await asyncio.to_thread(cluster.remove_node, gone, allow_graceful=False)
             process.kill()
+            await journey.explained("no machine has room for node-")
             await journey.until(2, lambda ready: member.name not in ready)
-            report("a machine is gone, and its node replaced")
+            report("a machine is gone, and there is no room for its node")
+            add_machine(cluster)
+            await journey.until(3)
+            report("the node is on a new machine")
+
+            await journey.call("scale", "2")
+            assert stores_with(PLANTED, tmp_path / "state") == 0
+            with object_with(CONTROL, cluster.address):
+                assert stores_with(CONTROL, tmp_path / "state") == 1
+            error = await journey.refused("--address", cluster.address, RAY_AUTH_TOKEN="0" * 64)
+            assert "it has another token than RAY_AUTH_TOKEN" in error
+            report("nothing of a request in the object stores")
 
             nodes = journey.processes()
             await asyncio.to_thread(cluster.remove_node, cluster.head_node, allow_graceful=False)
-            await journey.more(8)
-            await asyncio.sleep(20)
-            await journey.more(8)
+            await journey.more(40)
             assert journey.processes() == nodes
             report("the head is gone")
 
@@ -263,7 +338,7 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
             report("taken over by a new head")
         await journey.call("down", "--address", cluster.address)
         assert await journey.end_up(signal.SIGCONT) == 0, journey.log()
-        assert journey.processes() == []
+        assert journey.processes() == set()
         report("down")
         assert set(journey.ends) <= {"stop_sequence", "max_tokens"}
         assert files_with(PLANTED, sessions) == []
@@ -271,3 +346,17 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
     finally:
         journey.close()
         await asyncio.to_thread(cluster.shutdown)
+    await journey.alone()
+
+
+async def test_a_cluster_that_needs_no_token_is_refused_unless_insecure_is_given(
+    tmp_path: Path, sessions: Path
+) -> None:
+    journey = Journey(tmp_path)
+    refusal = "the token authentication of Ray is off, so that all that reach the cluster can run"
+    with ray_machines.cluster_without_tokens(tmp_path / "head.log") as address:
+        assert refusal in await journey.refused("--address", address)
+        assert refusal in await journey.refused("--address", address, RAY_AUTH_MODE="disabled")
+        journey.up(address, "--insecure")
+        await journey.explained("Fronts read the addresses of the nodes from")
+        assert await journey.end_up(signal.SIGINT) == 130, journey.log()

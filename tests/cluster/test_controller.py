@@ -190,6 +190,18 @@ def test_requests_that_wait_add_nodes(cluster: Cluster) -> None:
     assert cluster.folder.status().target == 2
 
 
+def test_a_node_goes_after_the_cool_down_of_the_plan_and_not_before(cluster: Cluster) -> None:
+    list(cluster.settle(Plan(3, 3)))
+    plan = Plan(1, 3, cool_down_s=30)
+    for _ in range(30):
+        cluster.now += 1
+        cluster.controller.step(plan)
+    assert cluster.folder.status().target == 3
+    cluster.now += 1
+    cluster.controller.step(plan)
+    assert cluster.folder.status().target == 2
+
+
 def test_one_process_keeps_a_folder(tmp_path: Path) -> None:
     folder = ClusterFolder(tmp_path)
     with folder.keep():

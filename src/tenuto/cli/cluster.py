@@ -38,6 +38,10 @@ Nodes = Annotated[
     str | None,
     typer.Option(metavar="N|MIN:MAX", help="How many nodes; from MIN to MAX by their load."),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="The head of the Ray cluster.  [default: $RAY_ADDRESS]"),
+]
 
 
 @cluster.callback(invoke_without_command=True)
@@ -49,15 +53,13 @@ def _help(context: typer.Context) -> None:
 @cluster.command("up", short_help="Start nodes, and keep them as planned until Ctrl-C.")
 def up(
     nodes: Nodes = None,
-    address: Annotated[
+    address: Address = None,
+    name: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="The head of the Ray cluster.  [default: $RAY_ADDRESS]"
+            metavar="NAME", help="Name of these nodes in the Ray cluster.  [default: tenuto]"
         ),
     ] = None,
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of these nodes in the Ray cluster.")
-    ] = "tenuto",
     folder: Folder = None,
     config: Annotated[
         str | None,
@@ -84,6 +86,13 @@ def up(
             *(0, 3600, "SECONDS"),
         ),
     ] = None,
+    cool_down: Annotated[
+        float | None,
+        options.number(
+            "Time without waiting requests before one of MIN:MAX nodes ends.  [default: 300]",
+            *(1, 86_400, "SECONDS"),
+        ),
+    ] = None,
     insecure: Annotated[
         bool,
         typer.Option(
@@ -107,30 +116,33 @@ def up(
     from tenuto.cluster.plan import InUseError, Plan
 
     files = _files(folder)
-    before = files.plan()
-    least, most = _bounds(nodes) if nodes else (0, 0)
-    plan = before or Plan(1, 1)
-    if nodes:
-        plan = dataclasses.replace(plan, least=least, most=most)
-    if before is None or config or model or insecure:
-        arguments = [
-            *(["--config", config] if config else []),
-            *(["--model", model] if model else []),
-        ]
-        plan = dataclasses.replace(
-            plan, arguments=(*arguments, *(["--insecure"] if insecure else []))
-        )
+    plan = files.plan() or Plan(1, 1)
+    least, most = _bounds(nodes) if nodes else (plan.least, plan.most)
+    config, model = (
+        given or _given_before(plan, option)
+        for given, option in ((config, "--config"), (model, "--model"))
+    )
+    insecure = insecure or "--insecure" in plan.arguments
     plan = dataclasses.replace(
         plan,
+        least=least,
+        most=most,
+        arguments=(
+            *(("--config", config) if config else ()),
+            *(("--model", model) if model else ()),
+            *(("--insecure",) if insecure else ()),
+        ),
         ending=False,
+        name=name or plan.name,
         cpus=plan.cpus if cpus is None else cpus,
         ports=_ports(ports) if ports else plan.ports,
         grace_s=plan.grace_s if grace is None else grace,
+        cool_down_s=plan.cool_down_s if cool_down is None else cool_down,
     )
     try:
         with files.keep():
             files.set_plan(plan)
-            _keep(files, _Connection(name, address, insecure))
+            _keep(files, _Connection(plan.name, address, insecure))
     except InUseError:
         raise Failure("another `tenuto cluster up` runs with this folder", 2) from None
     except KeyboardInterrupt:
@@ -171,9 +183,9 @@ def scale(
     """Change the number of nodes, and wait until it is reached.
 
     With MIN:MAX, a node is added when for 10 seconds prompts of 2048 tokens for each node wait, or
-    4 requests for each node, and one is taken away when for 5 minutes none waits and the others
-    would be at most half full. Nodes that go end their running completions first. Ctrl-C ends the
-    waiting only.
+    4 requests for each node, and one is taken away when for 5 minutes (`up --cool-down`) none waits
+    and the others would be at most half full. Nodes that go end their running completions first.
+    Ctrl-C ends the waiting only.
 
     \b
     tenuto cluster scale 3
@@ -202,19 +214,13 @@ def upgrade(folder: Folder = None) -> None:
 
 @cluster.command("down", short_help="Drain and end all nodes.")
 def down(
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="The head, if `tenuto cluster up` does not run.  [default: $RAY_ADDRESS]",
-        ),
-    ] = None,
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Name of these nodes in the Ray cluster.")
-    ] = "tenuto",
+    address: Address = None,
     folder: Folder = None,
 ) -> None:
-    """Drain and end all nodes, and `tenuto cluster up` with them."""
+    """Drain and end all nodes, and `tenuto cluster up` with them.
+
+    The address is used only if `tenuto cluster up` does not run.
+    """
     from tenuto.cluster.plan import InUseError
 
     files = _files(folder)
@@ -222,7 +228,7 @@ def down(
     files.set_plan(plan)
     try:
         with files.keep():
-            _keep(files, _Connection(name, address, "--insecure" in plan.arguments))
+            _keep(files, _Connection(plan.name, address, "--insecure" in plan.arguments))
     except InUseError:
         while files.plan() is not None and files.kept:
             time.sleep(_LOOK_S)
@@ -242,6 +248,7 @@ class _Connection:
 
         Raises:
             ClusterLost: It does not answer.
+            ClusterOpen: It answers all that reach it.
         """
         from tenuto.core.extras import needs
 
@@ -255,11 +262,11 @@ class _Connection:
 
 def _keep(files: ClusterFolder, connection: _Connection) -> None:
     """Bring the nodes to the plan, again and again, until the plan is that all end."""
-    from tenuto.cluster.controller import ClusterLost, Controller
+    from tenuto.cluster.controller import ClusterLost, ClusterOpen, Controller
 
     try:
         placement = connection.open()
-    except ClusterLost as error:
+    except (ClusterLost, ClusterOpen) as error:
         raise Failure(str(error)) from None
     note(f"Fronts read the addresses of the nodes from {files.nodes}.")
     while True:
@@ -286,6 +293,8 @@ def _keep(files: ClusterFolder, connection: _Connection) -> None:
                 placement = connection.open()
             except ClusterLost:
                 continue
+            except ClusterOpen as error:
+                raise Failure(str(error)) from None
             break
 
 
@@ -325,6 +334,12 @@ def _plan(files: ClusterFolder) -> Plan:
     if plan is None:
         raise Failure("no cluster in this folder: start one with `tenuto cluster up`", 2)
     return plan
+
+
+def _given_before(plan: Plan, option: str) -> str | None:
+    """Return the value of an option of the nodes in a plan; None without it."""
+    arguments = plan.arguments
+    return arguments[arguments.index(option) + 1] if option in arguments else None
 
 
 def _bounds(text: str) -> tuple[int, int]:

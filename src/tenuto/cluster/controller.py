@@ -19,6 +19,10 @@ class ClusterLost(Exception):
     """The cluster does not answer. Nodes go on, and nothing is placed or replaced."""
 
 
+class ClusterOpen(Exception):
+    """All that reach the cluster can run programs on it, as it has no token authentication."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A node that was running before the controller.
@@ -132,7 +136,7 @@ class Controller:
             Scale(0)
             if plan.ending
             else next_scale(
-                Bounds(plan.least, plan.most),
+                Bounds(plan.least, plan.most, down_after_s=plan.cool_down_s),
                 self._scale,
                 ready=len(ready),
                 waiting=sum(each.waiting for each in ready),

@@ -30,6 +30,8 @@ class Plan:
         ports: The first and the last port that nodes use.
         grace_s: Time for running completions to end in a drain, in seconds.
         ending: All nodes are to end.
+        cool_down_s: Time without a waiting request before a node is taken away, in seconds.
+        name: Of the nodes in the Ray cluster.
     """
 
     least: int
@@ -40,6 +42,8 @@ class Plan:
     ports: tuple[int, int] = (8100, 8199)
     grace_s: float = 600.0
     ending: bool = False
+    cool_down_s: float = 300.0
+    name: str = "tenuto"
 
 
 @dataclass(frozen=True, slots=True)

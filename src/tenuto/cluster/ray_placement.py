@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import (  # pyright: ignore[reportMissingImp
 )
 
 from tenuto.cluster import node_process
-from tenuto.cluster.controller import ClusterLost, Found, Seen
+from tenuto.cluster.controller import ClusterLost, ClusterOpen, Found, Seen
 from tenuto.cluster.keeper import Keeper, Sight
 from tenuto.cluster.plan import Plan
 from tenuto.cluster.roster import generation_of
@@ -27,6 +27,11 @@ from tenuto.settings.user_folders import state_folder
 _ANSWER_S: Final = 10.0
 _GONE: Final = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnschedulableError)
 _BROKEN: Final = (ray.exceptions.RayError, ConnectionError, RuntimeError, TimeoutError)
+
+_OPEN: Final = ClusterOpen(
+    "the token authentication of Ray is off, so that all that reach the cluster can run programs"
+    " on it: start Ray on each machine with RAY_AUTH_MODE=token, and set that here too"
+)
 
 
 class KeeperActor:
@@ -70,12 +75,15 @@ class RayPlacement:
         insecure: Accept a cluster without token authentication.
 
     Raises:
-        ClusterLost: Nothing answers at the address, or the cluster is open to all.
+        ClusterLost: Nothing answers at the address, or the cluster has another token.
+        ClusterOpen: The cluster has no token authentication.
     """
 
     def __init__(self, cluster: str, address: str, *, insecure: bool = False) -> None:
         self._cluster = cluster
         self._actors: dict[str, Any] = {}
+        if not (insecure or needs_token()):
+            raise _OPEN
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             ray.init(
@@ -85,14 +93,23 @@ class RayPlacement:
                 logging_level="ERROR",
             )
         except (*_BROKEN, ValueError, OSError) as error:
-            raise ClusterLost(f"no Ray cluster answers at {address}: {_line(error)}") from None
-        if not insecure and os.environ.get("RAY_AUTH_MODE") != "token":
-            ray.shutdown()
             raise ClusterLost(
-                "the token authentication of Ray is off, so that all that reach the cluster can run"
-                " programs on it: start it with RAY_AUTH_MODE=token, and set that here too"
-            )
-        self._insecure = insecure
+                f"no Ray cluster answers at {address}, or it has another token than"
+                f" RAY_AUTH_TOKEN, or ~/.ray/auth_token, here: {_line(error)}"
+            ) from None
+        if not insecure:
+            try:
+                self._check_tokens()
+            except (ClusterOpen, ClusterLost):
+                ray.shutdown()
+                raise
+
+    def _check_tokens(self) -> None:
+        """Check that Ray needs a token on one machine; no other one can join those that need it."""
+        with _reachable():
+            answer = ray.remote(num_cpus=0)(needs_token).remote()
+            if not ray.get(answer, timeout=6 * _ANSWER_S):
+                raise _OPEN
 
     def close(self) -> None:
         """Leave the cluster; keepers and nodes go on."""
@@ -124,10 +141,7 @@ class RayPlacement:
                 for machine in machines
             }
             for machine, answer in asked_for.items():
-                nodes, closed = ray.get(answer, timeout=6 * _ANSWER_S)
-                if not (closed or self._insecure):
-                    raise ClusterLost("a machine of the cluster has no RAY_AUTH_MODE=token")
-                for name, generation in nodes:
+                for name, generation in ray.get(answer, timeout=6 * _ANSWER_S):
                     found.setdefault(name, Found(name, generation, machine, kept=False))
             return list(found.values())
 
@@ -148,14 +162,9 @@ class RayPlacement:
         """Return the keepers that answer within a second, and those that have died."""
         with _reachable():
             answers = {self._actors[name].look.remote(): name for name in names}
-            done, _ = (
-                ray.wait(list(answers), num_returns=len(answers), timeout=1)
-                if answers
-                else (
-                    (),
-                    (),
-                )
-            )
+            if not answers:
+                return {}
+            done, _ = ray.wait(list(answers), num_returns=len(answers), timeout=1)
             seen: dict[str, Seen] = {}
             for answer in done:
                 try:
@@ -179,13 +188,17 @@ class RayPlacement:
             ray.kill(self._actors.pop(name))
 
 
-def nodes_here(cluster: str) -> tuple[list[tuple[str, int]], bool]:
-    """Return the nodes that run on this machine, and whether Ray here needs its token."""
+def needs_token() -> bool:
+    """Return whether Ray on this machine answers only those with its token."""
+    return os.environ.get("RAY_AUTH_MODE") == "token"
+
+
+def nodes_here(cluster: str) -> list[tuple[str, int]]:
+    """Return the names and generations of the nodes that run on this machine."""
     folder = _folder(cluster)
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     processes = ((path.name, node_process.adopted(path)) for path in paths)
-    running = [(name, process.generation) for name, process in processes if process]
-    return running, os.environ.get("RAY_AUTH_MODE") == "token"
+    return [(name, process.generation) for name, process in processes if process]
 
 
 def _folder(cluster: str) -> Path:
