@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tenuto.migrate.fields import LIMIT, SNAKE, fields, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.lexing import arguments, without_comments
 
 _ADDRESS: Final = re.compile(r"/v1/complete(?![\w/-])")
-_LIMIT: Final = re.compile(r"max_tokens_to_sample|\b[mM]axTokensToSample\b")
-# In data: a key, or a name alone, but not a word of a sentence.
-_FIELD: Final = re.compile(r"(?:max_tokens_to_sample|\b[mM]axTokensToSample)(?=\\*[\"'])")
 _SENTENCE: Final = re.compile(r"\"(?!\s*curl\b|[A-Z]+ \S+\Z)[^\"\n]*\s[^\"\n]*\Z")
 _NEW_MODEL: Final = re.compile(r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)")
 _OLD_MODEL: Final = re.compile(r"claude-(?:v?[12]\b|v?[12]\.|instant)")
@@ -23,7 +21,7 @@ _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _RECEIVER: Final = re.compile(r"[\w.]+\Z")
 _JS_SDK: Final = re.compile(r"@anthropic-ai/(?:sdk|bedrock-sdk)")
 _JS_TYPE: Final = re.compile(
-    r"@anthropic-ai/sdk/resources/completions|\bAnthropic\.Completion(?:CreateParams\w*)?\b"
+    r"@anthropic-ai/sdk/resources/completions|\bAnthropic\.Completion(?:s|CreateParams\w*)?\b"
 )
 _DOUBLE: Final = re.compile(r"completions\s*:\s*\{\s*create\s*:\s*(?:jest|vi|sinon)\b")
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
@@ -46,6 +44,12 @@ class Language:
     method: re.Pattern[str] | None = None
     library: re.Pattern[str] | None = None
     remedy: str = _MESSAGES
+
+    @property
+    def kind(self) -> str:
+        """The kind for `fields`."""
+        kinds = {"TC407": "js", "TC409": "java", "TC403": "settings"}
+        return "data" if self.comments == "none" else kinds.get(self.client, "code")
 
 
 _JS: Final = Language(
@@ -100,7 +104,7 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     language = LANGUAGES[kind]
     code = without_comments(text, language.comments)
     found: dict[int, Finding] = {}
-    for offset, *rest in _found(code, language):
+    for offset, *rest in _found(code, path, language):
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
         number, message, remedy = rest
@@ -109,7 +113,7 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     return sorted(found.values())
 
 
-def _found(code: str, language: Language) -> Iterator[tuple[int, str, str, str]]:
+def _found(code: str, path: str, language: Language) -> Iterator[tuple[int, str, str, str]]:
     """Yield the offset, code, message and remedy of each use."""
     covered: list[tuple[int, int]] = []
     for start, end in _calls(code, language):
@@ -130,12 +134,13 @@ def _found(code: str, language: Language) -> Iterator[tuple[int, str, str, str]]
         if is_new(match.start()) and not (data and _SENTENCE.search(line)):
             number = "TC403" if language.client == "TC403" else "TC401"
             yield match.start(), number, "the address of the old endpoint", "`/v1/messages`"
+    for offset in paths(code, path):
+        yield offset, "TC401", "the address of the old endpoint", "`/v1/messages`"
     settings = language.client == "TC403" and _is_of_new_models(code)
-    for match in (_FIELD if data else _LIMIT).finditer("" if settings else code):
+    for match in () if settings else fields(code, path, language.kind):
         if is_new(match.start()):
-            snake = match[0] == "max_tokens_to_sample"
             number = "TC402" if bedrock else language.client
-            if snake and number in ("TC407", "TC408", "TC409", "TC410"):
+            if match[0] == SNAKE and number in ("TC407", "TC408", "TC409", "TC410"):
                 number = "TC401"
             yield match.start(), number, "a field of the old API", _MESSAGES
     yield from _names(code, language, called=bool(covered))
@@ -153,7 +158,7 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
     openai = re.search(r"[\"'/]openai[\"'/-]", code) is not None
     for match in language.method.finditer(code):
         given = arguments(code, match.end())
-        certain = (_LIMIT.search(given) or _CONSTANT.search(given)) is not None
+        certain = (LIMIT.search(given) or _CONSTANT.search(given)) is not None
         receiver = _RECEIVER.search(code, max(0, match.start() - 80), match.start())
         other = openai or (receiver is not None and "openai" in receiver[0].lower())
         plain = "completions" in match[0].lower()
@@ -179,3 +184,5 @@ def _names(code: str, language: Language, *, called: bool) -> Iterator[tuple[int
     if language.comments == "none":
         for match in re.finditer(r'"type\\*"\s*:\s*\\*"completion\\*"', code):
             yield match.start(), "TC502", "a recorded response of the old API", "record it again"
+        for offset in responses(code):
+            yield offset, "TC502", "a recorded response of the old API", "record it again"

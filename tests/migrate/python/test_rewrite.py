@@ -92,3 +92,20 @@ def test_name_of_an_old_model_in_a_configuration_is_replaced(lines: str) -> None
 
     assert "claude-2" not in new
     assert new.count("claude-haiku-4-5") == 1
+
+
+def test_fields_that_give_each_other_their_values_are_followed_once() -> None:
+    # Without that, the scan of these classes would take longer than a person lives.
+    classes = "".join(
+        f"class C{i}:\n    model: str = 'claude-2'\n\n\nc{i} = C{i}(model=c.model)\n"
+        for i in range(12)
+    )
+    source = (
+        f"import anthropic\n\n{classes}\n"
+        "def ask(c):\n"
+        "    return anthropic.Anthropic().completions.create(\n"
+        "        model=c.model, max_tokens_to_sample=9,\n"
+        "        prompt='\\n\\nHuman: Hi\\n\\nAssistant:',\n"
+        "    ).completion\n"
+    )
+    assert to_messages_api(source, Options()).text.count("'claude-2'") == 0

@@ -80,12 +80,28 @@ def _items(node: ast.AST, key: object) -> list[ast.AST | None]:
     return [value for each, value in pairs if isinstance(each, ast.Constant) and each.value == key]
 
 
-def _literals(node: ast.AST | None, origins: Origins, depth: int = 0) -> list[ast.Constant]:
+def _literals(node: ast.AST, origins: Origins) -> list[ast.Constant]:
     """Return the literal names of old models that an expression may have."""
+    found = []
+    seen = {node}
+    waiting: list[tuple[ast.AST, int]] = [(node, 0)]
+    while waiting:
+        value, depth = waiting.pop(0)
+        if isinstance(value, ast.Constant):
+            if isinstance(value.value, str) and _OLD_MODEL.match(value.value):
+                found.append(value)
+        elif depth <= _DEEPEST:
+            # Each once: classes whose fields have one name give each other's values.
+            new = [each for each in _sources(value, origins) if each is not None]
+            waiting += [(each, depth + 1) for each in dict.fromkeys(new) if each not in seen]
+            seen.update(new)
+    return found
+
+
+def _sources(node: ast.AST, origins: Origins) -> list[ast.AST | None]:
+    """Return the expressions whose values an expression may have."""
     found: list[ast.AST | None] = []
     match node:
-        case ast.Constant(value=str(name)):
-            return [node] if _OLD_MODEL.match(name) else []
         case ast.Name(id=name):
             for binding in origins.scopes.all_bindings(name, node):
                 if binding.kind == "parameter" and isinstance(binding.node, ast.arg):
@@ -109,6 +125,4 @@ def _literals(node: ast.AST | None, origins: Origins, depth: int = 0) -> list[as
             found += [body, other]
         case _:
             pass
-    if depth > _DEEPEST:
-        return []
-    return [literal for each in found for literal in _literals(each, origins, depth + 1)]
+    return found

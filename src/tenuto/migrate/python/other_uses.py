@@ -17,8 +17,12 @@ ADDRESS: Final = re.compile(r"/v1/complete(?![\w/-])")
 _BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:""")
 _MODULE: Final = re.compile(r"anthropic\.resources\.completions(?:\.\w+)*")
 _PATCHED: Final = re.compile(
-    r"anthropic\.resources\.completions|anthropic[\w.]*\.completions\.|\bCompletions\.create$"
+    r"anthropic\.resources\.completions|anthropic[\w.]*\.completions\.|"
+    r"^(?!.*openai).*\b(?:Async)?Completions\.create$"
 )
+# The path of the endpoint below an address that is elsewhere, in a client of the API.
+_PATH: Final = re.compile(r"/complete")
+_CLIENT: Final = re.compile(r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|x-api-key")
 _FRAMEWORKS: Final = (
     (re.compile(r"langchain(?:_community)?\.llms(?:\.anthropic)?\.Anthropic(?:LLM)?"), "TC404"),
     (re.compile(r"langchain\.Anthropic"), "TC404"),
@@ -32,7 +36,7 @@ _BEDROCK_MODELS: Final = re.compile(
 )
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
-_REQUEST: Final = {"prompt", "stop_sequences"}
+_REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"nthropic|Human:")
 _MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
 _REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
@@ -102,6 +106,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             names = {a.arg for a in (*node.args.args, *node.args.kwonlyargs)}
             if {LIMIT, "prompt"} <= names and _fakes(node, origins):
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
+        case ast.Constant(value=bytes(data)) if _BODY.search(data.decode("utf-8", "replace")):
+            yield _by_hand(node, body, "a JSON text has the fields of the old API")
         case ast.Constant(value=str(text)):
             if not isinstance(origins.source.parents[node], ast.JoinedStr):
                 yield from _of_text(node, text, origins, body)
@@ -201,7 +207,7 @@ def _is_chat(path: str) -> bool:
 
 def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator[Note]:
     parent = origins.source.parents[node]
-    if ADDRESS.search(text):
+    if ADDRESS.search(text) or (_PATH.fullmatch(text) and _is_client(origins)):
         yield _by_hand(node, "TC401", "the address of the old endpoint")
     elif _BODY.search(text):
         yield _by_hand(node, body, "a JSON text has the fields of the old API")
@@ -216,6 +222,11 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
+
+
+def _is_client(origins: Origins) -> bool:
+    text = origins.source.text
+    return "nthropic" in text and _CLIENT.search(text) is not None
 
 
 def _is_text(node: ast.expr) -> bool:

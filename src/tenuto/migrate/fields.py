@@ -1,0 +1,89 @@
+"""Fields of the old API in other languages: names of its own, unlike what programs call alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+SNAKE: Final = "max_tokens_to_sample"
+LIMIT: Final = re.compile(r"max_tokens_to_sample|\b(?:[mM]|withM)axTokensToSample\b")
+# One of them is in a file that speaks of this API, or in its name.
+_ABOUT: Final = re.compile(r"anthropic|claude|bedrock|InvokeModel|Human:|/v1/complete", re.I)
+_PROMPT: Final = re.compile(r"\bprompt\b", re.I)
+# In data: a key, or a name alone, but not a word of a sentence.
+_KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
+# The value of `name: "…"` is the name of an input of a form.
+_NAMED: Final = re.compile(r"\b(?:name|id|label)[\"']?\s*:\s*[\"'`]\Z")
+_SET: Final = re.compile(r"[\"'`]?\s*\??\s*(?:=(?![=>])|:(?!:)|=>)")
+_OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
+_PATH: Final = re.compile(r"[\"'`]/complete[\"'`]")
+_CLIENT: Final = re.compile(
+    r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|\\n\\nHuman:|x-api-key"
+)
+_COMPLETION: Final = re.compile(r"\\*\"completion\\*\"\s*:\s*\\*\"")
+_END: Final = re.compile(
+    r"\\*\"stop_reason\\*\"\s*:\s*(?:null|\\*\"(?:stop_sequence|max_tokens)\\*\")"
+)
+_LOG: Final = re.compile(r"\\*\"(?:log_id|stop)\\*\"\s*:")
+_NEAR: Final = 2_000
+
+
+def fields(code: str, path: str, kind: str) -> Iterator[re.Match[str]]:
+    """Yield the fields of requests in a file.
+
+    Args:
+        code: The file without comments.
+        path: Its name.
+        kind: `js`, `java`, `code` for other languages, `settings`, or `data`.
+    """
+    about = _ABOUT.search(code) is not None or _ABOUT.search(path) is not None
+    for match in (_KEY if kind == "data" else LIMIT).finditer(code):
+        if not about and not _is_beside_prompt(code, match):
+            continue
+        camel = match[0] != SNAKE
+        if camel and (
+            kind in ("js", "settings") or (kind == "java" and not _is_called(code, match))
+        ):
+            # A common name for a setting of one's own. The API has no such field.
+            continue
+        if kind in ("js", "java", "code") and _is_read(code, match):
+            continue
+        if kind == "js" and _NAMED.search(code, max(0, match.start() - 40), match.start()):
+            continue
+        yield match
+
+
+def _is_beside_prompt(code: str, match: re.Match[str]) -> bool:
+    """Return whether one of the two lines before or behind has the other field of a request."""
+    before = code[: match.start()].rsplit("\n", 3)[1:]
+    behind = code[match.end() :].split("\n", 3)[:3]
+    return any(_PROMPT.search(line) for line in (*before, *behind))
+
+
+def _is_called(code: str, match: re.Match[str]) -> bool:
+    return code.startswith(".", match.start() - 1) and code.startswith("(", match.end())
+
+
+def _is_read(code: str, match: re.Match[str]) -> bool:
+    """Return whether a place only reads a variable or an attribute of this name."""
+    if _SET.match(code, match.end()) or _is_called(code, match):
+        return False
+    before = code[max(0, match.start() - 40) : match.start()]
+    return before.endswith(".") or _OPERAND.search(before) is not None
+
+
+def paths(code: str, path: str) -> Iterator[int]:
+    """Yield the offsets of `"/complete"` in a client of the API, whose address is elsewhere."""
+    named = re.search("anthropic", path + code, re.I) is not None
+    if named and _CLIENT.search(code):
+        for match in _PATH.finditer(code):
+            yield match.start()
+
+
+def responses(code: str) -> Iterator[int]:
+    """Yield the offsets of recorded responses without a type, in data."""
+    for match in _COMPLETION.finditer(code):
+        near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+        if _END.search(near) and _LOG.search(near):
+            yield match.start()
