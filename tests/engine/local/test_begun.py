@@ -28,12 +28,14 @@ class Spelling(Scripted):
     Attributes:
         text: What it writes.
         prompts: The tokens of its jobs.
+        written: How many of them are those of a completion that goes on.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.text = b" or 6"
         self.prompts: dict[int, list[int]] = {}
+        self.written: dict[int, int] = {}
 
     def spell(self, token: int) -> bytes:
         return b"" if token == END else bytes([token])
@@ -45,9 +47,11 @@ class Spelling(Scripted):
         max_tokens: int,
         sampling: Sampling,
         tenant: str = "",
+        written: int = 0,
     ) -> None:
         super().begin(key, prompt, max_tokens, sampling, tenant)
         self.prompts[key] = [*prompt]
+        self.written[key] = written
 
     def step(self) -> list[Delta]:
         keys, self.left = [*self.left], {}
@@ -96,6 +100,7 @@ def test_job_goes_on_after_its_tokens_and_returns_text_that_was_not_known(
         parent.send(submit(spelled[:known], SAMPLED[:count]))
         texts, ids, tokens = wrote(parent)
     assert runtime.prompts[1] == [*PROMPT.encode(), *SAMPLED[:count]]
+    assert runtime.written[1] == count
     assert spelled[:known] + "".join(texts) == (SAMPLED + b" or 6").decode()
     # Text that was held back, say before a stop sequence, comes before any new token.
     if known < len(spelled):
@@ -108,6 +113,7 @@ def test_ids_are_sent_without_the_token_that_ended_the_text(runtime: Spelling) -
     with worker(runtime) as parent:
         parent.send(submit("", b"", tells=True))
         assert wrote(parent)[1] == [*runtime.text]
+    assert runtime.written[1] == 0
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ class Scripted:
         max_tokens: int,
         sampling: Sampling,
         tenant: str = "",
+        written: int = 0,
     ) -> None:
         self.begun.append(key)
         self.left[key] = max_tokens

@@ -30,6 +30,7 @@ class Prepared:
         added: Number of tokens at the start of the prompt that the caller did not send: BOS.
         tells_ids: Whether the parent wants the ids of its tokens.
         lead: Text of the last tokens that the caller does not have yet.
+        written: Number of the last tokens that are those of the completion.
     """
 
     tokens: list[int]
@@ -40,6 +41,7 @@ class Prepared:
     added: int = 0
     tells_ids: bool = False
     lead: str = ""
+    written: int = 0
 
 
 class Intake:
@@ -109,7 +111,7 @@ class Intake:
             self._refuse(frame.key, invalid("prompt: the model needs at least one token."))
             return
         stream = stream_of(frame.sampling, spaced=frame.messages is not None and not frame.prompt)
-        lead = ""
+        lead, written = "", 0
         if frame.begun is not None:
             length, digest, ids = frame.begun
             begun = BegunText(length, digest, tuple(ids))
@@ -118,14 +120,14 @@ class Intake:
                 reason = "begun: the tokens do not spell the text with this model."
                 self._refuse(frame.key, invalid(reason))
                 return
-            tokens, lead = tokens + ids, spelled[length:]
+            tokens, lead, written = tokens + ids, spelled[length:], len(ids)
         if len(tokens) > limit:
             self._refuse(frame.key, too_long(len(tokens), limit))
             return
         max_tokens = min(frame.max_tokens, runtime.context - len(tokens))
         blocks = -(-(len(tokens) + max_tokens) // runtime.block_tokens)
         added = 0 if frame.ids is not None else self._model.added(frame.prompt, tokens)
-        about = (frame.sampling, stream, frame.tenant, added, frame.tells_ids, lead)
+        about = (frame.sampling, stream, frame.tenant, added, frame.tells_ids, lead, written)
         job = Prepared(tokens, max_tokens, *about)
         others = len(self.tokenising)
         if self._admission.offer(frame.key, job, blocks, others, len(tokens)):

@@ -143,9 +143,19 @@ class Runtime(Tokenizer, Protocol):
     needs_computed_prefixes: bool
 
     def begin(
-        self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+        written: int = 0,
     ) -> None:
         """Add a completion to the batch at the next step.
+
+        The last `written` tokens of the prompt are those of a completion that goes on. They are
+        computed as if they had been sampled here, if the library can do that sooner than it samples
+        them: then the next tokens are those that would have followed.
 
         With `sampling.prompt_logprobs`, all tokens of the prompt are returned in `Delta.prompt`,
         before the first token of the completion; `max_tokens` may be 0 then.

@@ -116,7 +116,8 @@ class StepLoop:
     def _begin(self, key: int, job: Prepared) -> None:
         self._link.send(frames.Began(key))
         try:
-            self._runtime.begin(key, job.tokens, job.max_tokens, job.sampling, job.tenant)
+            about = (job.tokens, job.max_tokens, job.sampling, job.tenant, job.written)
+            self._runtime.begin(key, *about)
         except Exception as error:
             # A library's failure on one job must not end the others.
             self._admission.release(key)

@@ -229,6 +229,27 @@ def test_running_prefix_is_shared_and_computed_once() -> None:
     assert all(each[0].cached == len(prompt) for key, each in deltas.items() if key)
 
 
+def test_a_completion_that_goes_on_has_the_numbers_of_the_one_that_was_not_cut() -> None:
+    # All is computed, and nothing copied.
+    runtime = made(LlamaCppRuntime, replace(load(), prefix_cache="off"))
+    sampling = Sampling(0.0, None, None, seed=1, logprobs=3, ignore_eos=True)
+    prompt = runtime.encode(TEXT)
+    runtime.begin(0, prompt, 260, sampling)
+    whole = run(runtime, {0})[0]
+    ids = [token for delta in whole for token in delta.ids]
+    scores = [token for delta in whole for token in delta.scored]
+    # Beside others that are read and written, because steps are shared.
+    runtime.begin(9, runtime.encode(TEXT * 8), 260, sampling)
+    runtime.step()
+    cuts = (1, 62, 63, 64, 130, 250)
+    for cut in cuts:
+        runtime.begin(cut, prompt + ids[:cut], 260 - cut, sampling, written=cut)
+    rests = run(runtime, {9, *cuts})
+    for cut in cuts:
+        assert [token for delta in rests[cut] for token in delta.ids] == ids[cut:]
+        assert [token for delta in rests[cut] for token in delta.scored] == scores[cut:]
+
+
 def score_prompt(runtime: LlamaCppRuntime, prompt: list[int], most: int) -> list[ScoredToken]:
     runtime.begin(99, prompt, 1, replace(GREEDY, prompt_logprobs=most))
     first, *scored = [token for delta in run(runtime, {99})[99] for token in delta.prompt]

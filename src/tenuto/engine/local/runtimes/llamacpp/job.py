@@ -18,6 +18,7 @@ class Job:
         left: Number of tokens that it may still generate.
         sampling: How they are chosen, and what is reported about them.
         prompt: Number of its prompt's tokens.
+        written: How many of them, at its end, are of a completion that goes on.
         min_tokens: Number of tokens before it may end by itself.
         ignores_end: Whether it goes on where the model would end.
         reported: Number of the prompt's tokens that are returned, if they are scored.
@@ -32,6 +33,7 @@ class Job:
     left: int
     sampling: Sampling
     prompt: int
+    written: int = 0
     min_tokens: int = 0
     ignores_end: bool = False
     reported: int = 0
@@ -49,6 +51,15 @@ class Job:
         """Number of the prompt's tokens with a known score that are not returned."""
         scores = self.sequence.scores
         return 0 if scores is None else min(scores.known, self.prompt) - self.reported
+
+    def most(self, alike: int) -> int:
+        """Return how many tokens may be computed next.
+
+        Those of a completion that goes on are apart from the prompt before them, at most `alike` at
+        once.
+        """
+        left = self.sequence.length - self.sequence.computed
+        return left - self.written if left > self.written else min(left, alike)
 
     def rows(self, count: int) -> int:
         """Return the number of logits needed of its next `count` tokens."""

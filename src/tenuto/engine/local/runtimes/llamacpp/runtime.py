@@ -71,7 +71,13 @@ class LlamaCppRuntime(Runtime):
         return self._model[token]
 
     def begin(
-        self, key: int, prompt: Ids[int], max_tokens: int, sampling: Sampling, tenant: str = ""
+        self,
+        key: int,
+        prompt: Ids[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+        written: int = 0,
     ) -> None:
         """See `Runtime.begin`.
 
@@ -95,6 +101,7 @@ class LlamaCppRuntime(Runtime):
                 max_tokens,
                 sampling,
                 len(prompt),
+                written,
                 least,
                 ignores_end,
             )

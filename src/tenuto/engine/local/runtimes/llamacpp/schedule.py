@@ -11,6 +11,10 @@ from tenuto.engine.local.runtimes.llamacpp.sequences import Abilities, Sequences
 # Fewer shared tokens cost less than a job's wait for them.
 _LEAST_SHARED: Final = 128
 
+# Tokens of one sequence that are computed alike in a batch and one by one. With more, the library's
+# flash attention takes another kernel, which sums in other places with 32 instead of 16 bits.
+_ALIKE: Final = 63
+
 MOST_REPORTED: Final = 512
 """Tokens of a prompt whose known scores are returned in one step."""
 
@@ -66,7 +70,8 @@ class Schedule:
         rows = self._most_rows - len(self) + waiting
         for key, job in self._reading.items():
             sequence = job.sequence
-            count = min(stops.get(key, sequence.length) - sequence.computed, room)
+            stop = stops.get(key, sequence.length)
+            count = min(stop - sequence.computed, job.most(_ALIKE), room)
             if job.unreported > MOST_REPORTED:
                 continue
             if job.sequence.scores is not None:

@@ -178,7 +178,13 @@ class OpenVinoRuntime(Runtime):
         return self._table[token]
 
     def begin(
-        self, key: int, prompt: Sequence[int], max_tokens: int, sampling: Sampling, tenant: str = ""
+        self,
+        key: int,
+        prompt: Sequence[int],
+        max_tokens: int,
+        sampling: Sampling,
+        tenant: str = "",
+        written: int = 0,
     ) -> None:
         ids = array("i", prompt)
         if sampling.prompt_logprobs is not None:
