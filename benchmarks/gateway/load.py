@@ -12,9 +12,12 @@ _QUESTION = "Tell me about the history of the harbour, its ships and its people,
 """About 850 bytes."""
 
 
-def request_to(path: str, *, stream: bool, paced: bool, headers: str = "") -> bytes:
+def request_to(
+    path: str, *, stream: bool, paced: bool, headers: str = "", differing: bool = False
+) -> bytes:
     """A request, head and body."""
-    prompt = f"\n\nHuman: {'paced ' if paced else ''}{_QUESTION}\n\nAssistant:"
+    manner = f"{'paced ' if paced else ''}{'differing ' if differing else ''}"
+    prompt = f"\n\nHuman: {manner}{_QUESTION}\n\nAssistant:"
     if path == "/v1/complete":
         fields: dict[str, object] = {"prompt": prompt, "max_tokens_to_sample": 256}
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from tenuto.compare.answer import Answer
 from tenuto.compare.comparison import Pair, Purpose, line_of
 from tenuto.compare.rows import Run, read_run
@@ -25,7 +27,7 @@ def line(
     second = Answer(name, "x", b, "" if error else end, None, error, 5.0, 50.0, 9, 0, 4, 0.25)
     second.warnings = warnings
     purpose = Purpose.NOISE if noise else Purpose.SHADOW
-    at = "2026-11-27T10:00:00.000+00:00"
+    at = datetime(2026, 11, 27, 10, tzinfo=UTC).timestamp()
     return line_of(
         Pair(f"req_{number}", at, purpose, requested, first, second, "candidate:x", prompt=prompt)
     )

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenuto.compare.answer import LEFT, Answer, is_json
 from tenuto.compare.comparison import Pair, Purpose, line_of
 
 
 def line(a: Answer, b: Answer, **fields: Any) -> dict[str, Any]:
-    pair = Pair("req_1", "2026-11-27T00:00:00+00:00", Purpose.SHADOW, "claude-2", a, b, **fields)
+    pair = Pair("req_1", 1_795_737_600.25, Purpose.SHADOW, "claude-2", a, b, **fields)
     written = line_of(pair)
     assert "\n" not in written
     read: dict[str, Any] = json.loads(written)
@@ -34,6 +36,25 @@ def test_answers_that_differ_in_white_space_are_equal_normalised() -> None:
 def test_half_a_surrogate_pair_is_kept_as_an_escape() -> None:
     fields = line(Answer(text="a", end="turn"), Answer(text="b", end="turn"), prompt="\ud800")
     assert fields["texts"]["prompt"] == "\ud800"
+
+
+@given(names=st.lists(st.text(max_size=20), min_size=6, max_size=6), number=st.floats(0, 1e12))
+def test_line_is_json_with_any_names_and_texts(names: list[str], number: float) -> None:
+    a, b, requested, to, warning, text = names
+    first = Answer(upstream=a, text=text, end="turn", cost=number, total_ms=number)
+    second = Answer(model=b, text=a, end="turn", first_ms=number, warnings=(warning,))
+    pair = Pair(a, 0.0, Purpose.NOISE, requested, first, second, to, prompt=text, spent=3)
+    read = json.loads(line_of(pair))
+
+    assert (read["id"], read["requested"], read["to"], read["spent"]) == (a, requested, to, 3)
+    assert (read["a"]["upstream"], read["a"]["cost"]) == (a, number)
+    assert (read["b"]["model"], read["b"]["warnings"]) == (b, [warning])
+    assert read["texts"] == {"prompt": text, "a": text, "b": a}
+    assert read["at"] == "1970-01-01T00:00:00.000+00:00"
+
+
+def test_time_has_milliseconds() -> None:
+    assert line(Answer(), Answer())["at"] == "2026-11-27T00:00:00.250+00:00"
 
 
 def test_other_stop_sequence_is_another_end() -> None:

@@ -52,6 +52,10 @@ def test_long_texts_take_no_longer_than_their_beginning() -> None:
     assert process_time() - start < 0.2
 
 
+def test_long_white_space_at_the_beginning_counts_as_equal() -> None:
+    assert similarity(" " * 20_000 + "a", " " * 20_000 + "b") == 1
+
+
 def test_texts_that_differ_in_case_and_white_space_are_the_same_normalised() -> None:
     assert likeness(" A\n  b", "a B ") == (True, 1)
     assert not likeness("a b", "ab").normalised

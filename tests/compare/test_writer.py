@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 
 from tenuto.compare.answer import Answer
 from tenuto.compare.comparison import Pair, Purpose
 from tenuto.compare.writer import ComparisonWriter, spent_today
 
 
-def pair(number: int = 0, text: str = "a", at: str | None = None) -> Pair:
-    at = at or datetime.now(UTC).isoformat()
+def pair(number: int = 0, text: str = "a", at: float | None = None) -> Pair:
+    at = time() if at is None else at
     answer = Answer(text=text, end="turn")
     return Pair(f"req_{number}", at, Purpose.SHADOW, "claude-2", answer, answer, spent=number)
 
@@ -59,7 +59,7 @@ def test_tokens_of_other_days_and_lines_of_others_count_nothing(tmp_path: Path) 
     file = tmp_path / "file"
     assert spent_today(file) == 0
     writer = ComparisonWriter(file, 1 << 20)
-    writer.add(pair(7, at="2020-01-01T00:00:00+00:00"))
+    writer.add(pair(7, at=1_577_836_800))
     writer.stop()
     with file.open("a") as opened:
         opened.write('garbage\n[1]\n{"at": 5}\n')

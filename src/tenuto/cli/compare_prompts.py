@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any, Final, TextIO, TypeVar
 
 from tenuto.batch.requests import Defaults
@@ -179,9 +179,8 @@ async def _pairs(
     prompt = str(job.prompt.whole()) if offline.keep_texts else None
 
     def pair(purpose: Purpose, other: Answer, to: str) -> Pair:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         return Pair(
-            *(label, at, purpose, job.model, first, other, to),
+            *(label, time(), purpose, job.model, first, other, to),
             prefill=job.prompt.prefill,
             prompt=prompt,
         )

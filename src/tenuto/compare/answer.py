@@ -13,6 +13,8 @@ TOO_LONG: Final = "too_long"
 """The error of an answer of more characters."""
 LEFT: Final = "left"
 """The error of an answer whose caller disconnected before its end."""
+TIMEOUT: Final = "timeout"
+"""The error of a copy that took too long."""
 
 _FENCE: Final = "```"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -38,15 +37,21 @@ def likeness(a: str, b: str) -> Likeness:
     words_a, words_b = a.casefold().split(), b.casefold().split()
     if words_a == words_b:
         return Likeness(True, 1.0)
-    parts_a, parts_b = _parts(a, words_a), _parts(b, words_b)
-    return Likeness(False, 2 * len(parts_a & parts_b) / (len(parts_a) + len(parts_b)))
+    words_a, words_b = _counted(a, words_a), _counted(b, words_b)
+    total = common = 0
+    # Words and pairs apart: two small sets cost less than one of both.
+    for first, second in (
+        (set(words_a), set(words_b)),
+        (set(pairwise(words_a)), set(pairwise(words_b))),
+    ):
+        total += len(first) + len(second)
+        common += len(first & second)
+    # The beginning that counts may be white space alone.
+    return Likeness(False, 2 * common / total if total else 1.0)
 
 
-def _parts(text: str, words: Sequence[str]) -> set[Hashable]:
+def _counted(text: str, words: list[str]) -> list[str]:
+    """Return the words of the part of a text that counts."""
     if not text.isascii():
-        words = _SPACELESS.sub(r" \g<0> ", text[:MOST_CHARS].casefold()).split()
-    elif len(text) > MOST_CHARS:
-        words = text[:MOST_CHARS].casefold().split()
-    parts: set[Hashable] = set(words)
-    parts.update(pairwise(words))
-    return parts
+        return _SPACELESS.sub(r" \g<0> ", text[:MOST_CHARS].casefold()).split()
+    return words if len(text) <= MOST_CHARS else text[:MOST_CHARS].casefold().split()

@@ -41,7 +41,8 @@ class ComparisonWriter:
     def __init__(self, path: Path, most_bytes: int) -> None:
         self.path: Path = path
         self._most_bytes = most_bytes
-        self._waiting: deque[Pair] = deque()
+        # With their characters.
+        self._waiting: deque[tuple[int, Pair]] = deque()
         # Characters that were added and taken, each changed by one thread alone.
         self._added = self._taken = 0
         self._stopping = threading.Event()
@@ -58,7 +59,7 @@ class ComparisonWriter:
             self.lost += 1
             return
         self._added += size
-        self._waiting.append(pair)
+        self._waiting.append((size, pair))
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tenuto-shadow", daemon=True)
             self._thread.start()
@@ -78,9 +79,10 @@ class ComparisonWriter:
     def _write(self) -> None:
         while self._waiting:
             pairs = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-            self._taken += sum(map(_size, pairs))
+            self._taken += sum(size for size, _ in pairs)
             try:
-                self._append("".join(f"{line_of(pair)}\n" for pair in pairs).encode(), len(pairs))
+                lines = "".join([f"{line_of(pair)}\n" for _, pair in pairs])
+                self._append(lines.encode(), len(pairs))
             except Exception as error:
                 self.lost += len(pairs)
                 self._report(f"{self.path} cannot be written: {_reason(error)}")

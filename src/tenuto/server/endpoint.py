@@ -162,7 +162,7 @@ class Endpoint:
                         await leases.enter_async_context(lease)
                 running = await self._completions.run(requests, meter)
             if (copies := shared.shadow.copies) is not None:
-                running = copies.beside(record.id, requests, running, meter)
+                copies.beside(record.id, requests, running.accepted, meter)
             async with aclosing(running):
                 accepted = running.accepted
                 record.upstream = accepted.upstream

@@ -10,6 +10,7 @@ from tenuto.core.events import End
 from tenuto.core.job import Piece, Usage
 from tenuto.core.refusal import Kind
 from tenuto.core.token_gaps import GAP_BOUNDS_S, TokenGaps
+from tenuto.stream.transcript import Transcript
 
 
 class Meter:
@@ -23,6 +24,7 @@ class Meter:
         outcome: Reason of the end, or kind of the error; None while running and after a disconnect.
             Of several completions the error of any, else `End.LENGTH` if one was too long.
         first_token_at: Time of the first token on the clock; None before it.
+        transcript: Keeps the text of the completion, if it is set before the first text.
     """
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
@@ -36,6 +38,7 @@ class Meter:
         self._counted = Usage()
         self._is_current = False
         self.outcome: End | Kind | None = None
+        self.transcript: Transcript | None = None
 
     def part(self) -> Meter:
         """Return a new meter, whose completion counts in this one."""
@@ -93,11 +96,18 @@ class Meter:
         """Return the usage so far."""
         if self._parts:
             self._counted = _sum_of([part._counted for part in self._parts])
-        if self.first_token_at is None or self.began is None:
-            return self._counted
-        first_ms = round(1000 * (self.first_token_at - self.began), 3)
         counted = self._counted
-        return Usage(counted.input_tokens, counted.cached_tokens, counted.output_tokens, first_ms)
+        if (
+            counted.time_to_first_token_ms is None
+            and self.first_token_at is not None
+            and self.began is not None
+        ):
+            first_ms = round(1000 * (self.first_token_at - self.began), 3)
+            # Kept, because it is asked for several times at the end.
+            counted = self._counted = Usage(
+                counted.input_tokens, counted.cached_tokens, counted.output_tokens, first_ms
+            )
+        return counted
 
     def gaps(self) -> TokenGaps | None:
         """Return the times between tokens; None before the second piece.

@@ -92,12 +92,18 @@ async def run(
                     break
                 ends.release(matcher.settled)
                 if event is not None:
+                    if meter.transcript is not None:
+                        meter.transcript.add(event.text)
                     yield event
         # After the engine's generator is closed, because a client that does not read would keep
         # the job running after its stop sequence.
         if ended is None:
             raise failed("The engine ended without a reason.")
         meter.end(ended.end)
+        if (transcript := meter.transcript) is not None:
+            if last_text is not None:
+                transcript.add(last_text.text)
+            transcript.close(ended)
         if last_text is not None:
             yield last_text
         yield ended
@@ -111,6 +117,9 @@ async def run(
     except Exception:
         meter.end(Kind.FAILED)
         raise
+    finally:
+        if meter.transcript is not None:
+            meter.transcript.close()
 
 
 def _traced(engine: Engine, job: Job) -> AsyncGenerator[Piece, None]:

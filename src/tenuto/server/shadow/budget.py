@@ -24,18 +24,17 @@ class DayBudget:
     def __init__(self, most: int, spent: int = 0, now: Callable[[], float] = time) -> None:
         self._most = most
         self._now = now
-        self._day = self._today()
+        self._day_ends = self._next_day()
         self._held = 0
         self.spent: int = spent
 
-    def _today(self) -> int:
-        return int(self._now()) // _DAY_S
+    def _next_day(self) -> float:
+        return (self._now() // _DAY_S + 1) * _DAY_S
 
     def reserve(self, tokens: int) -> bool:
         """Reserve tokens. Return whether that many are left."""
-        today = self._today()
-        if today != self._day:
-            self._day, self.spent = today, 0
+        if self._now() >= self._day_ends:
+            self._day_ends, self.spent = self._next_day(), 0
         if self.spent + self._held + tokens > self._most:
             return False
         self._held += tokens

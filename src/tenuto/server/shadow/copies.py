@@ -6,25 +6,23 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from time import time
 from typing import Final
 from zlib import crc32
 
-from tenuto.compare.answer import Answer
-from tenuto.compare.answering import answer_of, copy_of
+from tenuto.compare.answer import LEFT, MOST_CHARS, TOO_LONG, Answer
+from tenuto.compare.answering import CostOf, answer_of, copy_of, measured
 from tenuto.compare.comparison import Pair, Purpose
 from tenuto.compare.writer import ComparisonWriter, spent_today
-from tenuto.core.job import Job, Request, Usage
+from tenuto.core.job import Accepted, Request
 from tenuto.core.prompt import TokenPrompt
 from tenuto.engine.base import Engine
 from tenuto.server.accounts import terms_of
 from tenuto.server.shadow.budget import DayBudget
 from tenuto.server.shadow.targets import Targets
-from tenuto.server.shadow.watched_events import WatchedEvents
-from tenuto.service import Running
 from tenuto.settings import Settings
 from tenuto.stream.meter import Meter
+from tenuto.stream.transcript import Transcript
 
 _log: Final = logging.getLogger("tenuto.shadow")
 
@@ -42,24 +40,30 @@ upstream is paused by its breaker, the request cannot be copied."""
 _BYTES_OF_A_TOKEN: Final = 3
 _TOKENS_OF_A_TEMPLATE: Final = 16
 _MODEL_CHARS: Final = 256
+_NO_ANSWER: Final = Answer()
 
 
-@dataclass(slots=True, eq=False)
 class _Copy:
-    """A request and its two answers, each None until it is there.
+    """A request that is sent a second time.
 
     Attributes:
+        pair: Its two answers, as soon as they are there.
+        missing: How many of them are not.
+        request: The request.
         engine: The engine of the copy.
         reserved: Tokens that it may use.
+        task: Runs it; None while it waits.
     """
 
-    id: str
-    purpose: Purpose
-    request: Request
-    engine: Engine
-    reserved: int
-    a: Answer | None = None
-    b: Answer | None = None
+    __slots__ = ("engine", "missing", "pair", "request", "reserved", "task")
+
+    def __init__(self, pair: Pair, request: Request, engine: Engine, reserved: int) -> None:
+        self.pair = pair
+        self.missing = 2
+        self.request = request
+        self.engine = engine
+        self.reserved = reserved
+        self.task: asyncio.Task[None] | None = None
 
 
 class Copies:
@@ -84,164 +88,178 @@ class Copies:
         self.settings: Settings = settings
         self.writer: ComparisonWriter = ComparisonWriter(shadow.file, shadow.max_file_mib << 20)
         self._shadow = shadow
+        self._draws = [
+            # Another start of the checksum for each, so that the draws are independent.
+            (purpose, start, share * 2**32)
+            for start, (purpose, share) in enumerate(
+                ((Purpose.SHADOW, shadow.share), (Purpose.NOISE, shadow.noise_share))
+            )
+            if share
+        ]
         self._targets = Targets(settings.engine)
         spent = max(spent, spent_today(shadow.file))
         self._budget = DayBudget(shadow.max_tokens_a_day, spent)
-        self._prices = terms_of(settings).prices
+        prices = terms_of(settings).prices
+        self._cost: CostOf | None = prices.money if prices else None
         self._counts = counts
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[_Copy] = set()
         self._waiting: deque[_Copy] = deque()
         self._closing = False
         # A breaker opens after failures only; to look at it takes as long as the rest of a draw.
         self._last_failed = False
 
     def beside(
-        self, request_id: str, requests: Sequence[Request], running: Running, meter: Meter
-    ) -> Running:
+        self, request_id: str, requests: Sequence[Request], accepted: Accepted, meter: Meter
+    ) -> None:
         """Begin the copies of an accepted request, if it is drawn.
+
+        Its answer goes on as it would without them; its meter gets a transcript.
 
         Args:
             request_id: By which it is drawn, always the same way.
             requests: The request, or all of one exchange, which are not copied.
-            running: Its running completion.
+            accepted: How the completion of the request began.
             meter: Its meter.
-
-        Returns:
-            What the caller gets: the same events, whose text is also kept for the comparison.
         """
+        name = request_id.encode()
+        copies = []
         try:
-            return self._beside(request_id, requests, running, meter)
+            for purpose, start, most in self._draws:
+                if crc32(name, start) < most:
+                    copy = self._made(request_id, purpose, requests, accepted)
+                    if copy is not None:
+                        copies.append(copy)
         except Exception as error:
             # Whatever it is: the caller's answer has begun.
             _log.error("a request could not be copied", exc_info=error)
-            return running
+        if copies:
 
-    def _beside(
-        self, request_id: str, requests: Sequence[Request], running: Running, meter: Meter
-    ) -> Running:
-        drawn = self._drawn(request_id)
-        if not drawn:
-            return running
-        request = requests[0]
-        if len(requests) > 1 or not _can_be_copied(request.job):
-            self._counts["left_out_unfit"] += len(drawn)
-            return running
-        made = [self._made(request_id, purpose, request, running) for purpose in drawn]
-        copies = [copy for copy in made if copy is not None]
-        if not copies:
-            return running
+            def done(transcript: Transcript) -> None:
+                self._answered(copies, transcript, meter, accepted)
 
-        def done(answer: Answer) -> None:
-            try:
-                for copy in copies:
-                    copy.a = answer
-                    self._compare(copy)
-            except Exception as error:
-                _log.error("an answer could not be compared", exc_info=error)
-
-        events = WatchedEvents(running, request, meter, self._cost, done)
-        return Running(running.accepted, events)
+            meter.transcript = Transcript(MOST_CHARS, done)
 
     @property
     def spent(self) -> int:
         """Tokens of copies that have ended, on this day."""
         return self._budget.spent
 
-    def _drawn(self, request_id: str) -> list[Purpose]:
-        name, shadow = request_id.encode(), self._shadow
-        drawn = []
-        if crc32(name) < shadow.share * 2**32:
-            drawn.append(Purpose.SHADOW)
-        # Another start, so that the two draws are independent.
-        if shadow.noise_share and crc32(name, 1) < shadow.noise_share * 2**32:
-            drawn.append(Purpose.NOISE)
-        return drawn
-
     def _made(
-        self, request_id: str, purpose: Purpose, request: Request, running: Running
+        self, request_id: str, purpose: Purpose, requests: Sequence[Request], accepted: Accepted
     ) -> _Copy | None:
         """Begin a copy, or let it wait. Return None if it is left out."""
-        job, most = request.job, self._shadow.max_concurrent
+        request = requests[0]
+        job, most, outcome, reserved = request.job, self._shadow.max_concurrent, "", 0
         engine: Engine | None = self._targets.compared
         if purpose is Purpose.NOISE:
-            engine = self._targets.noise(job.model, running.accepted)
-        reserved = job.prompt.size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE + job.max_tokens
-        if engine is None:
+            engine = self._targets.noise(job.model, accepted)
+        size = job.prompt.size
+        if (
+            engine is None
+            or len(requests) > 1
+            or size > MOST_PROMPT_BYTES
+            or not job.max_tokens
+            or isinstance(job.prompt, TokenPrompt)
+        ):
             outcome = "left_out_unfit"
         elif self._last_failed and not engine.health().ready:
             outcome = "left_out_paused"
-        elif self._closing or (len(self._running) >= most and len(self._waiting) >= most):
+        elif (len(self._running) >= most and len(self._waiting) >= most) or self._closing:
             outcome = "left_out_full"
-        elif not self._budget.reserve(reserved):
-            outcome = "left_out_budget"
         else:
-            copy = _Copy(request_id, purpose, request, engine, reserved)
-            self._waiting.append(copy)
-            self._start_next()
-            return copy
+            reserved = size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE + job.max_tokens
+            if self._budget.reserve(reserved):
+                requested, to = job.model[:_MODEL_CHARS], self._shadow.to or ""
+                pair = Pair(request_id, time(), purpose, requested, _NO_ANSWER, _NO_ANSWER, to)
+                copy = _Copy(pair, request, engine, reserved)
+                if len(self._running) < most:
+                    self._start(copy)
+                else:
+                    self._waiting.append(copy)
+                return copy
+            outcome = "left_out_budget"
         self._counts[outcome] += 1
         return None
 
-    def _start_next(self) -> None:
-        while self._waiting and len(self._running) < self._shadow.max_concurrent:
-            task = asyncio.create_task(self._run(self._waiting.popleft()))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a copy of a request failed", exc_info=error)
-        if not self._closing:
-            self._start_next()
+    def _start(self, copy: _Copy) -> None:
+        self._running.add(copy)
+        copy.task = asyncio.create_task(self._run(copy))
 
     async def _run(self, copy: _Copy) -> None:
-        job, timeout_s = copy_of(copy.request.job), self._shadow.timeout_s
-        used, outcome = None, "abandoned"
+        answer: Answer | None = None
         try:
-            answer = await answer_of(copy.engine, job, copy.request.stops, timeout_s, self._cost)
-            # An answer that breaks off may be charged as a whole.
-            used = answer.tokens if answer.end else None
-            outcome = "failed" if answer.error else "answered"
-            self._last_failed = bool(answer.error)
+            request = copy.request
+            answer = copy.pair.b = await answer_of(
+                copy.engine,
+                copy_of(request.job),
+                request.stops,
+                self._shadow.timeout_s,
+                self._cost,
+            )
+            self._end(copy, answer)
+            self._compare(copy)
+        except Exception as error:
+            _log.error("a copy of a request failed", exc_info=error)
         finally:
-            self._budget.settle(copy.reserved, used)
-            self._counts[outcome] += 1
-        copy.b = answer
-        self._compare(copy)
+            if copy in self._running:
+                self._end(copy, answer)
+
+    def _end(self, copy: _Copy, answer: Answer | None) -> None:
+        """Settle a copy that has run; without an answer it was abandoned. Start the next one."""
+        self._running.discard(copy)
+        if answer is None:
+            self._counts["abandoned"] += 1
+        else:
+            self._last_failed = bool(answer.error)
+            self._counts["failed" if answer.error else "answered"] += 1
+        # An answer that breaks off may be charged as a whole.
+        self._budget.settle(copy.reserved, answer.tokens if answer and answer.end else None)
+        if self._waiting and not self._closing:
+            self._start(self._waiting.popleft())
+
+    def _answered(
+        self, copies: Sequence[_Copy], transcript: Transcript, meter: Meter, accepted: Accepted
+    ) -> None:
+        """Take the answer that the caller has got."""
+        try:
+            ended, error = transcript.ended, ""
+            if transcript.too_long:
+                error = TOO_LONG
+            elif ended is None:
+                error = LEFT if meter.outcome is None else meter.outcome.value
+            model, cost_of = copies[0].request.job.model, self._cost
+            answer = measured(transcript.text, ended, error, meter, accepted, model, cost_of)
+            for copy in copies:
+                copy.pair.a = answer
+                self._compare(copy)
+        except Exception as failure:
+            _log.error("an answer could not be compared", exc_info=failure)
 
     def _compare(self, copy: _Copy) -> None:
-        """Hand over a pair whose second answer has arrived."""
-        if copy.a is None or copy.b is None:
-            return
-        job, at = copy.request.job, datetime.now(UTC).isoformat(timespec="milliseconds")
-        self.writer.add(
-            Pair(
-                *(copy.id, at, copy.purpose, job.model[:_MODEL_CHARS], copy.a, copy.b),
-                to=self._shadow.to or "",
-                prefill=job.prompt.prefill,
-                prompt=str(job.prompt.whole()) if self._shadow.keep_texts else None,
-                spent=self._budget.spent,
-            )
-        )
-
-    def _cost(self, model: str, usage: Usage) -> float | None:
-        return self._prices.money(model, usage)
+        """Take note of an answer of a pair, and hand over the pair with the second one."""
+        copy.missing -= 1
+        if not copy.missing:
+            pair, prompt = copy.pair, copy.request.job.prompt
+            pair.prefill, pair.spent = prompt.prefill, self._budget.spent
+            if self._shadow.keep_texts:
+                pair.prompt = str(prompt.whole())
+            self.writer.add(pair)
 
     async def aclose(self) -> None:
         """Abandon the copies, write what is compared, and close the connections."""
         self._closing = True
         while self._waiting:
-            self._waiting.popleft()
+            copy = self._waiting.popleft()
+            self._budget.settle(copy.reserved, 0)
             self._counts["abandoned"] += 1
-        for task in list(self._running):
+        running = list(self._running)
+        tasks = [copy.task for copy in running if copy.task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for copy in running:
+            if copy in self._running:
+                # Its task was cancelled before its first step, which runs nothing of it.
+                self._end(copy, None)
         await asyncio.to_thread(self.writer.stop)
         await self._targets.aclose()
-
-
-def _can_be_copied(job: Job) -> bool:
-    if isinstance(job.prompt, TokenPrompt) or not job.max_tokens:
-        return False
-    return job.prompt.size <= MOST_PROMPT_BYTES
