@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from xml.etree import ElementTree
 
+from benchmarks.fleet.plot import Line, Panel, svg
 from tests.conftest import PATIENCE_S, ROOT
 
 # `benchmarks` itself imports others, which Python runs only where they are not imported yet.
 NAMES = [
     "client",
     "engine",
+    "fleet",
     "gateway.operations",
     "gateway.workers",
     "gateway",
@@ -48,3 +51,10 @@ def test_help_describes_the_measurement_and_measures_nothing() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("usage: ") == len(NAMES)
+
+
+def test_simulated_fleets_are_drawn_as_well_formed_svg() -> None:
+    lines = [Line("a < b", {1: 0.2, 200: 90.0}), Line("c", {1: 3.0, 200: 4.0}, dashed=True)]
+    picture = svg("Fleets & nodes", [Panel("first token, s", lines, level=(50.0, "enough"))])
+    texts = [each.text for each in ElementTree.fromstring(picture).iter()]
+    assert {"Fleets & nodes", "● a < b", "● c", "enough", "0.1", "100", "200"} <= {*texts}
