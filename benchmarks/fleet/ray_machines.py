@@ -101,20 +101,30 @@ def add_machine(cluster: Any) -> None:
     cluster.add_node(num_cpus=2, **_OBJECTS)
 
 
-def processes(name: str, value: str) -> list[int]:
-    """Return the numbers of the other processes with a variable in their environment."""
+def processes(name: str, value: str, command: str = "") -> list[int]:
+    """Return the numbers of the other processes with a variable in their environment.
+
+    Args:
+        name: That of the variable.
+        value: That of the variable.
+        command: A part of their command line, or of the title that they have given themselves.
+    """
     wanted = f"{name}={value}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         # Many have ended since, or belong to others.
         with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+            matches = wanted in (folder / "environ").read_bytes().split(b"\0")
+            if matches and command.encode() in (folder / "cmdline").read_bytes():
                 found.append(int(folder.name))
     return [each for each in found if each != os.getpid()]
 
 
 def end_processes(name: str, value: str) -> None:
-    """Kill the processes with a variable in their environment, also those that they start."""
+    """Kill the processes with a variable in their environment, also those that they start.
+
+    Agents of Ray live on for a minute when their head is gone.
+    """
     latest = time.monotonic() + 30
     while (found := processes(name, value)) and time.monotonic() < latest:
         for each in found:

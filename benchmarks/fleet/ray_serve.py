@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from benchmarks.fleet import ray_machines
 from benchmarks.gateway.gateways import ROOT, free_port
 from benchmarks.gateway.load import load
+from tenuto.cluster import node_process
 
 _ROUNDS: Final = 3
 _WORDS: Final = 256
@@ -99,9 +100,7 @@ class _Placed(_Form):
         return str(url.hostname), int(url.port or 0)
 
     def process(self) -> int:
-        from tenuto.cluster.node_process import adopted
-
-        found = map(adopted, (self._folder / "state").glob("tenuto/nodes/*/*"))
+        found = map(node_process.adopted, (self._folder / "state").glob("tenuto/nodes/*/*"))
         (node,) = (each for each in found if each)
         return node.pid
 
@@ -165,8 +164,7 @@ class _Replicas(_Form):
         self._serve.run(self._deployment.options(num_replicas=replicas).bind(), route_prefix="/")
 
     def _processes(self) -> list[int]:
-        running = ray_machines.processes(_STATE, os.environ[_STATE])
-        return [each for each in running if "ServeReplica" in _command(each)]
+        return ray_machines.processes(_STATE, os.environ[_STATE], "ServeReplica")
 
 
 def _application() -> Any:
@@ -177,12 +175,6 @@ def _application() -> Any:
 
     settings = load_settings(Path(os.environ["NODE_SETTINGS"]))
     return create_app(settings, open_engine(settings, lambda *_: None))  # type: ignore[arg-type]
-
-
-def _command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    return ""
 
 
 def _until(holds: Callable[[], bool]) -> None:
@@ -259,7 +251,7 @@ def _replacement_s(form: _Form) -> float:
 
     def work() -> None:
         os.kill(pid, signal.SIGKILL)
-        _until(lambda: not _command(pid))
+        _until(lambda: node_process.began(pid) is None)
         form.work()
         while not _serves(form.place()):
             form.work()

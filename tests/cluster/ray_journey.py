@@ -149,13 +149,6 @@ class Journey:
             assert time.monotonic() < latest, self.files.status()
             await asyncio.sleep(0.1)
 
-    async def alone(self) -> None:
-        """Wait until all processes have ended that were started in the test."""
-        latest = time.monotonic() + PATIENCE_S
-        while left := ray_machines.processes("XDG_STATE_HOME", os.environ["XDG_STATE_HOME"]):
-            assert time.monotonic() < latest, left
-            await asyncio.sleep(0.1)
-
     async def explained(self, text: str) -> None:
         """Wait for a line of `up`."""
         latest = time.monotonic() + PATIENCE_S
@@ -296,6 +289,14 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
             assert journey.processes() == nodes
             report("taken over after Ctrl-C")
 
+            # A worker of Ray ends, and the node of its keeper does not.
+            keeper = ray_machines.processes("XDG_STATE_HOME", str(tmp_path / "state"), "Keeper")[0]
+            os.kill(keeper, signal.SIGKILL)
+            await journey.explained(": its keeper died; another one takes over")
+            await journey.more(4)
+            assert journey.processes() == nodes
+            report("a keeper is gone, and its node taken over")
+
             # A machine is gone: its node too, as with a real machine. The other one is full.
             await journey.call("scale", "3")
             machines = [each.machine for each in journey.files.status().members]
@@ -346,7 +347,6 @@ async def test_nodes_come_go_and_outlive_the_head_and_no_request_fails(
     finally:
         journey.close()
         await asyncio.to_thread(cluster.shutdown)
-    await journey.alone()
 
 
 async def test_a_cluster_that_needs_no_token_is_refused_unless_insecure_is_given(
