@@ -46,7 +46,7 @@ check: $(DEV) ## Run ruff, mypy, pyright and the tests
 test-playground-firefox: $(DEV) ## Run the first minute of the playground in Firefox (skipped without it)
 	$(BIN)/python -m pytest -rs tests/playground/test_firefox.py
 
-test-ray: $(RAY) ## Run nodes on a Ray cluster of three parts on this machine (four minutes; installs Ray)
+test-ray: $(RAY) ## Run nodes on a Ray cluster of three parts on this machine (three minutes; installs Ray)
 	$(BIN)/python -m pytest -rs -s tests/cluster/ray_journey.py
 
 format: $(DEV) ## Put the code into its form
