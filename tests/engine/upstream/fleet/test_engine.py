@@ -261,6 +261,14 @@ async def test_tokens_of_a_prompt_are_counted_by_a_node_that_can(nodes: list[Nod
         assert raised.value.kind is Kind.UNSUPPORTED
 
 
+async def test_tokens_are_not_counted_by_servers_of_openais_api(nodes: list[Node]) -> None:
+    async with pool_of(nodes, node_kind="openai") as pool:
+        with pytest.raises(Refusal, match=r"Request one with `max_tokens` 1") as raised:
+            await pool.count_tokens(JOB)
+    assert raised.value.kind is Kind.UNSUPPORTED
+    assert not any(node.counted or node.jobs for node in nodes)
+
+
 async def test_without_resume_the_error_of_the_node_is_raised(nodes: list[Node]) -> None:
     for node in nodes:
         node.fails_after = 3
