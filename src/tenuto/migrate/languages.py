@@ -11,7 +11,7 @@ from tenuto.migrate.fields import LIMIT, SNAKE, fields, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.lexing import arguments, without_comments
 
-_ADDRESS: Final = re.compile(r"/v1/complete(?![\w/-])")
+_ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _SENTENCE: Final = re.compile(r"\"(?!\s*curl\b|[A-Z]+ \S+\Z)[^\"\n]*\s[^\"\n]*\Z")
 _NEW_MODEL: Final = re.compile(r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)")
 _OLD_MODEL: Final = re.compile(r"claude-(?:v?[12]\b|v?[12]\.|instant)")

@@ -21,7 +21,7 @@ from tenuto.migrate.python.plan import Options
 
 # One of them is in each file that has a finding.
 _SIGNS: Final = (
-    *(b"nthropic", b"max_tokens_to_sample", b"/v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
+    *(b"nthropic", b"max_tokens_to_sample", b"v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
     b"stop_reason",
 )
 OLD_WORDS: Final = re.compile(

@@ -13,7 +13,7 @@ from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 LIMIT: Final = "max_tokens_to_sample"
-ADDRESS: Final = re.compile(r"/v1/complete(?![\w/-])")
+ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:""")
 _MODULE: Final = re.compile(r"anthropic\.resources\.completions(?:\.\w+)*")
 _PATCHED: Final = re.compile(
@@ -124,7 +124,9 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(fields[LIMIT], body, "a class describes a request of the old API")
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == LIMIT:
             yield _by_hand(node, body, "a field of the old API is set")
-        case ast.Attribute(attr="create", value=ast.Attribute(attr="completions")):
+        case ast.Attribute(attr="create", value=ast.Attribute(attr="completions", value=owner)):
+            if isinstance(owner, ast.Attribute) and owner.attr == "chat":
+                return
             outer = origins.source.parents[node]
             mocked = isinstance(outer, ast.Attribute) and _MOCKED.fullmatch(outer.attr)
             if mocked and "nthropic" in origins.source.text:
@@ -142,9 +144,9 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
                 yield _by_hand(node, code, "the class calls the Text Completions API")
                 return
         if _BEDROCK_MODELS.fullmatch(path):
-            text = origins.source.segment(node)
             # Classes of chats send these models messages in their later versions.
-            if LIMIT in text or (not _is_chat(path) and _BEDROCK_NAME.search(text)):
+            named = _BEDROCK_NAME.search(origins.source.segment(node))
+            if _has_limit(node) or (not _is_chat(path) and named):
                 yield _by_hand(node, "TC404", "the class sends the old body for this model")
                 return
     if LIMIT not in names or any(_is_chat(path) for path in paths):
@@ -155,6 +157,15 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         yield _by_hand(node, "TC501", "a test expects arguments of the old API")
     elif names & _REQUEST and _VENDOR.search(origins.source.text) and not _is_own(node, origins):
         yield _by_hand(node, "TC103", "arguments of the old API are passed to another function")
+
+
+def _has_limit(node: ast.Call) -> bool:
+    """Return whether an argument, or a key in one, is the limit of the old body."""
+    return any(
+        (isinstance(each, ast.keyword) and each.arg == LIMIT)
+        or (isinstance(each, ast.Constant) and each.value == LIMIT)
+        for each in ast.walk(node)
+    )
 
 
 def _replaces(node: ast.Call, origins: Origins) -> bool:
