@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final, TypeAlias
+from collections.abc import Iterable
+from typing import Final
 
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Plan
+from tenuto.migrate.python.readings import (
+    LOOPS,
+    Loop,
+    Reading,
+    is_first_of_its_statement,
+    reading_of,
+)
 from tenuto.migrate.python.results import note_space, occurrences
-from tenuto.migrate.python.source import Edit
+from tenuto.migrate.python.source import Edit, apply
 from tenuto.migrate.python.text_flow import TextFlow
 
-_Loop: TypeAlias = ast.For | ast.AsyncFor
-_LOOPS: Final = (ast.For, ast.AsyncFor)
 _NAMES: Final = ("stream", "message_stream", "answer_stream")
 _TOTALS: Final = ("answer", "answer_so_far", "whole_answer")
 _REMEDY: Final = "`with client.messages.stream(…) as stream: for text in stream.text_stream: …`"
@@ -32,8 +38,11 @@ class StreamReader:
         """Add the edits of the loop, or an obstacle."""
         whole = self._awaited(self.plan.call.node)
         parent = self.source.parents[whole]
-        if isinstance(parent, _LOOPS) and parent.iter is whole:
+        reading = reading_of(whole, self.source)
+        if isinstance(parent, LOOPS) and parent.iter is whole:
             self._loop_over_call(parent, whole)
+        elif reading is not None and reading.comprehension is not None:
+            self._comprehension_over_call(reading, whole)
         elif isinstance(parent, ast.Assign) and len(parent.targets) == 1:
             self._loop_over_variable(parent, parent.targets[0], whole)
         elif isinstance(parent, ast.withitem) and isinstance(parent.optional_vars, ast.Name):
@@ -48,8 +57,8 @@ class StreamReader:
     def _stop(self, node: ast.AST, message: str) -> None:
         self.plan.by_hand(node, "TC302", message, _REMEDY)
 
-    def _loop_over_call(self, loop: _Loop, whole: ast.expr) -> None:
-        if not self._elements(loop):
+    def _loop_over_call(self, loop: Loop, whole: ast.expr) -> None:
+        if not self._elements(Reading(loop, whole, loop.target)):
             return
         call = self.plan.call.node
         word = "async with " if self.plan.call.asynchronous else "with "
@@ -76,9 +85,36 @@ class StreamReader:
         ]
         self._indent(self.source.place(header.end())[0] + 1, _last_line(loop), step, loop)
 
+    def _comprehension_over_call(self, reading: Reading, whole: ast.expr) -> None:
+        """Move the call in front of the statement that reads it."""
+        if not is_first_of_its_statement(reading, self.source):
+            self._stop(whole, "the statement does something before it makes the stream")
+            return
+        if not self._elements(reading):
+            return
+        call, statement = self.plan.call.node, reading.statement
+        start, end = self.source.span(call)
+        inside = [e for e in self.plan.edits if start <= e.start and e.end <= end]
+        moved = apply(
+            self.source.text[start:end],
+            [Edit(e.start - start, e.end - start, e.text) for e in inside],
+        )
+        word = "async with " if self.plan.call.asynchronous else "with "
+        name, step = self._free(_NAMES, statement), self._step_of(statement)
+        newline, indent = self.source.newline, self.source.indent(statement)
+        place = self.source.start(statement)
+        header = f"{word}{moved} as {name}:{newline}{indent}{step}"
+        self.plan.edits = [
+            *(e for e in self.plan.edits if e not in inside),
+            Edit(place, place, header),
+            Edit(*self.source.span(whole), f"{name}.text_stream"),
+        ]
+        within = set(range(call.lineno + 1, (call.end_lineno or 0) + 1))
+        self._indent(statement.lineno + 1, _last_line(statement), step, statement, but=within)
+
     def _loop_over_variable(self, statement: ast.Assign, target: ast.expr, whole: ast.expr) -> None:
-        loop = self._only_loop(target)
-        last = self._around(loop, statement) if loop is not None else None
+        loop = self._only_reading(target)
+        last = self._around(loop.statement, statement) if loop is not None else None
         if loop is None or last is None:
             self._stop(whole, "the stream is not read by one loop of the same block")
             return
@@ -91,28 +127,28 @@ class StreamReader:
         word = "async with " if self.plan.call.asynchronous else "with "
         call = self.plan.call.node
         end = self.source.end(whole)
-        step = self._step(loop)
+        step = self._step_of(loop.statement)
         self.plan.edits += [
             Edit(self.source.start(statement), self.source.start(call), word),
             Edit(end, end, f" as {target.id}:"),
             *self._over_text(loop),
         ]
-        if total := self._total(loop):
-            self._start_total(total, loop, step)
+        if (total := self._total(loop.statement)) and isinstance(loop.statement, LOOPS):
+            self._start_total(total, loop.statement, step)
         self._indent(_last_line(statement) + 1, _last_line(last), step, last, statement)
 
     def _loop_in_context(self, variable: ast.Name) -> None:
-        loop = self._only_loop(variable)
+        loop = self._only_reading(variable)
         if loop is None:
             self._stop(variable, "the stream is not read by one loop")
         elif self._elements(loop):
             self.plan.edits += self._over_text(loop)
 
-    def _over_text(self, loop: _Loop) -> list[Edit]:
-        end = self.source.end(loop.iter)
+    def _over_text(self, reading: Reading) -> list[Edit]:
+        end = self.source.end(reading.stream)
         return [Edit(end, end, ".text_stream")]
 
-    def _start_total(self, total: str, loop: _Loop, step: str) -> None:
+    def _start_total(self, total: str, loop: Loop, step: str) -> None:
         """Add the lines that collect the text of a stream whose events had all of it."""
         newline, indent = self.source.newline, self.source.indent(loop)
         start = self.source.line_start(loop.lineno)
@@ -123,8 +159,8 @@ class StreamReader:
         line = f"{inner}{step}{total} += {self.source.segment(loop.target)}{newline}"
         self.plan.edits.append(Edit(place, place, line))
 
-    def _only_loop(self, variable: ast.expr) -> _Loop | None:
-        """Return the loop over a variable, if nothing else uses it."""
+    def _only_reading(self, variable: ast.expr) -> Reading | None:
+        """Return the place that reads a variable, if nothing else uses it."""
         if not isinstance(variable, ast.Name):
             return None
         scopes = self.origins.scopes
@@ -132,10 +168,9 @@ class StreamReader:
         loads = scopes.loads(variable.id, variable)
         if len(bindings) != 1 or len(loads) != 1:
             return None
-        loop = self.source.parents[loads[0]]
-        return loop if isinstance(loop, _LOOPS) and loop.iter is loads[0] else None
+        return reading_of(loads[0], self.source)
 
-    def _around(self, loop: _Loop, statement: ast.stmt) -> ast.stmt | None:
+    def _around(self, loop: ast.stmt, statement: ast.stmt) -> ast.stmt | None:
         """Return the statement behind another one in its block that is, or contains, the loop."""
         block: list[ast.stmt] = []
         for _, value in ast.iter_fields(self.source.parents[statement]):
@@ -148,14 +183,15 @@ class StreamReader:
                 return None
         return node if isinstance(node, ast.stmt) else None
 
-    def _elements(self, loop: _Loop) -> bool:
-        """Rewrite what the loop reads of the events; return False after an obstacle."""
-        if not isinstance(loop.target, ast.Name):
-            self._stop(loop.target, "the loop has an unusual form")
+    def _elements(self, reading: Reading) -> bool:
+        """Rewrite what is read of the events; return False after an obstacle."""
+        loop = reading.statement
+        if not isinstance(reading.element, ast.Name):
+            self._stop(reading.element, "the loop has an unusual form")
             return False
         call = self.plan.call
         total = self._total(loop)
-        found = list(occurrences(self.origins, call.node, "()[*]"))
+        found = self._events(reading.element)
         for node in found:
             parent = self.source.parents[node]
             place = self._text_of(node, parent)
@@ -176,7 +212,7 @@ class StreamReader:
             self._stop(loop, "the last event is read after the loop")
             return False
         if call.early:
-            if loop.body[0].lineno == loop.lineno:
+            if not isinstance(loop, LOOPS) or loop.body[0].lineno == loop.lineno:
                 self._stop(loop, "the loop has one line")
                 return False
             self.plan.review(
@@ -185,10 +221,16 @@ class StreamReader:
             )
         return True
 
-    def _loads_after(self, loop: _Loop, node: ast.expr) -> bool:
+    def _events(self, element: ast.Name) -> list[ast.expr]:
+        """Return the places that read the variable of an event, or what it was assigned to."""
+        found = list(occurrences(self.origins, self.plan.call.node, "()[*]"))
+        loads = self.origins.scopes.loads(element.id, element)
+        return [*found, *(load for load in loads if load not in found)]
+
+    def _loads_after(self, loop: ast.stmt, node: ast.expr) -> bool:
         return self.source.start(node) >= self.source.end(loop)
 
-    def _total(self, loop: _Loop) -> str:
+    def _total(self, loop: ast.stmt) -> str:
         """Return the name of the variable for the whole text; "" if events have new text."""
         return self._free(_TOTALS, loop) if self.plan.call.early else ""
 
@@ -219,13 +261,23 @@ class StreamReader:
         used |= {n.arg for n in self.source.nodes if isinstance(n, ast.arg)}
         return next((name for name in names if name not in used), f"{names[0]}_{node.lineno}")  # type: ignore[attr-defined]
 
-    def _step(self, loop: _Loop) -> str:
+    def _step(self, loop: Loop) -> str:
         """Return the white space of one more level."""
         outer, inner = self.source.indent(loop), self.source.indent(loop.body[0])
         return inner[len(outer) :] or "    "
 
-    def _indent(self, first: int, last: int, step: str, *statements: ast.stmt) -> None:
-        inside = self._inside_strings(*statements)
+    def _step_of(self, statement: ast.stmt) -> str:
+        """Return the white space of one more level at any statement."""
+        if isinstance(statement, LOOPS):
+            return self._step(statement)
+        first = re.search(r"^[ \t]+(?=\S)", self.source.text, re.MULTILINE)
+        indented = self.source.indent(statement)
+        return "\t" if (indented or (first[0] if first else "")).startswith("\t") else "    "
+
+    def _indent(
+        self, first: int, last: int, step: str, *statements: ast.stmt, but: Iterable[int] = ()
+    ) -> None:
+        inside = self._inside_strings(*statements) | set(but)
         for line in range(first, last + 1):
             start = self.source.line_start(line)
             rest = self.source.text[start : start + 1]
