@@ -135,6 +135,7 @@ def test_ignored_files_are_left_out(folder: Path, capsys: Output) -> None:
         "src/local.py",
         "src/kept.gen.py",
         "node_modules/a.py",
+        "env/Lib/site-packages/a.py",
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(PROGRAM)

@@ -19,6 +19,7 @@ MOST_BYTES: Final = 2 * 1024 * 1024
 _SKIPPED: Final = {
     *(".git", ".hg", ".svn", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache"),
     *(".pytest_cache", ".ruff_cache", ".terraform", ".gradle", ".idea"),
+    *("site-packages", "dist-packages"),
 }
 _NAMES: Final = {"dockerfile": "dockerfile", "makefile": "makefile"}
 _LOCKS: Final = {"package-lock.json", "composer.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock"}

@@ -109,3 +109,14 @@ def test_fields_that_give_each_other_their_values_are_followed_once() -> None:
         "    ).completion\n"
     )
     assert to_messages_api(source, Options()).text.count("'claude-2'") == 0
+
+
+def test_name_of_a_current_model_stays() -> None:
+    source = (
+        "import anthropic\n\nr = anthropic.Anthropic().completions.create(\n"
+        "    model='claude-sonnet-5', max_tokens_to_sample=9,\n"
+        "    prompt='\\n\\nHuman: Hi\\n\\nAssistant:',\n)\nprint(r.completion)\n"
+    )
+    text = to_messages_api(source, Options()).text
+    assert "messages.create" in text
+    assert "model='claude-sonnet-5'" in text

@@ -14,6 +14,8 @@ from tenuto.migrate.python.scopes import default_of
 from tenuto.migrate.python.source import Edit
 
 _OLD_MODEL: Final = re.compile(r"claude-(?:v?1|v?2|instant)|claude$|claude-\d")
+# A name that the Messages API has: it says more than the option.
+_CURRENT_MODEL: Final = re.compile(r"claude-(?!instant)[a-z]+-\d")
 _VARIABLES: Final = {"os.getenv", "os.environ.get"}
 _DEEPEST: Final = 5
 
@@ -28,7 +30,7 @@ def rewrite_model(plan: Plan, origins: Origins, options: Options, argument: Argu
             "name a model that this platform offers",
         )
     elif isinstance(value, ast.Constant) and isinstance(value.value, str):
-        if value.value != options.model:
+        if value.value != options.model and not _CURRENT_MODEL.match(value.value):
             plan.edits.append(Edit(*origins.source.span(value), new))
     elif literals := _literals(value, origins):
         plan.edits += [

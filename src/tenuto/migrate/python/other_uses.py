@@ -198,7 +198,12 @@ def _fakes(node: ast.AST, origins: Origins) -> bool:
 
 
 def _is_own(node: ast.Call, origins: Origins) -> bool:
-    """Return whether a function of this module has the old name as a parameter of its own."""
+    """Return whether a function of this project has the old name as a parameter of its own.
+
+    The module that defines the function has the findings.
+    """
+    if any(path.startswith(".") for path in origins.paths(node.func)):
+        return True
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             pass
