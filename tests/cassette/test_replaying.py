@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,6 +14,7 @@ import pytest
 from tenuto.cassette.recording import recording
 from tenuto.core.job import Finish, Job, Piece
 from tenuto.core.refusal import Kind
+from tenuto.core.spoiling import Spoiling
 from tenuto.engine.echo import EchoEngine
 from tests.cassette.tapes import (
     job_of,
@@ -182,6 +184,25 @@ async def test_recording_that_its_caller_left_is_replayed_to_the_next(tmp_path: 
         with refused(Kind.INVALID, "replayed as often"):
             await pieces_of(replay, job_of())
     assert replay.counts.replayed == 1
+
+
+async def test_recordings_that_are_spoiled_together_keep_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [
+        HAND_WRITTEN
+        | {"at": f"2026-11-27T10:00:0{number}Z", "pieces": [[0, ""], [0, f" {number}"]]}
+        for number in range(3)
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    spoilings = [Spoiling(), Spoiling()]
+    jobs = [replace(job_of("hi"), spoiling=each) for each in spoilings]
+    with replay_of(path) as replay:
+        assert [await text_of(replay, job) for job in jobs] == [" 0", " 1"]
+        for each in spoilings:
+            each.spoil()
+            each.spoil()
+        assert replay.counts.replayed == 0
+        assert [await text_of(replay, job_of("hi")) for _ in range(3)] == [" 0", " 1", " 2"]
 
 
 async def test_models_are_those_of_the_cassette(tmp_path: Path) -> None:

@@ -91,8 +91,14 @@ def test_killed_server_has_recorded_all_that_its_callers_saw(tmp_path: Path, ech
     ("arguments", "message"),
     [
         (["--record", "a", "--replay", "a"], "--record: cannot be used with --replay"),
-        (["--record", "a", "--workers", "2"], "--record: a cassette belongs to one process"),
-        (["--replay", "a", "--workers", "2"], "--replay: a cassette belongs to one process"),
+        (
+            ["--record", "a", "--workers", "2"],
+            "--record: a cassette belongs to one process; use --workers 1, not 2\n",
+        ),
+        (
+            ["--replay", "a", "--workers", "2"],
+            "--replay: a cassette belongs to one process; use --workers 1, not 2\n",
+        ),
         (["--replay-speed", "1"], "--replay-speed: needs --replay"),
         (["--on-miss", "record"], "--on-miss: needs --replay"),
         (["--scrub", "x"], "--scrub: needs --record or --replay"),

@@ -36,7 +36,7 @@ def test_copy_of_a_job_differs_in_its_caller_and_log_probabilities_alone() -> No
         *(Caller("id", "key"), False, True, True, begun_text("begun", (1,))),
     )
     for each in fields(Job):
-        if each.name not in ("prompt", "max_tokens", "trace", "span"):
+        if each.name not in ("prompt", "max_tokens", "trace", "span", "spoiling"):
             assert getattr(different, each.name) != each.default, each.name
 
     copy = copy_of(different)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenuto.cassette.index import Index, scrubber_of
+from tenuto.cassette.replaying import ReplayEngine
 from tenuto.cli.main import main
 from tenuto.engine.echo import EchoEngine
 from tenuto.server.app import create_app
 from tenuto.server.faults import Faults
 from tenuto.settings import Settings
-from tenuto.settings.faults import FaultRule, FaultSettings
+from tenuto.settings.faults import FaultRule, FaultSettings, load_faults
 from tests.conftest import PATIENCE_S, RunningServer, running_server
 from tests.server.test_endpoint import BODY, HEADERS
 
@@ -55,9 +58,10 @@ times = 1
 """
 
 
-def post(server: RunningServer, *, stream: bool = False) -> httpx2.Response:
+def post(server: RunningServer, *, stream: bool = False, key: str = "") -> httpx2.Response:
     url, body = f"{server.url}/v1/complete", {**BODY, "stream": stream}
-    return httpx2.post(url, json=body, headers=HEADERS, timeout=PATIENCE_S)
+    headers = HEADERS | ({"idempotency-key": key} if key else {})
+    return httpx2.post(url, json=body, headers=headers, timeout=PATIENCE_S)
 
 
 def streamed_until_cut(server: RunningServer) -> str:
@@ -178,7 +182,90 @@ def test_several_workers_are_refused(
     path.write_text(RULES)
     options: list[Any] = ["serve", "--port", "0", "--workers", "2", "--faults", str(path)]
     assert main(options) == 2
-    assert capfd.readouterr().err.startswith("tenuto: --faults: the rules count in one process")
+    error = "--faults: the rules count in one process; use --workers 1, not 2"
+    assert capfd.readouterr().err == f"tenuto: {error}\n"
+
+
+def two_recordings(path: Path) -> None:
+    """Write a cassette with two recordings of the same request."""
+    lines = [
+        {
+            "v": 1,
+            "at": f"2026-11-27T10:00:0{number}Z",
+            "request": dict(BODY),
+            "pieces": [[0, ""], *([0, f" {word}"] for word in (name, "x", "y"))],
+            "finish": {"stop_reason": "max_tokens", "stop": None},
+        }
+        for number, name in enumerate(("first", "second"))
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        'kind = "rate_limited"',
+        'kind = "overloaded"',
+        'kind = "garbage"',
+        'kind = "garbage"\nevents = 2',
+    ],
+)
+@pytest.mark.anyio
+async def test_retry_gets_the_recording_that_a_fault_has_spoiled(
+    tmp_path: Path, fault: str, stream: bool, keyed: bool
+) -> None:
+    tape = tmp_path / "a.jsonl"
+    two_recordings(tape)
+    rules = tmp_path / "faults.toml"
+    rules.write_text(f"[[fault]]\ntimes = 1\n{fault}\n")
+    index = Index(tape, scrubber_of(()))
+    replay = ReplayEngine(index)
+    app = create_app(Settings(), replay, faults=Faults(load_faults(rules)))
+    headers = HEADERS | ({"idempotency-key": "k"} if keyed else {})
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+
+        async def sent(headers: dict[str, str]) -> httpx2.Response:
+            body = {**BODY, "stream": stream}
+            return await client.post("/v1/complete", json=body, headers=headers)
+
+        with closing(index):
+            await sent(headers)
+            retried = await sent(headers)
+            assert " first" in retried.text
+            assert "second" not in retried.text
+            assert replay.counts.replayed == 1
+            # No recording is lost, and none is replayed twice.
+            assert "second" in (await sent(HEADERS)).text
+            assert index.left == 0
+
+
+def test_retry_after_a_cut_gets_the_same_recording(tmp_path: Path) -> None:
+    rules, tape = tmp_path / "faults.toml", tmp_path / "a.jsonl"
+    two_recordings(tape)
+    # Before the response, amid the body, after the first text, and after the last one, whose
+    # engine has ended.
+    rules.write_text(
+        "".join(
+            f'[[fault]]\nkind = "disconnect"\ntimes = 1\nevents = {events}\n'
+            for events in (0, 1, 1, 3)
+        )
+    )
+    with running_server("--replay", str(tape), "--faults", str(rules)) as server:
+        for _ in range(2):
+            with pytest.raises(httpx2.RemoteProtocolError):
+                post(server)
+        for count in (1, 3):
+            assert streamed_until_cut(server).count("event: completion") == count
+        # With a key, whose kept response would be the answer to its repetition.
+        assert post(server, key="k").json()["completion"] == " first x y"
+        assert post(server, key="k").json()["completion"] == " first x y"
+        assert post(server).json()["completion"] == " second x y"
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+    assert "Replayed completions: 2, unused recordings: 0, misses: 0.\n" in server.log
 
 
 def test_stream_that_was_cut_is_replayed_to_the_retry(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,7 @@ class Index:
         self.damaged: list[tuple[int, str]] = []
         self.total = 0
         self._queues: dict[bytes, deque[Place]] = {}
+        self._ranks: dict[int, int] = {}
         self._totals: dict[bytes, int] = {}
         self._counts: dict[bytes, int] = {}
         self._counts_by_prompt: dict[bytes, int] = {}
@@ -63,7 +65,9 @@ class Index:
             if not counts_tokens(exchange) or exchange.error is not None:
                 found.append((exchange.at, key, place))
         # In the order in which they began; lines are in that in which they ended.
-        for _, key, place in sorted(found, key=lambda each: each[0]):
+        found.sort(key=lambda each: each[0])
+        self._ranks = {place.number: rank for rank, (_, _, place) in enumerate(found)}
+        for _, key, place in found:
             self._queues.setdefault(key, deque()).append(place)
         self._totals = {key: len(queue) for key, queue in self._queues.items()}
         self.models = tuple(models)
@@ -88,8 +92,9 @@ class Index:
         return queue.popleft() if queue else None
 
     def give_back(self, request: dict[str, Any], place: Place) -> None:
-        """Let a recording be the next one of its request again."""
-        self._queues[bytes.fromhex(key_of(request))].appendleft(place)
+        """Let a recording be replayed again, in its order among those of its request."""
+        queue = self._queues[bytes.fromhex(key_of(request))]
+        insort(queue, place, key=lambda each: self._ranks[each.number])
 
     def recorded(self, request: dict[str, Any]) -> int:
         """Return how often a request was recorded."""

@@ -41,7 +41,8 @@ class Counts:
 class ReplayEngine:
     """Replay recordings: those of equal requests in the order of their start, each once.
 
-    A recording that its caller leaves before the end stays the next one of its request.
+    A recording that its caller leaves before the end, or whose answer is spoiled on its way, stays
+    the next one of its request.
 
     A request without a recording is a miss, a 400 that a client must not retry. No other engine
     answers it, unless `inner` is given.
@@ -136,7 +137,17 @@ class ReplayEngine:
                     yield piece
             return
         self.counts.running += 1
-        left = 1
+        left, is_replayed, is_back = 1, False, False
+
+        def give_back() -> None:
+            nonlocal is_back
+            if not is_back:
+                is_back = True
+                self.counts.replayed -= is_replayed
+                self._index.give_back(request, place)
+
+        if job.spoiling is not None:
+            job.spoiling.on_spoiled(give_back)
         try:
             exchange = await self._read(place)
             left = len(exchange.pieces)
@@ -151,8 +162,9 @@ class ReplayEngine:
             self.counts.running -= 1
             if left > 0:
                 # Its caller left, and may send the request again.
-                self._index.give_back(request, place)
-            else:
+                give_back()
+            elif not is_back:
+                is_replayed = True
                 self.counts.replayed += 1
 
     async def aclose(self) -> None:

@@ -106,7 +106,7 @@ class Cassettes:
             return
         if settings.server.workers > 1:
             raise Failure(
-                f"{used}: a cassette belongs to one process; use 1 worker, not "
+                f"{used}: a cassette belongs to one process; use --workers 1, not "
                 f"{settings.server.workers}",
                 2,
             )

@@ -113,7 +113,11 @@ def serve(
         )
     rules = None if faults is None else load_faults(faults)
     if several and rules is not None:
-        raise Failure("--faults: the rules count in one process; use 1 worker", 2)
+        raise Failure(
+            "--faults: the rules count in one process; use --workers 1, not "
+            f"{settings.server.workers}",
+            2,
+        )
     # Each gateway opens its own.
     engine = None
     if not several:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from tenuto.core.begun_text import BegunText
 from tenuto.core.long_text import LongText
 from tenuto.core.prompt import Prompt
+from tenuto.core.spoiling import Spoiling
 from tenuto.core.value import value
 
 
@@ -86,6 +87,8 @@ class Job:
             engines with `Capabilities.begun` heed it. `max_tokens` is the limit of the rest.
         trace: Begins spans for the work on the job; None if it is not traced.
         span: The span of the try that the engine is called for; None if it is not traced.
+        spoiling: Takes back what the job has used up, if its answer is spoiled on its way; None
+            where none is.
     """
 
     prompt: Prompt
@@ -102,6 +105,7 @@ class Job:
     begun: BegunText | None = None
     trace: Trace | None = field(default=None, repr=False, compare=False)
     span: Span | None = field(default=None, repr=False, compare=False)
+    spoiling: Spoiling | None = field(default=None, repr=False, compare=False)
 
 
 @value

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from tenuto.core.events import End
 from tenuto.core.job import Trace, Usage
 from tenuto.core.refusal import Kind
+from tenuto.core.spoiling import Spoiling
 from tenuto.core.token_gaps import TokenGaps
 
 
@@ -55,6 +56,7 @@ class RequestRecord:
         outcome: Reason of the end; None before.
         seconds: Duration; 0 before the end.
         trace: The trace of the request; None if it is not traced.
+        spoiling: For a request whose answer a fault may spoil; None for others.
     """
 
     id: str
@@ -79,6 +81,7 @@ class RequestRecord:
     outcome: Outcome | None = None
     seconds: float = 0.0
     trace: RequestTrace | None = None
+    spoiling: Spoiling | None = None
 
 
 class RequestTrace(Trace, Protocol):

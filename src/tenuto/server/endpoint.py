@@ -107,8 +107,11 @@ class Endpoint:
         requests = await shared.slices.run(exchange.requests(sampling, caller), exchange.size)
         if self._is_old:
             record.shape = shape_of(requests[0])
-        if (trace := record.trace) is not None:
-            requests = [replace(each, job=replace(each.job, trace=trace)) for each in requests]
+        if (trace := record.trace) is not None or record.spoiling is not None:
+            requests = [
+                replace(each, job=replace(each.job, trace=trace, spoiling=record.spoiling))
+                for each in requests
+            ]
         settlement = await self._reserve(account, requests, record, meter)
         try:
             await self._complete(record, send, exchange, requests, meter, settlement)

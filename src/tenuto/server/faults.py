@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tenuto.core.patterns import compile_patterns
 from tenuto.core.refusal import Kind, Refusal, overloaded
+from tenuto.core.spoiling import Spoiling
 from tenuto.operations.records import Delivery
 from tenuto.server.client_gone import EXTENSION
 from tenuto.server.shutdown import Shutdown
@@ -96,7 +97,8 @@ class FaultyEndpoint:
                 return
         later = [each for each in rules if each.kind != "delay" or each.events]
         if later:
-            send = _FaultySend(send, later, cut).send
+            spoiling = scope["record"].spoiling = Spoiling()
+            send = _FaultySend(send, later, cut, spoiling).send
         await self._endpoint(scope, receive, send)
 
 
@@ -115,14 +117,20 @@ class _FaultySend:
         send: Sends a message.
         rules: The faults.
         cut: Ends the connection; None in memory, without one.
+        spoiling: Called before the first bytes that are wrong or missing.
     """
 
     def __init__(
-        self, send: Send, rules: Sequence[FaultRule], cut: Callable[[], None] | None
+        self,
+        send: Send,
+        rules: Sequence[FaultRule],
+        cut: Callable[[], None] | None,
+        spoiling: Spoiling,
     ) -> None:
         self._send = send
         self._rules = rules
         self._cut = cut
+        self._spoiling = spoiling
         self._is_stream = False
         self._is_text = False
         self._is_over = False
@@ -153,6 +161,8 @@ class _FaultySend:
         """Return a part of a response that does not stream, with the length that it had."""
         body = message.get("body", b"")
         for rule in self._rules:
+            if rule.kind != "delay":
+                self._spoiling.spoil()
             if rule.kind == "garbage":
                 repeated = _GARBAGE * (len(body) // len(_GARBAGE) + 1)
                 return {**message, "body": repeated[: len(body)]}
@@ -171,7 +181,9 @@ class _FaultySend:
             self._rules = [each for each in self._rules if each is not rule]
             if rule.kind == "delay":
                 await asyncio.sleep(rule.seconds)
-            elif rule.kind == "garbage":
+                continue
+            self._spoiling.spoil()
+            if rule.kind == "garbage":
                 data = _GARBAGE_EVENT if self._is_text else _GARBAGE
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
             else:

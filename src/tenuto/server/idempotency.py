@@ -167,7 +167,9 @@ class Attempt:
     ) -> None:
         record: RequestRecord = scope["record"]
         keeper, counts = self._keeper, self._counts
-        ended = False
+        is_kept = ended = False
+        if record.spoiling is not None:
+            record.spoiling.wait()
 
         def hold(size: int) -> bool:
             fits = keeper.hold(claim, size)
@@ -175,14 +177,14 @@ class Attempt:
             return fits
 
         async def complete(response: KeptResponse) -> None:
-            nonlocal ended
+            nonlocal is_kept, ended
             # A stream has an outcome by now, if it ends with an error.
             if isinstance(record.outcome, Kind) and not _is_kept(record.outcome):
                 return
             ended = True
-            kept = await keeper.keep(claim, response)
-            counts.kept += kept
-            counts.unkept += not kept
+            is_kept = await keeper.keep(claim, response)
+            counts.kept += is_kept
+            counts.unkept += not is_kept
 
         recording = Recording(send, hold, complete)
         try:
@@ -199,6 +201,8 @@ class Attempt:
         finally:
             if not ended:
                 keeper.drop(claim)
+            if record.spoiling is not None:
+                record.spoiling.settle(kept=is_kept)
 
 
 def idempotency_of(settings: Settings) -> Idempotency:
