@@ -141,6 +141,7 @@ TABLE: Mapping[str, May] = {
     "stream": may("engine.base", "stream"),
     "compare": may("compare"),
     "compare.comparison": may("compare", libraries="pydantic_core"),
+    "compare.keys": may("cassette.scrubbing"),
     "compare.page": may("compare"),
     "compare.answering": may("compare", "engine.base", "stream"),
     "cluster": may("cluster", "engine.nodes.report"),

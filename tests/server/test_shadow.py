@@ -16,13 +16,16 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tenuto.compare.answer import Answer
 from tenuto.compare.answering import answer_of
+from tenuto.core.job import Accepted, Job, Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
 from tenuto.engine.upstream.kinds.messages import MessagesUpstream
 from tenuto.engine.upstream.route import RouteSettings
+from tenuto.prompt.turns import parse_prompt
 from tenuto.server.app import Application, create_app
 from tenuto.server.shadow.copies import Copies
 from tenuto.settings import EngineSettings, PriceSettings, Settings, ShadowSettings
+from tenuto.stream.meter import Meter
 from tests.engine.upstream import claude
 from tests.engine.upstream.callers import HI, Seen, seen
 from tests.engine.upstream.scripted import (
@@ -32,6 +35,7 @@ from tests.engine.upstream.scripted import (
     Script,
     ScriptedServer,
     scripted_server,
+    stream,
     whole,
 )
 
@@ -211,6 +215,55 @@ async def test_copy_that_hangs_fails_or_floods_is_not_noticed_by_the_caller(
     assert "similarity" not in line
     # What may have been charged counts as spent.
     assert line["spent"] > 12
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        # 1.2 MB in events of 12 kB, and no end.
+        stream(claude.START, *[claude.delta("flood " * 2000)] * 100, HANG, end=False),
+        # One event of 40 MiB, more than the reader of an upstream takes.
+        stream(claude.START, claude.delta("x" * (40 << 20)), HANG, end=False),
+    ],
+    ids=["endless", "huge"],
+)
+async def test_stream_of_a_copy_that_floods_is_cut_and_not_noticed(
+    tmp_path: Path, script: Script
+) -> None:
+    async with shadowed(tmp_path, candidate=[script], timeout_s=20.0) as server:
+        answer = await server.complete(stream=True)
+        assert (answer.status, answer.text) == (200, " Paris it is.")
+        (line,) = await server.lines()
+        # The flood is cut, although its end is far.
+        async with asyncio.timeout(10):
+            await server.candidate.left.wait()
+
+    assert line["b"]["error"] in ("too_long", "failed")
+    assert line["b"].get("chars", 0) <= 200_000
+
+
+async def test_keys_are_not_in_the_file_even_with_kept_texts(tmp_path: Path) -> None:
+    planted = ("sk-ant-api03-in-the-prompt", "callers-own-key-17", "sk-ant-api03-in-the-answer")
+    prompt = f"\n\nHuman: use {planted[0]} or {planted[1]}\n\nAssistant:"
+    async with shadowed(tmp_path, candidate=[says(f"Use {planted[2]}")], keep_texts=True) as server:
+        server.client.headers["x-api-key"] = planted[1]
+        await server.complete(prompt)
+        (line,) = await server.lines()
+        written = server.file.read_text()
+
+    for key in planted:
+        assert key not in written
+    assert line["texts"]["prompt"] == "\n\nHuman: use [scrubbed] or [scrubbed]\n\nAssistant:"
+    assert line["texts"]["b"].endswith("Use [scrubbed]")
+
+
+async def test_copy_that_was_begun_in_the_moment_of_the_end_is_abandoned(tmp_path: Path) -> None:
+    async with shadowed(tmp_path, candidate=[[HANG]]) as server:
+        request = Request(Job(parse_prompt(HI), 50, model="claude-2.1"), ())
+        # Its task has not run a step.
+        server.copies.beside("req_1", [request], Accepted(None, "present"), Meter())
+        await server.app.shared.shadow.aclose()
+        assert server.counts() == {"abandoned": 1}
 
 
 async def test_copies_beyond_the_bound_are_left_out_and_callers_answered(tmp_path: Path) -> None:

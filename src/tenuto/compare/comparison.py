@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum, auto
 from functools import lru_cache
@@ -12,6 +12,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from tenuto.compare.answer import LEFT, TOO_LONG, Answer, is_json
+from tenuto.compare.keys import without_keys
 from tenuto.compare.similarity import likeness
 
 VERSION: Final = 1
@@ -44,6 +45,7 @@ class Pair:
         prefill: The beginning of the answer in the prompt, "" for none.
         prompt: The prompt, if texts are kept, else None.
         spent: Tokens of copies since the beginning of the day.
+        key: The caller's key, which is taken out of kept texts. Never written.
     """
 
     id: str
@@ -56,12 +58,14 @@ class Pair:
     prefill: str = ""
     prompt: str | None = None
     spent: int = 0
+    key: str | None = field(default=None, repr=False)
 
 
 def line_of(pair: Pair) -> str:
     """Return the line of a comparison, without a line end.
 
-    Without `prompt` it holds numbers and names only: neither texts nor stop sequences.
+    Without `prompt` it holds numbers and names only: neither texts nor stop sequences. Keys in the
+    texts are replaced.
     """
     # By hand, at half of the cost of a dictionary and its JSON.
     a, b = pair.a, pair.b
@@ -75,7 +79,8 @@ def line_of(pair: Pair) -> str:
     if pair.spent:
         line += f',"spent":{pair.spent}'
     if pair.prompt is not None:
-        prompt, first, second = _text(pair.prompt), _text(a.text), _text(b.text)
+        texts = (pair.prompt, a.text, b.text)
+        prompt, first, second = (_text(without_keys(text, pair.key)) for text in texts)
         line += f',"texts":{{"prompt":{prompt},"a":{first},"b":{second}}}'
     return line + "}"
 

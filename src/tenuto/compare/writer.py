@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ _EACH_S: Final = 0.5
 _AT_ONCE: Final = 16
 """Comparisons of one write, about 2 ms."""
 _TAIL_BYTES: Final = 256 * 1024
+_STOP_S: Final = 5.0
+"""Longest wait for a write at the end: a disk may hang."""
 
 
 class ComparisonWriter:
@@ -45,6 +48,7 @@ class ComparisonWriter:
         self._waiting: deque[tuple[int, Pair]] = deque()
         # Characters that were added and taken, each changed by one thread alone.
         self._added = self._taken = 0
+        self._is_torn = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.trouble: str = ""
@@ -65,12 +69,18 @@ class ComparisonWriter:
             self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, and end the thread. Blocks."""
+        """Write what waits, and end the thread. Blocks, for `_STOP_S` at most if a write hangs."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        if self._thread is None:
+            return
+        self._thread.join(_STOP_S)
+        if self._thread.is_alive():
+            self._report(f"{self.path} cannot be written: a write hangs")
+            self.lost += len(self._waiting)
+            self._waiting.clear()
+        else:
             self._write()
+        self._thread = None
 
     def _run(self) -> None:
         while not self._stopping.wait(_EACH_S):
@@ -90,7 +100,8 @@ class ComparisonWriter:
             time.sleep(0)
 
     def _append(self, data: bytes, lines: int) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        # Without a wait for the reader of a named pipe.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self.path, flags, 0o600)
         try:
             if os.fstat(descriptor).st_size + len(data) > self._most_bytes:
@@ -98,7 +109,11 @@ class ComparisonWriter:
                 self._report(f"{self.path} has reached max_file_mib")
                 return
             # One call, so that lines of several processes do not mix.
-            os.write(descriptor, data)
+            if os.write(descriptor, b"\n" + data if self._is_torn else data) < len(data):
+                # A disk that is nearly full takes a part. What follows begins on a new line.
+                self._is_torn = True
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+            self._is_torn = False
         finally:
             os.close(descriptor)
         self.written += lines

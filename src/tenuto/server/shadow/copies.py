@@ -242,7 +242,7 @@ class Copies:
             pair, prompt = copy.pair, copy.request.job.prompt
             pair.prefill, pair.spent = prompt.prefill, self._budget.spent
             if self._shadow.keep_texts:
-                pair.prompt = str(prompt.whole())
+                pair.prompt, pair.key = str(prompt.whole()), copy.request.job.caller.key
             self.writer.add(pair)
 
     async def aclose(self) -> None:
