@@ -35,6 +35,8 @@ _REQUESTS: Final = 400
 _CONNECTIONS: Final = 8
 _IDLE_S: Final = 5.0
 _PATIENCE_S: Final = 180.0
+# Others than those of real nodes on this machine.
+_PORTS: Final = (18_100, 18_199)
 _STATE: Final = "XDG_STATE_HOME"
 
 
@@ -114,7 +116,8 @@ class _Placed(_Form):
         from tenuto.cluster.plan import Plan
 
         arguments = ("--insecure", "--config", str(self._folder / "node.toml"))
-        return self._controller.step(Plan(self._nodes, self._nodes, arguments=arguments))
+        plan = Plan(self._nodes, self._nodes, arguments=arguments, ports=_PORTS)
+        return self._controller.step(plan)
 
 
 class _Replicas(_Form):
@@ -262,7 +265,8 @@ def _replacement_s(form: _Form) -> float:
 def measure(form: _Form) -> dict[str, float]:
     """Return the figures of a form, with their units in the names."""
     figures = {"start of the first node, s": _seconds(form.start)}
-    _until(lambda: _serves(form.place()))
+    while not _serves(form.place()):
+        form.work()
     figures["start of a second node, s"] = _seconds(form.add)
     figures["memory with two nodes, MiB"] = _memory_mib()
     form.remove()
