@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import statistics
@@ -129,8 +130,7 @@ class _Replicas(_Form):
 
         self._serve: Any = serve
         self._folder, self._port, self._ray = folder, free_port(), ray
-        options = {"log_to_driver": False, "logging_level": "ERROR"}
-        ray.init(address=address, namespace="bench", **options)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         serve.start(
             proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": self._port}
         )

@@ -7,12 +7,14 @@ fronts to nodes, and in the settings on the machines.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import ray  # pyright: ignore[reportMissingImports]
+import ray.exceptions as failures  # pyright: ignore[reportMissingImports]
 from ray.util.scheduling_strategies import (  # pyright: ignore[reportMissingImports]
     NodeAffinitySchedulingStrategy,
 )
@@ -25,8 +27,8 @@ from tenuto.cluster.roster import generation_of
 from tenuto.settings.user_folders import state_folder
 
 _ANSWER_S: Final = 10.0
-_GONE: Final = (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnschedulableError)
-_BROKEN: Final = (ray.exceptions.RayError, ConnectionError, RuntimeError, TimeoutError)
+_GONE: Final = (failures.ActorDiedError, failures.ActorUnschedulableError)
+_BROKEN: Final = (failures.RayError, ConnectionError, RuntimeError, TimeoutError)
 
 _OPEN: Final = ClusterOpen(
     "the token authentication of Ray is off, so that all that reach the cluster can run programs"
@@ -90,7 +92,7 @@ class RayPlacement:
                 address=address,
                 namespace=f"tenuto-{cluster}",
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
             )
         except (*_BROKEN, ValueError, OSError) as error:
             raise ClusterLost(
@@ -171,7 +173,7 @@ class RayPlacement:
                     machine, sight = ray.get(answer)
                 except _GONE:
                     seen[answers[answer]] = Seen("", None)
-                except ray.exceptions.ActorUnavailableError:
+                except failures.ActorUnavailableError:
                     continue
                 else:
                     seen[answers[answer]] = Seen(machine, sight)
