@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,10 +62,20 @@ def test_new_file_that_is_locked_is_opened_when_it_is_free(
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
-def test_new_file_that_stays_locked_is_unavailable(
-    locked: sqlite3.Connection, tmp_path: Path
+def test_new_file_that_stays_locked_is_unavailable_and_not_kept_open(
+    locked: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(parse_location(f"sqlite:///{tmp_path}/store.db"), busy_s=0.05)
+    opened, connect = list[sqlite3.Connection](), sqlite3.connect
 
+    def noted(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
     with pytest.raises(StoreUnavailable, match="locked"):
         database.connect()
+
+    (left,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        left.execute("SELECT 1")

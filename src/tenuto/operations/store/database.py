@@ -156,10 +156,14 @@ def _sqlite(location: StoreLocation, busy_s: float) -> Engine:
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_s, isolation_level=None, check_same_thread=False
         )
-        _begin_wal(connection, busy_s)
-        # A killed process loses nothing; a power failure loses the last commits at most.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA journal_size_limit = 16777216")
+        try:
+            _begin_wal(connection, busy_s)
+            # A killed process loses nothing; a power failure loses the last commits at most.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA journal_size_limit = 16777216")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=open_file, poolclass=NullPool)
