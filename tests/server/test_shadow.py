@@ -292,9 +292,9 @@ async def test_caller_is_answered_while_its_copy_hangs(tmp_path: Path) -> None:
 async def test_copies_end_with_the_budget_of_the_day(tmp_path: Path) -> None:
     # Reserved: 50 tokens, and 16 with a third of the prompt.
     async with shadowed(tmp_path, max_tokens_a_day=90) as server:
-        for _ in range(4):
+        for number in range(4):
             await server.complete()
-            await server.lines()
+            await server.lines(number + 1)
         assert server.counts() == {"answered": 2, "left_out_budget": 2}
 
     # Also after a restart.
