@@ -137,7 +137,7 @@ def test_ignored_files_are_left_out(folder: Path, capsys: Output) -> None:
         "node_modules/a.py",
         "env/Lib/site-packages/a.py",
     ):
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(PROGRAM)
 
     assert {f["path"] for f in scanned(capsys, ".")["findings"]} == {"app.py", "src/kept.gen.py"}
