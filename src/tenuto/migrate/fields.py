@@ -19,7 +19,9 @@ _SET: Final = re.compile(r"[\"'`]?\s*\??\s*(?:=(?![=>])|:(?!:)|=>)")
 _OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
 _PATH: Final = re.compile(r"[\"'`]/complete[\"'`]")
 _CLIENT: Final = re.compile(
-    r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|\\n\\nHuman:|x-api-key"
+    r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|\\n\\nHuman:|x-api-key|"
+    r"^package anthropic\b",
+    re.MULTILINE,
 )
 _COMPLETION: Final = re.compile(r"\\*\"completion\\*\"\s*:\s*\\*\"")
 _END: Final = re.compile(
@@ -42,10 +44,7 @@ def fields(code: str, path: str, kind: str) -> Iterator[re.Match[str]]:
         if not about and not _is_beside_prompt(code, match):
             continue
         camel = match[0] != SNAKE
-        if camel and (
-            kind in ("js", "settings") or (kind == "java" and not _is_called(code, match))
-        ):
-            # A common name for a setting of one's own. The API has no such field.
+        if camel and not _is_of_a_library(code, match, kind):
             continue
         if kind in ("js", "java", "code") and _is_read(code, match):
             continue
@@ -54,10 +53,20 @@ def fields(code: str, path: str, kind: str) -> Iterator[re.Match[str]]:
         yield match
 
 
-def _is_beside_prompt(code: str, match: re.Match[str]) -> bool:
-    """Return whether one of the two lines before or behind has the other field of a request."""
-    before = code[: match.start()].rsplit("\n", 3)[1:]
-    behind = code[match.end() :].split("\n", 3)[:3]
+def _is_of_a_library(code: str, match: re.Match[str], kind: str) -> bool:
+    """Return whether a name that the API does not have is that of a client library.
+
+    In JavaScript and in settings it is a common name for a setting of one's own.
+    """
+    if kind in ("js", "settings") or (kind == "java" and not _is_called(code, match)):
+        return False
+    return SNAKE in code or _is_beside_prompt(code, match, lines=3)
+
+
+def _is_beside_prompt(code: str, match: re.Match[str], lines: int = 2) -> bool:
+    """Return whether one of some lines before or behind has the other field of a request."""
+    before = code[: match.start()].rsplit("\n", lines + 1)[1:]
+    behind = code[match.end() :].split("\n", lines + 1)[: lines + 1]
     return any(_PROMPT.search(line) for line in (*before, *behind))
 
 

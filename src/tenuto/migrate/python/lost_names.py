@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,6 +19,7 @@ _LOST_NAMES: Final = {
     *("Completion", "CompletionCreateParams", "CompletionCreateParamsNonStreaming"),
     *("CompletionCreateParamsStreaming", "completion_create_params"),
 }
+_DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
 _COUNTS: Final = {"count_tokens", "get_tokenizer"}
 
 
@@ -36,6 +38,27 @@ def lost_names(origins: Origins, calls: list[ast.Call]) -> Iterator[Note]:
             yield from _attribute(node, origins, calls)
         elif isinstance(node, ast.Name) and origins.paths(node) & {"anthropic.count_tokens"}:
             yield _count(node)
+        elif isinstance(node, ast.arg | ast.AnnAssign | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _annotation(node, origins)
+
+
+def _annotation(node: ast.AST, origins: Origins) -> Iterator[Note]:
+    """Yield the notes of names in texts, such as `-> "anthropic.types.Completion"`."""
+    annotation = getattr(node, "returns", None) or getattr(node, "annotation", None)
+    texts = [
+        each
+        for each in (ast.walk(annotation) if annotation is not None else ())
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    ]
+    for text in texts:
+        for name in _DOTTED.findall(str(text.value)):
+            last = name.rpartition(".")[2]
+            paths = {origin.path for origin in origins.named(name, text)}
+            if last in _LOST_NAMES and any(path.startswith("anthropic.") for path in paths):
+                yield Note(
+                    *(text, "TC105", Hardness.REVIEW, f"the SDK from 1.0 on has no `{last}`"),
+                    "use the names of the Messages API: `Message`, `APIStatusError`",
+                )
 
 
 def _imports(node: ast.ImportFrom) -> Iterator[Note]:

@@ -214,11 +214,7 @@ class Origins:
 
     def _annotated(self, annotation: ast.expr) -> set[Origin]:
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-            parts = annotation.value.split(".")
-            if not all(part.isidentifier() for part in parts):
-                return set(_UNKNOWN)
-            found = self._name(parts[0], annotation)
-            return {o.then("".join(f".{p}" for p in parts[1:])) for o in found}
+            return self.named(annotation.value, annotation)
         if isinstance(annotation, ast.BinOp):
             sides = (annotation.left, annotation.right)
             found = {o for side in sides for o in self._annotated(side)}
@@ -228,6 +224,14 @@ class Origins:
         ):
             return self._annotated(annotation.slice)
         return set(self.of(annotation))
+
+    def named(self, text: str, node: ast.AST) -> set[Origin]:
+        """Return the origins of a dotted name that a text holds at a node."""
+        parts = text.split(".")
+        if not all(part.isidentifier() for part in parts):
+            return set(_UNKNOWN)
+        found = self._name(parts[0], node)
+        return {o.then("".join(f".{p}" for p in parts[1:])) for o in found}
 
     def _attribute(self, base: Origin, attr: str) -> set[Origin] | frozenset[Origin]:
         if base.path.startswith("<class ") and base.path.endswith((">", ">()")):

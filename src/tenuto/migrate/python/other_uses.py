@@ -37,7 +37,7 @@ _BEDROCK_MODELS: Final = re.compile(
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
-_VENDOR: Final = re.compile(r"nthropic|Human:")
+_VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
 _MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
 _REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
 _REMEDIES: Final = {
@@ -145,7 +145,10 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
                 return
         if _BEDROCK_MODELS.fullmatch(path):
             # Classes of chats send these models messages in their later versions.
-            named = _BEDROCK_NAME.search(origins.source.segment(node))
+            named = any(
+                isinstance(each, ast.Constant) and _BEDROCK_NAME.search(str(each.value))
+                for each in ast.walk(node)
+            )
             if _has_limit(node) or (not _is_chat(path) and named):
                 yield _by_hand(node, "TC404", "the class sends the old body for this model")
                 return
