@@ -120,3 +120,15 @@ def test_name_of_a_current_model_stays() -> None:
     text = to_messages_api(source, Options()).text
     assert "messages.create" in text
     assert "model='claude-sonnet-5'" in text
+
+
+def test_client_that_may_be_one_of_another_package_needs_a_look() -> None:
+    source = (
+        "import anthropic\nimport openai\n\n\n"
+        "def ask(prompt, vendor):\n"
+        "    client = anthropic.Anthropic() if vendor == 'a' else openai.OpenAI()\n"
+        "    r = client.completions.create(model='m', prompt=prompt, max_tokens_to_sample=9)\n"
+        "    print(r.completion)\n"
+    )
+    assert to_messages_api(source, Options()).text == source
+    assert "TODO[TC101]" in to_messages_api(source, Options(), unsafe=True).text

@@ -40,10 +40,11 @@ def constant_of(node: ast.AST, origins: Origins) -> str | None:
     """Return the mark that an expression stands for: a constant of the SDK, or an own one."""
     if not isinstance(node, ast.Name | ast.Attribute):
         return None
-    for path in origins.paths(node):
-        head, _, name = path.rpartition(".")
-        if name in _MARK_NAMES and head.startswith(("anthropic", "tenuto", "constants.")):
-            return _MARK_NAMES[name]
+    # A variable that is more than the constant in one branch is a hole.
+    paths = origins.paths(node) - {"None"}
+    marks = {_mark(path) for path in paths}
+    if len(marks) == 1 and None not in marks:
+        return marks.pop()
     if isinstance(node, ast.Name):
         bindings = origins.scopes.all_bindings(node.id, node)
         if len(bindings) == 1 and isinstance(bindings[0].node, ast.Constant):
@@ -53,6 +54,12 @@ def constant_of(node: ast.AST, origins: Origins) -> str | None:
         if not bindings and not origins.scopes.stars:
             return None
     return None
+
+
+def _mark(path: str) -> str | None:
+    head, _, name = path.rpartition(".")
+    known = head.startswith(("anthropic", "tenuto", "constants."))
+    return _MARK_NAMES.get(name) if known else None
 
 
 def atoms(node: ast.expr, origins: Origins) -> list[Atom]:

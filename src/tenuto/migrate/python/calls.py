@@ -99,9 +99,14 @@ def _call(node: ast.AST, origins: Origins) -> ApiCall | None:
                 stream=bool(groups["stream"]) if early else _streams(node),
                 raw=bool(groups.get("raw") or groups.get("raw2")),
                 cloud=client["cloud"],
-                certainty="import",
+                certainty="arguments" if _is_another(paths) else "import",
             )
     return _by_arguments(node, node.func, paths, origins)
+
+
+def _is_another(paths: set[str]) -> bool:
+    """Return whether a method may also be one of another package."""
+    return any(_OTHERS.match(path) for path in paths)
 
 
 def _by_arguments(
