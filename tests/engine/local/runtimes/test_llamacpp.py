@@ -250,6 +250,29 @@ def test_a_completion_that_goes_on_has_the_numbers_of_the_one_that_was_not_cut()
         assert [token for delta in rests[cut] for token in delta.scored] == scores[cut:]
 
 
+def test_a_completion_has_the_same_numbers_alone_and_beside_others() -> None:
+    runtime = made(LlamaCppRuntime, replace(load(), prefix_cache="off"))
+    sampling = Sampling(0.0, None, None, seed=1, logprobs=3, ignore_eos=True)
+    text = runtime.encode(TEXT * 40)
+    prompts = {size: text[:size] for size in (40, 70, 130, 300, 545, 610, 700)}
+    alone: dict[int, list[Delta]] = {}
+    for size, prompt in prompts.items():
+        runtime.begin(size, prompt, 20, sampling)
+        alone |= run(runtime, {size})
+    beside: dict[int, list[Delta]] = {size: [] for size in prompts}
+    for size, prompt in prompts.items():
+        # Beside those that are read, and those that write.
+        runtime.begin(size, prompt, 20, sampling)
+        for delta in runtime.step() if size % 20 else ():
+            beside[delta.key].append(delta)
+    for size, deltas in run(runtime, {*prompts}).items():
+        beside[size] += deltas
+    for size in prompts:
+        one, other = ([token for delta in each[size] for token in delta.scored]
+                      for each in (alone, beside))  # fmt: skip
+        assert one == other
+
+
 def score_prompt(runtime: LlamaCppRuntime, prompt: list[int], most: int) -> list[ScoredToken]:
     runtime.begin(99, prompt, 1, replace(GREEDY, prompt_logprobs=most))
     first, *scored = [token for delta in run(runtime, {99})[99] for token in delta.prompt]

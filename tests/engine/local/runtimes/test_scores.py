@@ -197,8 +197,8 @@ class CountedLlamaCpp(LlamaCppRuntime):
 
     computed = steps = 0
 
-    def _compute(self) -> Any:
-        work = super()._compute()
+    def _compute(self, parts: Any) -> Any:
+        work = super()._compute(parts)
         self.steps += bool(work)
         self.computed += self._context._size - self._context.room if work else 0
         return work

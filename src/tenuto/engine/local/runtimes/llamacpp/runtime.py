@@ -115,10 +115,22 @@ class LlamaCppRuntime(Runtime):
         return {"step": self._steps} if len(self._jobs) else {}
 
     def step(self) -> list[Delta]:
+        deltas: list[Delta] = []
         try:
-            work = self._compute()
+            self._context.empty()
+            for parts in self._jobs.batches(self._context.room):
+                deltas += self._take(parts)
         except DecodeError:
-            return self._break_all()
+            deltas += self._break_all()
+        return deltas
+
+    def _take(self, parts: list[tuple[Job, int]]) -> list[Delta]:
+        """Compute a batch, and sample after it.
+
+        Raises:
+            DecodeError: The library failed.
+        """
+        work = self._compute(parts)
         if len(work) == 1 and work[0][0].drafts.size:
             ((job, places),) = work
             return [self._followed(job, places)]
@@ -160,13 +172,12 @@ class LlamaCppRuntime(Runtime):
         del sequence.ids[kept * TOKEN_BYTES :]
         return self._write(job, places, tokens)
 
-    def _compute(self) -> list[tuple[Job, range]]:
+    def _compute(self, parts: list[tuple[Job, int]]) -> list[tuple[Job, range]]:
         """Compute a batch. Return its jobs, each with the places of its logits."""
-        context = self._context
-        context.empty()
-        parts = self._jobs.parts(context.room)
         if not parts:
             return []
+        context = self._context
+        context.empty()
         work = [(job, context.add(job.sequence, count, job.rows(count))) for job, count in parts]
         while not context.decode():
             if not self._sequences.evict():

@@ -32,6 +32,7 @@ class Schedule:
         self._sequences = sequences
         self._holds = abilities.keeps
         self._partial = abilities.partial
+        self._streams = abilities.stream > 0
         self._drafts = abilities.partial and not abilities.window
         self._most_rows = rows
         # Jobs whose prompts are not computed, and the others.
@@ -63,15 +64,16 @@ class Schedule:
         parts = [(job, 1) for job in self._generating.values()]
         if self._drafts and len(self) == len(parts) == 1:
             parts = [(job, 1 + self._draft(job)) for job, _ in parts]
-        room -= len(parts)
+        generating = len(parts)
+        room -= generating
         stops = self._open()
         # Each job has one row, except for those that wait for the prefix of another.
         waiting = sum(job.cached is None for job in self._reading.values())
         rows = self._most_rows - len(self) + waiting
         for key, job in self._reading.items():
             sequence = job.sequence
-            stop = stops.get(key, sequence.length)
-            count = min(stop - sequence.computed, job.most(_ALIKE), room)
+            left = min(stops.get(key, sequence.length) - sequence.computed, job.most(_ALIKE))
+            count = self._part(left, room, is_first=len(parts) == generating)
             if job.unreported > MOST_REPORTED:
                 continue
             if job.sequence.scores is not None:
@@ -83,6 +85,31 @@ class Schedule:
         self._sequences.compact()
         parts.sort(key=lambda part: part[0].sequence.number)
         return parts
+
+    def batches(self, room: int) -> list[list[tuple[Job, int]]]:
+        """Return the parts of a step, each list for a batch of its own.
+
+        With streams, the library computes as many tokens of each sequence of a batch together as
+        the shortest part has, so long parts are alone.
+        """
+        parts = self.parts(room)
+        if not self._streams:
+            return [parts]
+        short = [part for part in parts if part[1] <= _ALIKE]
+        return [short, *([part] for part in parts if part[1] > _ALIKE)]
+
+    def _part(self, left: int, room: int, *, is_first: bool) -> int:
+        """Return how many of the `left` tokens of a prompt to compute.
+
+        So that they are computed alike whatever runs beside them: no part has at most `_ALIKE`
+        tokens, unless the whole does, or only so few fit into a batch.
+        """
+        if left <= max(room, _ALIKE) or not self._streams:
+            return min(left, room)
+        count = min(room, left - _ALIKE - 1)
+        if count > _ALIKE:
+            return count
+        return room if is_first else 0
 
     def scored(self) -> list[Job]:
         """Return the jobs whose prompts are scored now."""
