@@ -55,3 +55,17 @@ def test_other_texts_are_ignored() -> None:
     text = 'import anthropic\nlogging.getLogger("anthropic")\npatch("app.anthropic.Anthropic")\n'
 
     assert not to_tenuto(text).left
+
+
+EARLY = "import anthropic\nr = (anthropic.Client('k').completion(prompt=p))['{key}']\n"
+
+
+def test_field_of_a_result_in_brackets_becomes_an_attribute() -> None:
+    assert to_tenuto(EARLY.format(key="completion")).text.endswith("(prompt=p)).completion\n")
+
+
+def test_field_that_no_result_has_is_an_obstacle() -> None:
+    result = to_tenuto(EARLY.format(key="c)ompletion"))
+
+    assert result.text == EARLY.format(key="c)ompletion")
+    assert [note.code for _, note in result.left] == ["TC301"]

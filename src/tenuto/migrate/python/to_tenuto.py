@@ -40,6 +40,7 @@ _EARLY: Final = {"ApiException": "APIStatusError"}
 _CLIENT_PARTS: Final = {"messages", "beta", "post", "count_tokens", "get_tokenizer"}
 _CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
 # Functions that replace or load a module by its name.
+_FIELDS: Final = ("completion", "stop_reason", "stop", "log_id", "model")
 _REPLACERS: Final = frozenset(
     ("patch", "dict", "setattr", "delattr", "setitem", "delitem", "import_module", "importorskip")
 )
@@ -182,8 +183,10 @@ def _early_call(plan: Plan, origins: Origins) -> None:
     for node in occurrences(origins, call.node):
         parent = source.parents[node]
         match parent:
-            case ast.Subscript(slice=ast.Constant(value=str(key))):
-                plan.edits.append(Edit(source.end(node), source.end(parent), f".{key}"))
+            case ast.Subscript(slice=ast.Constant(value=str(key))) if key in _FIELDS:
+                # The result may stand in brackets of its own.
+                start = source.text.index("[", source.end(node))
+                plan.edits.append(Edit(start, source.end(parent), f".{key}"))
             case ast.Expr() | ast.Assign() | ast.Return() | ast.Attribute(attr="completion"):
                 pass
             case ast.Call(func=ast.Name(id="print")):
