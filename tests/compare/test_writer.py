@@ -121,13 +121,46 @@ def test_write_that_hangs_does_not_hold_up_the_end(
     goes_on.set()
 
 
-def test_waiting_comparisons_are_bounded_in_number_and_size(tmp_path: Path) -> None:
-    writer = ComparisonWriter(tmp_path / "file", 1 << 30)
-    for _ in range(1000):
-        writer.add(pair(text="a"))
-    assert writer.lost >= 1000 - 256 - writer.written
-    assert writer.lost > 0
+def test_burst_of_comparisons_is_written_before_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenuto.compare.writer._EACH_S", 3600.0)
+    writer, appended = ComparisonWriter(tmp_path / "file", 1 << 30), threading.Event()
+    append = writer._append
+
+    def note(data: bytes, lines: int) -> None:
+        append(data, lines)
+        appended.set()
+
+    monkeypatch.setattr(writer, "_append", note)
+    for number in range(511):
+        writer.add(pair(number))
+    assert not appended.wait(0.05)
+    writer.add(pair(511))
+    assert appended.wait(30)
     writer.stop()
+    assert (writer.written, writer.lost) == (512, 0)
+
+
+def test_waiting_comparisons_are_bounded_in_number_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ComparisonWriter(tmp_path / "file", 1 << 30)
+    goes_on = threading.Event()
+    append = writer._append
+
+    def wait(data: bytes, lines: int) -> None:
+        assert goes_on.wait(30)
+        append(data, lines)
+
+    monkeypatch.setattr(writer, "_append", wait)
+    for _ in range(1500):
+        writer.add(pair(text="a"))
+    # Up to 16 are on their way to the disk.
+    assert 1500 - 1024 - 16 <= writer.lost <= 1500 - 1024
+    goes_on.set()
+    writer.stop()
+    assert writer.written == 1500 - writer.lost
 
     large = ComparisonWriter(tmp_path / "large", 1 << 30)
     for _ in range(200):

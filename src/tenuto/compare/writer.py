@@ -17,10 +17,11 @@ from tenuto.compare.comparison import Pair, line_of
 
 _log: Final = logging.getLogger("tenuto.shadow")
 
-_MOST_WAITING: Final = 256
+_MOST_WAITING: Final = 1024
 _MOST_WAITING_CHARS: Final = 16 * 1024 * 1024
 _EACH_S: Final = 0.5
-"""Between two writes: waking the thread for each comparison would cost as much as itself."""
+"""Between two writes: waking the thread for each comparison would cost as much as itself. It is
+woken earlier by a half full queue, so that a burst of copies loses none."""
 _AT_ONCE: Final = 16
 """Comparisons of one write, about 2 ms."""
 _TAIL_BYTES: Final = 256 * 1024
@@ -49,7 +50,8 @@ class ComparisonWriter:
         # Characters that were added and taken, each changed by one thread alone.
         self._added = self._taken = 0
         self._is_torn = False
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self.trouble: str = ""
         self.written: int = 0
@@ -64,13 +66,16 @@ class ComparisonWriter:
             return
         self._added += size
         self._waiting.append((size, pair))
+        if len(self._waiting) == _MOST_WAITING // 2:
+            self._wake.set()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tenuto-shadow", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """Write what waits, and end the thread. Blocks, for `_STOP_S` at most if a write hangs."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()
         if self._thread is None:
             return
         self._thread.join(_STOP_S)
@@ -83,7 +88,9 @@ class ComparisonWriter:
         self._thread = None
 
     def _run(self) -> None:
-        while not self._stopping.wait(_EACH_S):
+        while not self._stopping:
+            self._wake.wait(_EACH_S)
+            self._wake.clear()
             self._write()
 
     def _write(self) -> None:
