@@ -266,6 +266,30 @@ async def test_copy_that_was_begun_in_the_moment_of_the_end_is_abandoned(tmp_pat
         assert server.counts() == {"abandoned": 1}
 
 
+async def test_copy_of_a_plain_answer_begins_after_it_or_not_at_all(tmp_path: Path) -> None:
+    async with shadowed(tmp_path, candidate=[[HANG]], max_concurrent=1) as server:
+        request = Request(Job(parse_prompt(HI), 50, model="claude-2.1", stream=False), ())
+        meters = [Meter() for _ in range(4)]
+        for number, meter in enumerate(meters):
+            server.copies.beside(f"req_{number}", [request], Accepted(None, "present"), meter)
+        await asyncio.sleep(0.02)
+        assert (server.counts(), server.candidate.requests) == ({}, [])
+
+        for meter in meters[:3]:
+            assert meter.transcript is not None
+            meter.transcript.close()
+        async with asyncio.timeout(5):
+            while not server.candidate.requests:
+                await asyncio.sleep(0.005)
+        # One runs, one waits, and the last one is of an answer that has not ended.
+        assert server.counts() == {"left_out_full": 1}
+        await server.app.shared.shadow.aclose()
+        assert server.counts() == {"left_out_full": 1, "abandoned": 2}
+        assert meters[3].transcript is not None
+        meters[3].transcript.close()
+        assert server.counts() == {"left_out_full": 1, "abandoned": 3}
+
+
 async def test_copies_beyond_the_bound_are_left_out_and_callers_answered(tmp_path: Path) -> None:
     async with shadowed(tmp_path, candidate=[[HANG]], max_concurrent=2) as server:
         answers = await asyncio.gather(*(server.complete() for _ in range(10)))

@@ -52,7 +52,7 @@ class _Copy:
         request: The request.
         engine: The engine of the copy.
         reserved: Tokens that it may use.
-        task: Runs it; None while it waits.
+        task: Runs it; None while it waits for others, or for the end of a plain answer.
     """
 
     __slots__ = ("engine", "missing", "pair", "request", "reserved", "task")
@@ -113,7 +113,8 @@ class Copies:
     ) -> None:
         """Begin the copies of an accepted request, if it is drawn.
 
-        Its answer goes on as it would without them; its meter gets a transcript.
+        Its answer goes on as it would without them; its meter gets a transcript. The copies of a
+        stream run beside it, those of a plain answer after it: they would delay its only bytes.
 
         Args:
             request_id: By which it is drawn, always the same way.
@@ -172,14 +173,28 @@ class Copies:
                 requested, to = job.model[:_MODEL_CHARS], self._shadow.to or ""
                 pair = Pair(request_id, time(), purpose, requested, _NO_ANSWER, _NO_ANSWER, to)
                 copy = _Copy(pair, request, engine, reserved)
-                if len(self._running) < most:
-                    self._start(copy)
-                else:
-                    self._waiting.append(copy)
+                if job.stream:
+                    self._admit(copy)
                 return copy
             outcome = "left_out_budget"
         self._counts[outcome] += 1
         return None
+
+    def _admit(self, copy: _Copy) -> None:
+        """Start a copy, or let it wait. It is left out if too many came since it was drawn."""
+        most = self._shadow.max_concurrent
+        if self._closing:
+            outcome = "abandoned"
+        elif len(self._running) < most:
+            self._start(copy)
+            return
+        elif len(self._waiting) < most:
+            self._waiting.append(copy)
+            return
+        else:
+            outcome = "left_out_full"
+        self._counts[outcome] += 1
+        self._budget.settle(copy.reserved, 0)
 
     def _start(self, copy: _Copy) -> None:
         self._running.add(copy)
@@ -234,6 +249,10 @@ class Copies:
                 self._compare(copy)
         except Exception as failure:
             _log.error("an answer could not be compared", exc_info=failure)
+        finally:
+            if not copies[0].request.job.stream:
+                for copy in copies:
+                    self._admit(copy)
 
     def _compare(self, copy: _Copy) -> None:
         """Take note of an answer of a pair, and hand over the pair with the second one."""
