@@ -409,10 +409,11 @@ async def test_error_in_this_code_does_not_reach_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with shadowed(tmp_path) as server:
-        for name in ("_made", "_compare"):
-            with monkeypatch.context() as patch:
-                patch.setattr(server.copies, name, lambda *_: 1 / 0)
-                assert (await server.complete(stream=True)).text == " Paris it is."
+        for name in ("_made", "_compare", "_admit"):
+            for stream in (False, True):
+                with monkeypatch.context() as patch:
+                    patch.setattr(server.copies, name, lambda *_: 1 / 0)
+                    assert (await server.complete(stream=stream)).text == " Paris it is."
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -39,8 +39,8 @@ TYPES: Final = frozenset(
 _EARLY: Final = {"ApiException": "APIStatusError"}
 _CLIENT_PARTS: Final = {"messages", "beta", "post", "count_tokens", "get_tokenizer"}
 _CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
-# Functions that replace or load a module by its name.
 _FIELDS: Final = ("completion", "stop_reason", "stop", "log_id", "model")
+# Functions that replace or load a module by its name.
 _REPLACERS: Final = frozenset(
     ("patch", "dict", "setattr", "delattr", "setitem", "delitem", "import_module", "importorskip")
 )

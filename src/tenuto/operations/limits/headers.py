@@ -79,13 +79,23 @@ class _BucketHeaders:
     """
 
     __slots__ = (
-        *("_bucket", "_limit", "_names", "_remaining", "_reset", "_rounds", "_second"),
+        *(
+            "_bucket",
+            "_is_tokens",
+            "_limit",
+            "_names",
+            "_remaining",
+            "_reset",
+            "_rounds",
+            "_second",
+        ),
         *("as_tokens", "headers"),
     )
 
     def __init__(self, limit: Limit, bucket: Bucket) -> None:
         self._bucket, self._names = bucket, _NAMES[limit]
-        self._rounds = limit is not Limit.REQUESTS and bucket.capacity >= _ROUNDED_TO
+        self._is_tokens = limit is not Limit.REQUESTS
+        self._rounds = self._is_tokens and bucket.capacity >= _ROUNDED_TO
         self._limit = b"%d" % bucket.capacity
         self._remaining = self._second = -1
         self._reset = b""
@@ -107,7 +117,7 @@ class _BucketHeaders:
         self._remaining = remaining
         values = self._limit, b"%d" % remaining, self._reset
         self.headers = (*zip(self._names, values, strict=True),)
-        if self._names is not _NAMES[Limit.REQUESTS]:
+        if self._is_tokens:
             self.as_tokens = (*zip(_TOKEN_NAMES, values, strict=True),)
         return available
 

@@ -235,24 +235,30 @@ class Copies:
     def _answered(
         self, copies: Sequence[_Copy], transcript: Transcript, meter: Meter, accepted: Accepted
     ) -> None:
-        """Take the answer that the caller has got."""
+        """Take the answer that the caller has got, and begin the copies of a plain one."""
         try:
-            ended, error = transcript.ended, ""
-            if transcript.too_long:
-                error = TOO_LONG
-            elif ended is None:
-                error = LEFT if meter.outcome is None else meter.outcome.value
-            model, cost_of = copies[0].request.job.model, self._cost
-            answer = measured(transcript.text, ended, error, meter, accepted, model, cost_of)
-            for copy in copies:
-                copy.pair.a = answer
-                self._compare(copy)
-        except Exception as failure:
-            _log.error("an answer could not be compared", exc_info=failure)
-        finally:
-            if not copies[0].request.job.stream:
-                for copy in copies:
-                    self._admit(copy)
+            try:
+                self._take(copies, transcript, meter, accepted)
+            finally:
+                if not copies[0].request.job.stream:
+                    for copy in copies:
+                        self._admit(copy)
+        except Exception as error:
+            _log.error("an answer could not be compared", exc_info=error)
+
+    def _take(
+        self, copies: Sequence[_Copy], transcript: Transcript, meter: Meter, accepted: Accepted
+    ) -> None:
+        ended, error = transcript.ended, ""
+        if transcript.too_long:
+            error = TOO_LONG
+        elif ended is None:
+            error = LEFT if meter.outcome is None else meter.outcome.value
+        model, cost_of = copies[0].request.job.model, self._cost
+        answer = measured(transcript.text, ended, error, meter, accepted, model, cost_of)
+        for copy in copies:
+            copy.pair.a = answer
+            self._compare(copy)
 
     def _compare(self, copy: _Copy) -> None:
         """Take note of an answer of a pair, and hand over the pair with the second one."""
