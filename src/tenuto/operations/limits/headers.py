@@ -79,16 +79,8 @@ class _BucketHeaders:
     """
 
     __slots__ = (
-        *(
-            "_bucket",
-            "_is_tokens",
-            "_limit",
-            "_names",
-            "_remaining",
-            "_reset",
-            "_rounds",
-            "_second",
-        ),
+        *("_bucket", "_is_tokens", "_limit", "_names"),
+        *("_remaining", "_reset", "_rounds", "_second"),
         *("as_tokens", "headers"),
     )
 
