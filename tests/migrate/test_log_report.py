@@ -138,3 +138,7 @@ def test_report_is_printed_as_a_table_and_as_json(
     (usage,) = json.loads(capsys.readouterr().out)["usage"]
     assert usage["shapes"] == {"turns:1": 1, "raw": 1, "unknown": 1}
     assert (usage["requests"], usage["as_they_are"]) == (3, 1)
+
+    log.write_text(line.format("shape=turns:1 "))
+    assert main(["migrate", "report", str(log)]) == 0
+    assert "1 of 1 requests convert to claude-haiku-4-5 as they are.\n" in capsys.readouterr().out

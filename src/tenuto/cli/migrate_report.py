@@ -87,7 +87,8 @@ def _print(usages: list[Usage], model: str) -> None:
     )
     total = sum(usage.requests for usage in usages)
     ready = sum(usage.as_they_are for usage in usages)
-    output.line(f"\n{ready:,} of {total:,} requests convert to {model} as they are. Of the others:")
+    others = " Of the others:" if ready < total else ""
+    output.line(f"\n{ready:,} of {total:,} requests convert to {model} as they are.{others}")
     for name, reason in REASONS.items():
         if count := sum(usage.reasons[name] for usage in usages):
             output.line(output.wrapped(f"  {count:>9,}  {name}: {reason}", " " * 13))

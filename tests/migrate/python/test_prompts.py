@@ -50,6 +50,14 @@ def test_usual_prompts_are_visible() -> None:
     )
 
 
+def test_prefill_that_ends_with_a_hole_is_taken_apart_at_run_time() -> None:
+    # It may be blank, or end with white space, which the Messages API refuses.
+    assert taken_apart(r'f"\n\nHuman: Hi\n\nAssistant: {text} "') == VisiblePrompt(
+        Shape.HIDDEN, prefill=True
+    )
+    assert taken_apart(r'f"\n\nHuman: Hi\n\nAssistant: {n}."').shape is Shape.TURNS
+
+
 @pytest.mark.parametrize(
     ("source", "content"),
     [

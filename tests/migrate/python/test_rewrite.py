@@ -132,3 +132,41 @@ def test_client_that_may_be_one_of_another_package_needs_a_look() -> None:
     )
     assert to_messages_api(source, Options()).text == source
     assert "TODO[TC101]" in to_messages_api(source, Options(), unsafe=True).text
+
+
+@pytest.mark.parametrize("prefill", ["{start}", "Sure"])
+def test_prefill_that_the_model_refuses_needs_a_look(prefill: str) -> None:
+    text = (
+        "import anthropic\nr = anthropic.Anthropic().completions.create(model='claude-2', "
+        "max_tokens_to_sample=9, prompt=f'\\n\\nHuman: Hi\\n\\nAssistant: " + prefill + "')\n"
+    )
+    options = Options(model="claude-sonnet-4-6", prefill=False)
+
+    assert [note.code for _, note in to_messages_api(text, options).left] == ["TC203"]
+    assert "TODO[TC203]" in to_messages_api(text, options, unsafe=True).text
+
+
+def test_comment_on_a_moved_loop_stands_at_its_level() -> None:
+    text = (
+        "import anthropic\nresponse = anthropic.Client('k').completion_stream(prompt='\\n\\nHuman: "
+        "Hi\\n\\nAssistant:', model='claude-v1', max_tokens_to_sample=9)\n"
+        "for data in response:\n    print(data['completion'])\n"
+    )
+
+    lines = to_messages_api(text, Options(), unsafe=True).text.splitlines()
+
+    (comment,) = [line for line in lines if "TODO[TC302]" in line]
+    assert comment.startswith("    # ")
+
+
+def test_constants_are_defined_behind_all_imports() -> None:
+    text = (
+        "from anthropic import HUMAN_PROMPT, AI_PROMPT, Anthropic\nimport os\n\n"
+        "r = Anthropic().completions.create(model='claude-2', max_tokens_to_sample=9,\n"
+        "    prompt=''.join([HUMAN_PROMPT, os.environ['Q'], AI_PROMPT]))\n"
+    )
+
+    assert to_messages_api(text, Options()).text.startswith(
+        "from anthropic import Anthropic\nfrom tenuto.migrate import to_messages\nimport os\n\n"
+        'HUMAN_PROMPT = "\\n\\nHuman:"\nAI_PROMPT = "\\n\\nAssistant:"\n\n'
+    )

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tenuto.migrate.python.to_tenuto import to_tenuto
+import tenuto
+import tenuto.types
+from tenuto.migrate.python.to_tenuto import NAMES, TYPES, to_tenuto
 from tests.migrate.corpus import programs
 
 # What Tenuto's client lacks, and results of the methods from before 0.3 that cannot be followed.
@@ -22,6 +24,26 @@ def test_client_in_an_attribute_is_taken_along() -> None:
     text = "import anthropic\nclass A:\n    def f(self):\n        self.c = anthropic.Anthropic()\n"
 
     assert to_tenuto(text).text == text.replace("import anthropic", "import tenuto as anthropic")
+
+
+def test_replaced_imports_have_the_names_that_they_import() -> None:
+    assert [name for name in NAMES if not hasattr(tenuto, name)] == []
+    assert [name for name in TYPES if not hasattr(tenuto.types, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("types", "Completion"),
+        ("types.completion", "Completion"),
+        ("types.completion_create_params", "CompletionCreateParamsNonStreaming"),
+    ],
+)
+def test_modules_of_types_become_the_one_that_the_client_has(module: str, name: str) -> None:
+    new = to_tenuto(f"from anthropic.{module} import {name}\n").text
+
+    assert new == f"from tenuto.types import {name}\n"
+    exec(new, {})
 
 
 def test_resource_that_the_client_lacks_is_an_obstacle_under_any_name() -> None:

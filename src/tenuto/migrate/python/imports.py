@@ -8,6 +8,7 @@ from typing import Final
 
 from tenuto.migrate.python.calls import calls
 from tenuto.migrate.python.early import client_edits, count_edits
+from tenuto.migrate.python.httpx_objects import httpx_edits
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.prompt_argument import HELPER
 from tenuto.migrate.python.source import Edit, Source, apply, parse
@@ -35,12 +36,12 @@ def tidy(
     source = Source(text)
     origins = Origins(source)
     mixed = any(True for _ in calls(origins))
-    edits = [] if mixed else client_edits(origins)
+    edits = [] if mixed else [*client_edits(origins), *httpx_edits(origins)]
+    if helper and helper_import(module) not in text:
+        edits.append(_helper_import(source, helper_import(module)))
     edits += _constants(origins, _unused(Origins(Source(before))), mixed=mixed)
     if counts_for:
         edits += count_edits(origins, counts_for)
-    if helper and helper_import(module) not in text:
-        edits.append(_helper_import(source, helper_import(module)))
     try:
         new = apply(text, edits)
         parse(new)
@@ -116,7 +117,8 @@ def _without(
             else:
                 edits.append(Edit(source.end(names[index - 1]), source.end(alias), ""))
     last = _last_import(source, statement)
-    return edits + _lines_after(source, last, [f"{indent}{line}{newline}" for line in lines])
+    added = [f"{indent}{line}{newline}" for line in lines]
+    return edits + _lines_after(source, last, [newline, *added] if added else [])
 
 
 def _replace_statement(source: Source, statement: ast.stmt, lines: list[str]) -> list[Edit]:
@@ -126,7 +128,8 @@ def _replace_statement(source: Source, statement: ast.stmt, lines: list[str]) ->
     if lines and last_import is statement:
         return [Edit(start, end, (newline + indent).join(lines))]
     if lines:
-        added = _lines_after(source, last_import, [f"{indent}{line}{newline}" for line in lines])
+        added_lines = [newline, *(f"{indent}{line}{newline}" for line in lines)]
+        added = _lines_after(source, last_import, added_lines)
         return _replace_statement(source, statement, []) + added
     block = [
         value

@@ -35,7 +35,8 @@ def comments(source: Source, plans: list[Plan]) -> list[Edit]:
                 continue
             statement = source.statement(note.node)
             start = source.line_start(statement.lineno)
-            indent = source.indent(statement)
+            deeper = {e.text for e in plan.edits if e.start == e.end == start and e.text.isspace()}
+            indent = "".join(deeper) + source.indent(statement)
             line = f"{indent}# tenuto-migrate: TODO[{note.code}] {note.message}: {note.remedy}"
             found.setdefault((start, line), Edit(start, start, line + source.newline))
     return list(found.values())

@@ -8,6 +8,7 @@ from typing import Final
 
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.argument import Argument
+from tenuto.migrate.python.calls import calls
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Options, Plan
 from tenuto.migrate.python.scopes import default_of
@@ -16,7 +17,13 @@ from tenuto.migrate.python.source import Edit
 _OLD_MODEL: Final = re.compile(r"claude-(?:v?1|v?2|instant)|claude$|claude-\d")
 # A name that the Messages API has: it says more than the option.
 _CURRENT_MODEL: Final = re.compile(r"claude-(?!instant)[a-z]+-\d")
+# The whole text of a literal that names one.
+_OLD_NAME: Final = re.compile(
+    r"claude-(?:v?1|v?2|instant)(?:[.-]v?\d+)*(?:-(?:latest|100k))?|claude-instant"
+)
 _VARIABLES: Final = {"os.getenv", "os.environ.get"}
+# Functions of typer, pydantic and FastAPI whose first argument is a default.
+_DEFAULTS: Final = {"Option", "Argument", "Field", "Query", "Body", "Form"}
 _DEEPEST: Final = 5
 
 
@@ -38,11 +45,106 @@ def rewrite_model(plan: Plan, origins: Origins, options: Options, argument: Argu
             for literal in literals
             if literal.value != options.model
         ]
+        plan.edits += _choices(value, origins, options.model)
+    elif others := _unexplained(origins):
+        for literal in others:
+            plan.review(
+                *(literal, "TC109", "a call may get this name of an old model"),
+                f"name a model of the Messages API, such as {options.model}",
+            )
     else:
         plan.note(
             *(value, "TC109", Hardness.MECHANICAL, "the model's name comes from elsewhere"),
             f"it must name a model of the Messages API, such as {options.model}",
         )
+
+
+def _unexplained(origins: Origins) -> list[ast.Constant]:
+    """Return the literal names of old models that no call is known to use."""
+    known: set[ast.AST] = set()
+    for call in calls(origins):
+        if (keyword := call.keyword("model")) is not None:
+            known |= {keyword.value, *_literals(keyword.value, origins)}
+    return [
+        node
+        for node in origins.source.nodes
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and _OLD_NAME.fullmatch(node.value)
+        and node not in known
+    ]
+
+
+def _choices(node: ast.AST, origins: Origins, new: str) -> list[Edit]:
+    """Return the edits of the `choices` of an option of `argparse` that names the model."""
+    if not isinstance(node, ast.Attribute):
+        return []
+    edits = []
+    for call in _options(node.attr, origins):
+        for keyword in call.keywords:
+            if keyword.arg != "choices" or not isinstance(keyword.value, ast.List | ast.Tuple):
+                continue
+            items = keyword.value.elts
+            names = [
+                f'"{new}"'
+                if isinstance(item, ast.Constant) and _OLD_NAME.fullmatch(str(item.value))
+                else origins.source.segment(item)
+                for item in items
+            ]
+            kept = list(dict.fromkeys(names))
+            if items and names != [origins.source.segment(item) for item in items]:
+                tuple_of_one = isinstance(keyword.value, ast.Tuple) and len(kept) == 1
+                text = ", ".join(kept) + "," * tuple_of_one
+                start, end = origins.source.start(items[0]), origins.source.end(items[-1])
+                edits.append(Edit(start, end, text))
+    return edits
+
+
+def _options(name: str, origins: Origins) -> list[ast.Call]:
+    """Return the calls of `add_argument` for an option."""
+    return [
+        node
+        for node in origins.source.nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "add_argument"
+        and _is_named(node, name)
+    ]
+
+
+def _is_named(call: ast.Call, name: str) -> bool:
+    """Return whether the texts of an option's call, such as `"--model"`, have a name."""
+    texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
+    texts += [
+        keyword.value.value
+        for keyword in call.keywords
+        if keyword.arg == "dest" and isinstance(keyword.value, ast.Constant)
+    ]
+    return name in {str(each).lstrip("-").replace("-", "_") for each in texts}
+
+
+def _passed_by_name(argument: ast.arg, function: ast.AST, origins: Origins) -> list[ast.expr]:
+    """Return the values of an argument in calls of methods, in `partial`, and of decorators."""
+    name = getattr(function, "name", "")
+    found: list[ast.expr] = []
+    for node in origins.source.nodes:
+        if not isinstance(node, ast.Call):
+            continue
+        called = [node.func, *node.args[:1]] if _last(node.func) == "partial" else [node.func]
+        if name and name in map(_last, called):
+            found += [k.value for k in node.keywords if k.arg == argument.arg]
+    for decorator in getattr(function, "decorator_list", []):
+        if (
+            isinstance(decorator, ast.Call)
+            and _last(decorator.func) in ("option", "argument")
+            and _is_named(decorator, argument.arg)
+        ):
+            found += [k.value for k in decorator.keywords if k.arg == "default"]
+    return found
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _fields(name: str, origins: Origins) -> list[ast.AST | None]:
@@ -59,10 +161,6 @@ def _fields(name: str, origins: Origins) -> list[ast.AST | None]:
                             found.append(each.value)
                         case _:
                             pass
-            case ast.Call(func=ast.Attribute(attr="add_argument"), args=options):
-                names = [each.value for each in options if isinstance(each, ast.Constant)]
-                if name in {str(each).lstrip("-").replace("-", "_") for each in names}:
-                    found += [k.value for k in node.keywords if k.arg == "default"]
             case ast.Call():
                 given = [k.value for k in node.keywords if k.arg == name]
                 if given and any(
@@ -71,6 +169,8 @@ def _fields(name: str, origins: Origins) -> list[ast.AST | None]:
                     found += given
             case _:
                 pass
+    for option in _options(name, origins):
+        found += [k.value for k in option.keywords if k.arg == "default"]
     return found
 
 
@@ -109,6 +209,7 @@ def _sources(node: ast.AST, origins: Origins) -> list[ast.AST | None]:
                 if binding.kind == "parameter" and isinstance(binding.node, ast.arg):
                     found.append(default_of(binding.node, binding.statement))
                     found += origins.passed(binding.node, binding.statement)
+                    found += _passed_by_name(binding.node, binding.statement, origins)
                 elif binding.kind == "value":
                     found.append(binding.node)
         case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=attr):
@@ -121,6 +222,9 @@ def _sources(node: ast.AST, origins: Origins) -> list[ast.AST | None]:
                 found += _items(binding.node, key)
         case ast.Call(args=[_, default]) if origins.paths(node.func) & _VARIABLES:
             found.append(default)
+        case ast.Call(func=func, args=arguments) if _last(func) in _DEFAULTS:
+            found += arguments[:1]
+            found += [k.value for k in node.keywords if k.arg == "default"]
         case ast.BoolOp(values=values):
             found += values
         case ast.IfExp(body=body, orelse=other):

@@ -18,6 +18,8 @@ from tenuto.migrate.python.source import Source
 UNKNOWN: Final = "?"
 RUNNERS: Final = ("asyncio.run", ".run_until_complete", "anyio.run", "asyncio.wait_for")
 """Functions whose result is that of the coroutine in their first argument."""
+_FIELDS: Final = ("dataclasses.field", "pydantic.Field", "attr.ib", "attrs.field", "attr.field")
+_MANAGERS: Final = {"contextlib.contextmanager", "contextlib.asynccontextmanager"}
 _DEEPEST: Final = 60
 
 
@@ -284,14 +286,32 @@ class Origins:
                 found |= self._returned(definition)
             elif any(origin.path.endswith(runner) for runner in RUNNERS) and node.args:
                 found |= self.of(node.args[0])
+            elif origin.path in _FIELDS:
+                found |= self._field(node)
             else:
                 found.add(origin.then("()", node))
         return found
 
+    def _field(self, node: ast.Call) -> set[Origin]:
+        """Return the origins of the default value that a dataclass's field has."""
+        found: set[Origin] = set()
+        for keyword in node.keywords:
+            if keyword.arg == "default":
+                found |= self.of(keyword.value)
+            elif keyword.arg in ("default_factory", "factory"):
+                maker = keyword.value
+                if isinstance(maker, ast.Lambda):
+                    found |= self.of(maker.body)
+                else:
+                    found |= {origin.then("()") for origin in self.of(maker)}
+        return found
+
     def _returned(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[Origin]:
         found: set[Origin] = set()
+        managed = any(self.paths(each) & _MANAGERS for each in function.decorator_list)
         for node in self._results.get(function, []):
             if node.value is not None:
-                step = "" if isinstance(node, ast.Return) else "<yielded>"
+                # A `with` binds what a function of `contextlib` yields.
+                step = "" if isinstance(node, ast.Return) or managed else "<yielded>"
                 found |= {origin.then(step) for origin in self.of(node.value)}
         return found

@@ -74,11 +74,14 @@ class PromptArgument:
                 "the last turn becomes the last message; check that this was meant",
             )
         elif prompt.prefill and not self.options.prefill:
+            visible = prompt.shape is not Shape.HIDDEN
+            done = "the prefill is left out" if visible else "take it out of the prompt"
             self.plan.review(
                 *(value, "TC203", f"{self.options.model} refuses a prefill"),
-                "describe the beginning of the answer in `system`; the prefill is left out",
+                f"describe the beginning of the answer in `system`; {done}",
             )
-            prompt.messages.pop()
+            if visible:
+                prompt.messages.pop()
         elif prompt.shape is Shape.HIDDEN:
             self.plan.note(
                 *(

@@ -113,6 +113,9 @@ def _of_turns(
         result.shape = Shape.UNENDED
     elif result.messages and result.messages[-1][0] == "assistant":
         result.prefill = True
+        if joined.rstrip().endswith(HOLE):
+            # Only the run time shows the white space at its end, and whether it is blank.
+            return VisiblePrompt(Shape.HIDDEN, prefill=True)
     if not result.messages or result.messages[0][0] != "user":
         return hidden
     return result

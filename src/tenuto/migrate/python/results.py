@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from tenuto.migrate.findings import Hardness
+from tenuto.migrate.python.atoms import constant_of
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Plan
 from tenuto.migrate.python.source import Edit
@@ -172,6 +174,8 @@ class Reader:
             self._stop_reason(node, whole)
         elif name in _RENAMED:
             self._access(node, whole, _RENAMED[name])
+            if name == "stop":
+                self._note_stop(whole)
         elif name in _SAME:
             self._access(node, whole, name)
         else:
@@ -179,6 +183,20 @@ class Reader:
                 *(whole, "TC301", f"`{name}` of the result has no replacement here"),
                 "the result is a `Message`: id, model, content, stop_reason, stop_sequence, usage",
             )
+
+    def _note_stop(self, whole: ast.expr) -> None:
+        """Note that an answer that ends by itself has `stop_sequence` None."""
+        outer = self.source.parents[whole]
+        sides = [outer.left, *outer.comparators] if isinstance(outer, ast.Compare) else []
+        level = Hardness.MECHANICAL
+        for side in sides:
+            text = side.value if isinstance(side, ast.Constant) else constant_of(side, self.origins)
+            if isinstance(text, str) and text.strip() in ("Human:", "Assistant:"):
+                level = Hardness.REVIEW
+        self.plan.note(
+            *(whole, "TC301", level, "`stop` was the mark of a turn after a natural end"),
+            "`stop_sequence` is None there, and `stop_reason` is `end_turn`",
+        )
 
     def _text(self, node: ast.expr, whole: ast.expr) -> None:
         outer = self.source.parents[whole]
@@ -224,6 +242,17 @@ class Reader:
                     ends = f"{quote}end_turn{quote}, {quote}stop_sequence{quote}"
                     start, end = self.source.end(whole), self.source.end(outer)
                     self.plan.edits.append(Edit(start, end, f" {word} ({ends})"))
+            case ast.Compare(
+                left=left,
+                ops=[ast.In() | ast.NotIn()],
+                comparators=[ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items)],
+            ) if left is whole and items and all(map(_is_end, items)):
+                self._access(node, whole, "stop_reason")
+                for item in items:
+                    if isinstance(item, ast.Constant) and item.value == "stop_sequence":
+                        quote = self.source.segment(item)[0]
+                        place = self.source.start(item)
+                        self.plan.edits.append(Edit(place, place, f"{quote}end_turn{quote}, "))
             case ast.Compare(ops=[ast.Is() | ast.IsNot()]):
                 self._access(node, whole, "stop_reason")
             case _:
@@ -244,3 +273,8 @@ class Reader:
                     if literal.start <= position < literal.end:
                         quote = literal.quote[0]
         return quote
+
+
+def _is_end(node: ast.expr) -> bool:
+    """Return whether a node is a plain literal of an old `stop_reason`, or None."""
+    return isinstance(node, ast.Constant) and (node.value in _ENDS or node.value is None)

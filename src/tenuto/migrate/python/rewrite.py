@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python import marks
 from tenuto.migrate.python.calls import calls
+from tenuto.migrate.python.httpx_objects import httpx_left
 from tenuto.migrate.python.imports import tidy
 from tenuto.migrate.python.lost_names import lost_names
 from tenuto.migrate.python.origins import Origins
@@ -71,7 +72,10 @@ def to_messages_api(text: str, options: Options, *, unsafe: bool = False) -> Rew
         module=options.helper,
         counts_for=options.model if unsafe else "",
     )
-    result.left += _others_left(Origins(Source(result.text)))
+    origins = Origins(Source(result.text))
+    result.left += _others_left(origins)
+    if result.calls and not any(True for _ in calls(origins)):
+        result.left += [(origins.source, note) for note in httpx_left(origins)]
     return result
 
 

@@ -32,10 +32,12 @@ NAMES: Final = frozenset(
 TYPES: Final = frozenset(
     (
         *("Completion", "CompletionCreateParams", "CompletionCreateParamsNonStreaming"),
-        *("CompletionCreateParamsStreaming", "MetadataParam", "ModelInfo", "AnthropicBetaParam"),
-        *("AnthropicBeta", "Model", "completion_create_params"),
+        *("CompletionCreateParamsStreaming", "MetadataParam", "ModelInfo"),
+        *("AnthropicBeta", "Model"),
     )
 )
+# The modules whose names `tenuto.types` has.
+_TYPES_MODULE: Final = re.compile(r"anthropic\.types(?:\.completion(?:_create_params)?)?")
 _EARLY: Final = {"ApiException": "APIStatusError"}
 _CLIENT_PARTS: Final = {"messages", "beta", "post", "count_tokens", "get_tokenizer"}
 _CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
@@ -95,7 +97,10 @@ def _is_import(node: ast.AST) -> bool:
 def _import_edits(node: ast.AST, source: Source) -> list[Edit]:
     if isinstance(node, ast.ImportFrom):
         start = source.text.index("anthropic", source.start(node))
-        return [Edit(start, start + len("anthropic"), "tenuto")]
+        module = node.module or ""
+        new = "tenuto.types" if _TYPES_MODULE.fullmatch(module) else "tenuto"
+        old = module if source.text.startswith(module, start) and "." in new else "anthropic"
+        return [Edit(start, start + len(old), new)]
     assert isinstance(node, ast.Import)
     edits = []
     for alias in node.names:
@@ -115,9 +120,9 @@ def _obstacles(node: ast.AST, origins: Origins) -> list[Note]:
         case ast.ImportFrom(module=str(module), names=aliases, level=0) if _is_import(node):
             if module == "anthropic":
                 names = [a.name for a in aliases if a.name not in NAMES | _EARLY.keys()]
-            elif module == "anthropic.types":
+            elif _TYPES_MODULE.fullmatch(module):
                 names = [a.name for a in aliases if a.name not in TYPES]
-            elif not module.startswith("anthropic.types.completion"):
+            else:
                 names = [module]
         case ast.Attribute():
             # A name with several values has what one of them has.
