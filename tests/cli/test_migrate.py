@@ -439,3 +439,16 @@ def test_number_that_is_not_json_makes_a_row_invalid(folder: Path, capsys: Outpu
 
     assert main(["migrate", "prompts", "in.jsonl"]) == 1
     assert "NaN is not a number in JSON" in capsys.readouterr().err
+
+
+def test_functions_of_the_project_are_not_findings(folder: Path, capsys: Output) -> None:
+    """The module that defines the function has the finding."""
+    program = (
+        "from tools.ask import ask_claude\n"
+        'print(ask_claude(prompt="\\n\\nHuman: Hi\\n\\nAssistant:", max_tokens_to_sample=9))\n'
+    )
+    (folder / "app.py").write_text(program, encoding="utf-8")
+    assert [f["code"] for f in scanned(capsys, ".")["findings"]] == ["TC103"]
+    (folder / "tools").mkdir()
+    (folder / "tools" / "ask.py").write_text("def ask_claude(**given): ...\n", encoding="utf-8")
+    assert scanned(capsys, ".")["findings"] == []

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from tenuto.migrate.evidence import is_elsewhere
+
 SNAKE: Final = "max_tokens_to_sample"
 LIMIT: Final = re.compile(r"max_tokens_to_sample|\b(?:[mM]|withM)axTokensToSample\b")
-# One of them is in a file that speaks of this API, or in its name.
-_ABOUT: Final = re.compile(r"anthropic|claude|bedrock|InvokeModel|Human:|/v1/complete", re.I)
 _PROMPT: Final = re.compile(r"\bprompt\b", re.I)
 # In data: a key, or a name alone, but not a word of a sentence.
 _KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
@@ -17,6 +17,10 @@ _KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
 _NAMED: Final = re.compile(r"\b(?:name|id|label)[\"']?\s*:\s*[\"'`]\Z")
 _SET: Final = re.compile(r"[\"'`]?\s*\??\s*(?:=(?![=>])|:(?!:)|=>)")
 _OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
+# The beginning of a text with a space in it that is neither a body nor a command.
+_SENTENCE: Final = re.compile(
+    r"(?<!\\)\"(?!\s*(?:curl\b|[\[{])|[A-Z]+ \S+\Z)(?:\\.|[^\"\\\n])*\s(?:\\.|[^\"\\\n])*\Z"
+)
 _PATH: Final = re.compile(r"[\"'`]/complete[\"'`]")
 _CLIENT: Final = re.compile(
     r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|\\n\\nHuman:|x-api-key|"
@@ -31,24 +35,22 @@ _LOG: Final = re.compile(r"\\*\"(?:log_id|stop)\\*\"\s*:")
 _NEAR: Final = 2_000
 
 
-def fields(code: str, path: str, kind: str) -> Iterator[re.Match[str]]:
-    """Yield the fields of requests in a file.
+def fields(code: str, kind: str) -> Iterator[re.Match[str]]:
+    """Yield the fields of requests in a file that speaks of the API.
 
     Args:
         code: The file without comments.
-        path: Its name.
         kind: `js`, `java`, `code` for other languages, `settings`, or `data`.
     """
-    about = _ABOUT.search(code) is not None or _ABOUT.search(path) is not None
     for match in (_KEY if kind == "data" else LIMIT).finditer(code):
-        if not about and not _is_beside_prompt(code, match):
-            continue
         camel = match[0] != SNAKE
         if camel and not _is_of_a_library(code, match, kind):
             continue
         if kind in ("js", "java", "code") and _is_read(code, match):
             continue
         if kind == "js" and _NAMED.search(code, max(0, match.start() - 40), match.start()):
+            continue
+        if is_elsewhere(code, match.start()) or (kind == "data" and is_prose(code, match.start())):
             continue
         yield match
 
@@ -82,6 +84,12 @@ def _is_read(code: str, match: re.Match[str]) -> bool:
     return before.endswith(".") or _OPERAND.search(before) is not None
 
 
+def is_prose(code: str, offset: int) -> bool:
+    """Return whether a place in data is in a text of words, such as a page of documentation."""
+    start = code.rfind("\n", 0, offset) + 1
+    return _SENTENCE.search(code[start:offset].rstrip("\\")) is not None
+
+
 def paths(code: str, path: str) -> Iterator[int]:
     """Yield the offsets of `"/complete"` in a client of the API, whose address is elsewhere."""
     named = re.search("anthropic", path + code, re.I) is not None
@@ -94,5 +102,5 @@ def responses(code: str) -> Iterator[int]:
     """Yield the offsets of recorded responses without a type, in data."""
     for match in _COMPLETION.finditer(code):
         near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
-        if _END.search(near) and _LOG.search(near):
+        if _END.search(near) and _LOG.search(near) and not is_prose(code, match.start()):
             yield match.start()

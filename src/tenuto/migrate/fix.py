@@ -17,10 +17,11 @@ from tenuto.engine.upstream.capabilities import capabilities_of
 from tenuto.migrate.files import walk
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.notebooks import Notebook
+from tenuto.migrate.project import surroundings
 from tenuto.migrate.python import marks
 from tenuto.migrate.python.plan import Note, Options
 from tenuto.migrate.python.rewrite import Rewritten, to_messages_api
-from tenuto.migrate.python.source import Source
+from tenuto.migrate.python.source import Source, Surroundings
 from tenuto.migrate.python.to_tenuto import to_tenuto
 from tenuto.migrate.scan import OLD_WORDS
 
@@ -157,7 +158,7 @@ def _change(path: str, kind: str, to: str, options: Options, *, unsafe: bool) ->
         text = data.decode(change.encoding)
         notebook = Notebook(text) if kind == "ipynb" else None
         source = notebook.source() if notebook else text.removeprefix("\ufeff")
-        result = _rewritten(source, to, options, unsafe=unsafe)
+        result = _rewritten(source, to, options, surroundings(path), unsafe=unsafe)
         new = notebook.replaced(result.text) if notebook else result.text
         if result.text != source:
             # The signature of the encoding `utf-8-sig` is written again.
@@ -176,10 +177,12 @@ def _change(path: str, kind: str, to: str, options: Options, *, unsafe: bool) ->
     return change
 
 
-def _rewritten(source: str, to: str, options: Options, *, unsafe: bool) -> Rewritten:
+def _rewritten(
+    source: str, to: str, options: Options, around: Surroundings, *, unsafe: bool
+) -> Rewritten:
     if to == "tenuto":
         return to_tenuto(source)
-    return to_messages_api(source, options, unsafe=unsafe)
+    return to_messages_api(source, options, unsafe=unsafe, around=around)
 
 
 def _finding(path: str, source: Source, note: Note, notebook: Notebook | None) -> Finding:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.migrate.fields import LIMIT, SNAKE, fields, paths, responses
+from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint
+from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.lexing import arguments, without_comments
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
-_SENTENCE: Final = re.compile(r"\"(?!\s*curl\b|[A-Z]+ \S+\Z)[^\"\n]*\s[^\"\n]*\Z")
 _NEW_MODEL: Final = re.compile(r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)")
 _OLD_MODEL: Final = re.compile(r"claude-(?:v?[12]\b|v?[12]\.|instant)")
 _BEDROCK: Final = re.compile(r"bedrock|InvokeModel", re.IGNORECASE)
@@ -24,6 +24,8 @@ _JS_TYPE: Final = re.compile(
     r"@anthropic-ai/sdk/resources/completions|\bAnthropic\.Completion(?:s|CreateParams\w*)?\b"
 )
 _DOUBLE: Final = re.compile(r"completions\s*:\s*\{\s*create\s*:\s*(?:jest|vi|sinon)\b")
+_EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
+_STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
 
 
@@ -55,7 +57,7 @@ class Language:
 _JS: Final = Language(
     "js",
     "TC407",
-    re.compile(r"\.(?:completions\s*\.\s*create|complete|completeStream)\s*(?=\()"),
+    re.compile(r"(?<!\.chat)\.(?:completions\s*\.\s*create|complete|completeStream)\s*(?=\()"),
     _JS_SDK,
     "`client.messages.create({model, max_tokens, messages})`, or `client.messages.stream(…)`",
 )
@@ -104,7 +106,8 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     language = LANGUAGES[kind]
     code = without_comments(text, language.comments)
     found: dict[int, Finding] = {}
-    for offset, *rest in _found(code, path, language):
+    about = is_about(text, path)
+    for offset, *rest in _found(code, path, language, about=about):
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
         number, message, remedy = rest
@@ -113,7 +116,9 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     return sorted(found.values())
 
 
-def _found(code: str, path: str, language: Language) -> Iterator[tuple[int, str, str, str]]:
+def _found(
+    code: str, path: str, language: Language, *, about: bool
+) -> Iterator[tuple[int, str, str, str]]:
     """Yield the offset, code, message and remedy of each use."""
     covered: list[tuple[int, int]] = []
     for start, end in _calls(code, language):
@@ -130,14 +135,17 @@ def _found(code: str, path: str, language: Language) -> Iterator[tuple[int, str,
         return not any(start <= offset < end for start, end in covered)
 
     for match in _ADDRESS.finditer(code):
-        line = code[code.rfind("\n", 0, match.start()) + 1 : match.start()]
-        if is_new(match.start()) and not (data and _SENTENCE.search(line)):
+        if data and is_prose(code, match.start()):
+            continue
+        if not (about and is_endpoint(code, match.start())):
+            continue
+        if is_new(match.start()):
             number = "TC403" if language.client == "TC403" else "TC401"
             yield match.start(), number, "the address of the old endpoint", "`/v1/messages`"
     for offset in paths(code, path):
         yield offset, "TC401", "the address of the old endpoint", "`/v1/messages`"
     settings = language.client == "TC403" and _is_of_new_models(code)
-    for match in () if settings else fields(code, path, language.kind):
+    for match in fields(code, language.kind) if about and not settings else ():
         if is_new(match.start()):
             number = "TC402" if bedrock else language.client
             if match[0] == SNAKE and number in ("TC407", "TC408", "TC409", "TC410"):
@@ -162,6 +170,8 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
         receiver = _RECEIVER.search(code, max(0, match.start() - 80), match.start())
         other = openai or (receiver is not None and "openai" in receiver[0].lower())
         plain = "completions" in match[0].lower()
+        if certain and is_elsewhere(code, match.start()):
+            continue
         if certain or (library and plain and not other and not re.search(r"\bmessages\s*:", given)):
             yield match.start(), match.end() + len(given)
 
@@ -182,7 +192,9 @@ def _names(code: str, language: Language, *, called: bool) -> Iterator[tuple[int
             for match in _CONSTANT.finditer(code):
                 yield match.start(), "TC104", "a prompt constant", "roles in `messages`"
     if language.comments == "none":
-        for match in re.finditer(r'"type\\*"\s*:\s*\\*"completion\\*"', code):
+        for match in _EVENT.finditer(code):
+            if is_prose(code, match.start()) or not _STOP.search(code):
+                continue
             yield match.start(), "TC502", "a recorded response of the old API", "record it again"
         for offset in responses(code):
             yield offset, "TC502", "a recorded response of the old API", "record it again"

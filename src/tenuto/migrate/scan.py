@@ -16,6 +16,7 @@ from tenuto.migrate import languages, pins
 from tenuto.migrate.files import MOST_BYTES, walk
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.notebooks import Notebook
+from tenuto.migrate.project import surroundings
 from tenuto.migrate.python import uses
 from tenuto.migrate.python.plan import Options
 
@@ -136,12 +137,12 @@ def scan_text(text: str, path: str, kind: str, options: Options) -> list[Finding
         ValueError: It is no notebook.
     """
     if kind == "py":
-        return uses.findings(text, path, options)
+        return uses.findings(text, path, options, surroundings(path))
     if kind == "ipynb":
         notebook = Notebook(text)
         source = notebook.source()
         found = []
-        for finding in uses.findings(source, path, options):
+        for finding in uses.findings(source, path, options, surroundings(path)):
             cell, line = notebook.place(source, finding.line)
             found.append(replace(finding, cell=cell, line=line))
         return found

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.calls import method_of
+from tenuto.migrate.python.destination import is_for_another
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
@@ -35,9 +37,13 @@ _BEDROCK_MODELS: Final = re.compile(
     r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
 )
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
+# Codes of findings by words alone, which also need evidence of the API.
+_WORDS: Final = {"TC103", "TC401", "TC402", "TC404", "TC501"}
+_OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
+_PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
 _MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
 _REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
 _REMEDIES: Final = {
@@ -66,7 +72,22 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
     for node in origins.source.nodes:
         if id(node) in covered or _is_docstring(node, origins):
             continue
-        yield from _of_node(node, origins, bedrock=bedrock)
+        for note in _of_node(node, origins, bedrock=bedrock):
+            if note.code not in _WORDS or _is_meant(note, origins):
+                yield note
+
+
+def _is_meant(note: Note, origins: Origins) -> bool:
+    """Return whether a place with the words of the API means it."""
+    source = origins.source
+    if note.code == "TC404" or isinstance(note.node, ast.Dict):
+        if isinstance(note.node, ast.expr) and is_for_another(note.node, origins):
+            return False
+        if note.code == "TC404":
+            return True
+    return is_about(source.text, source.around.path) and not is_elsewhere(
+        source.text, source.start(note.node)
+    )
 
 
 def _display(node: ast.expr, origins: Origins) -> set[int]:
@@ -92,6 +113,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 for key, value in zip(keys, values, strict=True)
                 if isinstance(key, ast.Constant) and not (key.value == LIMIT and _is_text(value))
             }
+            if "messages" in names:
+                return
             if LIMIT in names and "prompt" in names:
                 yield _by_hand(node, body, "the body of a request has the old fields")
             elif LIMIT in names:
@@ -129,7 +152,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 return
             outer = origins.source.parents[node]
             mocked = isinstance(outer, ast.Attribute) and _MOCKED.fullmatch(outer.attr)
-            if mocked and "nthropic" in origins.source.text:
+            if mocked and "nthropic" in origins.source.text and not _is_of_others(owner, origins):
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
         case _:
             pass
@@ -152,13 +175,13 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
             if _has_limit(node) or (not _is_chat(path) and named):
                 yield _by_hand(node, "TC404", "the class sends the old body for this model")
                 return
-    if LIMIT not in names or any(_is_chat(path) for path in paths):
+    if LIMIT not in names or "messages" in names or any(_is_chat(path) for path in paths):
         return
     if any(path == "<dict>" for path in paths):
         yield _by_hand(node, body, "a dict has fields of the old API")
     elif isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert_"):
         yield _by_hand(node, "TC501", "a test expects arguments of the old API")
-    elif names & _REQUEST and _VENDOR.search(origins.source.text) and not _is_own(node, origins):
+    elif names & _REQUEST and _speaks_of_it(node, origins) and not _is_own(node, origins):
         yield _by_hand(node, "TC103", "arguments of the old API are passed to another function")
 
 
@@ -187,6 +210,13 @@ def _replaces(node: ast.Call, origins: Origins) -> bool:
     return name.value == "completions" and any(method_of(f"{p}.completions.create") for p in paths)
 
 
+def _is_of_others(owner: ast.expr, origins: Origins) -> bool:
+    """Return whether a double in a file of several SDKs may be of another one."""
+    if re.search(r"anthropic|claude", ast.unparse(owner), re.I):
+        return False
+    return re.search(r"openai|groq|litellm", origins.source.text, re.I) is not None
+
+
 def _fakes(node: ast.AST, origins: Origins) -> bool:
     """Return whether a method is one of a test double of the SDK, by its file's words."""
     owner = origins.source.parents[node]
@@ -200,12 +230,19 @@ def _fakes(node: ast.AST, origins: Origins) -> bool:
     )
 
 
+def _speaks_of_it(node: ast.Call, origins: Origins) -> bool:
+    """Return whether the file, or the name of the function, has what this API alone has."""
+    paths = origins.paths(node.func)
+    return MARKS.search(origins.source.text) is not None or any(map(_VENDOR.search, paths))
+
+
 def _is_own(node: ast.Call, origins: Origins) -> bool:
     """Return whether a function of this project has the old name as a parameter of its own.
 
     The module that defines the function has the findings.
     """
-    if any(path.startswith(".") for path in origins.paths(node.func)):
+    is_own = origins.source.around.is_own
+    if any(path.startswith(".") or is_own(path) for path in origins.paths(node.func)):
         return True
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
@@ -226,7 +263,7 @@ def _is_chat(path: str) -> bool:
 
 def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator[Note]:
     parent = origins.source.parents[node]
-    if ADDRESS.search(text) or (_PATH.fullmatch(text) and _is_client(origins)):
+    if _has_endpoint(text, node, origins) or (_PATH.fullmatch(text) and _is_client(origins)):
         yield _by_hand(node, "TC401", "the address of the old endpoint")
     elif _BODY.search(text):
         yield _by_hand(node, body, "a JSON text has the fields of the old API")
@@ -237,10 +274,20 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
             *(node, "TC403", Hardness.BY_HAND, "promptfoo's provider of the old API"),
             "`anthropic:messages:…`",
         )
-    elif text == LIMIT and _reads(node, parent) and _VENDOR.search(origins.source.text):
+    elif text == LIMIT and _reads(node, parent, origins) and _VENDOR.search(origins.source.text):
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
+
+
+def _has_endpoint(text: str, node: ast.expr, origins: Origins) -> bool:
+    """Return whether a text is the address of the endpoint, or a command with it, and no prose."""
+    match = ADDRESS.search(text)
+    if match is None or (_PROSE.match(text[: match.start()]) and "curl" not in text):
+        return False
+    source = origins.source
+    start = source.start(node)
+    return is_endpoint(source.text, source.text.find("v1/complete", start))
 
 
 def _is_client(origins: Origins) -> bool:
@@ -252,15 +299,24 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _reads(node: ast.expr, parent: ast.AST) -> bool:
+def _reads(node: ast.expr, parent: ast.AST, origins: Origins) -> bool:
     """Return whether a text is the key of `x.get(…)` or `x[…]`."""
     match parent:
         case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[first, *_]):
-            return first is node
+            return first is node and not _is_translated(parent, origins)
         case ast.Subscript(slice=key, ctx=ast.Load()):
-            return key is node
+            return key is node and not _is_translated(parent, origins)
         case _:
             return False
+
+
+def _is_translated(node: ast.expr, origins: Origins) -> bool:
+    """Return whether a value becomes the limit of another API, as in `{"maxTokens": …}`."""
+    outer = origins.source.parents[node]
+    return isinstance(outer, ast.Dict) and any(
+        value is node and isinstance(key, ast.Constant) and key.value in _OTHER_LIMITS
+        for key, value in zip(outer.keys, outer.values, strict=True)
+    )
 
 
 def _by_hand(node: ast.AST, code: str, message: str) -> Note:

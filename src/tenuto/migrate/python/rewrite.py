@@ -15,7 +15,7 @@ from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.other_uses import other_uses
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
-from tenuto.migrate.python.source import Edit, Source, apply, parse
+from tenuto.migrate.python.source import Edit, Source, Surroundings, apply, parse
 
 # A round rewrites all calls except those in the arguments of others.
 _MOST_ROUNDS = 20
@@ -38,13 +38,16 @@ class Rewritten:
     lost: list[tuple[Source, Note]] = field(default_factory=list)
 
 
-def to_messages_api(text: str, options: Options, *, unsafe: bool = False) -> Rewritten:
+def to_messages_api(
+    text: str, options: Options, *, unsafe: bool = False, around: Surroundings | None = None
+) -> Rewritten:
     """Rewrite all calls of the Text Completions API for which that is certain.
 
     Args:
         text: The source.
         options: Choices.
         unsafe: Whether to rewrite calls that need a look as well, with a comment at each.
+        around: What is known of the source besides its text.
 
     Raises:
         SyntaxError: The source cannot be parsed.
@@ -72,7 +75,7 @@ def to_messages_api(text: str, options: Options, *, unsafe: bool = False) -> Rew
         module=options.helper,
         counts_for=options.model if unsafe else "",
     )
-    origins = Origins(Source(result.text))
+    origins = Origins(Source(result.text, around))
     result.left += _others_left(origins)
     if result.calls and not any(True for _ in calls(origins)):
         result.left += [(origins.source, note) for note in httpx_left(origins)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,18 +35,33 @@ def parse(text: str) -> ast.Module:
             raise SyntaxError(str(error)) from None
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known of a source besides its text.
+
+    Attributes:
+        path: Its name, or "".
+        is_own: Whether a module that it imports is one of its project.
+    """
+
+    path: str = ""
+    is_own: Callable[[str], bool] = lambda module: False
+
+
 class Source:
     """A Python source, parsed.
 
     Args:
         text: The source.
+        around: What else is known of it.
 
     Raises:
         SyntaxError: It cannot be parsed.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, around: Surroundings | None = None) -> None:
         self.text = text
+        self.around = around or Surroundings()
         self.tree = parse(text)
         self._starts = _line_starts(text)
         self.parents: dict[ast.AST, ast.AST] = {

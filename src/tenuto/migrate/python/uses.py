@@ -12,7 +12,7 @@ from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.other_uses import other_uses
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
-from tenuto.migrate.python.source import Source
+from tenuto.migrate.python.source import Source, Surroundings
 
 _WRITTEN: Final = {
     Hardness.MECHANICAL: "`tenuto migrate fix --to messages` rewrites it",
@@ -21,18 +21,21 @@ _WRITTEN: Final = {
 }
 
 
-def findings(text: str, path: str, options: Options | None = None) -> list[Finding]:
+def findings(
+    text: str, path: str, options: Options | None = None, around: Surroundings | None = None
+) -> list[Finding]:
     """Return the findings of a source, in its order.
 
     Args:
         text: The source.
         path: Its name for the findings.
         options: The rewrite that the findings describe.
+        around: What else is known of the source; its path by default.
 
     Raises:
         SyntaxError: The source cannot be parsed.
     """
-    source = Source(text)
+    source = Source(text, around or Surroundings(path))
     origins = Origins(source)
     notes = list(_notes(origins, options or Options()))
     found: dict[tuple[int, int, str], Note] = {}

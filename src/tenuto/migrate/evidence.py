@@ -1,0 +1,179 @@
+"""Evidence that a name of the old API means this API: of its file, and of the blocks around it.
+
+Names such as `max_tokens_to_sample` are also fields of other programs, and gateways have one for
+all vendors. A block is what is indented more than the line above it, whatever the language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+_VENDOR: Final = re.compile(r"anthropic|claude", re.I)
+_ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
+MARKS: Final = re.compile(
+    r"(?:\\n|\n\s*)(?:\\n|\n\s*)Human:|Human:.*Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
+)
+"""What this API alone has."""
+_HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
+_LOCAL: Final = re.compile(
+    r"localhost|127\.|0\.0\.0\.0|\[|[^.:]+(?::|\Z)|.*[{}$<>]|.*\.(?:local|internal)\b"
+)
+_TEXT: Final = re.compile(r"\"[^\"\n]{,60}\"|'[^'\n]{,60}'|`[^`\n]{,60}`")
+_NAME: Final = re.compile(r"\"[^\"\s]*\"|'[^'\s]*'|`[^`\s]*`")
+_OTHERS: Final = re.compile(
+    r"openai|\bgpt-?\d|cohere|\bai21|jurassic|\bj2-|titan(?!ic)|llama(?!_?-?index)|mistral|gemini|"
+    r"\bpalm\b|deepseek|huggingface|replicate|^.amazon.$|\bmeta\b",
+    re.I,
+)
+# Blocks that are named after another vendor. Functions named after OpenAI often convert requests.
+_NAMED: Final = re.compile(
+    r"\b(?:class|struct|interface|module|describe|context|def|func|function|fn)\b[^(=]*?"
+    r"(?:[Cc]ohere|[Aa][Ii]21|[Jj]urassic|[Tt]itan|[Ll]lama(?!_?[Ii]ndex)|[Mm]istral|[Gg]emini|"
+    r"[Pp]a[Ll][Mm]\b|[Dd]eep[Ss]eek)|"
+    r"^[^=.]*\b\w*(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\([^;]*\{\s*\Z"
+)
+# `model: cohere.command-text-v14` in settings.
+_VALUE: Final = re.compile(r"\b(?:name|model\w*|provider|engine|id)\s*:\s*[\w.:/-]+\s*\Z")
+_CHAT: Final = re.compile(
+    r"\b[Mm]essages?\w*(?:Request|Params)\b|\b[Mm]essages\.(?:create|stream)\b"
+)
+_MESSAGES: Final = re.compile(r"[\"'`:]?[Mm]essages\b|.*[\"']messages[\"'] *[,`\])]")
+_ELEMENT: Final = re.compile(r"[\"'`]?:?[\w.-]+[\"'`]?\??\s*(?::(?!=)|=>|=(?!=))")
+_COLON: Final = re.compile(r"[\"'`]?[\w.-]+[\"'`]?\??\s*:(?![:=])")
+_OPEN: Final = re.compile(r"[(\[{]\s*\Z")
+_TYPE: Final = re.compile(r"\b(?:struct|class|interface|record|message)\b")
+_MOST_LINES: Final = 400
+
+
+def is_about(code: str, path: str) -> bool:
+    """Return whether a file, or its path, speaks of this API or its vendor."""
+    return _speaks(code) or _VENDOR.search(path) is not None
+
+
+def is_endpoint(code: str, offset: int) -> bool:
+    """Return whether an address in a file that speaks of the API is that of its endpoint.
+
+    One of a host is if the address, or a block around it, has the vendor's name.
+    """
+    before = code[max(0, offset - 200) : offset]
+    host = _HOST.search(before)
+    if host is None or _LOCAL.match(host[1]) or _VENDOR.search(host[0]):
+        return not is_elsewhere(code, offset)
+    return _names_vendor(code, offset)
+
+
+def _names_vendor(code: str, offset: int) -> bool:
+    start = code.rfind("\n", 0, offset) + 1
+    end = code.find("\n", offset)
+    line = code[start : end if end >= 0 else len(code)]
+    headers = _headers(list(_above(code, start)), _indent(line))
+    return any(_VENDOR.search(each) for each in (line, *headers))
+
+
+@lru_cache(maxsize=4)
+def _speaks(code: str) -> bool:
+    return (_ABOUT.search(code) or MARKS.search(code)) is not None
+
+
+def is_elsewhere(code: str, offset: int) -> bool:
+    """Return whether the blocks around a place name another vendor, or the Messages API.
+
+    The innermost one that names a vendor decides. In an object, its other fields come first.
+    """
+    start = code.rfind("\n", 0, offset) + 1
+    end = code.find("\n", offset)
+    line = code[start : end if end >= 0 else len(code)]
+    if _is_ours(line):
+        return False
+    lines = list(_above(code, start))
+    if _is_of_others(line, headers=False):
+        return True
+    indent = _indent(line)
+    headers = list(_headers(lines, indent))
+    if headers and _is_of_object(headers[0], line.strip()):
+        fields = _fields(code, lines, end, indent)
+        if any(_MESSAGES.match(each) for each in fields):
+            return True
+        if any(_is_ours(each) for each in fields):
+            return False
+        if any(_is_of_others(each, headers=False) for each in fields):
+            return True
+    for header in headers:
+        if _CHAT.search(header):
+            return True
+        if _is_ours(header):
+            return False
+        if _is_of_others(header, headers=True):
+            return True
+    return False
+
+
+def _is_ours(line: str) -> bool:
+    return (_VENDOR.search(line) or MARKS.search(line)) is not None
+
+
+def is_of_another(texts: Sequence[str]) -> bool:
+    """Return whether texts name another vendor's model, and none of this one."""
+    if any(_VENDOR.search(text) for text in texts):
+        return False
+    return any(_OTHERS.search(text) for text in texts if not re.search(r"\s", text))
+
+
+def _is_of_object(header: str, line: str) -> bool:
+    """Return whether the lines of a block are the fields of an object or of a type."""
+    if _TYPE.search(header):
+        return True
+    if _OPEN.search(header):
+        return _ELEMENT.match(line) is not None
+    return header.rstrip().endswith(":") and _COLON.match(line) is not None
+
+
+def _is_of_others(line: str, *, headers: bool) -> bool:
+    """Return whether a text in a line, or the name of a block, is that of another vendor."""
+    texts = (_TEXT if headers else _NAME).finditer(line)
+    if any(_OTHERS.search(text[0]) for text in (*texts, *_VALUE.finditer(line))):
+        return True
+    return headers and _NAMED.search(line) is not None
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _above(code: str, start: int) -> Iterator[str]:
+    """Yield the lines above an offset, from the nearest on."""
+    for _ in range(_MOST_LINES):
+        if start <= 0:
+            return
+        before = code.rfind("\n", 0, start - 1) + 1
+        yield code[before : start - 1]
+        start = before
+
+
+def _headers(lines: list[str], indent: int) -> Iterator[str]:
+    for line in lines:
+        if line.strip() and _indent(line) < indent:
+            indent = _indent(line)
+            yield line
+            if not indent:
+                return
+
+
+def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:
+    """Return the lines of an object that begin where a line of it begins."""
+    found = []
+    for line in lines:
+        if line.strip() and _indent(line) < indent:
+            break
+        if _indent(line) == indent:
+            found.append(line.strip())
+    below = code[end:].split("\n", _MOST_LINES)[1:] if end >= 0 else []
+    for line in below:
+        if line.strip() and _indent(line) < indent:
+            break
+        if _indent(line) == indent:
+            found.append(line.strip())
+    return found
