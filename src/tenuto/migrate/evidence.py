@@ -16,7 +16,7 @@ _ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
 MARKS: Final = re.compile(
     r"(?:\\n|\n\s*)(?:\\n|\n\s*)Human:|Human:.*Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
-"""What this API alone has."""
+"""The marks of a turn, and other things that this API alone has."""
 _HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
 _LOCAL: Final = re.compile(
     r"localhost|127\.|0\.0\.0\.0|\[|[^.:]+(?::|\Z)|.*[{}$<>]|.*\.(?:local|internal)\b"
