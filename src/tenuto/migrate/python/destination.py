@@ -1,4 +1,4 @@
-"""Where a dict of parameters goes: the names of models in the calls that get it."""
+"""The models that get a dict of parameters: their names in the calls that it is passed to.
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def parse(text: str) -> ast.Module:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is known of a source besides its text.
+    """The path of a source, and the modules of its project.
 
     Attributes:
         path: Its name, or "".
