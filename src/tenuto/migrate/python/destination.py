@@ -1,4 +1,4 @@
-"""The models that get a dict of parameters: their names in the calls that it is passed to.
+"""The models that get a dict of parameters: their names in the calls that it is passed to."""
 
 from __future__ import annotations
 
