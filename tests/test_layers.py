@@ -144,6 +144,7 @@ TABLE: Mapping[str, May] = {
     "compare.keys": may("cassette.scrubbing"),
     "compare.page": may("compare"),
     "compare.answering": may("compare", "engine.base", "stream"),
+    "compare.reply": may("compare", "stream"),
     "cluster": may("cluster", "engine.nodes.report"),
     "cluster.ray_placement": may("cluster", "settings.user_folders", libraries="ray"),
     "cassette": may("cassette", "engine.base", "stream"),

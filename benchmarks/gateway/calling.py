@@ -1,16 +1,20 @@
-"""A server that calls the upstream of copies for each request, and does nothing else for them.
+"""A server whose copies are switched by signals, to measure them within one process.
 
     python -m benchmarks.gateway.calling serve --config FILE
 
-What copies cost besides their own upstream calls is the difference to it: the calls are made in
-the same process, at the same time and beside the same requests as those of copies. A call is all of
-a completion below the doors: the task, the request, the response and its stop sequences.
+Signals: `OFF` for requests without copies, `CALLS` for one more call of the upstream for each, and
+nothing else, `COPIES` for the copies of Tenuto. Two processes of one program differ by more time
+than copies need, because their memory is laid out otherwise. A call is all of a completion below
+the doors: the task, the request, the response and its stop sequences.
 """
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Sequence
+from types import FrameType
+from typing import Final
 
 from tenuto.__main__ import run as serve
 from tenuto.core.job import Accepted, Request
@@ -19,6 +23,11 @@ from tenuto.server.shadow.copies import Copies
 from tenuto.stream.meter import Meter
 from tenuto.stream.pipe import run
 
+OFF: Final = signal.SIGRTMIN
+CALLS: Final = signal.SIGRTMIN + 1
+COPIES: Final = signal.SIGRTMIN + 2
+
+_copied = Copies.beside
 _tasks: set[asyncio.Task[None]] = set()
 
 
@@ -27,7 +36,7 @@ async def _call(engine: Engine, request: Request) -> None:
         pass
 
 
-def _beside(
+def _calls(
     self: Copies, request_id: str, requests: Sequence[Request], accepted: Accepted, meter: Meter
 ) -> None:
     task = asyncio.create_task(_call(self._targets.compared, requests[0]))
@@ -35,6 +44,20 @@ def _beside(
     task.add_done_callback(_tasks.discard)
 
 
+def _off(
+    self: Copies, request_id: str, requests: Sequence[Request], accepted: Accepted, meter: Meter
+) -> None:
+    pass
+
+
+_MODES: Final = {OFF: _off, CALLS: _calls, COPIES: _copied}
+
+
+def _switch(number: int, _: FrameType | None) -> None:
+    Copies.beside = _MODES[number]  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
-    Copies.beside = _beside  # type: ignore[method-assign]
+    for each in _MODES:
+        signal.signal(each, _switch)
     serve()

@@ -2,12 +2,12 @@
 
     python -m benchmarks.gateway.shadow [--servers N] [--rounds N] [--stream] [--differ]
 
-Three servers get short rounds of the same requests in turns: one without copies, one that calls the
-upstream once more for each request and does nothing else (`benchmarks.gateway.calling`), and one
-that copies every request. The second less the first is the copy's own upstream call, the third less
-the second what the copies add besides: the drawing, the answers' texts, the comparison and the line
-in the file. Each set of servers is new, as two processes of one program differ by more than rounds
-do; four sets take about five minutes. Of the answers, equal ones cost least to compare; with
+A server gets short rounds of the same requests in three modes in turns (`benchmarks.gateway.
+calling`): without copies, with one more call of the upstream for each request and nothing else, and
+with a copy of every request. The second less the first is the copy's own upstream call, the third
+less the second what the copies add besides: the drawing, the answers' texts, the comparison and the
+line in the file. One process has all modes, and several processes follow each other, because two of
+one program differ by more than rounds do. Of the answers, equal ones cost least to compare; with
 `--differ` each is another.
 """
 
@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import uvloop
 
+from benchmarks.gateway.calling import CALLS, COPIES, OFF
 from benchmarks.gateway.gateways import (
     ROOT,
     Gateway,
@@ -37,7 +38,7 @@ from benchmarks.gateway.gateways import (
 )
 from benchmarks.gateway.load import load, request_to
 
-SERVERS = 4
+SERVERS = 8
 ROUNDS = 9
 _REQUESTS = 300
 _CONNECTIONS = 4
@@ -67,7 +68,7 @@ def shadow_command(folder: str, port: int, upstream: int) -> list[str]:
 
 
 class _Round(NamedTuple):
-    """The figures of three servers in turns."""
+    """The figures of three modes in turns."""
 
     base_us: float
     call_us: float
@@ -93,47 +94,37 @@ async def _round(gateway: Gateway, *, stream: bool, differing: bool) -> tuple[fl
     return cpu_us, statistics.median(latencies) * 1000
 
 
-async def _servers(rounds: int, *, stream: bool, differing: bool) -> list[_Round]:
-    """Return the rounds of one set of servers, after one that only warms up."""
+async def _server(rounds: int, *, stream: bool, differing: bool) -> list[_Round]:
+    """Return the rounds of one server, after one that only warms up."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as exits:
-        upstream, off, calls, on = (free_port() for _ in range(4))
+        upstream, port = free_port(), free_port()
         serve = [sys.executable, "-m", "benchmarks.gateway.upstream", str(upstream)]
         exits.enter_context(started(serve, {1}, Path(folder) / "server"))
-        gateways = []
-        for name, port, command in (
-            ("off", off, tenuto_command(folder, off, upstream)),
-            ("calls", calls, _calling(shadow_command(folder, calls, upstream))),
-            ("on", on, shadow_command(folder, on, upstream)),
-        ):
-            errors = Path(folder) / name
-            process = exits.enter_context(started(command, {0}, errors, PYTHONPATH=str(ROOT)))
-            headers = "x-api-key: sk-benchmark\r\n"
-            gateways.append(Gateway(name, "/v1/complete", port, process, headers, 1.0, errors))
-        for gateway in gateways:
-            await until_open(gateway)
+        arguments = shadow_command(folder, port, upstream)[3:]
+        command = [sys.executable, "-m", "benchmarks.gateway.calling", *arguments]
+        errors = Path(folder) / "copies"
+        process = exits.enter_context(started(command, {0}, errors, PYTHONPATH=str(ROOT)))
+        headers = "x-api-key: sk-benchmark\r\n"
+        gateway = Gateway("copies", "/v1/complete", port, process, headers, 1.0, errors)
+        await until_open(gateway)
         found = []
         for _ in range(rounds + 1):
-            figures = {
-                each.name: await _round(each, stream=stream, differing=differing)
-                for each in random.sample(gateways, len(gateways))
-            }
-            base, call, copied = (figures[name][0] for name in ("off", "calls", "on"))
-            later = figures["on"][1] - figures["off"][1]
+            figures = {}
+            for mode in random.sample([OFF, CALLS, COPIES], 3):
+                process.send_signal(mode)
+                figures[mode] = await _round(gateway, stream=stream, differing=differing)
+            base, call, copied = (figures[mode][0] for mode in (OFF, CALLS, COPIES))
+            later = figures[COPIES][1] - figures[OFF][1]
             found.append(_Round(base, call - base, copied - call, later))
-        lines = sum(1 for _ in (Path(folder) / f"comparison-{on}.jsonl").open())
+        lines = sum(1 for _ in (Path(folder) / f"comparison-{port}.jsonl").open())
     expected = (rounds + 1) * (_REQUESTS + _ALONE)
     if lines < expected * 0.99:
         print(f"only {lines} of {expected} comparisons", file=sys.stderr)
     return found[1:]
 
 
-def _calling(command: list[str]) -> list[str]:
-    """Return the command of a server that only makes the copies' upstream calls."""
-    return [sys.executable, "-m", "benchmarks.gateway.calling", *command[3:]]
-
-
 def _mean(values: list[float]) -> str:
-    """Return the mean of sets of servers, and its standard error."""
+    """Return the mean of servers, and its standard error."""
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
     return f"{statistics.mean(values):.2f} ± {error:.2f}"
 
@@ -142,8 +133,8 @@ async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> N
     os.sched_setaffinity(0, {1})
     found: list[list[_Round]] = []
     for number in range(servers):
-        print(f"servers {number + 1} of {servers}", end="\r", file=sys.stderr)
-        found.append(await _servers(rounds, stream=stream, differing=differing))
+        print(f"server {number + 1} of {servers}", end="\r", file=sys.stderr)
+        found.append(await _server(rounds, stream=stream, differing=differing))
 
     def medians(name: str) -> list[float]:
         return [statistics.median(getattr(each, name) for each in one) for one in found]
@@ -152,7 +143,7 @@ async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> N
     share = [100 * extra / each for extra, each in zip(medians("extra_us"), base, strict=True)]
     print(
         f"{'streamed' if stream else 'plain'}, {'differing' if differing else 'equal'} answers, "
-        f"{servers} sets of servers, {rounds} rounds each, mean of medians ± standard error:\n"
+        f"{servers} servers, {rounds} rounds each, mean of medians ± standard error:\n"
         f"  CPU of a request      {_mean(base)} µs\n"
         f"  an upstream call      {_mean(medians('call_us'))} µs\n"
         f"  copies add besides    {_mean(medians('extra_us'))} µs, {_mean(share)} %\n"
@@ -163,8 +154,8 @@ async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> N
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description="Measure what copies of requests add.")
-    parser.add_argument("--servers", type=int, default=SERVERS, help=f"sets (default {SERVERS})")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of a set (default {ROUNDS})")
+    parser.add_argument("--servers", type=int, default=SERVERS, help=f"(default {SERVERS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each (default {ROUNDS})")
     parser.add_argument("--stream", action="store_true", help="streams instead of plain answers")
     parser.add_argument("--differ", action="store_true", help="answers of different words")
     arguments = parser.parse_args()

@@ -22,9 +22,13 @@ def pair(number: int = 0, text: str = "a", at: float | None = None) -> Pair:
     return Pair(f"req_{number}", at, Purpose.SHADOW, "claude-2", answer, answer, spent=number)
 
 
+def added(writer: ComparisonWriter, one: Pair) -> None:
+    writer.add(len(one.a.text) + len(one.b.text), lambda: one)
+
+
 def written(writer: ComparisonWriter, one: Pair) -> None:
     """Write one comparison."""
-    writer.add(one)
+    added(writer, one)
     writer.stop()
 
 
@@ -32,7 +36,7 @@ def test_lines_are_whole_with_several_writers(tmp_path: Path) -> None:
     file = tmp_path / "file"
     writers = [ComparisonWriter(file, 1 << 20) for _ in range(4)]
     for number in range(200):
-        writers[number % 4].add(pair(number))
+        added(writers[number % 4], pair(number))
     for writer in writers:
         writer.stop()
 
@@ -44,7 +48,7 @@ def test_lines_are_whole_with_several_writers(tmp_path: Path) -> None:
 
 def test_file_that_cannot_be_written_loses_comparisons_and_reports_it(tmp_path: Path) -> None:
     writer = ComparisonWriter(tmp_path / "missing" / "file", 1 << 20)
-    writer.add(pair())
+    added(writer, pair())
     writer.stop()
 
     assert writer.lost == 1
@@ -113,16 +117,17 @@ def test_write_that_hangs_does_not_hold_up_the_end(
 
     writer = ComparisonWriter(tmp_path / "file", 1 << 20)
     monkeypatch.setattr(writer, "_append", hang)
-    writer.add(pair(1))
+    added(writer, pair(1))
     assert hangs.wait(30)
-    writer.add(pair(2))
+    added(writer, pair(2))
     writer.stop()
     assert (writer.lost, "hangs" in writer.trouble) == (1, True)
     goes_on.set()
 
 
+@pytest.mark.parametrize(("count", "chars"), [(512, 1), (42, 100_000)])
 def test_burst_of_comparisons_is_written_before_its_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, chars: int
 ) -> None:
     monkeypatch.setattr("tenuto.compare.writer._EACH_S", 3600.0)
     writer, appended = ComparisonWriter(tmp_path / "file", 1 << 30), threading.Event()
@@ -133,13 +138,13 @@ def test_burst_of_comparisons_is_written_before_its_time(
         appended.set()
 
     monkeypatch.setattr(writer, "_append", note)
-    for number in range(511):
-        writer.add(pair(number))
+    for number in range(count - 1):
+        added(writer, pair(number, "a" * chars))
     assert not appended.wait(0.05)
-    writer.add(pair(511))
+    added(writer, pair(count, "a" * chars))
     assert appended.wait(30)
     writer.stop()
-    assert (writer.written, writer.lost) == (512, 0)
+    assert (writer.written, writer.lost) == (count, 0)
 
 
 def test_waiting_comparisons_are_bounded_in_number_and_size(
@@ -155,17 +160,22 @@ def test_waiting_comparisons_are_bounded_in_number_and_size(
 
     monkeypatch.setattr(writer, "_append", wait)
     for _ in range(1500):
-        writer.add(pair(text="a"))
+        added(writer, pair(text="a"))
     # Up to 16 are on their way to the disk.
     assert 1500 - 1024 - 16 <= writer.lost <= 1500 - 1024
     goes_on.set()
     writer.stop()
     assert writer.written == 1500 - writer.lost
 
+    goes_on.clear()
     large = ComparisonWriter(tmp_path / "large", 1 << 30)
+    append = large._append
+    monkeypatch.setattr(large, "_append", wait)
     for _ in range(200):
-        large.add(pair(text="a" * 200_000))
-    assert large.lost > 100
+        added(large, pair(text="a" * 200_000))
+    # 41 wait.
+    assert 200 - 41 - 16 <= large.lost <= 200 - 41
+    goes_on.set()
     large.stop()
 
 
@@ -173,7 +183,7 @@ def test_tokens_of_other_days_and_lines_of_others_count_nothing(tmp_path: Path) 
     file = tmp_path / "file"
     assert spent_today(file) == 0
     writer = ComparisonWriter(file, 1 << 20)
-    writer.add(pair(7, at=1_577_836_800))
+    added(writer, pair(7, at=1_577_836_800))
     writer.stop()
     with file.open("a") as opened:
         opened.write('garbage\n[1]\n{"at": 5}\n')

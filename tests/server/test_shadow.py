@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,8 +15,8 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from tenuto.compare.answer import Answer
-from tenuto.compare.answering import answer_of
+from tenuto.compare.answering import ask
+from tenuto.compare.reply import Reply
 from tenuto.core.job import Accepted, Job, Request
 from tenuto.engine import registry
 from tenuto.engine.base import Engine
@@ -24,6 +25,7 @@ from tenuto.engine.upstream.route import RouteSettings
 from tenuto.prompt.turns import parse_prompt
 from tenuto.server.app import Application, create_app
 from tenuto.server.shadow.copies import Copies
+from tenuto.server.shadow.copy import Copy
 from tenuto.settings import EngineSettings, PriceSettings, Settings, ShadowSettings
 from tenuto.stream.meter import Meter
 from tests.engine.upstream import claude
@@ -242,6 +244,46 @@ async def test_stream_of_a_copy_that_floods_is_cut_and_not_noticed(
     assert line["b"].get("chars", 0) <= 200_000
 
 
+async def test_each_copy_has_all_of_its_time(tmp_path: Path) -> None:
+    hangs_after_text = stream(claude.START, claude.delta("Paris"), HANG, end=False)
+    scripts: list[Any] = [[HANG], hangs_after_text, says("Paris it is."), [HANG]]
+    async with shadowed(tmp_path, candidate=scripts, timeout_s=0.4) as server:
+        for number in range(1, 5):
+            await server.complete(stream=True)
+            async with asyncio.timeout(10):
+                while len(server.candidate.requests) < number:
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.1)
+        lines = await server.lines(4)
+
+    late = [line["b"] for line in lines if line["b"].get("error") == "timeout"]
+    assert sorted(each["chars"] for each in late) == [0, 0, len(" Paris")]
+    assert all(each["total_ms"] >= 400 for each in late)
+    assert [line["b"]["end"] for line in lines if line["b"] not in late] == ["turn"]
+
+
+@pytest.mark.parametrize("answers", ["whole", "left out", "hanging"])
+async def test_copies_leave_no_work_for_the_garbage_collector(tmp_path: Path, answers: str) -> None:
+    settings: dict[str, Any] = {"candidate": [[HANG]], "timeout_s": 0.1}
+    if answers != "hanging":
+        settings = {"noise_share": 1.0, "max_concurrent": 8 if answers == "whole" else 1}
+    async with shadowed(tmp_path, **settings) as server:
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for streamed in (False, True):
+                await asyncio.gather(*(server.complete(stream=streamed) for _ in range(3)))
+            copies = 6 if answers == "hanging" else 12
+            await server.lines(copies)
+            gc.collect()
+            left = [each for each in gc.garbage if isinstance(each, (Copy, Reply, Meter))]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert ("left_out_full" in server.counts()) == (answers == "left out")
+    assert not left
+
+
 async def test_keys_are_not_in_the_file_even_with_kept_texts(tmp_path: Path) -> None:
     planted = ("sk-ant-api03-in-the-prompt", "callers-own-key-17", "sk-ant-api03-in-the-answer")
     prompt = f"\n\nHuman: use {planted[0]} or {planted[1]}\n\nAssistant:"
@@ -422,11 +464,11 @@ async def test_copy_begins_after_bytes_of_the_answer_were_sent(
 ) -> None:
     order: list[str] = []
 
-    async def recorded(engine: Engine, *arguments: Any) -> Answer:
+    async def recorded(engine: Engine, *arguments: Any) -> None:
         order.append("copy")
-        return await answer_of(engine, *arguments)
+        await ask(engine, *arguments)
 
-    monkeypatch.setattr("tenuto.server.shadow.copies.answer_of", recorded)
+    monkeypatch.setattr("tenuto.server.shadow.copies.ask", recorded)
 
     async with shadowed(tmp_path) as server:
 

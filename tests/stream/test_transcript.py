@@ -31,9 +31,20 @@ class Failing(EchoEngine):
         yield Piece("", finish=Finish.END)
 
 
+class Watched(Transcript):
+    """A transcript that notes its end."""
+
+    def __init__(self, most: int, ends: list[Transcript]) -> None:
+        super().__init__(most)
+        self._ends = ends
+
+    def done(self) -> None:
+        self._ends.append(self)
+
+
 def watched(most: int = 100) -> tuple[Meter, list[Transcript]]:
     meter, done = Meter(), list[Transcript]()
-    meter.transcript = Transcript(most, done.append)
+    meter.transcript = Watched(most, done)
     return meter, done
 
 
@@ -66,7 +77,9 @@ async def test_completion_that_fails_is_done_before_the_error() -> None:
 
 
 async def test_text_beyond_the_bound_is_not_kept() -> None:
-    meter, done = watched(most=5)
+    meter, done = watched(most=6)
     async for _ in run(JOB, EchoEngine(), (), meter):
         pass
-    assert (done[0].text, done[0].too_long) == (" one", True)
+    # " two" is too long, and " x" would follow on a gap.
+    done[0].add(" x")
+    assert (done[0].text, done[0].chars, done[0].too_long) == (" one", 6, True)

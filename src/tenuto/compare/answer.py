@@ -53,13 +53,6 @@ class Answer:
     cost: float | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
-    def tokens(self) -> int | None:
-        """All tokens; None if a count is unknown."""
-        if self.input_tokens is None or self.output_tokens is None:
-            return None
-        return self.input_tokens + self.output_tokens
-
 
 def is_json(text: str, prefill: str = "") -> bool:
     """Return whether a text is an object or a list of JSON, alone, in a fence, or with its prefill.

@@ -9,8 +9,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Final, TypeAlias
 
-from tenuto.compare.answer import MOST_CHARS, TIMEOUT, TOO_LONG, Answer
-from tenuto.core.events import Ended, Text
+from tenuto.compare.answer import TIMEOUT, TOO_LONG, Answer
+from tenuto.compare.reply import Reply
 from tenuto.core.job import ANONYMOUS, Accepted, Job, Usage
 from tenuto.core.refusal import Kind, Refusal
 from tenuto.engine.base import Engine
@@ -21,8 +21,6 @@ _log: Final = logging.getLogger("tenuto.shadow")
 
 CostOf: TypeAlias = Callable[[str, Usage], float | None]
 """Return the price of the tokens of a model; None if it has none."""
-
-_UNKNOWN: Final = Accepted()
 
 
 def copy_of(job: Job) -> Job:
@@ -37,29 +35,50 @@ def copy_of(job: Job) -> Job:
     )
 
 
-class _Timeout:
-    """A limit of the time of a task, at a fifth of the cost of `asyncio.timeout`."""
+async def ask(
+    engine: Engine,
+    job: Job,
+    stops: Sequence[str],
+    reply: Reply,
+    done: Callable[[], None] | None = None,
+) -> None:
+    """Let an engine answer a job. Errors end the reply.
 
-    __slots__ = ("_task", "_timer", "expired")
+    A cancellation is raised, unless the reply has got an error before, as the reason for it.
 
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task: asyncio.Task[object] = task
-        self._timer = task.get_loop().call_later(seconds, self._expire)
-        self.expired = False
-
-    def _expire(self) -> None:
-        self.expired = True
-        self._task.cancel()
-
-    def cancelled(self) -> bool:
-        """Return whether a cancellation of the task is this timeout alone."""
-        return self.expired and not self._task.uncancel()
-
-    def close(self) -> None:
-        """End the limit."""
-        self._timer.cancel()
+    Args:
+        engine: The engine.
+        job: The job.
+        stops: All stop sequences.
+        reply: Takes the answer.
+        done: Called at the end, also of a cancelled answer.
+    """
+    meter = reply.meter
+    meter.transcript = reply
+    try:
+        events = run(job, engine, stops, meter)
+        first = await anext(events)
+        if isinstance(first, Accepted):
+            reply.accepted = first
+        async for _ in events:
+            if reply.too_long:
+                reply.error = TOO_LONG
+                await events.aclose()
+                break
+    except Refusal as refusal:
+        reply.error = refusal.kind.value
+    except asyncio.CancelledError:
+        if not reply.error:
+            raise
+    except Exception as failure:
+        _log.debug("a copy failed", exc_info=failure)
+        reply.error = Kind.FAILED.value
+    finally:
+        reply.ended_at = perf_counter()
+        # Each refers to the other.
+        meter.transcript = None
+        if done is not None:
+            done()
 
 
 async def answer_of(
@@ -74,61 +93,25 @@ async def answer_of(
         timeout_s: Longest duration; then the job is cancelled.
         cost_of: The prices; None without any.
     """
-    meter, accepted, ended, error = Meter(), _UNKNOWN, None, ""
-    texts, size = list[str](), 0
-    timeout = _Timeout(timeout_s)
+    reply = Reply(Meter())
     try:
-        events = run(job, engine, stops, meter)
-        try:
-            async for event in events:
-                if isinstance(event, Text):
-                    texts.append(event.text)
-                    size += len(event.text)
-                    if size > MOST_CHARS:
-                        error = TOO_LONG
-                        break
-                elif isinstance(event, Ended):
-                    ended = event
-                elif isinstance(event, Accepted):
-                    accepted = event
-        finally:
-            await events.aclose()
-    except asyncio.CancelledError:
-        if not timeout.cancelled():
-            raise
-        error = TIMEOUT
-    except Refusal as refusal:
-        error = refusal.kind.value
-    except Exception as failure:
-        _log.debug("a copy failed", exc_info=failure)
-        error = Kind.FAILED.value
-    finally:
-        timeout.close()
-    text = "".join(texts)
-    return measured(text[:MOST_CHARS], ended, error, meter, accepted, job.model, cost_of)
+        async with asyncio.timeout(timeout_s):
+            await ask(engine, job, stops, reply)
+    except TimeoutError:
+        reply.error = TIMEOUT
+    return measured(reply, job.model, cost_of)
 
 
-def measured(
-    text: str,
-    ended: Ended | None,
-    error: str,
-    meter: Meter,
-    accepted: Accepted,
-    model: str,
-    cost_of: CostOf | None,
-) -> Answer:
-    """Return an answer that ends now, with its times, tokens and price.
+def measured(reply: Reply, model: str, cost_of: CostOf | None) -> Answer:
+    """Return an answer that has ended, with its times, tokens and price.
 
     Args:
-        text: Its text.
-        ended: How it ended; None if it broke off.
-        error: Why it broke off; "" without an error.
-        meter: Measured it.
-        accepted: How it began.
+        reply: The answer as it came.
         model: The requested model, for an upstream that names none.
         cost_of: The prices; None without any.
     """
-    now, usage, began = perf_counter(), meter.usage(), meter.began
+    meter, accepted, ended, error = reply.meter, reply.accepted, reply.ended, reply.error
+    usage, began = meter.usage(), meter.began
     end, stop = "", None
     if ended is not None and not error:
         # The plain text: a member of an enumeration has a hash in Python.
@@ -139,12 +122,12 @@ def measured(
     return Answer(
         accepted.upstream or "",
         model,
-        text,
+        reply.text,
         end,
         stop,
         error,
         usage.time_to_first_token_ms,
-        0.0 if began is None else 1000 * (now - began),
+        0.0 if began is None else 1000 * (reply.ended_at - began),
         usage.input_tokens,
         usage.cached_tokens,
         usage.output_tokens,

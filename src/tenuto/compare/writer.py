@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from errno import ENOSPC
 from pathlib import Path
@@ -19,6 +20,8 @@ _log: Final = logging.getLogger("tenuto.shadow")
 
 _MOST_WAITING: Final = 1024
 _MOST_WAITING_CHARS: Final = 16 * 1024 * 1024
+_WAKES_AT: Final = _MOST_WAITING // 2 - 1
+_WAKES_AT_CHARS: Final = _MOST_WAITING_CHARS // 2
 _EACH_S: Final = 0.5
 """Between two writes: waking the thread for each comparison would cost as much as itself. It is
 woken earlier by a half full queue, so that a burst of copies loses none."""
@@ -46,7 +49,7 @@ class ComparisonWriter:
         self.path: Path = path
         self._most_bytes = most_bytes
         # With their characters.
-        self._waiting: deque[tuple[int, Pair]] = deque()
+        self._waiting: deque[tuple[int, Callable[[], Pair]]] = deque()
         # Characters that were added and taken, each changed by one thread alone.
         self._added = self._taken = 0
         self._is_torn = False
@@ -57,16 +60,21 @@ class ComparisonWriter:
         self.written: int = 0
         self.lost: int = 0
 
-    def add(self, pair: Pair) -> None:
-        """Compare and write a pair soon; leave it out if too many wait. Returns at once."""
-        size = _size(pair)
-        waiting_chars = self._added - self._taken
-        if len(self._waiting) >= _MOST_WAITING or waiting_chars + size > _MOST_WAITING_CHARS:
+    def add(self, chars: int, pair_of: Callable[[], Pair]) -> None:
+        """Compare and write a pair soon; leave it out if too many wait. Returns at once.
+
+        Args:
+            chars: Characters of its texts, at least.
+            pair_of: Returns it, in the writer's thread: many at once take half of the time that
+                each takes among requests, because their code and data are in the caches.
+        """
+        waiting, waiting_chars = len(self._waiting), self._added - self._taken + chars
+        if waiting >= _MOST_WAITING or waiting_chars > _MOST_WAITING_CHARS:
             self.lost += 1
             return
-        self._added += size
-        self._waiting.append((size, pair))
-        if len(self._waiting) == _MOST_WAITING // 2:
+        self._added += chars
+        self._waiting.append((chars, pair_of))
+        if waiting == _WAKES_AT or waiting_chars > _WAKES_AT_CHARS:
             self._wake.set()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="tenuto-shadow", daemon=True)
@@ -96,9 +104,9 @@ class ComparisonWriter:
     def _write(self) -> None:
         while self._waiting:
             pairs = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-            self._taken += sum(size for size, _ in pairs)
+            self._taken += sum([chars for chars, _ in pairs])
             try:
-                lines = "".join([f"{line_of(pair)}\n" for _, pair in pairs])
+                lines = "".join([f"{line_of(pair_of())}\n" for _, pair_of in pairs])
                 self._append(lines.encode(), len(pairs))
             except Exception as error:
                 self.lost += len(pairs)
@@ -130,10 +138,6 @@ class ComparisonWriter:
         if not self.trouble:
             _log.warning("%s; comparisons are lost until it can be", trouble)
         self.trouble = trouble
-
-
-def _size(pair: Pair) -> int:
-    return len(pair.a.text) + len(pair.b.text) + len(pair.prompt or "")
 
 
 def _reason(error: Exception) -> str:

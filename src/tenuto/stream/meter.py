@@ -92,6 +92,11 @@ class Meter:
             ends = [part.outcome for part in self._parts]
             self.outcome = End.LENGTH if End.LENGTH in ends else ends[0]
 
+    @property
+    def counted(self) -> Usage:
+        """The tokens of one completion so far, perhaps without the time to the first one."""
+        return self._counted
+
     def usage(self) -> Usage:
         """Return the usage so far."""
         if self._parts:

@@ -118,8 +118,8 @@ async def run(
         meter.end(Kind.FAILED)
         raise
     finally:
-        if meter.transcript is not None:
-            meter.transcript.close()
+        if (transcript := meter.transcript) is not None and transcript.ended is None:
+            transcript.close()
 
 
 def _traced(engine: Engine, job: Job) -> AsyncGenerator[Piece, None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tenuto.core.events import Ended
 
 
@@ -12,21 +10,20 @@ class Transcript:
 
     Args:
         most_chars: Longest text that is kept; of a longer one the parts up to there are.
-        done: Called once with this object, when the completion has ended, failed, or is left.
 
     Attributes:
+        chars: Characters that are kept, at least.
         ended: The last event; None if the completion failed, or was left before.
         too_long: Whether the text was longer.
     """
 
-    __slots__ = ("_closed", "_done", "_most_chars", "_size", "_texts", "ended", "too_long")
+    __slots__ = ("_is_closed", "_most_chars", "_texts", "chars", "ended", "too_long")
 
-    def __init__(self, most_chars: int, done: Callable[[Transcript], None] | None = None) -> None:
+    def __init__(self, most_chars: int) -> None:
         self._most_chars = most_chars
-        self._done = done
         self._texts: list[str] = []
-        self._size = 0
-        self._closed = False
+        self._is_closed = False
+        self.chars = 0
         self.ended: Ended | None = None
         self.too_long = False
 
@@ -37,17 +34,19 @@ class Transcript:
 
     def add(self, text: str) -> None:
         """Keep the next part of the text."""
-        self._size += len(text)
-        if self._size <= self._most_chars:
-            self._texts.append(text)
+        chars = self.chars + len(text)
+        if chars > self._most_chars:
+            # Nothing follows the gap: any text is too long from now on.
+            self.too_long, chars = True, self._most_chars
         else:
-            self.too_long = True
+            self._texts.append(text)
+        self.chars = chars
 
     def close(self, ended: Ended | None = None) -> None:
-        """End the text. Only the first call counts."""
-        if not self._closed:
-            self._closed, self.ended = True, ended
-            if self._done is not None:
-                self._done(self)
-                # Refers to this object.
-                self._done = None
+        """End the text: the completion has ended, failed, or is left. The first call counts."""
+        if not self._is_closed:
+            self._is_closed, self.ended = True, ended
+            self.done()
+
+    def done(self) -> None:
+        """Do nothing. A subclass may take the text here; called once, at the end."""

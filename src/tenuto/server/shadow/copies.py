@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
-from time import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import perf_counter
 from typing import Final
 from zlib import crc32
 
-from tenuto.compare.answer import LEFT, MOST_CHARS, TOO_LONG, Answer
-from tenuto.compare.answering import CostOf, answer_of, copy_of, measured
-from tenuto.compare.comparison import Pair, Purpose
+from tenuto.compare.answer import LEFT, TIMEOUT, TOO_LONG
+from tenuto.compare.answering import CostOf, ask, copy_of
+from tenuto.compare.comparison import Purpose
+from tenuto.compare.reply import Reply
 from tenuto.compare.writer import ComparisonWriter, spent_today
 from tenuto.core.job import Accepted, Request
 from tenuto.core.prompt import TokenPrompt
 from tenuto.engine.base import Engine
 from tenuto.server.accounts import terms_of
 from tenuto.server.shadow.budget import DayBudget
+from tenuto.server.shadow.copy import Copy
 from tenuto.server.shadow.targets import Targets
 from tenuto.settings import Settings
 from tenuto.stream.meter import Meter
-from tenuto.stream.transcript import Transcript
 
 _log: Final = logging.getLogger("tenuto.shadow")
 
@@ -39,31 +41,30 @@ upstream is paused by its breaker, the request cannot be copied."""
 # As for the reservation of a request: more than one token for 3 bytes is rare.
 _BYTES_OF_A_TOKEN: Final = 3
 _TOKENS_OF_A_TEMPLATE: Final = 16
-_MODEL_CHARS: Final = 256
-_NO_ANSWER: Final = Answer()
 
 
-class _Copy:
-    """A request that is sent a second time.
+class _FirstReply(Reply):
+    """The answer that the caller gets, while it is passed on."""
 
-    Attributes:
-        pair: Its two answers, as soon as they are there.
-        missing: How many of them are not.
-        request: The request.
-        engine: The engine of the copy.
-        reserved: Tokens that it may use.
-        task: Runs it; None while it waits for others, or for the end of a plain answer.
-    """
+    __slots__ = ("_answered", "_copies")
 
-    __slots__ = ("engine", "missing", "pair", "request", "reserved", "task")
+    def __init__(
+        self,
+        meter: Meter,
+        accepted: Accepted,
+        copies: Sequence[Copy],
+        answered: Callable[[Reply, Sequence[Copy]], None],
+    ) -> None:
+        super().__init__(meter, accepted)
+        self._copies: Sequence[Copy] | None = copies
+        self._answered = answered
 
-    def __init__(self, pair: Pair, request: Request, engine: Engine, reserved: int) -> None:
-        self.pair = pair
-        self.missing = 2
-        self.request = request
-        self.engine = engine
-        self.reserved = reserved
-        self.task: asyncio.Task[None] | None = None
+    def done(self) -> None:
+        copies = self._copies
+        # Each refers to the other.
+        self._copies = self.meter.transcript = None
+        if copies:
+            self._answered(self, copies)
 
 
 class Copies:
@@ -97,13 +98,19 @@ class Copies:
             if share
         ]
         self._targets = Targets(settings.engine)
+        self._compared = self._targets.compared
+        self._most = shadow.max_concurrent
+        self._to = shadow.to or ""
+        self._keeps_texts = shadow.keep_texts
         spent = max(spent, spent_today(shadow.file))
         self._budget = DayBudget(shadow.max_tokens_a_day, spent)
         prices = terms_of(settings).prices
         self._cost: CostOf | None = prices.money if prices else None
         self._counts = counts
-        self._running: set[_Copy] = set()
-        self._waiting: deque[_Copy] = deque()
+        # In the order of their beginning. One timer for the oldest costs less than one for each.
+        self._running: dict[Copy, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: deque[Copy] = deque()
         self._closing = False
         # A breaker opens after failures only; to look at it takes as long as the rest of a draw.
         self._last_failed = False
@@ -134,11 +141,7 @@ class Copies:
             # Whatever it is: the caller's answer has begun.
             _log.error("a request could not be copied", exc_info=error)
         if copies:
-
-            def done(transcript: Transcript) -> None:
-                self._answered(copies, transcript, meter, accepted)
-
-            meter.transcript = Transcript(MOST_CHARS, done)
+            meter.transcript = _FirstReply(meter, accepted, copies, self._answered)
 
     @property
     def spent(self) -> int:
@@ -147,32 +150,31 @@ class Copies:
 
     def _made(
         self, request_id: str, purpose: Purpose, requests: Sequence[Request], accepted: Accepted
-    ) -> _Copy | None:
+    ) -> Copy | None:
         """Begin a copy, or let it wait. Return None if it is left out."""
         request = requests[0]
-        job, most, outcome, reserved = request.job, self._shadow.max_concurrent, "", 0
-        engine: Engine | None = self._targets.compared
+        job = request.job
+        prompt, max_tokens = job.prompt, job.max_tokens
+        engine: Engine | None = self._compared
         if purpose is Purpose.NOISE:
             engine = self._targets.noise(job.model, accepted)
-        size = job.prompt.size
+        size = prompt.size
         if (
             engine is None
             or len(requests) > 1
             or size > MOST_PROMPT_BYTES
-            or not job.max_tokens
-            or isinstance(job.prompt, TokenPrompt)
+            or not max_tokens
+            or isinstance(prompt, TokenPrompt)
         ):
             outcome = "left_out_unfit"
         elif self._last_failed and not engine.health().ready:
             outcome = "left_out_paused"
-        elif (len(self._running) >= most and len(self._waiting) >= most) or self._closing:
+        elif (len(self._running) >= self._most <= len(self._waiting)) or self._closing:
             outcome = "left_out_full"
         else:
-            reserved = size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE + job.max_tokens
+            reserved = size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE + max_tokens
             if self._budget.reserve(reserved):
-                requested, to = job.model[:_MODEL_CHARS], self._shadow.to or ""
-                pair = Pair(request_id, time(), purpose, requested, _NO_ANSWER, _NO_ANSWER, to)
-                copy = _Copy(pair, request, engine, reserved)
+                copy = Copy(request_id, purpose, request, size, engine, reserved)
                 if job.stream:
                     self._admit(copy)
                 return copy
@@ -180,15 +182,14 @@ class Copies:
         self._counts[outcome] += 1
         return None
 
-    def _admit(self, copy: _Copy) -> None:
+    def _admit(self, copy: Copy) -> None:
         """Start a copy, or let it wait. It is left out if too many came since it was drawn."""
-        most = self._shadow.max_concurrent
         if self._closing:
             outcome = "abandoned"
-        elif len(self._running) < most:
+        elif len(self._running) < self._most:
             self._start(copy)
             return
-        elif len(self._waiting) < most:
+        elif len(self._waiting) < self._most:
             self._waiting.append(copy)
             return
         else:
@@ -196,79 +197,82 @@ class Copies:
         self._counts[outcome] += 1
         self._budget.settle(copy.reserved, 0)
 
-    def _start(self, copy: _Copy) -> None:
-        self._running.add(copy)
-        copy.task = asyncio.create_task(self._run(copy))
+    def _start(self, copy: Copy) -> None:
+        request = copy.request
+        self._running[copy] = None
+        job, done = copy_of(request.job), partial(self._ended, copy)
+        copy.task = asyncio.create_task(ask(copy.engine, job, request.stops, copy.b, done))
+        if self._timer is None:
+            self._look_after(self._shadow.timeout_s)
 
-    async def _run(self, copy: _Copy) -> None:
-        answer: Answer | None = None
+    def _look_after(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end_late_ones)
+
+    def _end_late_ones(self) -> None:
+        """Cancel copies that take too long, and look again when the next one would."""
+        self._timer, timeout_s, now = None, self._shadow.timeout_s, perf_counter()
+        for copy in self._running:
+            reply = copy.b
+            if copy.task is None or reply.error:
+                continue
+            began = reply.meter.began
+            left_s = timeout_s if began is None else began + timeout_s - now
+            if left_s > 0:
+                self._look_after(left_s)
+                return
+            reply.error = TIMEOUT
+            copy.task.cancel()
+
+    def _ended(self, copy: Copy) -> None:
+        """Settle a copy that has ended, and take note of its answer unless it was abandoned."""
         try:
-            request = copy.request
-            answer = copy.pair.b = await answer_of(
-                copy.engine,
-                copy_of(request.job),
-                request.stops,
-                self._shadow.timeout_s,
-                self._cost,
-            )
-            self._end(copy, answer)
-            self._compare(copy)
+            self._end(copy)
+            if copy.has_answer and copy.a is not None:
+                self._compare(copy, copy.a)
         except Exception as error:
             _log.error("a copy of a request failed", exc_info=error)
-        finally:
-            if copy in self._running:
-                self._end(copy, answer)
 
-    def _end(self, copy: _Copy, answer: Answer | None) -> None:
-        """Settle a copy that has run; without an answer it was abandoned. Start the next one."""
-        self._running.discard(copy)
-        if answer is None:
-            self._counts["abandoned"] += 1
+    def _end(self, copy: Copy) -> None:
+        """Settle a copy that has run, or was abandoned. Start the next one."""
+        del self._running[copy]
+        # Refers to its coroutine, and so to this.
+        copy.task = None
+        reply, used = copy.b, None
+        if reply.error:
+            # It may be charged as a whole.
+            outcome, self._last_failed = "failed", True
+        elif reply.ended is None:
+            outcome = "abandoned"
         else:
-            self._last_failed = bool(answer.error)
-            self._counts["failed" if answer.error else "answered"] += 1
-        # An answer that breaks off may be charged as a whole.
-        self._budget.settle(copy.reserved, answer.tokens if answer and answer.end else None)
+            outcome, self._last_failed, used = "answered", False, reply.tokens
+        copy.has_answer = outcome != "abandoned"
+        self._counts[outcome] += 1
+        self._budget.settle(copy.reserved, used)
         if self._waiting and not self._closing:
             self._start(self._waiting.popleft())
 
-    def _answered(
-        self, copies: Sequence[_Copy], transcript: Transcript, meter: Meter, accepted: Accepted
-    ) -> None:
+    def _answered(self, reply: Reply, copies: Sequence[Copy]) -> None:
         """Take the answer that the caller has got, and begin the copies of a plain one."""
         try:
-            try:
-                self._take(copies, transcript, meter, accepted)
-            finally:
-                if not copies[0].request.job.stream:
-                    for copy in copies:
-                        self._admit(copy)
+            if reply.too_long:
+                reply.error = TOO_LONG
+            elif reply.ended is None:
+                outcome = reply.meter.outcome
+                reply.error = LEFT if outcome is None else outcome.value
+            reply.ended_at = perf_counter()
+            for copy in copies:
+                copy.a = reply
+                if not copy.request.job.stream:
+                    self._admit(copy)
+                elif copy.has_answer:
+                    self._compare(copy, reply)
         except Exception as error:
             _log.error("an answer could not be compared", exc_info=error)
 
-    def _take(
-        self, copies: Sequence[_Copy], transcript: Transcript, meter: Meter, accepted: Accepted
-    ) -> None:
-        ended, error = transcript.ended, ""
-        if transcript.too_long:
-            error = TOO_LONG
-        elif ended is None:
-            error = LEFT if meter.outcome is None else meter.outcome.value
-        model, cost_of = copies[0].request.job.model, self._cost
-        answer = measured(transcript.text, ended, error, meter, accepted, model, cost_of)
-        for copy in copies:
-            copy.pair.a = answer
-            self._compare(copy)
-
-    def _compare(self, copy: _Copy) -> None:
-        """Take note of an answer of a pair, and hand over the pair with the second one."""
-        copy.missing -= 1
-        if not copy.missing:
-            pair, prompt = copy.pair, copy.request.job.prompt
-            pair.prefill, pair.spent = prompt.prefill, self._budget.spent
-            if self._shadow.keep_texts:
-                pair.prompt, pair.key = str(prompt.whole()), copy.request.job.caller.key
-            self.writer.add(pair)
+    def _compare(self, copy: Copy, a: Reply) -> None:
+        """Hand over the answer that the caller has got, and that of its copy."""
+        pair = partial(copy.pair, a, self._to, self._budget.spent, self._cost, self._keeps_texts)
+        self.writer.add(copy.size + a.chars + copy.b.chars, pair)
 
     async def aclose(self) -> None:
         """Abandon the copies, write what is compared, and close the connections."""
@@ -277,6 +281,8 @@ class Copies:
             copy = self._waiting.popleft()
             self._budget.settle(copy.reserved, 0)
             self._counts["abandoned"] += 1
+        if self._timer is not None:
+            self._timer.cancel()
         running = list(self._running)
         tasks = [copy.task for copy in running if copy.task is not None]
         for task in tasks:
@@ -285,6 +291,6 @@ class Copies:
         for copy in running:
             if copy in self._running:
                 # Its task was cancelled before its first step, which runs nothing of it.
-                self._end(copy, None)
+                self._end(copy)
         await asyncio.to_thread(self.writer.stop)
         await self._targets.aclose()
