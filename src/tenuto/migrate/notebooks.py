@@ -10,7 +10,12 @@ from tenuto.migrate.python.source import parse
 
 _CELL: Final = "#%tenuto-cell "
 _MAGIC: Final = "pass  #%tenuto-magic#"
-_MAGIC_LINE: Final = re.compile(r"^([ \t]*)([%!].*|\??[A-Za-z_][\w.]*\?{1,2})$", re.MULTILINE)
+_MAGIC_LINE: Final = re.compile(
+    r"^([ \t]*)([%!].*|\??[A-Za-z_][\w.]*\?{1,2}|[A-Za-z_][\w, ]*=[ \t]*(?:!|%[A-Za-z]).*)$",
+    re.MULTILINE,
+)
+# Magics of a whole cell whose other lines are Python.
+_PYTHON_MAGIC: Final = re.compile(r"%%(?:time|timeit|capture|prun|memit)\b")
 _HIDDEN: Final = re.compile(r"^([ \t]*)pass  #%tenuto-magic#", re.MULTILINE)
 
 
@@ -41,8 +46,12 @@ class Notebook:
         parts = []
         for number, cell in self._cells:
             code = _code(cell)
-            plain = _MAGIC_LINE.sub(lambda m: f"{m[1]}{_MAGIC}{m[2]}", code)
-            if code.lstrip().startswith("%%") or not _is_python(plain):
+            # A cell that is Python as it stands has no magics, whatever its texts look like.
+            plain = code
+            if not _is_python(code):
+                plain = _MAGIC_LINE.sub(lambda m: f"{m[1]}{_MAGIC}{m[2]}", code)
+            other = code.lstrip().startswith("%%") and not _PYTHON_MAGIC.match(code.lstrip())
+            if other or not _is_python(plain):
                 plain = "\n".join(f"{_MAGIC}{line}" for line in code.split("\n"))
             parts.append(f"{_CELL}{number}\n{plain}\n")
         return "".join(parts)

@@ -91,3 +91,15 @@ def test_field_that_no_result_has_is_an_obstacle() -> None:
 
     assert result.text == EARLY.format(key="c)ompletion")
     assert [note.code for _, note in result.left] == ["TC301"]
+
+
+def test_arguments_without_names_get_the_names_that_the_client_has() -> None:
+    text = "import anthropic\nc = anthropic.Client(key, 'http://127.0.0.1')\n"
+
+    assert to_tenuto(text).text.endswith("Client(api_key=key, base_url='http://127.0.0.1')\n")
+
+
+def test_arguments_that_cannot_be_named_leave_the_source_as_it_is() -> None:
+    text = "import anthropic\nc = anthropic.Client(a, b, c)\nd = anthropic.Client(a, api_key=b)\n"
+
+    assert to_tenuto(text).text == text.replace("import anthropic", "import tenuto as anthropic")

@@ -64,6 +64,12 @@ class Arguments:
             isinstance(keyword.value, ast.Name)
             and len(self.origins.scopes.loads(keyword.value.id, keyword.value)) != 1
         ):
+            if self._is_rest(keyword.value):
+                self.plan.review(
+                    *(keyword.value, "TC111", "more arguments come from the callers"),
+                    "callers must not pass old names, `stream`, `temperature`, `top_p` or `top_k`",
+                )
+                return []
             self.plan.by_hand(
                 *(
                     keyword.value,
@@ -78,6 +84,22 @@ class Arguments:
             "check that nothing else reads the dict",
         )
         return items
+
+    def _is_rest(self, value: ast.expr) -> bool:
+        """Return whether a value is `**rest` of the function, and the call has what it needs."""
+        if not isinstance(value, ast.Name):
+            return False
+        scopes = self.origins.scopes
+        bindings = scopes.all_bindings(value.id, value)
+        function = scopes.scope(value).node
+        named = {each.name for each in arguments_of(self.plan.call.node, self.source)}
+        return (
+            {"prompt", "max_tokens_to_sample", "model"} <= named
+            and isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            and function.args.kwarg is not None
+            and [binding.node for binding in bindings] == [function.args.kwarg]
+            and len(scopes.loads(value.id, value)) == 1
+        )
 
     def _check(self, every: Sequence[Argument]) -> None:
         names = {argument.name for argument in every}
@@ -161,8 +183,9 @@ class Arguments:
         if not streams and not timed:
             most = min(most, _MOST_AT_ONCE)
         if value > most:
+            whom = "by the SDK without a stream" if most == _MOST_AT_ONCE else "for this model"
             self.plan.review(
-                *(argument.value, "TC110", f"`max_tokens` above {most} is refused for this model"),
+                *(argument.value, "TC110", f"`max_tokens` above {most} is refused {whom}"),
                 f"at most {most}; above {_MOST_AT_ONCE} the SDK needs a stream, or `timeout`",
             )
             if isinstance(argument.value, ast.Constant):

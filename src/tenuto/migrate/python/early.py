@@ -10,6 +10,7 @@ from tenuto.migrate.python.source import Edit
 
 _CLIENTS: Final = {"anthropic.Client", "anthropic.Anthropic", "anthropic.AsyncAnthropic"}
 _COUNTED: Final = {"anthropic.Anthropic().count_tokens", "anthropic.Client().count_tokens"}
+_POSITIONAL: Final = ("api_key", "base_url")
 _EXCEPTION: Final = "ApiException"
 _NEW_EXCEPTION: Final = "APIStatusError"
 
@@ -20,9 +21,16 @@ def client_edits(origins: Origins) -> list[Edit]:
     source = origins.source
     for node in source.nodes:
         if isinstance(node, ast.Call) and origins.paths(node.func) & _CLIENTS:
-            if node.args and not isinstance(node.args[0], ast.Starred):
-                place = source.start(node.args[0])
-                edits.append(Edit(place, place, "api_key="))
+            # `Client(key, address)`: the client from 0.3 on has no arguments without names.
+            named = {keyword.arg for keyword in node.keywords}
+            if len(node.args) <= len(_POSITIONAL) and not named & set(
+                _POSITIONAL[: len(node.args)]
+            ):
+                for argument, name in zip(node.args, _POSITIONAL, strict=False):
+                    if isinstance(argument, ast.Starred):
+                        break
+                    place = source.start(argument)
+                    edits.append(Edit(place, place, f"{name}="))
             for keyword in node.keywords:
                 if keyword.arg == "api_url":
                     start = source.start(keyword)

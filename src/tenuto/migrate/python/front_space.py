@@ -57,7 +57,7 @@ class FrontSpace:
             case ast.Call(func=ast.Attribute(attr=attr, value=owner), args=[first, *_]):
                 if first is not node:
                     return False
-                if attr in ("match", "fullmatch") and isinstance(owner, ast.Name):
+                if attr in ("match", "fullmatch") and isinstance(owner, ast.Name | ast.Call):
                     return any(_SPACED.match(text) for text in self._pattern(owner))
                 return attr in ("get", "index", "count", "pop") and self._spaced(owner)
             case _:
@@ -68,6 +68,9 @@ class FrontSpace:
             return False
         if attr in _CUTS and any(text == " " for arg in call.args[:1] for text in self._texts(arg)):
             return True
+        if attr == "replace" and len(call.args) > 2:
+            # `.replace(" ", "", 1)` removes the first space.
+            return any(text == " " for text in self._texts(call.args[0]))
         return any(self._spaced(argument) for argument in call.args)
 
     def _cuts_front(self, part: ast.expr) -> bool:
@@ -87,6 +90,9 @@ class FrontSpace:
         return any(start in ast.unparse(condition) for condition in conditions)
 
     def _spaced(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.JoinedStr) and len(node.values) > 1:
+            first = node.values[0]
+            return isinstance(first, ast.Constant) and str(first.value).startswith(" ")
         return any(text.startswith(" ") and text.strip() for text in self._texts(node)) or (
             isinstance(node, ast.Constant) and node.value == " " and self._is_compared_alone(node)
         )
@@ -108,7 +114,11 @@ class FrontSpace:
                     ):
                         yield from self._texts(binding.node, depth + 1)
 
-    def _pattern(self, owner: ast.Name) -> Iterator[str]:
+    def _pattern(self, owner: ast.Name | ast.Call) -> Iterator[str]:
+        if isinstance(owner, ast.Call):
+            for argument in owner.args[:1]:
+                yield from self._texts(argument)
+            return
         for binding in self._origins.scopes.all_bindings(owner.id, owner):
             if isinstance(binding.node, ast.Call) and binding.node.args:
                 yield from self._texts(binding.node.args[0])

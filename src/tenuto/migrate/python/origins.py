@@ -16,8 +16,11 @@ from tenuto.migrate.python.scopes import Binding, Scopes, default_of
 from tenuto.migrate.python.source import Source
 
 UNKNOWN: Final = "?"
-RUNNERS: Final = ("asyncio.run", ".run_until_complete", "anyio.run", "asyncio.wait_for")
-"""Functions whose result is that of the coroutine in their first argument."""
+RUNNERS: Final = (
+    *("asyncio.run", ".run_until_complete", "anyio.run", "asyncio.wait_for", "asyncio.shield"),
+    *("asyncio.ensure_future", ".create_task"),
+)
+"""Functions whose result, or that of their task, is that of the coroutine that they get."""
 _FIELDS: Final = ("dataclasses.field", "pydantic.Field", "attr.ib", "attrs.field", "attr.field")
 _MANAGERS: Final = {"contextlib.contextmanager", "contextlib.asynccontextmanager"}
 _DEEPEST: Final = 60

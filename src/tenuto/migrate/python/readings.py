@@ -16,7 +16,10 @@ _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.Generator
 _READERS: Final = {"list", "tuple", "set", "sum", "sorted", "min", "max"}
 _SIMPLE: Final = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return, ast.Expr)
 # Expressions in front of which nothing else of their statement has to run.
-_FIRST: Final = (ast.Attribute, ast.keyword, ast.Starred, ast.JoinedStr, ast.FormattedValue)
+_FIRST: Final = (
+    *(ast.Attribute, ast.keyword, ast.Starred, ast.JoinedStr, ast.FormattedValue),
+    ast.YieldFrom,
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def _runs_at_once(comprehension: Comprehension, source: Source) -> bool:
     if not isinstance(comprehension, ast.GeneratorExp):
         return True
     match source.parents[comprehension]:
+        case ast.YieldFrom():
+            return True
         case ast.Call(func=ast.Attribute(attr="join"), args=[only]):
             return only is comprehension
         case ast.Call(func=ast.Name(id=name), args=[first, *_]):

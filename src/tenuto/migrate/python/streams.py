@@ -41,8 +41,8 @@ class StreamReader:
         reading = reading_of(whole, self.source)
         if isinstance(parent, LOOPS) and parent.iter is whole:
             self._loop_over_call(parent, whole)
-        elif reading is not None and reading.comprehension is not None:
-            self._comprehension_over_call(reading, whole)
+        elif reading is not None:
+            self._reading_of_call(reading, whole)
         elif isinstance(parent, ast.Assign) and len(parent.targets) == 1:
             self._loop_over_variable(parent, parent.targets[0], whole)
         elif isinstance(parent, ast.withitem) and isinstance(parent.optional_vars, ast.Name):
@@ -85,9 +85,16 @@ class StreamReader:
         ]
         self._indent(self.source.place(header.end())[0] + 1, _last_line(loop), step, loop)
 
-    def _comprehension_over_call(self, reading: Reading, whole: ast.expr) -> None:
+    def _reading_of_call(self, reading: Reading, whole: ast.expr) -> None:
         """Move the call in front of the statement that reads it."""
-        if not is_first_of_its_statement(reading, self.source):
+        if reading.comprehension is None:
+            # A loop over `enumerate(call)`, which makes the stream first.
+            start = self.source.line_start(reading.statement.lineno)
+            line = self.source.text[start : self.source.start(reading.statement)]
+            first = not (line.strip() or self.plan.call.early)
+        else:
+            first = is_first_of_its_statement(reading, self.source)
+        if not first:
             self._stop(whole, "the statement does something before it makes the stream")
             return
         if not self._elements(reading):

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 from tenuto.migrate.python.front_space import FrontSpace
 from tenuto.migrate.python.origins import RUNNERS, Origins
 
-Step: TypeAlias = str | None
-"""A key of a dict, the name of an attribute, or None for any element of a collection."""
+Step: TypeAlias = str | int | None
+"""A key of a dict, the name of an attribute, 0 for the first element, or None for any element."""
 Place: TypeAlias = tuple[ast.expr, tuple[Step, ...]]
 """An expression, and where the text lies in its value: () if it is the text itself."""
 
@@ -223,6 +223,9 @@ class TextFlow:
             return
         if not path and attr in _SAME_FRONT:
             yield outer, ()
+        elif not path and (attr == "splitlines" or (attr == "split" and outer.args)):
+            # The first part has the space; `.split()` would remove it.
+            yield outer, (0,)
         elif path and attr in _TAKEN:
             key = outer.args[0] if outer.args else None
             if path[0] is None or (isinstance(key, ast.Constant) and key.value == path[0]):

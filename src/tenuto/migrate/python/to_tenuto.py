@@ -81,7 +81,19 @@ def to_tenuto(text: str) -> Rewritten:
         result.left = [(source, note) for note in obstacles]
         return result
     new = apply(text, list(dict.fromkeys(edits)))
-    parse(new)
+    try:
+        parse(new)
+    except SyntaxError:
+        result.left = [
+            (
+                source,
+                Note(
+                    *(imports[0], "TC105", Hardness.BY_HAND, "the new source would not be Python"),
+                    "replace the imports, and the arguments of the clients, by hand",
+                ),
+            )
+        ]
+        return result
     result.text = new
     return result
 

@@ -1,0 +1,46 @@
+"""Notebooks: what counts as Python, and what stays."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tenuto.migrate.notebooks import Notebook
+
+
+def notebook(*cells: str) -> str:
+    """Return a notebook with cells of code."""
+    made: list[dict[str, object]] = [
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": code,
+        }
+        for code in cells
+    ]
+    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+@pytest.mark.parametrize(
+    "first", ["%%time\n", "%%capture out\n", "%%timeit -n 1\n", "%pip install x\n", "files = !ls\n"]
+)
+def test_python_beside_a_magic_is_read_and_the_magic_stays(first: str) -> None:
+    book = Notebook(notebook(f"{first}r = ask(1)"))
+    source = book.source()
+
+    assert "\nr = ask(1)\n" in source
+    changed = json.loads(book.replaced(source.replace("ask(1)", "ask(2)")))
+    assert "".join(changed["cells"][0]["source"]) == f"{first}r = ask(2)"
+
+
+def test_cell_of_another_language_is_not_read() -> None:
+    assert "\ncurl" not in Notebook(notebook("%%bash\ncurl localhost")).source()
+
+
+def test_text_that_looks_like_a_magic_stays_in_its_string() -> None:
+    code = 'prompt = """\n!important\n%s\nname = %x\n"""'
+
+    assert code in Notebook(notebook(code)).source()
