@@ -389,13 +389,62 @@ def test_column_of_a_table_is_converted(folder: Path, capsys: Output) -> None:
     assert "has no column `prompt`; its columns: id, text" in capsys.readouterr().err
 
 
-def test_prompts_are_not_written_over_their_source(folder: Path, capsys: Output) -> None:
+@pytest.mark.parametrize("target", ["in.jsonl", "other.jsonl"])
+def test_prompts_are_not_written_over_a_file(folder: Path, capsys: Output, target: str) -> None:
     line = '"\\n\\nHuman: Hi\\n\\nAssistant:"\n'
-    (folder / "in.jsonl").write_text(line)
+    for name in ("in.jsonl", "other.jsonl"):
+        (folder / name).write_text(line)
 
-    assert main(["migrate", "prompts", "in.jsonl", "in.jsonl"]) == 2
-    assert "the result must have a file of its own" in capsys.readouterr().err
-    assert (folder / "in.jsonl").read_text() == line
+    assert main(["migrate", "prompts", "in.jsonl", target]) == 2
+    assert f"{target}: exists; write into a new file" in capsys.readouterr().err
+    assert (folder / target).read_text() == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no.jsonl"], "no.jsonl: No such file or directory"),
+        (["."], ".: Is a directory"),
+        (["in.jsonl", "no/out.jsonl"], "no/out.jsonl: No such file or directory"),
+        (["in.jsonl", "/dev/full"], "/dev/full: No space left on device"),
+        (["in.jsonl", "one", "--out", "two"], "--out: OUT is given as an argument, too"),
+        (["latin.txt"], "latin.txt: is not UTF-8; convert it"),
+    ],
+)
+def test_file_of_prompts_that_cannot_be_used_is_named(
+    folder: Path, capsys: Output, arguments: list[str], message: str
+) -> None:
+    (folder / "in.jsonl").write_text('"\\n\\nHuman: Hi\\n\\nAssistant:"\n')
+    (folder / "latin.txt").write_bytes("Grüße".encode("latin-1"))
+
+    assert main(["migrate", "prompts", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "one").exists()
+
+
+def test_cells_of_a_table_get_the_types_of_the_api(folder: Path, capsys: Output) -> None:
+    turns = '"\n\nHuman: Hi\n\nAssistant:"'
+    (folder / "a.csv").write_text(
+        "prompt,max_tokens_to_sample,temperature,stop_sequences\n"
+        f'{turns},9,0.5,"[""END""]"\n{turns},,,END\n{turns},many,,\n'
+    )
+
+    assert main(["migrate", "prompts", "a.csv", "--sampling", "keep"]) == 1
+
+    printed = capsys.readouterr()
+    messages = [{"role": "user", "content": "Hi"}]
+    assert [json.loads(line) for line in printed.out.splitlines()] == [
+        {"max_tokens": 9, "temperature": 0.5, "stop_sequences": ["END"], "messages": messages},
+        {"stop_sequences": ["END"], "messages": messages},
+    ]
+    assert "a.csv:12: invalid: `max_tokens_to_sample` is not a number" in printed.err
+
+
+def test_each_remark_on_a_prompt_is_one_line(folder: Path, capsys: Output) -> None:
+    (folder / "in.jsonl").write_text('"no turns"\n')
+
+    assert main(["migrate", "prompts", "in.jsonl"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Generator
 from pathlib import Path
@@ -142,3 +143,35 @@ def test_report_is_printed_as_a_table_and_as_json(
     log.write_text(line.format("shape=turns:1 "))
     assert main(["migrate", "report", str(log)]) == 0
     assert "1 of 1 requests convert to claude-haiku-4-5 as they are.\n" in capsys.readouterr().out
+
+
+def test_compressed_log_is_read_and_a_missing_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "x INFO tenuto.request: request_id=req_1 path={} model=m shape=turns:1 end=max_tokens\n"
+    log = tmp_path / "log.1.gz"
+    paths = ("/v1/complete", "/v1/messages")
+    log.write_bytes(gzip.compress("".join(map(line.format, paths)).encode()))
+    assert main(["migrate", "report", str(log)]) == 0
+    assert "1 of 1 requests convert" in capsys.readouterr().out
+
+    log.write_bytes(log.read_bytes()[:-9])
+    for path in (log, tmp_path / "none"):
+        assert main(["migrate", "report", str(path)]) == 2
+        assert str(path) in capsys.readouterr().err
+
+
+def test_requests_to_the_new_endpoint_are_printed_once_for_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "x INFO tenuto.request: request_id=r path={} model={} shape=turns:1 end=max_tokens\n"
+    log = tmp_path / "log"
+    log.write_text(
+        line.format("/v1/complete", "one")
+        + line.format("/v1/complete", "two")
+        + line.format("/v1/messages", "new") * 7
+    )
+
+    assert main(["migrate", "report", str(log)]) == 0
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[1:3]]
+    assert sorted(row.count("7") for row in rows) == [0, 1]

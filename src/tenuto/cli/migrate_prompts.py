@@ -34,7 +34,7 @@ def prompts(
         str | None,
         choice(
             "text (one prompt), jsonl (an object or a string on each line) or csv.  [default: by "
-            "the name of IN]",
+            "the name of IN; text for -]",
             *("text", "jsonl", "csv"),
             metavar="FORMAT",
             name="--format",
@@ -66,18 +66,29 @@ def prompts(
     from tenuto.engine.upstream.capabilities import capabilities_of
     from tenuto.migrate.prompt_files import MOST_BYTES, Target, convert
 
+    if out is not None and target is not None:
+        raise Failure("--out: OUT is given as an argument, too; leave one of them out", 2)
     destination = out or target
-    is_piped = str(source) == "-"
-    if destination and destination.exists() and not is_piped and destination.samefile(source):
-        raise Failure(f"{destination}: the result must have a file of its own", 2)
-    data = sys.stdin.buffer.read() if is_piped else source.read_bytes()
+    if destination is not None and destination.is_file():
+        # A pattern such as `*.jsonl` gives a second file of prompts.
+        raise Failure(f"{destination}: exists; write into a new file", 2)
+    try:
+        if str(source) == "-":
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with source.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise Failure(f"{source}: {error.strerror}", 2) from None
     if len(data) > MOST_BYTES:
         raise Failure(f"{source}: has more than {MOST_BYTES:,} bytes; split it", 2)
     style = style or _STYLES.get(source.suffix.lower(), "text")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Failure(f"{source}: is not UTF-8", 2) from None
+        raise Failure(
+            f"{source}: is not UTF-8; convert it, such as with iconv -f LATIN1 -t UTF-8", 2
+        ) from None
     model_target = Target(model, capabilities_of(model).prefill, sampling == "keep")
     try:
         result = convert(text, style, model_target, column)
@@ -87,10 +98,15 @@ def prompts(
     if destination is None:
         output.write(lines)
     else:
-        destination.write_text(lines, encoding="utf-8")
+        try:
+            with destination.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(lines)
+        except OSError as error:
+            raise Failure(f"{destination}: {error.strerror}", 2) from None
     for remark in result.remarks:
         word = "invalid: " if remark.is_error else ""
-        note(f"{source}:{remark.line}: {word}{remark.message}")
+        message = remark.message.replace("\n", "\\n")
+        note(f"{source}:{remark.line}: {word}{message}")
     errors = sum(remark.is_error for remark in result.remarks)
     note(f"{len(result.rows):,} prompts converted, {errors:,} invalid.")
     if errors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json as json_format
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenuto.cli import output
+from tenuto.cli.failure import Failure
 from tenuto.cli.table import print_table
 from tenuto.cli.terminal import note
 
@@ -25,7 +27,7 @@ _MOST_SHAPES = 20
 def report(
     logs: Annotated[
         list[Path],
-        typer.Argument(metavar="LOG...", help="Logs of servers; - reads standard input."),
+        typer.Argument(metavar="LOG...", help="Logs of servers, also .gz; - reads standard input."),
     ],
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Model that the requests shall move to.")
@@ -61,30 +63,30 @@ def _lines(logs: list[Path]) -> Iterator[str]:
     for path in logs:
         if str(path) == "-":
             yield from (line.decode("utf-8", "replace") for line in sys.stdin.buffer)
-        else:
-            with path.open(encoding="utf-8", errors="replace") as file:
+            continue
+        opened = gzip.open if path.suffix == ".gz" else open
+        try:
+            with opened(path, "rt", encoding="utf-8", errors="replace") as file:
                 yield from file
+        except (OSError, EOFError) as error:
+            # A log that was cut while it was compressed has an end too early.
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise Failure(f"{path}: {reason or error}", 2) from None
 
 
 def _print(usages: list[Usage], model: str) -> None:
     from tenuto.migrate.log_report import REASONS
 
-    print_table(
-        _TITLES,
-        [
-            [
-                usage.key or "-",
-                usage.model,
-                f"{usage.requests:,}",
-                f"{usage.as_they_are:,}",
-                f"{usage.streamed:,}",
-                f"{usage.moved:,}",
-                usage.last or "-",
-            ]
-            for usage in usages
-        ],
-        _TITLES[2:6],
-    )
+    rows, keys = [], set()
+    for usage in usages:
+        # The new endpoint is counted by key, for all models: once for each key.
+        moved = "" if usage.key in keys else f"{usage.moved:,}"
+        keys.add(usage.key)
+        counts = (usage.requests, usage.as_they_are, usage.streamed)
+        rows.append(
+            [usage.key or "-", usage.model, *(f"{n:,}" for n in counts), moved, usage.last or "-"]
+        )
+    print_table(_TITLES, rows, _TITLES[2:6])
     total = sum(usage.requests for usage in usages)
     ready = sum(usage.as_they_are for usage in usages)
     others = " Of the others:" if ready < total else ""

@@ -110,13 +110,48 @@ def _table(text: str, column: str, result: Converted) -> Iterator[tuple[int, dic
     try:
         for row in reader:
             if set(row) <= set(reader.fieldnames or ()):
-                yield number, dict(row)
+                try:
+                    yield number, _of_cells(row, column)
+                except ValueError as error:
+                    result.remarks.append(Remark(number, str(error), is_error=True))
             else:
                 reason = "the row has more cells than the first one"
                 result.remarks.append(Remark(number, reason, is_error=True))
             number = reader.line_num + 1
     except csv.Error as error:
         raise ValueError(f"line {number}: {error}") from None
+
+
+def _of_cells(row: dict[str, Any], column: str) -> dict[str, Any]:
+    """Return a row of a table with the types that the API has; empty cells of its fields go.
+
+    Raises:
+        ValueError: A cell has no such value.
+    """
+    fields: dict[str, Any] = dict(row)
+    for name in (*_SAMPLING, "max_tokens_to_sample", "stop_sequences"):
+        if name not in fields or name == column:
+            continue
+        text = fields[name].strip()
+        if not text:
+            del fields[name]
+        elif name == "stop_sequences":
+            fields[name] = _stops_of(fields[name])
+        else:
+            try:
+                fields[name] = (float if name in ("temperature", "top_p") else int)(text)
+            except ValueError:
+                raise ValueError(f"`{name}` is not a number") from None
+    return fields
+
+
+def _stops_of(cell: str) -> list[Any]:
+    """Return the stop sequences of a cell: a list in JSON, or one text."""
+    try:
+        stops = json.loads(cell)
+    except (ValueError, RecursionError):
+        return [cell]
+    return stops if isinstance(stops, list) else [cell]
 
 
 def _refuse_constant(name: str) -> NoReturn:
