@@ -59,7 +59,7 @@ def test_commands_of_the_seven_steps_run(tmp_path: Path) -> None:
 
     assert len(outputs) == 7
     assert outputs["python -m pytest"].count("3 passed") == 1
-    assert "7 findings" in outputs["tenuto migrate scan ."]
+    assert "9 findings" in outputs["tenuto migrate scan ."]
     # Four completions before the move, and as many after it.
     assert "4 of 4 requests convert" in outputs["tenuto migrate report server.log"]
     code = "".join(file.read_text() for file in (folder / "desk").glob("*.py"))

@@ -43,6 +43,8 @@ _CHAT: Final = re.compile(
 _MESSAGES: Final = re.compile(r"[\"'`:]?[Mm]essages\b|.*[\"']messages[\"'] *[,`\])]")
 _ELEMENT: Final = re.compile(r"[\"'`]?:?[\w.-]+[\"'`]?\??\s*(?::(?!=)|=>|=(?!=))")
 _COLON: Final = re.compile(r"[\"'`]?[\w.-]+[\"'`]?\??\s*:(?![:=])")
+# An argument on a line of its own.
+_LITERAL: Final = re.compile(r"\"[^\"]*\",?|'[^']*',?")
 _OPEN: Final = re.compile(r"[(\[{]\s*\Z")
 _TYPE: Final = re.compile(r"\b(?:struct|class|interface|record|message)\b")
 _MOST_LINES: Final = 400
@@ -155,11 +157,15 @@ def _above(code: str, start: int) -> Iterator[str]:
 
 def _headers(lines: list[str], indent: int) -> Iterator[str]:
     for line in lines:
-        if line.strip() and _indent(line) < indent:
+        if not line.strip():
+            continue
+        if _indent(line) < indent:
             indent = _indent(line)
             yield line
             if not indent:
                 return
+        elif _indent(line) == indent and _LITERAL.fullmatch(line.strip()):
+            yield line
 
 
 def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,8 @@ _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _RECEIVER: Final = re.compile(r"[\w.]+\Z")
 _JS_SDK: Final = re.compile(r"@anthropic-ai/(?:sdk|bedrock-sdk)")
 _JS_TYPE: Final = re.compile(
-    r"@anthropic-ai/sdk/resources/completions|\bAnthropic\.Completion(?:s|CreateParams\w*)?\b"
+    r"@anthropic-ai/sdk/resources/completions|"
+    r"\bAnthropic\.Completion(?:s|CreateParams\w*)?\b(?!\[[\"']model)"
 )
 _DOUBLE: Final = re.compile(r"completions\s*:\s*\{\s*create\s*:\s*(?:jest|vi|sinon)\b")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
@@ -151,7 +152,7 @@ def _found(
             if match[0] == SNAKE and number in ("TC407", "TC408", "TC409", "TC410"):
                 number = "TC401"
             yield match.start(), number, "a field of the old API", _MESSAGES
-    yield from _names(code, language, called=bool(covered))
+    yield from _names(code, language, covered)
 
 
 def _is_of_new_models(code: str) -> bool:
@@ -176,7 +177,9 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
             yield match.start(), match.end() + len(given)
 
 
-def _names(code: str, language: Language, *, called: bool) -> Iterator[tuple[int, str, str, str]]:
+def _names(
+    code: str, language: Language, covered: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, str, str, str]]:
     for match in re.finditer(r"anthropic_text/", code):
         yield match.start(), "TC406", "LiteLLM's old provider", "the model `anthropic/…`"
     for match in re.finditer(r"\banthropic:completion\b", code):
@@ -188,9 +191,10 @@ def _names(code: str, language: Language, *, called: bool) -> Iterator[tuple[int
             if re.search(r"nthropic", code):
                 remedy = "change the double together with the code that it tests"
                 yield match.start(), "TC501", "a test double of the old API", remedy
-        if not called and _JS_SDK.search(code):
+        if _JS_SDK.search(code):
             for match in _CONSTANT.finditer(code):
-                yield match.start(), "TC104", "a prompt constant", "roles in `messages`"
+                if not any(start <= match.start() < end for start, end in covered):
+                    yield match.start(), "TC104", "a prompt constant", "roles in `messages`"
     if language.comments == "none":
         for match in _EVENT.finditer(code):
             if is_prose(code, match.start()) or not _STOP.search(code):

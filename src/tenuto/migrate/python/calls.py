@@ -119,7 +119,9 @@ def _by_arguments(
     if any(_OTHERS.match(path) for path in paths):
         return None
     early = func.attr != "create"
-    if "max_tokens_to_sample" not in names and not (early and _is_early(node, func, origins)):
+    if "max_tokens_to_sample" not in names and not (
+        _is_early(node, func, origins) if early else _is_forwarded(node, func, origins)
+    ):
         return None
     if not early and not (
         isinstance(func.value, ast.Attribute)
@@ -145,6 +147,19 @@ def _is_early(node: ast.Call, func: ast.Attribute, origins: Origins) -> bool:
         and any(keyword.arg is None for keyword in node.keywords)
         and _MARKS.search(origins.source.text) is not None
     )
+
+
+def _is_forwarded(node: ast.Call, func: ast.Attribute, origins: Origins) -> bool:
+    """Return whether a function named after the vendor passes on all its arguments."""
+    if node.args or [keyword.arg for keyword in node.keywords] != [None]:
+        return False
+    owner = func.value
+    if not (isinstance(owner, ast.Attribute) and isinstance(owner.value, ast.Name)):
+        return False
+    for parent in origins.source.ancestors(node):
+        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return re.search(r"anthropic|claude", parent.name, re.I) is not None
+    return False
 
 
 def _streams(node: ast.Call) -> bool | None:

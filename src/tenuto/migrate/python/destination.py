@@ -17,7 +17,7 @@ def is_for_another(node: ast.expr, origins: Origins) -> bool:
         origins: The origins of its source.
     """
     calls = [node] if isinstance(node, ast.Call) else list(_calls_with(node, origins))
-    texts = [text for call in calls for text in _texts(call, origins)]
+    texts = [text for call in calls for text in (*texts_of(call, origins), ast.unparse(call.func))]
     return is_of_another(texts)
 
 
@@ -41,7 +41,7 @@ def _calls_with(node: ast.expr, origins: Origins) -> Iterator[ast.Call]:
             pass
 
 
-def _texts(call: ast.Call, origins: Origins) -> Iterator[str]:
+def texts_of(call: ast.Call, origins: Origins) -> Iterator[str]:
     """Yield the texts among the arguments of a call, also those of variables."""
     for value in (*call.args, *(keyword.value for keyword in call.keywords)):
         if isinstance(value, ast.Name):

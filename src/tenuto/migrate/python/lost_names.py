@@ -20,6 +20,8 @@ _LOST_NAMES: Final = {
     *("CompletionCreateParamsStreaming", "completion_create_params"),
 }
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+")
+_MODULE: Final = re.compile(r"anthropic\.(?:(?:types|resources|_\w+)\.(?:\w+\.)?)?\w+\Z")
+_TEXTS: Final = (ast.BinOp, ast.JoinedStr, ast.FormattedValue)
 _COUNTS: Final = {"count_tokens", "get_tokenizer"}
 
 
@@ -36,8 +38,8 @@ def lost_names(origins: Origins, calls: list[ast.Call]) -> Iterator[Note]:
             yield from _imports(node)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             yield from _attribute(node, origins, calls)
-        elif isinstance(node, ast.Name) and origins.paths(node) & {"anthropic.count_tokens"}:
-            yield _count(node)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield from _name(node, origins, calls)
         elif isinstance(node, ast.arg | ast.AnnAssign | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _annotation(node, origins)
 
@@ -80,6 +82,26 @@ def _imports(node: ast.ImportFrom) -> Iterator[Note]:
         )
 
 
+def _name(node: ast.Name, origins: Origins, calls: list[ast.Call]) -> Iterator[Note]:
+    if node.id in ("count_tokens", *_CONSTANTS):
+        paths = origins.paths(node)
+        if "anthropic.count_tokens" in paths:
+            yield _count(node)
+        elif f"anthropic.{node.id}" in paths and not _inside(node, calls, origins.source):
+            yield _constant(node, origins.source)
+
+
+def _constant(node: ast.expr, source: Source) -> Note:
+    """Return the note of a constant: at the beginning of the text that it is a part of."""
+    whole: ast.AST = node
+    while isinstance(source.parents[whole], _TEXTS):
+        whole = source.parents[whole]
+    return Note(
+        *(whole, "TC104", Hardness.MECHANICAL, "the SDK from 1.0 on has no prompt constants"),
+        "`tenuto migrate fix` defines them in the file",
+    )
+
+
 def _attribute(node: ast.Attribute, origins: Origins, calls: list[ast.Call]) -> Iterator[Note]:
     if not {*_CONSTANTS, *_LOST_NAMES, "create", "completion", "completion_stream"} & {node.attr}:
         return
@@ -98,18 +120,10 @@ def _attribute(node: ast.Attribute, origins: Origins, calls: list[ast.Call]) -> 
             continue
         name = path.rpartition(".")[2]
         if name in _CONSTANTS and not _inside(node, calls, source):
-            yield Note(
-                *(
-                    node,
-                    "TC104",
-                    Hardness.MECHANICAL,
-                    "the SDK from 1.0 on has no prompt constants",
-                ),
-                "`tenuto migrate fix` defines them in the file",
-            )
+            yield _constant(node, origins.source)
         elif name in _COUNTS and "messages" not in path:
             yield _count(node)
-        elif name in _LOST_NAMES and path.count("()") == 0:
+        elif name in _LOST_NAMES and _MODULE.match(path):
             yield Note(
                 *(node, "TC105", Hardness.REVIEW, f"the SDK from 1.0 on has no `{name}`"),
                 "use the names of the Messages API: `Message`, `APIStatusError`",

@@ -10,14 +10,23 @@ from typing import Final
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.calls import method_of
-from tenuto.migrate.python.destination import is_for_another
+from tenuto.migrate.python.destination import is_for_another, texts_of
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 LIMIT: Final = "max_tokens_to_sample"
 ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:""")
-_MODULE: Final = re.compile(r"anthropic\.resources\.completions(?:\.\w+)*")
+_MODULE: Final = re.compile(
+    r"(?:<class ')?anthropic\.resources\.completions(?:\.\w+)*(?:'>)?|"
+    r"(?:anthropic\.)?resources\.(?:completions\.)?(?:Async)?Completions\.create|"
+    r"anthropic\.completions\.create"
+)
+_RESPONSE: Final = re.compile(
+    r"\{\s*(?:[\"']type[\"']\s*:\s*[\"']completion[\"'],\s*)?[\"']completion[\"']\s*:.*[\"']stop_reason[\"']\s*:",
+    re.DOTALL,
+)
+_COMPLETION: Final = re.compile(r"anthropic(?:\.types(?:\.completion)?)?\.Completion")
 _PATCHED: Final = re.compile(
     r"anthropic\.resources\.completions|anthropic[\w.]*\.completions\.|"
     r"^(?!.*openai).*\b(?:Async)?Completions\.create$"
@@ -129,8 +138,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             names = {a.arg for a in (*node.args.args, *node.args.kwonlyargs)}
             if {LIMIT, "prompt"} <= names and _fakes(node, origins):
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
-        case ast.Constant(value=bytes(data)) if _BODY.search(data.decode("utf-8", "replace")):
-            yield _by_hand(node, body, "a JSON text has the fields of the old API")
+        case ast.Constant(value=bytes(data)):
+            yield from _of_json(node, data.decode("utf-8", "replace"), body)
         case ast.Constant(value=str(text)):
             if not isinstance(origins.source.parents[node], ast.JoinedStr):
                 yield from _of_text(node, text, origins, body)
@@ -162,16 +171,16 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
     paths = origins.paths(node.func)
     names = {keyword.arg for keyword in node.keywords}
     for path in paths:
+        if _COMPLETION.fullmatch(path):
+            yield _by_hand(node, "TC501", "a response of the old API is made")
+            return
         for pattern, code in _FRAMEWORKS:
             if pattern.fullmatch(path):
                 yield _by_hand(node, code, "the class calls the Text Completions API")
                 return
         if _BEDROCK_MODELS.fullmatch(path):
             # Classes of chats send these models messages in their later versions.
-            named = any(
-                isinstance(each, ast.Constant) and _BEDROCK_NAME.search(str(each.value))
-                for each in ast.walk(node)
-            )
+            named = any(_BEDROCK_NAME.search(text) for text in texts_of(node, origins))
             if _has_limit(node) or (not _is_chat(path) and named):
                 yield _by_hand(node, "TC404", "the class sends the old body for this model")
                 return
@@ -265,8 +274,10 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
     parent = origins.source.parents[node]
     if _has_endpoint(text, node, origins) or (_PATH.fullmatch(text) and _is_client(origins)):
         yield _by_hand(node, "TC401", "the address of the old endpoint")
-    elif _BODY.search(text):
-        yield _by_hand(node, body, "a JSON text has the fields of the old API")
+    elif _BODY.search(text) or _RESPONSE.search(text):
+        yield from _of_json(node, text, body)
+    elif any(pattern.fullmatch(text) for pattern, _ in _FRAMEWORKS):
+        yield _by_hand(node, "TC404", "the class calls the Text Completions API")
     elif text.startswith("anthropic_text/"):
         yield _by_hand(node, "TC406", "LiteLLM sends this model to the Text Completions API")
     elif text.startswith("anthropic:completion"):
@@ -278,6 +289,13 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
+
+
+def _of_json(node: ast.expr, text: str, body: str) -> Iterator[Note]:
+    if _BODY.search(text):
+        yield _by_hand(node, body, "a JSON text has the fields of the old API")
+    elif _RESPONSE.search(text):
+        yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
 
 
 def _has_endpoint(text: str, node: ast.expr, origins: Origins) -> bool:
