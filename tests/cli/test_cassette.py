@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -136,3 +137,46 @@ def test_missing_file_is_one_line_and_ends_with_2(
         assert error.startswith(f"tenuto: {each}: ")
         assert error.count("\n") == 1
     assert not path.exists()
+
+
+@pytest.mark.parametrize("command", ["show", "scrub"])
+def test_file_of_another_kind_is_refused_and_stays(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "mine"}\n')
+
+    assert main(["cassette", command, str(path)]) == 2
+
+    assert "has no recording; is it a cassette?" in capsys.readouterr().err
+    assert path.read_text() == '{"prompt": "mine"}\n'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_scrub_writes_over_no_other_file_and_keeps_links(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, pipe, link = (tmp_path / name for name in ("other", "pipe", "link"))
+    other.write_text("mine")
+    os.mkfifo(pipe)
+    link.symlink_to(tape)
+    for target in (other, pipe):
+        assert main(["cassette", "scrub", str(tape), "--out", str(target)]) == 2
+        assert f"{target}: exists; write into a new file" in capsys.readouterr().err
+    assert other.read_text() == "mine"
+
+    assert main(["cassette", "scrub", str(link), "--scrub", "colour"]) == 0
+    assert link.is_symlink()
+    assert "colour" not in tape.read_text("utf-8")
+
+
+def test_target_that_cannot_be_written_is_named(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "none" / "out.jsonl"
+    for arguments in (
+        ["merge", str(target), str(tape)],
+        ["scrub", str(tape), "--out", str(target)],
+    ):
+        assert main(["cassette", *arguments]) == 2
+        assert capsys.readouterr().err == f"tenuto: {target}: No such file or directory\n"

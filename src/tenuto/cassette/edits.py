@@ -76,9 +76,11 @@ def scrub(path: Path, target: Path, scrubber: Scrubber) -> Result:
     because nothing is known about their content.
 
     Raises:
-        CassetteError: The file cannot be read, or a server records into it.
-        OSError: The target cannot be written.
+        CassetteError: The file cannot be read, has no recording but damaged lines, or a server
+            records into it; or the target is another file that exists, or cannot be written.
     """
+    if target != path and os.path.lexists(target):
+        raise CassetteError(f"{target}: exists; write into a new file")
     changed = damaged = 0
     with reading(path) as reader, _locked(reader), replacing(target) as file:
         written = 0
@@ -90,6 +92,9 @@ def scrub(path: Path, target: Path, scrubber: Scrubber) -> Result:
             changed += scrubbed != exchange
             file.write(scrubbed.line())
             written += 1
+        if damaged and not written:
+            # A file of another kind stays.
+            raise CassetteError(f"{path}: has no recording; is it a cassette?")
     return Result(written, changed, damaged)
 
 
@@ -99,8 +104,7 @@ def merge(sources: Sequence[Path], target: Path) -> Result:
     Of equal lines one is kept. Only places and times are in memory.
 
     Raises:
-        CassetteError: A file cannot be read, or the target exists.
-        OSError: The target cannot be written.
+        CassetteError: A file cannot be read, or the target exists or cannot be written.
     """
     if os.path.lexists(target):
         raise CassetteError(f"{target}: exists; merge into a new file")
@@ -139,19 +143,27 @@ def _write_once(exchanges: Iterable[Exchange], file: BinaryIO) -> int:
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """Write a file of mode 600 that replaces the target at once; after an error the target stays.
 
+    A symbolic link stays, and the file is replaced that it leads to.
+
     Raises:
-        OSError: It cannot be written.
+        CassetteError: The target is no regular file, or cannot be written.
     """
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".tenuto-", delete=False) as file:
-        try:
-            yield file  # type: ignore[misc]
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, target)  # noqa: PTH105
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(file.name)  # noqa: PTH108
-            raise
+    path = Path(os.path.realpath(target))
+    if path.exists() and not path.is_file():
+        raise CassetteError(f"{target}: is not a regular file")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tenuto-", delete=False) as file:
+            try:
+                yield file  # type: ignore[misc]
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)  # noqa: PTH105
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(file.name)  # noqa: PTH108
+                raise
+    except OSError as error:
+        raise CassetteError(f"{target}: {error.strerror}") from None
 
 
 @contextmanager

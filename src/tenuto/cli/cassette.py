@@ -43,10 +43,11 @@ def show(
     from tenuto.cassette.edits import reading
     from tenuto.cassette.exchange import InvalidLine
 
-    rows = []
+    rows, damaged = [], 0
     with _explained(), reading(file) as reader:
         for place, exchange in reader.exchanges():
             if isinstance(exchange, InvalidLine):
+                damaged += 1
                 if line in (None, place.number):
                     note(f"{file}: line {place.number} {exchange}")
                 continue
@@ -72,6 +73,8 @@ def show(
             )
     if line is not None:
         raise Failure(f"{file}: line {line} is not there, or is damaged", 2)
+    if damaged and not rows:
+        raise Failure(f"{file}: has no recording; is it a cassette?", 2)
     titles = ("LINE", "AT", "MODEL", "IN", "OUT", "MS", "END", "PROMPT")
     print_table(titles, rows, numbers=("LINE", "IN", "OUT", "MS"))
 
