@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -20,9 +21,14 @@ def ask(tape, text):
         model="m", prompt=prompt, max_tokens_to_sample=9
     ).completion
 
-@pytest.mark.parametrize("text", ["one", "a/b c"])
+@pytest.mark.parametrize("text", ["one", "a/b c", "a b c"])
 def test_answer(tenuto_cassette, text):
     assert ask(tenuto_cassette, text) == f" {text}"
+
+class TestMore:
+    @pytest.mark.parametrize("text", ["one"])
+    def test_answer(self, tenuto_cassette, text):
+        assert ask(tenuto_cassette, text + " more") == f" {text} more"
 
 @pytest.mark.tenuto_cassette("own.jsonl", scrub=["day [0-9]+"])
 def test_with_a_file_of_its_own(tenuto_cassette):
@@ -62,13 +68,18 @@ def test_fixture_records_on_request_and_replays_otherwise(tmp_path: Path) -> Non
     (tmp_path / "test_answers.py").write_text(TESTS)
     missing = run(tmp_path)
     assert missing.returncode == 1
-    assert "No such file" in missing.stdout
+    assert "is not there; record it with pytest --tenuto-record once" in missing.stdout
+    assert "Traceback" not in missing.stdout
+    assert "plugin.py" not in missing.stdout
     made = run(tmp_path, "--tenuto-record", "once")
     assert made.returncode == 0, made.stdout
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.jsonl"))
     folder = "cassettes/test_answers"
-    assert found == [
-        f"{folder}/test_answer_a_b_c_.jsonl",
+    assert len(set(found)) == 5
+    assert [re.sub(r"-[0-9a-f]{8}\.", "-HASH.", name) for name in found] == [
+        f"{folder}/TestMore.test_answer_one_.jsonl",
+        f"{folder}/test_answer_a_b_c_-HASH.jsonl",
+        f"{folder}/test_answer_a_b_c_-HASH.jsonl",
         f"{folder}/test_answer_one_.jsonl",
         "own.jsonl",
     ]
@@ -78,7 +89,7 @@ def test_fixture_records_on_request_and_replays_otherwise(tmp_path: Path) -> Non
     empty.touch()
     (tmp_path / "test_answers.py").write_text(TESTS.replace('"day 17"', '"day 18"') + HIDES)
     hidden = run(tmp_path)
-    assert "4 passed, 1 error" in hidden.stdout
+    assert "6 passed, 1 error" in hidden.stdout
     assert "MissedError: requests without a recording" in hidden.stdout
 
 

@@ -113,7 +113,7 @@ def test_server_is_recorded_without_its_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, CassetteError, "a.jsonl: No such file"),
+        ({}, CassetteError, 'a.jsonl: is not there; record it with the mode "once"'),
         ({"mode": "some"}, ValueError, "mode: must be one of: none, once, new_episodes, all"),
         ({"engine": "echo", "base_url": "http://x"}, ValueError, "exclude each other"),
         ({"scrub": ["("]}, CassetteError, "no regular expression"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tenuto.testing.tape import Tape
 
 _MODES = ("none", "once", "new_episodes", "all")
+_REMEDY = "record it with pytest --tenuto-record once"
+_LONGEST = 180
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def tenuto_cassette(request: pytest.FixtureRequest) -> Iterator[Tape]:
     """Replay the cassette of the test: `cassettes/MODULE/TEST.jsonl` beside its module.
 
-    The marker `tenuto_cassette` sets another path and the options of `tenuto.testing.cassette`.
+    TEST is the name of the test, behind that of its class if it has one. The marker
+    `tenuto_cassette` sets another path and the options of `tenuto.testing.cassette`.
     `--tenuto-record` records instead. A test whose requests had no recording fails.
     """
     from tenuto.testing.tape import cassette
@@ -52,12 +56,21 @@ def tenuto_cassette(request: pytest.FixtureRequest) -> Iterator[Tape]:
     folder = request.path.parent
     path = options.pop("path", None) or (arguments[0] if arguments else None)
     if path is None:
-        path = Path("cassettes", request.path.stem, f"{_file_name(request.node.name)}.jsonl")
+        chain = request.node.listchain()
+        classes = [each.name for each in chain if isinstance(each, pytest.Class)]
+        name = _file_name(".".join([*classes, request.node.name]))
+        path = Path("cassettes", request.path.stem, f"{name}.jsonl")
     options.setdefault("mode", request.config.getoption("--tenuto-record"))
+    if options["mode"] == "none" and not (folder / path).exists():
+        pytest.fail(f"{folder / path} is not there; {_REMEDY}", pytrace=False)
     with cassette(folder / path, **options) as tape:
         yield tape
 
 
 def _file_name(name: str) -> str:
     """Return the name of a test as that of a file. Parameters may hold any character."""
-    return re.sub(r"[^\w.=-]+", "_", name)[:200]
+    plain = re.sub(r"[^\w.=-]+", "_", name)
+    if len(plain) <= _LONGEST and re.fullmatch(r"[\w.]+(?:\[[\w.=-]*\])?", name):
+        return plain
+    # Two names may differ in what is left out alone.
+    return f"{plain[:_LONGEST]}-{sha256(name.encode()).hexdigest()[:8]}"

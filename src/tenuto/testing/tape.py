@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import httpx2
 
-from tenuto.cassette.file import CassetteFile
+from tenuto.cassette.file import CassetteError, CassetteFile
 from tenuto.cassette.index import Index, scrubber_of
 from tenuto.cassette.recording import Recorder, recording
 from tenuto.cassette.replaying import ReplayEngine
@@ -145,6 +145,8 @@ def cassette(
     if mode == "once":
         mode = "none" if path.exists() else "all"
     scrubber = scrubber_of(scrub, [] if api_key is None else [api_key])
+    if mode == "none" and not path.exists():
+        raise CassetteError(f'{path}: is not there; record it with the mode "once"')
     if mode == "none":
         settings = Settings(api=_EXTENDED)
     else:
