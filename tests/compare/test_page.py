@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tenuto.compare.page import MOST_ROWS, page
+from tenuto.compare.page import MOST_ROWS, MOST_SAMPLED, page
 from tests.compare.rows import line, run_of
 from tests.playground.browsers import CHROMIUM, chromium
 from tests.playground.test_hostile import CORPUS
@@ -47,6 +48,33 @@ def test_page_stays_small_and_shows_failures_and_the_least_alike() -> None:
     assert "req_7777" in text
     assert "req_8888" in text
     assert f"req_{MOST_ROWS + 50}" not in text
+
+
+def shown(text: str) -> list[dict[str, Any]]:
+    """Return the comparisons in a page."""
+    data: dict[str, Any] = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    return list(data["rows"])
+
+
+def test_page_has_a_sample_of_equal_answers_and_of_noise() -> None:
+    lines = [line(n, b=f"other {n}") for n in range(MOST_ROWS + 100)]
+    lines += [line(10_000 + n) for n in range(1_000)]
+    lines += [line(20_000 + n, noise=True) for n in range(30)]
+
+    rows = shown(page(run_of(*lines), "Report"))
+
+    equal = [row["id"] for row in rows if row["exact"] and not row["noise"]]
+    assert len(equal) == MOST_SAMPLED
+    assert equal[-1] > "req_10900"  # From the whole run.
+    assert sum(row["noise"] for row in rows) == 30
+    assert len(rows) == MOST_ROWS + MOST_SAMPLED + 30
+
+
+def test_broken_json_is_shown_before_answers_that_are_less_alike() -> None:
+    lines = [line(n, b=f"other {n}") for n in range(MOST_ROWS + 100)]
+    broken = line(7777, a='{"a": 1, "b": 2, "c": 3}', b='{"a": 1, "b": 2, "c": 3')
+
+    assert shown(page(run_of(*lines, broken), "Report"))[0]["id"] == "req_7777"
 
 
 def test_verdict_is_in_the_page_without_scripts() -> None:
@@ -100,13 +128,15 @@ def test_filters_and_differences_work_in_a_browser(tab: Page, tmp_path: Path) ->
     assert tab.locator("details").count() == 3
 
     show = tab.get_by_label("Show")
-    show.select_option("different")
+    show.select_option("different (1)")
     assert tab.locator("details").count() == 1
     tab.locator("summary").click()
     assert tab.locator("del").all_inner_texts() == ["Paris."]
     assert tab.locator("ins").all_inner_texts() == ["Lyon."]
-    show.select_option("failed")
+    show.select_option("failed (1)")
     assert "req_3" in tab.locator("summary").inner_text()
-    show.select_option("all")
+    show.select_option("equal (1)")
+    assert "req_2" in tab.locator("summary").inner_text()
+    show.select_option("all (3)")
     tab.get_by_label("Search").fill("equal")
     assert "req_2" in tab.locator("summary").inner_text()

@@ -67,7 +67,8 @@ function choice(label, options) {
 }
 
 const route = choice("Route", ["all", ...data.routes]);
-const kind = choice("Show", ["all", "different", "equal", "failed", "JSON that is broken", "noise"]);
+const names = ["different", "equal", "failed", "JSON that is broken", "noise"];
+const kind = choice("Show", ["all", ...names].map((name, number) => `${name} (${[data.total, ...data.totals][number]})`));
 const limit = choice("Similarity", ["any", "below 0.9", "below 0.7", "below 0.5", "below 0.3"]);
 const words = element("input");
 words.type = "search";
@@ -90,7 +91,9 @@ function show() {
     KINDS[Number(kind.value)](row) &&
     (limit.value === "0" || (row.similarity !== null && row.similarity < LIMITS[Number(limit.value)])) &&
     (!searched || [row.id, ...(row.texts ?? [])].some((text) => text.toLowerCase().includes(searched))));
-  const count = `${found.length} of the ${data.rows.length} least alike of ${data.total} comparisons`;
+  const all = data.rows.length === data.total ? "" :
+    ` This page has ${data.rows.length} of ${data.total}: failures, broken JSON and the least alike, and a sample of equal ones and of noise.`;
+  const count = `${found.length} comparisons.${all}`;
   document.getElementById("rows").replaceChildren(element("p", count), ...found.map(comparison));
 }
 

@@ -21,7 +21,9 @@ from tenuto.compare.summary import RouteFigures, key_of, summarise
 from tenuto.compare.verdict import Verdict, verdict
 
 MOST_ROWS: Final = 500
-"""Comparisons that the page shows: failures and the least alike first."""
+"""Comparisons that the page shows: failures, broken JSON and the least alike, in this order."""
+MOST_SAMPLED: Final = 100
+"""Comparisons of a kind that these may lack, equal ones and noise, which it shows at least."""
 MOST_TEXT: Final = 20_000
 """Characters of each text that it shows."""
 
@@ -35,6 +37,7 @@ def page(run: Run, title: str) -> str:
         "routes": [f"{requested}: {a} → {b}" for requested, a, b in names],
         "rows": [_data(row, names) for row in shown],
         "total": len(run.rows),
+        "totals": [sum(map(of_kind, run.rows)) for of_kind in _KINDS],
     }
     style, script = _resource("page.css"), _resource("page.js")
     policy = (
@@ -85,10 +88,45 @@ def _section(route: RouteFigures, of_route: Verdict) -> str:
 
 
 def _shown(rows: Sequence[Row]) -> list[Row]:
-    def rank(row: Row) -> tuple[bool, float]:
-        return not row.b.error, 2.0 if row.similarity is None else row.similarity
+    def rank(row: Row) -> tuple[bool, bool, float]:
+        return not row.b.error, not _breaks_json(row), _similarity(row)
 
-    return sorted(rows, key=rank)[:MOST_ROWS]
+    ordered = sorted(rows, key=rank)
+    shown, rest = ordered[:MOST_ROWS], ordered[MOST_ROWS:]
+    for of_kind in (_is_equal, _is_noise):
+        missing = MOST_SAMPLED - sum(map(of_kind, shown))
+        found = [row for row in rest if of_kind(row)]
+        step = max(1, len(found) // max(1, missing))
+        shown += found[::step][: max(0, missing)]
+    return sorted(shown, key=rank)
+
+
+def _similarity(row: Row) -> float:
+    return 2.0 if row.similarity is None else row.similarity
+
+
+def _is_noise(row: Row) -> bool:
+    return row.purpose is Purpose.NOISE
+
+
+def _is_equal(row: Row) -> bool:
+    return row.exact and not _is_noise(row)
+
+
+def _differs(row: Row) -> bool:
+    return row.similarity is not None and not row.exact and not _is_noise(row)
+
+
+def _breaks_json(row: Row) -> bool:
+    return row.a.json and not row.b.json and row.similarity is not None
+
+
+def _failed(row: Row) -> bool:
+    return bool(row.b.error)
+
+
+# The kinds of `page.js`, in its order; it has one more in front, all.
+_KINDS: Final = (_differs, _is_equal, _failed, _breaks_json, _is_noise)
 
 
 def _data(row: Row, names: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
@@ -97,14 +135,14 @@ def _data(row: Row, names: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
     return {
         "id": row.id,
         "at": row.at,
-        "noise": row.purpose is Purpose.NOISE,
+        "noise": _is_noise(row),
         "route": names.index(key) if key in names else -1,
         "requested": row.requested,
         "a": _side(row.a),
         "b": _side(row.b),
         "exact": row.exact,
         "similarity": row.similarity,
-        "json": row.a.json and not row.b.json and row.similarity is not None,
+        "json": _breaks_json(row),
         "texts": None
         if texts is None
         else [text[:MOST_TEXT] for text in (texts.prompt, texts.a, texts.b)],
