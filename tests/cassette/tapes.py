@@ -42,7 +42,7 @@ def replay_of(path: Path, *scrub: str, **more: Any) -> Iterator[ReplayEngine]:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
 
 
 async def pieces_of(engine: Engine, job: Job) -> list[Piece]:

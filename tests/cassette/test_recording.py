@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.cassette.edits import findings_of
 from tenuto.cassette.file import CassetteError, CassetteFile
+from tenuto.cassette.index import scrubber_of
 from tenuto.cassette.recording import RecordingEngine, recording
 from tenuto.core.job import Caller, Finish, Job, Piece, TokenLogprob
-from tenuto.core.refusal import Kind, overloaded
+from tenuto.core.refusal import Kind, Refusal, overloaded
+from tenuto.core.spoiling import Spoiling
 from tenuto.engine.base import CountsInput
 from tenuto.engine.echo import EchoEngine
 from tenuto.engine.registry import create, rerouted
@@ -234,3 +237,35 @@ async def test_recording_engine_counts_prompts_if_the_other_does(tmp_path: Path)
     assert isinstance(counting, CountsInput)
     assert await counting.count_input(job_of("one").prompt) == 3
     recorder.close()
+
+
+async def test_spoiled_exchange_is_taken_out_also_amid_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    engine, recorder = recorded_by(EchoEngine(), path)
+    first, second, third = (Spoiling() for _ in range(3))
+    for spoiling, text in ((first, "one"), (second, "two"), (third, "three")):
+        await pieces_of(engine, job_of(text, spoiling=spoiling))
+    for spoiling, left in ((first, ["two", "three"]), (third, ["two"])):
+        spoiling.spoil()
+        await pieces_of(engine, job_of("more"))
+        assert [line["request"]["prompt"].split()[1] for line in lines_of(path)][
+            : len(left)
+        ] == left
+    recorder.close()
+
+    assert recorder.written == len(lines_of(path)) == 3
+    with replay_of(path) as replay:
+        assert await text_of(replay, job_of("two")) == " two"
+        with pytest.raises(Refusal):
+            await text_of(replay, job_of("one"))
+    assert list(findings_of(path, scrubber_of(()))) == []
+
+
+async def test_exchange_that_is_spoiled_before_its_end_is_not_written(tmp_path: Path) -> None:
+    engine, recorder = recorded_by(EchoEngine(), tmp_path / "a.jsonl")
+    spoiling = Spoiling()
+    spoiling.spoil()
+    await pieces_of(engine, job_of("one", spoiling=spoiling))
+    recorder.close()
+
+    assert (recorder.written, lines_of(tmp_path / "a.jsonl")) == (0, [])

@@ -22,6 +22,7 @@ from tenuto.server.app import create_app
 from tenuto.server.faults import Faults
 from tenuto.settings import Settings
 from tenuto.settings.faults import FaultRule, FaultSettings, load_faults
+from tests.cassette.tapes import lines_of, recorded_by
 from tests.conftest import PATIENCE_S, RunningServer, running_server
 from tests.server.test_endpoint import BODY, HEADERS
 
@@ -240,6 +241,48 @@ async def test_retry_gets_the_recording_that_a_fault_has_spoiled(
             # No recording is lost, and none is replayed twice.
             assert "second" in (await sent(HEADERS)).text
             assert index.left == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("events", [0, 1, 3, 4])
+@pytest.mark.anyio
+async def test_answer_that_a_fault_has_spoiled_is_not_recorded(
+    tmp_path: Path, events: int, stream: bool
+) -> None:
+    rules = tmp_path / "faults.toml"
+    rules.write_text(f'[[fault]]\nkind = "garbage"\ntimes = 1\nafter = 1\nevents = {events}\n')
+    recorded, recorder = recorded_by(EchoEngine(), tmp_path / "a.jsonl")
+    app = create_app(Settings(), recorded, faults=Faults(load_faults(rules)))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for text in ("before", "spoiled x", "spoiled x", "after"):
+            prompt = f"\n\nHuman: {text}\n\nAssistant:"
+            body = {**BODY, "prompt": prompt, "stream": stream, "max_tokens_to_sample": 9}
+            await client.post("/v1/complete", json=body, headers=HEADERS)
+    recorder.close()
+
+    prompts = [line["request"]["prompt"].split()[1] for line in lines_of(tmp_path / "a.jsonl")]
+    # A stream of two words has three events.
+    is_whole = stream and events > 3
+    assert prompts == ["before", "spoiled", *(["spoiled"] if is_whole else []), "after"]
+    assert recorder.written == len(prompts)
+
+
+@pytest.mark.anyio
+async def test_kept_response_that_its_repetition_gets_stays_recorded(tmp_path: Path) -> None:
+    rules = tmp_path / "faults.toml"
+    rules.write_text('[[fault]]\nkind = "garbage"\ntimes = 1\n')
+    recorded, recorder = recorded_by(EchoEngine(), tmp_path / "a.jsonl")
+    app = create_app(Settings(), recorded, faults=Faults(load_faults(rules)))
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for _ in range(2):
+            headers = HEADERS | {"idempotency-key": "k"}
+            response = await client.post("/v1/complete", json=dict(BODY), headers=headers)
+    recorder.close()
+
+    assert response.json()["type"] == "completion"
+    assert len(lines_of(tmp_path / "a.jsonl")) == 1
 
 
 def test_retry_after_a_cut_gets_the_same_recording(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class CassetteFile:
             raise
         self._is_torn = last != b"\n"
 
-    def append(self, exchange: Exchange) -> None:
-        """Add an exchange.
+    def append(self, exchange: Exchange) -> tuple[int, int]:
+        """Add an exchange. Return the start and the length of its line.
 
         Raises:
             OSError: The line was not written, or in part. The next one begins on a line of its own.
@@ -69,6 +69,23 @@ class CassetteFile:
         while data:
             data = data[os.write(self._descriptor, data) :]
         self._is_torn = False
+        return os.fstat(self._descriptor).st_size - len(line), len(line)
+
+    def erase(self, start: int, length: int) -> None:
+        """Remove a line that `append` has added: the last one wholly, of others the content.
+
+        Raises:
+            OSError: It was not removed, or in part.
+        """
+        if os.fstat(self._descriptor).st_size == start + length:
+            os.ftruncate(self._descriptor, start)
+            return
+        # With O_APPEND, all writes go to the end.
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, b" " * (length - 1), start)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close the file when the disk has it all."""

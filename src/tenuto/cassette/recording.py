@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -25,6 +26,19 @@ from tenuto.stream.stops import StopMatcher
 from tenuto.stream.trimmed import TrimmedStopMatcher
 
 _log = logging.getLogger("tenuto.cassette")
+
+
+@dataclass(slots=True)
+class Line:
+    """The line of one exchange.
+
+    Attributes:
+        place: Its start and its length, once it is in the file.
+        is_spoiled: Whether its completion did not reach the caller whole.
+    """
+
+    place: tuple[int, int] | None = None
+    is_spoiled: bool = False
 
 
 class Recorder:
@@ -54,7 +68,7 @@ class Recorder:
         self._last = max(datetime.now(UTC), self._last + timedelta(microseconds=1))
         return self._last.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
-    async def write(self, make: Callable[[], Exchange], secret: str | None) -> None:
+    async def write(self, make: Callable[[], Exchange], secret: str | None, line: Line) -> None:
         """Write an exchange. Returns when the line is in the file, so that no crash loses it.
 
         A failure is logged, once, and counted: callers get their completions nevertheless.
@@ -62,12 +76,32 @@ class Recorder:
         Args:
             make: Makes the exchange, in the thread.
             secret: A text to remove besides those that the scrubber finds.
+            line: Gets its place. Nothing is written for one that is spoiled.
         """
-        await asyncio.wrap_future(self._thread.submit(self._write, make, secret))
+        await asyncio.wrap_future(self._thread.submit(self._write, make, secret, line))
 
-    def _write(self, make: Callable[[], Exchange], secret: str | None) -> None:
+    def erase(self, line: Line) -> None:
+        """Take an exchange out of the file, because a fault of a rule has spoiled its answer."""
+        line.is_spoiled = True
+        with contextlib.suppress(RuntimeError):  # The server has ended.
+            self._thread.submit(self._erase, line)
+
+    def _erase(self, line: Line) -> None:
+        if line.place is None:
+            return
         try:
-            self._file.append(make().scrubbed(self._scrubber, secret))
+            self._file.erase(*line.place)
+        except OSError as error:
+            _log.error("%s: an exchange is not taken out: %s", self._file.path, error.strerror)
+        else:
+            self.written -= 1
+        line.place = None
+
+    def _write(self, make: Callable[[], Exchange], secret: str | None, line: Line) -> None:
+        if line.is_spoiled:
+            return
+        try:
+            line.place = self._file.append(make().scrubbed(self._scrubber, secret))
         except OSError as error:
             if not self.failed:
                 _log.error("%s: an exchange is not recorded: %s", self._file.path, error.strerror)
@@ -85,7 +119,8 @@ class RecordingEngine:
     """Record the jobs of another engine. Its pieces and errors pass unchanged.
 
     An exchange is in the file before its last piece is passed on. One that a caller leaves before
-    its end is not recorded, because a replay would present half of a text as the whole.
+    its end is not recorded, because a replay would present half of a text as the whole. One whose
+    answer a fault has spoiled on its way is taken out again: the caller sends its request again.
     """
 
     def __init__(self, inner: Engine, recorder: Recorder) -> None:
@@ -135,6 +170,7 @@ class RecordingEngine:
         pieces: list[tuple[float, Piece]] = []
         accepted, usage = Accepted(), None
         written = False
+        line = self._line(job)
         try:
             async with aclosing(self.inner.generate(job)) as generated:
                 async for piece in generated:
@@ -143,17 +179,24 @@ class RecordingEngine:
                     if piece.finish is not None:
                         written = True
                         end = finish_of(piece.finish)
-                        await self._write(job, at, pieces, end, usage, None, accepted)
+                        await self._write(job, at, pieces, end, usage, None, accepted, line)
                     yield piece
         except Refusal as error:
             if not written and self._is_lasting(error):
                 written = True
-                await self._write(job, at, pieces, None, usage, error, accepted)
+                await self._write(job, at, pieces, None, usage, error, accepted, line)
             raise
         finally:
             if not written and (stop := _matched(job, pieces)) is not None:
                 end = finish_of(Finish.END, stop)
-                await self._write(job, at, pieces, end, usage, None, accepted)
+                await self._write(job, at, pieces, end, usage, None, accepted, line)
+
+    def _line(self, job: Job) -> Line:
+        """Return the line of a job, which is taken out of the file if its answer is spoiled."""
+        line = Line()
+        if job.spoiling is not None:
+            job.spoiling.on_spoiled(lambda: self._recorder.erase(line))
+        return line
 
     def _is_lasting(self, error: Refusal | None) -> bool:
         """Return whether an error belongs to the exchange, instead of to this server's state."""
@@ -168,6 +211,7 @@ class RecordingEngine:
         usage: Usage | None,
         error: Refusal | None,
         accepted: Accepted | None,
+        line: Line | None = None,
         *,
         counts: bool = False,
     ) -> None:
@@ -186,7 +230,7 @@ class RecordingEngine:
 
         # The write goes on in its thread if this task is cancelled.
         with contextlib.suppress(RuntimeError):  # The file is closed: the server has ended.
-            await self._recorder.write(make, job.caller.key)
+            await self._recorder.write(make, job.caller.key, line or Line())
 
 
 class _CountingRecordingEngine(RecordingEngine):
