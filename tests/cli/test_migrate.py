@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -420,6 +422,33 @@ def test_file_of_prompts_that_cannot_be_used_is_named(
     assert main(["migrate", "prompts", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "one").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("out.jsonl", ["prompts", "in.jsonl", "out.jsonl"]),
+        ("app.py", ["fix", "app.py", "--to", "messages", "--write", "--force"]),
+    ],
+)
+def test_file_that_cannot_be_written_whole_is_named_and_no_part_stays(
+    folder: Path, name: str, arguments: list[str]
+) -> None:
+    (folder / "in.jsonl").write_text('"\\n\\nHuman: Hi\\n\\nAssistant:"\n')
+    before = sorted(folder.iterdir())
+
+    run = subprocess.run(
+        [sys.executable, "-B", "-m", "tenuto", "migrate", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9)),
+    )
+
+    assert run.returncode in (1, 2)
+    assert f"tenuto: {name}: File too large" in run.stderr
+    assert sorted(folder.iterdir()) == before
+    assert (folder / "app.py").read_text() == PROGRAM
 
 
 def test_cells_of_a_table_get_the_types_of_the_api(folder: Path, capsys: Output) -> None:

@@ -98,11 +98,7 @@ def prompts(
     if destination is None:
         output.write(lines)
     else:
-        try:
-            with destination.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(lines)
-        except OSError as error:
-            raise Failure(f"{destination}: {error.strerror}", 2) from None
+        _write(destination, lines)
     for remark in result.remarks:
         word = "invalid: " if remark.is_error else ""
         message = remark.message.replace("\n", "\\n")
@@ -111,6 +107,20 @@ def prompts(
     note(f"{len(result.rows):,} prompts converted, {errors:,} invalid.")
     if errors:
         raise typer.Exit(1)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file, or none."""
+    try:
+        try:
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except OSError:
+            if path.is_file():
+                path.unlink()
+            raise
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", 2) from None
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -82,11 +82,18 @@ class Change:
 
         Raises:
             ChangedFileError: It has others.
-            OSError: It cannot be written.
+            OSError: It cannot be written; the error has the path of this file.
         """
         if not self.is_change:
             return
-        path = Path(os.path.realpath(self.path))
+        try:
+            self._replace(Path(os.path.realpath(self.path)))
+        except OSError as error:
+            # Otherwise that of the temporary file, or none.
+            error.filename = str(self.path)
+            raise
+
+    def _replace(self, path: Path) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tenuto-", delete=False) as file:
             temporary = Path(file.name)
             try:
