@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenuto.cli.main import main
+from tenuto.migrate.fix import Change
+from tests.conftest import PATIENCE_S
 
 PROGRAM = """\
 import anthropic
@@ -181,6 +186,42 @@ def test_many_files_are_read_by_several_processes(folder: Path, capsys: Output) 
     assert {f["path"] for f in report["findings"]} == {"app.py"}
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are listed by /proc")
+def test_scan_that_is_ended_leaves_no_process(folder: Path) -> None:
+    for number in range(3_000):
+        (folder / f"app{number}.py").write_text(PROGRAM * 5)
+    command = [sys.executable, "-B", "-m", "tenuto", "migrate", "scan", "."]
+    scan = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE_S
+
+    def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        until(lambda: len(children(scan.pid)) > 1)
+        started = children(scan.pid)
+        scan.terminate()
+        assert scan.wait(PATIENCE_S) == -signal.SIGTERM
+    finally:
+        scan.kill()
+        scan.wait()
+    until(lambda: not any(is_running(pid) for pid in started))
+
+
+def children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process exists, and has not only not been waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_fix_prints_a_diff_and_changes_nothing(folder: Path, capsys: Output) -> None:
     assert main(["migrate", "fix", ".", "--to", "messages"]) == 0
 
@@ -210,6 +251,24 @@ def test_fix_with_write_replaces_the_file(folder: Path) -> None:
     assert [each.name for each in folder.iterdir()] == ["app.py"]
     assert main(["migrate", "fix", ".", "--to", "messages", "--write"]) == 0
     assert path.read_text() == once
+
+
+def test_interrupted_fix_reports_the_number_of_rewritten_files(
+    folder: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "later.py").write_text(PROGRAM)
+    write = Change.write
+
+    def interrupted(change: Change) -> None:
+        if change.path.endswith("later.py"):
+            raise KeyboardInterrupt
+        write(change)
+
+    monkeypatch.setattr(Change, "write", interrupted)
+
+    assert main(["migrate", "fix", ".", "--to", "messages", "--write", "--force"]) == 130
+    assert "Stopped. 1 files are rewritten; the same command" in capsys.readouterr().err
+    assert (folder / "later.py").read_text() == PROGRAM
 
 
 def test_fix_to_tenuto_changes_the_import_alone(folder: Path) -> None:

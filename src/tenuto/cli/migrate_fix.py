@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from tenuto.cli import output
-from tenuto.cli.failure import Failure
+from tenuto.cli.failure import Failure, Stopped
 from tenuto.cli.migrate_scan import existing
 from tenuto.cli.options import choice
 from tenuto.cli.terminal import note
@@ -105,15 +105,23 @@ def fix(
     if vendor_helper is not None:
         options = _vendored(options, vendor_helper)
     found: list[Change] = []
-    for change in changes(existing(paths), to, options, unsafe=unsafe):
-        found.append(change)
-        if write:
-            change.write()
-        elif not check:
-            output.write(change.diff())
-        for finding in change.findings:
-            note(f"{place_of(finding)}: {finding.code} {finding.hardness}: {finding.message}")
-            note(f"    {finding.remedy}")
+    try:
+        for change in changes(existing(paths), to, options, unsafe=unsafe):
+            if write:
+                change.write()
+            elif not check:
+                output.write(change.diff())
+            found.append(change)
+            for finding in change.findings:
+                note(f"{place_of(finding)}: {finding.code} {finding.hardness}: {finding.message}")
+                note(f"    {finding.remedy}")
+    except KeyboardInterrupt:
+        done = sum(change.is_change for change in found) if write else 0
+        if not done:
+            raise
+        raise Stopped(
+            f"Stopped. {done:,} files are rewritten; the same command with --force goes on."
+        ) from None
     if vendor_helper is not None and (made := helper_file(vendor_helper, found)) is not None:
         found.append(made)
         if write:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,13 +93,26 @@ def _results(
         results: Iterable[list[Finding]] = (_scan_files(batch, options) for batch in batches)
         yield from results
         return
-    with ProcessPoolExecutor(os.cpu_count() or 1, get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count() or 1, context, _end_with_the_parent) as pool:
         for batch, found in zip(
             batches, pool.map(_scan_files, batches, [options] * len(batches)), strict=True
         ):
             done += len(batch)
             progress(done, len(files))
             yield found
+
+
+def _end_with_the_parent() -> None:
+    """End this process when the one that started it is gone, such as after a SIGTERM."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _batches(files: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
