@@ -138,8 +138,24 @@ def test_texts_are_kept_on_request_alone(
     arguments += ["--html", str(html), "--config", str(upstreams.config)]
     assert main(arguments) == 0
     assert "Paris" not in html.read_text()
+    html.chmod(0o644)
     assert main([*arguments, "--keep-texts"]) == 0
     assert "It is Paris." in html.read_text()
+    assert html.stat().st_mode & 0o777 == 0o600
+
+
+def test_page_without_a_place_is_refused_before_anything_is_completed(
+    upstreams: Upstreams, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "Where?"}\n')
+    arguments = ["compare", "--prompts", str(prompts), "--a", "up:first", "--b", "up:second"]
+    arguments += ["--config", str(upstreams.config), "--html"]
+    for place in (tmp_path / "none" / "report.html", tmp_path, prompts):
+        assert main([*arguments, str(place)]) == 2
+        assert "--html: " in capsys.readouterr().err
+    assert upstreams.models == []
+    assert prompts.read_text() == '{"prompt": "Where?"}\n'
 
 
 def test_embedded_engine_is_refused_by_name(

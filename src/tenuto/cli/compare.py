@@ -69,6 +69,8 @@ def compare(
     offline = (prompts, a, b)
     if any(offline) and not all(offline):
         raise Failure("--prompts, --a and --b belong together", 2)
+    if html is not None:
+        _check_page(html, [path for path in (run, prompts) if path is not None])
     if prompts is not None and a is not None and b is not None:
         from tenuto.cli.compare_prompts import Offline, compared
 
@@ -82,12 +84,24 @@ def compare(
         from tenuto.compare.page import page
 
         title = f"Comparison {run.name if run is not None else f'of {a} and {b}'}"
+        html.touch()
+        if any(row.texts is not None for row in found.rows):
+            # As the file of comparisons, which is for its owner.
+            html.chmod(0o600)
         html.write_text(page(found, title), encoding="utf-8")
         note(f"{html} has the report.")
     if json:
         _print_json(found)
     else:
         _print(found)
+
+
+def _check_page(html: Path, others: list[Path]) -> None:
+    """Refuse a place for the page before anything is completed for it."""
+    if not html.parent.is_dir():
+        raise Failure(f"--html: {html.parent}: No such folder", 2)
+    if html.is_dir() or any(html.resolve() == other.resolve() for other in others):
+        raise Failure(f"--html: {html}: name another file for the page", 2)
 
 
 def _read(path: Path) -> Run:

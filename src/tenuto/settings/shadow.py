@@ -84,8 +84,8 @@ def check_target(where: str, to: str, upstreams: Mapping[str, Upstream]) -> None
     name, _ = hop_of(to)
     upstream = upstreams.get(name)
     if upstream is None:
-        known = ", ".join(upstreams)
-        raise SettingsError(f"{where}: no [engine.upstreams.{name}]; write one of: {known}")
+        remedy = f"write one of: {', '.join(upstreams)}" if upstreams else "the settings have none"
+        raise SettingsError(f"{where}: no [engine.upstreams.{name}]; {remedy}")
     if isinstance(upstream, LocalUpstream):
         raise SettingsError(
             f"{where}: {name} is the embedded engine, whose time callers would miss; serve that "
