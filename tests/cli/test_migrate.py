@@ -156,8 +156,8 @@ def test_file_that_cannot_be_parsed_is_a_finding(folder: Path, capsys: Output) -
     (folder / "app.py").write_text("from anthropic import HUMAN_PROMPT\nprint 'x'\n")
     (folder / "other.py").write_text("import anthropic\nprint 'x'\n")
 
-    (finding,) = scanned(capsys, ".")["findings"]
-    assert (finding["code"], finding["line"]) == ("TC001", 2)
+    found = [(f["code"], f["line"]) for f in scanned(capsys, ".")["findings"]]
+    assert found == [("TC104", 1), ("TC001", 2)]
 
 
 def test_pin_is_found_beside_uses_only(folder: Path, capsys: Output) -> None:
@@ -589,3 +589,11 @@ def test_functions_of_the_project_are_not_findings(folder: Path, capsys: Output)
     (folder / "tools").mkdir()
     (folder / "tools" / "ask.py").write_text("def ask_claude(**given): ...\n", encoding="utf-8")
     assert scanned(capsys, ".")["findings"] == []
+
+
+def test_ignored_files_that_git_has_are_read(folder: Path, capsys: Output) -> None:
+    (folder / ".gitignore").write_text("app.py\nother.py\n")
+    (folder / "other.py").write_text(PROGRAM)
+    git("init", "-q")
+    git("add", "-f", "app.py")
+    assert {f["path"] for f in scanned(capsys, ".")["findings"]} == {"app.py"}

@@ -41,6 +41,7 @@ _CHAT: Final = re.compile(
     r"\b[Mm]essages?\w*(?:Request|Params)\b|\b[Mm]essages\.(?:create|stream)\b"
 )
 _MESSAGES: Final = re.compile(r"[\"'`:]?[Mm]essages\b|.*[\"']messages[\"'] *[,`\])]")
+_PROMPT: Final = re.compile(r"[\"'`:]?[Pp]rompt\b")
 _ELEMENT: Final = re.compile(r"[\"'`]?:?[\w.-]+[\"'`]?\??\s*(?::(?!=)|=>|=(?!=))")
 _COLON: Final = re.compile(r"[\"'`]?[\w.-]+[\"'`]?\??\s*:(?![:=])")
 # An argument on a line of its own.
@@ -97,7 +98,8 @@ def is_elsewhere(code: str, offset: int) -> bool:
     headers = list(_headers(lines, indent))
     if headers and _is_of_object(headers[0], line.strip()):
         fields = _fields(code, lines, end, indent)
-        if any(_MESSAGES.match(each) for each in fields):
+        chat = any(_MESSAGES.match(each) for each in fields)
+        if chat and not any(_PROMPT.match(each) for each in fields):
             return True
         if any(_is_ours(each) for each in fields):
             return False
@@ -156,16 +158,45 @@ def _above(code: str, start: int) -> Iterator[str]:
 
 
 def _headers(lines: list[str], indent: int) -> Iterator[str]:
+    """Yield the lines that begin the blocks around a line, from the innermost on."""
+    closed = False
     for line in lines:
         if not line.strip():
             continue
-        if _indent(line) < indent:
+        if _indent(line) < indent or (closed and _indent(line) == indent):
             indent = _indent(line)
+            # `) => {` ends what a line of the same indentation begins.
+            closed = line.lstrip()[0] in ")]}"
             yield line
-            if not indent:
+            if not indent and not closed:
                 return
         elif _indent(line) == indent and _LITERAL.fullmatch(line.strip()):
             yield line
+
+
+def fields_beside(code: str, offset: int) -> list[str]:
+    """Return the lines of the object or the type that a line belongs to, or none."""
+    start = code.rfind("\n", 0, offset) + 1
+    end = code.find("\n", offset)
+    line = code[start : end if end >= 0 else len(code)]
+    lines = list(_above(code, start))
+    header = next(_headers(lines, _indent(line)), None)
+    if header is None or not _is_of_object(header, line.strip()):
+        return []
+    return _fields(code, lines, end, _indent(line))
+
+
+def is_in_its_block(code: str, offset: int) -> bool:
+    """Return whether the innermost block that names a vendor names this one."""
+    start = code.rfind("\n", 0, offset) + 1
+    end = code.find("\n", offset)
+    indent = _indent(code[start : end if end >= 0 else len(code)])
+    for header in _headers(list(_above(code, start)), indent):
+        if _is_ours(header):
+            return True
+        if _is_of_others(header, headers=True) or re.search("openai", header, re.I):
+            return False
+    return False
 
 
 def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:

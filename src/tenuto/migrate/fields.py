@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import is_elsewhere
+from tenuto.migrate.evidence import fields_beside, is_elsewhere
+from tenuto.migrate.shapes import segments
 
 SNAKE: Final = "max_tokens_to_sample"
 LIMIT: Final = re.compile(r"max_tokens_to_sample|\b(?:[mM]|withM)axTokensToSample\b")
@@ -21,10 +22,13 @@ _OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
 _SENTENCE: Final = re.compile(
     r"(?<!\\)\"(?!\s*(?:curl\b|[\[{])|[A-Z]+ \S+\Z)(?:\\.|[^\"\\\n])*\s(?:\\.|[^\"\\\n])*\Z"
 )
+_OWN: Final = re.compile(
+    r"(?:\bthis|\bself|[Pp]rops|[Ii]nputs|[Vv]alues|[Ff]orm|[Ss]ettings|[Oo]ptions|[Cc]onfig)\??\.\Z"
+)
 _PATH: Final = re.compile(r"[\"'`]/complete[\"'`]")
 _CLIENT: Final = re.compile(
     r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|\\n\\nHuman:|x-api-key|"
-    r"^package anthropic\b",
+    r"^package anthropic\b|\bAnthropic\\|com\.anthropic\b|anthropic\.com",
     re.MULTILINE,
 )
 _COMPLETION: Final = re.compile(r"\\*\"completion\\*\"\s*:\s*\\*\"")
@@ -62,7 +66,11 @@ def _is_of_a_library(code: str, match: re.Match[str], kind: str) -> bool:
     """
     if kind in ("js", "settings") or (kind == "java" and not _is_called(code, match)):
         return False
-    return SNAKE in code or _is_beside_prompt(code, match, lines=3)
+    return (
+        SNAKE in code
+        or _is_beside_prompt(code, match, lines=3)
+        or any(_PROMPT.search(each) for each in fields_beside(code, match.start()))
+    )
 
 
 def _is_beside_prompt(code: str, match: re.Match[str], lines: int = 2) -> bool:
@@ -81,6 +89,9 @@ def _is_read(code: str, match: re.Match[str]) -> bool:
     if _SET.match(code, match.end()) or _is_called(code, match):
         return False
     before = code[max(0, match.start() - 40) : match.start()]
+    if before.endswith(".") and match[0] == SNAKE:
+        # The field of a request that is looked at, such as `body.max_tokens_to_sample`.
+        return _OWN.search(before) is not None
     return before.endswith(".") or _OPERAND.search(before) is not None
 
 
@@ -96,6 +107,7 @@ def paths(code: str, path: str) -> Iterator[int]:
     if named and _CLIENT.search(code):
         for match in _PATH.finditer(code):
             yield match.start()
+        yield from segments(code)
 
 
 def responses(code: str) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,33 @@ def walk(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """
     for path in paths:
         if path.is_dir():
+            found = set()
             for file, kind in _folder(str(path), _outer_rules(path)):
+                found.add(file)
                 yield file.removeprefix(f".{os.sep}"), kind
+            for file, kind in _kept(path):
+                if file not in found:
+                    yield file.removeprefix(f".{os.sep}"), kind
         else:
             yield str(path), kind_of(path.name) or "sh"
+
+
+def _kept(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the files that git has, although a rule would ignore them."""
+    command = ["git", "-C", str(folder), "ls-files", "-z", "-c", "-i", "--exclude-standard"]
+    try:
+        result = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    except OSError:
+        return
+    if result.returncode:
+        return
+    for name in result.stdout.decode("utf-8", "surrogateescape").split("\0"):
+        parts = name.split("/")
+        kind = kind_of(parts[-1])
+        if kind and not _SKIPPED.intersection(parts):
+            file = os.path.join(folder, *parts)  # noqa: PTH118
+            if os.path.isfile(file) and not os.path.islink(file):  # noqa: PTH113, PTH114
+                yield file, kind
 
 
 def _outer_rules(path: Path) -> list[_Rules]:

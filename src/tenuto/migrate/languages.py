@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint
+from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint, is_in_its_block
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.lexing import arguments, without_comments
+from tenuto.migrate.shapes import constants, response_types
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _NEW_MODEL: Final = re.compile(r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)")
@@ -24,7 +25,8 @@ _JS_TYPE: Final = re.compile(
     r"@anthropic-ai/sdk/resources/completions|"
     r"\bAnthropic\.Completion(?:s|CreateParams\w*)?\b(?!\[[\"']model)"
 )
-_DOUBLE: Final = re.compile(r"completions\s*:\s*\{\s*create\s*:\s*(?:jest|vi|sinon)\b")
+_DOUBLE: Final = re.compile(r"\bcompletions\s*:\s*\{\s*create\s*:\s*(?:(?:jest|vi|sinon)\b|mock)")
+_CHAT: Final = re.compile(r"\bchat\s*:\s*\{\s*\Z")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
@@ -77,6 +79,11 @@ _RUBY: Final = Language(
     re.compile(r"""require\s+["']anthropic["']"""),
     "`client.messages.create(…)`",
 )
+_PHP: Final = Language(
+    *("php", "TC412", re.compile(r"->completions\(\)\s*->\s*create(?:Streamed)?\s*(?=\()")),
+    re.compile(r"\bAnthropic(?:\\|::)"),
+    "`$client->messages()->create([…])`",
+)
 _OTHER: Final = Language("c", "TC412")
 _SHELL: Final = Language("hash", "TC401")
 _CONFIG: Final = Language("hash", "TC403")
@@ -87,7 +94,8 @@ LANGUAGES: Final[dict[str, Language]] = {
     **dict.fromkeys(("java", "kt", "kts", "scala", "groovy"), _JAVA),
     **dict.fromkeys(("rb", "rake"), _RUBY),
     **dict.fromkeys(("rs", "cs", "swift", "dart", "cpp", "cc", "c", "h", "hpp", "m"), _OTHER),
-    "php": Language("php", "TC412"),
+    "php": _PHP,
+    **dict.fromkeys(("lisp", "cl", "el", "clj", "cljs"), Language("lisp", "TC412")),
     **dict.fromkeys(("r", "ex", "exs", "jl", "pl", "lua"), Language("hash", "TC412")),
     **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "dockerfile", "makefile"), _SHELL),
     **dict.fromkeys(("yaml", "yml", "toml", "ini", "cfg", "env", "properties"), _CONFIG),
@@ -152,6 +160,13 @@ def _found(
             if match[0] == SNAKE and number in ("TC407", "TC408", "TC409", "TC410"):
                 number = "TC401"
             yield match.start(), number, "a field of the old API", _MESSAGES
+    if about and language.comments != "none":
+        for offset in response_types(code, language.kind):
+            yield offset, language.client, "a response of the old API", _MESSAGES
+        if language is not _JS:
+            for offset in constants(code):
+                if is_new(offset):
+                    yield offset, "TC104", "a prompt constant", "roles in `messages`"
     yield from _names(code, language, covered)
 
 
@@ -173,7 +188,12 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
         plain = "completions" in match[0].lower()
         if certain and is_elsewhere(code, match.start()):
             continue
-        if certain or (library and plain and not other and not re.search(r"\bmessages\s*:", given)):
+        if re.search(r"\bmessages\b", given) and not certain:
+            continue
+        before = code[max(0, match.start() - 40) : match.start()].lower()
+        ours = "openai" not in before and is_in_its_block(code, match.start())
+        named = library and plain and (ours or not other)
+        if certain or named:
             yield match.start(), match.end() + len(given)
 
 
@@ -188,7 +208,8 @@ def _names(
         for match in _JS_TYPE.finditer(code):
             yield match.start(), "TC105", "a type that the SDK has lost", "`Anthropic.Message`"
         for match in _DOUBLE.finditer(code):
-            if re.search(r"nthropic", code):
+            chat = _CHAT.search(code, max(0, match.start() - 80), match.start())
+            if not chat and re.search(r"nthropic", code):
                 remedy = "change the double together with the code that it tests"
                 yield match.start(), "TC501", "a test double of the old API", remedy
         if _JS_SDK.search(code):

@@ -21,13 +21,14 @@ _STYLES: Final = {
     "php": (_DOUBLE, _SINGLE, _BLOCK, _LINE, r"(?<![\w$])#(?!\[)[^\n]*"),
     "ruby": (_DOUBLE, _SINGLE, r"^=begin\b.*?^=end\b", r"(?<![\w$])#(?!\{)[^\n]*"),
     "hash": (r"(?<!\S)#[^\n]*",),
+    "lisp": (_DOUBLE, r";[^\n]*"),
     "none": (),
 }
 _PATTERNS: Final = {
     style: re.compile("|".join(parts), re.DOTALL | re.MULTILINE) if parts else None
     for style, parts in _STYLES.items()
 }
-_COMMENT: Final = re.compile(r"//|/\*|#|=begin")
+_COMMENT: Final = re.compile(r"//|/\*|#|;|=begin")
 
 
 def without_comments(text: str, style: str) -> str:
@@ -35,7 +36,7 @@ def without_comments(text: str, style: str) -> str:
 
     Args:
         text: The source.
-        style: `c`, `js`, `go`, `php`, `ruby`, `hash` for comments after `#` alone, or `none`.
+        style: `c`, `js`, `go`, `php`, `ruby`, `lisp`, `hash` for `#` alone, or `none`.
     """
     pattern = _PATTERNS[style]
     if pattern is None:

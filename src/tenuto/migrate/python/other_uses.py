@@ -48,6 +48,7 @@ _BEDROCK_MODELS: Final = re.compile(
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 # Codes of findings by words alone, which also need evidence of the API.
 _WORDS: Final = {"TC103", "TC401", "TC402", "TC404", "TC501"}
+_TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\Z|[^/\\]*_test\.)")
 _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
@@ -128,7 +129,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, body, "the body of a request has the old fields")
             elif LIMIT in names:
                 yield _by_hand(node, body, "a dict has fields of the old API")
-            elif {"completion", "stop_reason"} <= names:
+            elif {"completion", "stop_reason"} <= names and _is_double(node, origins):
                 yield _by_hand(node, "TC501", "a dict has the fields of an old response")
         case ast.Call():
             yield from _of_call(node, origins, body)
@@ -272,7 +273,11 @@ def _is_chat(path: str) -> bool:
 
 def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator[Note]:
     parent = origins.source.parents[node]
-    if _has_endpoint(text, node, origins) or (_PATH.fullmatch(text) and _is_client(origins)):
+    if (
+        _has_endpoint(text, node, origins)
+        or (_PATH.fullmatch(text) and _is_client(origins))
+        or (text == "complete" and _is_path(parent) and _is_client(origins))
+    ):
         yield _by_hand(node, "TC401", "the address of the old endpoint")
     elif _BODY.search(text) or _RESPONSE.search(text):
         yield from _of_json(node, text, body)
@@ -285,10 +290,22 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
             *(node, "TC403", Hardness.BY_HAND, "promptfoo's provider of the old API"),
             "`anthropic:messages:…`",
         )
+    elif text == LIMIT and isinstance(parent, ast.Assign) and parent.value is node:
+        yield _by_hand(node, body, "the name of a field of the old API")
     elif text == LIMIT and _reads(node, parent, origins) and _VENDOR.search(origins.source.text):
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
+
+
+def _is_double(node: ast.Dict, origins: Origins) -> bool:
+    """Return whether the answer in a dict is a text of the source, or the source a test."""
+    return _TEST.search(origins.source.around.path) is not None or not any(
+        isinstance(key, ast.Constant)
+        and key.value == "completion"
+        and isinstance(value, ast.Name | ast.Attribute)
+        for key, value in zip(node.keys, node.values, strict=True)
+    )
 
 
 def _of_json(node: ast.expr, text: str, body: str) -> Iterator[Note]:
@@ -296,6 +313,14 @@ def _of_json(node: ast.expr, text: str, body: str) -> Iterator[Note]:
         yield _by_hand(node, body, "a JSON text has the fields of the old API")
     elif _RESPONSE.search(text):
         yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
+
+
+def _is_path(parent: ast.AST) -> bool:
+    """Return whether a text is assigned to a name such as `COMPLETE_PATH`."""
+    return isinstance(parent, ast.Assign) and any(
+        isinstance(target, ast.Name) and re.search(r"path|url|endpoint", target.id, re.I)
+        for target in parent.targets
+    )
 
 
 def _has_endpoint(text: str, node: ast.expr, origins: Origins) -> bool:

@@ -1,0 +1,85 @@
+"""The old API in other languages by more than a name: types of responses, constants, paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tenuto.migrate.evidence import is_elsewhere, is_in_its_block
+
+_FIELD: Final = re.compile(
+    r"json:\"completion\b|\bJson\w*\(\s*(?:Name\s*=\s*)?\"completion\"\s*\)|"
+    r"[\"']completion[\"']\s*=>|"
+    r"\b(?:val|var|let|pub)\s+completion\s*:\s*(?:Option<)?(?:String|JsonField)\b|"
+    r"\bstring\s+\$completion\b|"
+    r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|String|z\.string)\b",
+    re.MULTILINE,
+)
+# The names of fields in JavaScript are those on the wire.
+_REASON: Final = re.compile(r"stop_reason")
+_CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
+_NEWER: Final = re.compile(r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b")
+_CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
+_MARK: Final = re.compile(r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b.*\b(?:HUMAN|AI)_PROMPT\b")
+_WORD: Final = re.compile(r"[\"'`]complete[\"'`]")
+_SEGMENTS: Final = re.compile(r"[\"']v1[\"']\s*,\s*[\"']complete[\"']")
+_PLACE: Final = re.compile(
+    r"endpoint|path|\burls?\b|\buri\b|\bPOST\b|request_?type|api_?type|Payload::create",
+    re.IGNORECASE,
+)
+_NEAR: Final = 700
+
+
+def response_types(code: str, kind: str) -> Iterator[int]:
+    """Yield the offsets of types and values with the fields of an old response.
+
+    Args:
+        code: The file without comments.
+        kind: As in `fields`.
+    """
+    reason = _REASON if kind == "js" else _CAMEL
+    last = -_NEAR
+    for match in _FIELD.finditer(code):
+        near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+        block = _block(near, min(match.start(), _NEAR))
+        if match.start() - last < _NEAR // 4 or _NEWER.search(block) or not reason.search(block):
+            continue
+        if not is_elsewhere(code, match.start()):
+            last = match.start()
+            yield match.start()
+
+
+def _block(text: str, offset: int) -> str:
+    """Return the lines around an offset up to those without an indentation."""
+    before, behind = text[:offset], text[offset:]
+    start = max((m.start() for m in re.finditer(r"^[^\s)\]}]", before, re.M)), default=0)
+    end = re.search(r"^[)\]}\w]", behind, re.M)
+    return before[start:] + (behind[: end.start()] if end and end.start() else behind)
+
+
+def constants(code: str) -> Iterator[int]:
+    """Yield the offsets of the constants for turns, in a file that has the marks themselves."""
+    if _MARK.search(code):
+        for match in _CONSTANT.finditer(code):
+            yield match.start()
+
+
+def segments(code: str) -> Iterator[int]:
+    """Yield the offsets of the last part of the path where a text names an endpoint by it."""
+    for match in _SEGMENTS.finditer(code):
+        yield match.start()
+    shared = re.search("openai", code, re.IGNORECASE) is not None
+    for match in _WORD.finditer(code):
+        if shared and not is_in_its_block(code, match.start()):
+            continue
+        start = code.rfind("\n", 0, max(0, code.rfind("\n", 0, match.start()))) + 1
+        # A function such as `endpoint() { return 'complete'; }` has its name lines above.
+        if not re.match(r"\s*return\b", code[code.rfind("\n", 0, match.start()) + 1 :]):
+            start = code.rfind("\n", 0, match.start()) + 1
+        else:
+            start = code.rfind("\n", 0, max(0, start - 1)) + 1
+        end = code.find("\n", match.end())
+        line = code[start : end if end >= 0 else len(code)]
+        if _PLACE.search(line.replace(match[0], "")):
+            yield match.start()
