@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -24,6 +25,14 @@ RUNNERS: Final = (
 _FIELDS: Final = ("dataclasses.field", "pydantic.Field", "attr.ib", "attrs.field", "attr.field")
 _MANAGERS: Final = {"contextlib.contextmanager", "contextlib.asynccontextmanager"}
 _DEEPEST: Final = 60
+# Where expressions give each other values in circles, the ways through them grow exponentially.
+_MOST_STEPS: Final = 20_000
+"""For one expression: expressions that it depends on, and their origins."""
+_MOST_STEPS_OF_ALL: Final = 500_000
+"""For all of a source, about 2 s. From then on each expression gets fewer."""
+_FEWER_STEPS: Final = 500
+_MOST_ORIGINS: Final = 64
+"""Most origins of an expression; of more, the shortest paths, as others go through a circle."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +64,51 @@ class Origins:
         self.source = source
         self.scopes = Scopes(source)
         self._known: dict[ast.AST, frozenset[Origin]] = {}
-        self._open: set[ast.AST] = set()
+        # What lacks a part that goes through expressions that are being evaluated, with these.
+        self._partly: dict[ast.AST, tuple[frozenset[Origin], set[ast.AST]]] = {}
+        # The expressions that are being evaluated, with those that their results lack so far.
+        self._open: dict[ast.AST, set[ast.AST]] = {}
+        self._steps = self._all_steps = 0
         self._definitions: dict[str, ast.AST] = {}
 
     def of(self, node: ast.AST) -> frozenset[Origin]:
         """Return the origins of an expression."""
-        if node in self._known:
-            return self._known[node]
-        if node in self._open or len(self._open) > _DEEPEST:
+        known = self._known.get(node)
+        if known is not None:
+            return known
+        if node in self._open:
+            self._lack({node})
             return frozenset()
-        self._open.add(node)
-        found = frozenset(self._evaluate(node)) or _UNKNOWN
-        self._open.discard(node)
+        found, lacking = self._partly.get(node, (None, set()))
+        if found is not None and lacking <= self._open.keys():
+            # It would end at the same expressions again.
+            self._lack(lacking)
+            return found
         if not self._open:
-            # Only whole results are kept: those below a cycle lack a part.
+            self._steps = _MOST_STEPS if self._all_steps < _MOST_STEPS_OF_ALL else _FEWER_STEPS
+        if len(self._open) > _DEEPEST or self._steps <= 0:
+            self._lack({next(iter(self._open))})
+            return frozenset()
+        self._open[node] = set()
+        origins = self._evaluate(node)
+        self._steps -= 1 + len(origins)
+        self._all_steps += 1 + len(origins)
+        found = frozenset(_shortest(origins))
+        lacking = self._open.pop(node) - {node}
+        if not (found or lacking):
+            found = _UNKNOWN
+        if lacking:
+            self._partly[node] = found, lacking
+            self._lack(lacking)
+        else:
             self._known[node] = found
+        if not self._open:
+            self._partly.clear()
         return found
+
+    def _lack(self, nodes: set[ast.AST]) -> None:
+        """Note what the result of the innermost open expression lacks."""
+        self._open[next(reversed(self._open))].update(nodes)
 
     def paths(self, node: ast.AST) -> set[str]:
         """Return the paths of an expression."""
@@ -318,3 +356,13 @@ class Origins:
                 step = "" if isinstance(node, ast.Return) or managed else "<yielded>"
                 found |= {origin.then(step) for origin in self.of(node.value)}
         return found
+
+
+def _shortest(origins: set[Origin] | frozenset[Origin]) -> Iterable[Origin]:
+    if len(origins) <= _MOST_ORIGINS:
+        return origins
+    return sorted(origins, key=_length)[:_MOST_ORIGINS]
+
+
+def _length(origin: Origin) -> tuple[int, str, int]:
+    return len(origin.path), origin.path, 0 if origin.call is None else origin.call.lineno
