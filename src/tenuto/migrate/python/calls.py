@@ -30,6 +30,8 @@ _MARKS: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 # Packages whose methods have the same names.
 _OTHERS: Final = re.compile(r"(?:openai|litellm|langchain\w*|llama_index|cohere|together|groq)\b")
 
+_IMPORTED: Final = re.compile(r"(?!(?:None|anthropic|tenuto)\b)[A-Za-z_]")
+
 Certainty = Literal["import", "arguments"]
 
 
@@ -106,7 +108,9 @@ def _call(node: ast.AST, origins: Origins) -> ApiCall | None:
 
 def _is_another(paths: set[str]) -> bool:
     """Return whether a method may also be one of another package."""
-    return any(_OTHERS.match(path) for path in paths)
+    return any(
+        _OTHERS.match(path) or (_IMPORTED.match(path) and method_of(path) is None) for path in paths
+    )
 
 
 def _by_arguments(

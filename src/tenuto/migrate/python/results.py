@@ -8,7 +8,8 @@ from typing import Final
 
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.atoms import constant_of
-from tenuto.migrate.python.origins import Origins
+from tenuto.migrate.python.calls import calls
+from tenuto.migrate.python.origins import Origin, Origins
 from tenuto.migrate.python.plan import Plan
 from tenuto.migrate.python.source import Edit
 from tenuto.migrate.python.strings import literals
@@ -60,13 +61,19 @@ class Reader:
         for node in occurrences(self.origins, self.plan.call.node):
             others = self.origins.of(node)
             self.plan.partners |= {o.call for o in others if o.call is not None}
-            mixed = [o for o in others if o.call is None and o.path != "None"]
+            mixed = [o for o in others if o.path != "None" and not self._is_of_api(o)]
             if mixed and not self._passes(node):
                 self.plan.review(
                     *(node, "TC301", "the variable also has other values"),
                     "read the text of `content` where the value is a Message",
                 )
             self._read(node)
+
+    def _is_of_api(self, origin: Origin) -> bool:
+        """Return whether a value comes from a call of the API, and from no other function."""
+        if origin.call is None or origin.call is self.plan.call.node:
+            return origin.call is not None
+        return any(call.node is origin.call for call in calls(self.origins))
 
     def _passes(self, node: ast.expr) -> bool:
         return isinstance(self.source.parents[node], ast.Await | ast.Assign | ast.Expr)
