@@ -11,7 +11,7 @@ from collections import Counter
 
 from tenuto.migrate.python.plan import Options
 from tenuto.migrate.python.rewrite import to_messages_api
-from tenuto.migrate.python.source import parse
+from tenuto.migrate.python.source import compiles, parse
 from tenuto.migrate.python.to_tenuto import to_tenuto
 from tenuto.migrate.python.uses import findings
 from tests.migrate.corpus import programs
@@ -51,6 +51,7 @@ def _check(text: str, *, unsafe: bool) -> bool:
     parse(to_tenuto(text).text)
     new = to_messages_api(text, _OPTIONS, unsafe=unsafe).text
     parse(new)
+    assert compiles(new) or not compiles(text), f"Python does not compile the result of {text!r}"
     again = to_messages_api(new, _OPTIONS, unsafe=unsafe).text
     assert again == new, f"the second run changes {text!r}"
     return new != text

@@ -216,6 +216,12 @@ class Reader:
                 self.plan.edits.append(Edit(self.source.end(whole), self.source.end(outer), ""))
         elif (place := self._flow.counts_on_space(whole)) is not None:
             note_space(self.plan, place)
+        if any(isinstance(each, ast.NamedExpr) for each in ast.walk(node)):
+            # Python forbids `:=` in what a comprehension iterates over.
+            self.plan.by_hand(
+                *(whole, "TC301", "the text is read where `:=` assigns the result"),
+                "assign the result in a statement of its own first",
+            )
         quote = "'" if self._quote(whole) == '"' else '"'
         start = f"{quote}{quote}.join(block.text for block in "
         end = f".content if block.type == {quote}text{quote})"

@@ -15,7 +15,7 @@ from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.other_uses import other_uses
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
-from tenuto.migrate.python.source import Edit, Source, Surroundings, apply, parse
+from tenuto.migrate.python.source import Edit, Source, Surroundings, apply, compiles, parse
 
 # A round rewrites all calls except those in the arguments of others.
 _MOST_ROUNDS = 20
@@ -153,6 +153,8 @@ def _applied(source: Source, groups: list[list[Plan]]) -> str | None:
             new = apply(source.text, edits)
             parse(new)
         except (ValueError, SyntaxError):
+            continue
+        if not compiles(new) and compiles(source.text):
             continue
         if chosen is not groups:
             groups[:] = chosen

@@ -48,6 +48,18 @@ class Surroundings:
     is_own: Callable[[str], bool] = lambda module: False
 
 
+def compiles(text: str) -> bool:
+    """Return whether Python compiles a source, which it may not do though it can be parsed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            # Notebooks may await anywhere.
+            compile(text, "source", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
+
+
 class Source:
     """A Python source, parsed.
 
