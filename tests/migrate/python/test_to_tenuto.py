@@ -103,3 +103,23 @@ def test_arguments_that_cannot_be_named_leave_the_source_as_it_is() -> None:
     text = "import anthropic\nc = anthropic.Client(a, b, c)\nd = anthropic.Client(a, api_key=b)\n"
 
     assert to_tenuto(text).text == text.replace("import anthropic", "import tenuto as anthropic")
+
+
+def test_client_with_messages_stays_if_it_may_be_one_of_two_packages() -> None:
+    text = (
+        "from anthropic import Anthropic\n"
+        "from anthropic_bedrock import AnthropicBedrock\n"
+        "def ask(first):\n"
+        "    client = Anthropic() if first else AnthropicBedrock()\n"
+        "    return client.messages.create()\n"
+    )
+    result = to_tenuto(text)
+    assert [note.message for _, note in result.left] == ["Tenuto's client has no `messages`"]
+    assert result.text == text
+
+
+def test_module_that_is_passed_on_stays() -> None:
+    text = "import anthropic\nfrom tracing import patch\npatch(anthropic)\n"
+    result = to_tenuto(text)
+    assert [note.code for _, note in result.left] == ["TC103"]
+    assert result.text == text

@@ -138,8 +138,12 @@ def _obstacles(node: ast.AST, origins: Origins) -> list[Note]:
                 names = [module]
         case ast.Attribute():
             # A name with several values has what one of them has.
-            missing = sorted(map(_missing, origins.paths(node)))
-            names = missing[:1] if all(missing) else []
+            paths = origins.paths(node)
+            missing = sorted(map(_missing, paths))
+            names = missing[:1] if all(missing) else sorted(filter(None, map(_part, paths)))[:1]
+        case ast.Name(ctx=ast.Load()) if origins.paths(node) == {"anthropic"}:
+            if not isinstance(origins.source.parents[node], ast.Attribute):
+                return [_passed_on(node)]
         case _:
             pass
     return [
@@ -156,7 +160,21 @@ def _missing(path: str) -> str:
         return "" if name in NAMES | _EARLY.keys() else name
     if head == "anthropic.types":
         return "" if name in TYPES else name
+    return _part(path)
+
+
+def _part(path: str) -> str:
+    """Return the part of a client that a path reads, if Tenuto's client lacks it, else ""."""
+    head, _, last = path.rpartition(".")
+    name = last.partition("(")[0].partition("[")[0]
     return name if _CLIENT.fullmatch(head) and name in _CLIENT_PARTS else ""
+
+
+def _passed_on(node: ast.Name) -> Note:
+    return Note(
+        *(node, "TC103", Hardness.BY_HAND, "the module is passed on as a value"),
+        "pass `tenuto` where the code that gets it knows that client",
+    )
 
 
 def _doubles(source: Source) -> list[Note]:
