@@ -170,3 +170,36 @@ def test_constants_are_defined_behind_all_imports() -> None:
         "from anthropic import Anthropic\nfrom tenuto.migrate import to_messages\nimport os\n\n"
         'HUMAN_PROMPT = "\\n\\nHuman:"\nAI_PROMPT = "\\n\\nAssistant:"\n\n'
     )
+
+
+MODULE = """\
+import anthropic
+c = anthropic.Anthropic()
+class Bot:
+    def {name}(self):
+        r = c.completions.create(
+            model="claude-2", prompt="\\n\\nHuman: Hi\\n\\nAssistant:", max_tokens_to_sample=9
+        )
+        text = r.completion{strip}
+        return {{"text": text}}
+{more}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "strip", "more", "listed"),
+    [
+        ("ask", "", "", True),
+        ("ask", ".strip()", "", False),
+        ("_ask", "", "", False),
+        ("ask", "", "print(Bot().ask())\n", False),
+    ],
+)
+def test_function_that_returns_the_text_to_other_files_is_listed(
+    name: str, strip: str, more: str, listed: bool
+) -> None:
+    result = to_messages_api(MODULE.format(name=name, strip=strip, more=more), Options())
+
+    assert (result.calls, result.left) == (1, [])
+    messages = [note.message for _, note in result.lost]
+    expected = "`ask` returns the text, without a space in front, also to other files"
+    assert messages == [expected] * listed

@@ -216,6 +216,12 @@ class Reader:
                 self.plan.edits.append(Edit(self.source.end(whole), self.source.end(outer), ""))
         elif (place := self._flow.counts_on_space(whole)) is not None:
             note_space(self.plan, place)
+        elif not self._is_program() and (name := self._flow.returned_by(whole)):
+            self.plan.note(
+                *(whole, "TC301", Hardness.MECHANICAL),
+                f"`{name}` returns the text, without a space in front, also to other files",
+                'look there for what counts on the space, such as `[1:]` and `== " Yes"`',
+            )
         if any(isinstance(each, ast.NamedExpr) for each in ast.walk(node)):
             # Python forbids `:=` in what a comprehension iterates over.
             self.plan.by_hand(

@@ -37,18 +37,34 @@ class TextFlow:
 
     def counts_on_space(self, text: ast.expr) -> ast.expr | None:
         """Return the first place that needs the space in front of a text; None without one."""
+        for node, path in self._places(text):
+            if not path and self._space.is_needed(node):
+                return node
+        return None
+
+    def returned_by(self, text: ast.expr) -> str:
+        """Return the name of the first function that other files may get the text of, or ""."""
+        for node, _ in self._places(text):
+            if not isinstance(self._source.parents[node], ast.Return):
+                continue
+            function = self._scopes.scope(node).node
+            outer = self._source.parents.get(function)
+            name = getattr(function, "name", "_")
+            if not name.startswith("_") and isinstance(outer, ast.Module | ast.ClassDef):
+                return str(name)
+        return ""
+
+    def _places(self, text: ast.expr) -> Iterator[Place]:
+        """Yield the places that a text reaches with its front, each once."""
         waiting: list[Place] = [(text, ())]
         seen: set[tuple[int, tuple[Step, ...]]] = set()
         while waiting and len(seen) < _MOST_PLACES:
-            place = waiting.pop(0)
-            node, path = place
+            node, path = waiting.pop(0)
             if (id(node), path) in seen or len(path) > _DEEPEST:
                 continue
             seen.add((id(node), path))
-            if not path and self._space.is_needed(node):
-                return node
+            yield node, path
             waiting += self._next(node, path)
-        return None
 
     def _next(self, node: ast.expr, path: tuple[Step, ...]) -> Iterator[Place]:
         parent = self._source.parents[node]
