@@ -14,7 +14,7 @@ from typing import Final
 _VENDOR: Final = re.compile(r"anthropic|claude", re.I)
 _ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
 MARKS: Final = re.compile(
-    r"(?:\\n|\n\s*)(?:\\n|\n\s*)Human:|Human:.*Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
+    r"(?:\\n|\n\s*)(?:\\n|\n\s*)Human:|Human:.{0,400}Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
 """The marks of a turn, and other things that this API alone has."""
 _HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
@@ -49,6 +49,8 @@ _LITERAL: Final = re.compile(r"\"[^\"]*\",?|'[^']*',?")
 _OPEN: Final = re.compile(r"[(\[{]\s*\Z")
 _TYPE: Final = re.compile(r"\b(?:struct|class|interface|record|message)\b")
 _MOST_LINES: Final = 400
+# Of a line, as in minified sources, this much around a place is looked at.
+_NEAR: Final = 2_000
 
 
 def is_about(code: str, path: str) -> bool:
@@ -69,9 +71,7 @@ def is_endpoint(code: str, offset: int) -> bool:
 
 
 def _names_vendor(code: str, offset: int) -> bool:
-    start = code.rfind("\n", 0, offset) + 1
-    end = code.find("\n", offset)
-    line = code[start : end if end >= 0 else len(code)]
+    start, _, line = _line(code, offset)
     headers = _headers(list(_above(code, start)), _indent(line))
     return any(_VENDOR.search(each) for each in (line, *headers))
 
@@ -86,9 +86,7 @@ def is_elsewhere(code: str, offset: int) -> bool:
 
     The innermost one that names a vendor decides. In an object, its other fields come first.
     """
-    start = code.rfind("\n", 0, offset) + 1
-    end = code.find("\n", offset)
-    line = code[start : end if end >= 0 else len(code)]
+    start, end, line = _line(code, offset)
     if _is_ours(line):
         return False
     lines = list(_above(code, start))
@@ -143,6 +141,14 @@ def _is_of_others(line: str, *, headers: bool) -> bool:
     return headers and _NAMED.search(line) is not None
 
 
+def _line(code: str, offset: int) -> tuple[int, int, str]:
+    """Return the start and the end of a line, and what is near a place in it."""
+    start = code.rfind("\n", 0, offset) + 1
+    end = code.find("\n", offset)
+    last = end if end >= 0 else len(code)
+    return start, end, code[max(start, offset - _NEAR) : min(last, offset + _NEAR)]
+
+
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
@@ -153,7 +159,7 @@ def _above(code: str, start: int) -> Iterator[str]:
         if start <= 0:
             return
         before = code.rfind("\n", 0, start - 1) + 1
-        yield code[before : start - 1]
+        yield code[before : min(start - 1, before + _NEAR)]
         start = before
 
 
@@ -176,9 +182,7 @@ def _headers(lines: list[str], indent: int) -> Iterator[str]:
 
 def fields_beside(code: str, offset: int) -> list[str]:
     """Return the lines of the object or the type that a line belongs to, or none."""
-    start = code.rfind("\n", 0, offset) + 1
-    end = code.find("\n", offset)
-    line = code[start : end if end >= 0 else len(code)]
+    start, end, line = _line(code, offset)
     lines = list(_above(code, start))
     header = next(_headers(lines, _indent(line)), None)
     if header is None or not _is_of_object(header, line.strip()):
@@ -188,9 +192,8 @@ def fields_beside(code: str, offset: int) -> list[str]:
 
 def is_in_its_block(code: str, offset: int) -> bool:
     """Return whether the innermost block that names a vendor names this one."""
-    start = code.rfind("\n", 0, offset) + 1
-    end = code.find("\n", offset)
-    indent = _indent(code[start : end if end >= 0 else len(code)])
+    start, _, line = _line(code, offset)
+    indent = _indent(line)
     for header in _headers(list(_above(code, start)), indent):
         if _is_ours(header):
             return True
@@ -207,7 +210,7 @@ def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:
             break
         if _indent(line) == indent:
             found.append(line.strip())
-    below = code[end:].split("\n", _MOST_LINES)[1:] if end >= 0 else []
+    below = code[end : end + 20 * _NEAR].split("\n", _MOST_LINES)[1:] if end >= 0 else []
     for line in below:
         if line.strip() and _indent(line) < indent:
             break

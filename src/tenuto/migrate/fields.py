@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tenuto.migrate.evidence import fields_beside, is_elsewhere
+from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import segments
 
 SNAKE: Final = "max_tokens_to_sample"
@@ -18,10 +19,9 @@ _KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
 _NAMED: Final = re.compile(r"\b(?:name|id|label)[\"']?\s*:\s*[\"'`]\Z")
 _SET: Final = re.compile(r"[\"'`]?\s*\??\s*(?:=(?![=>])|:(?!:)|=>)")
 _OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
-# The beginning of a text with a space in it that is neither a body nor a command.
-_SENTENCE: Final = re.compile(
-    r"(?<!\\)\"(?!\s*(?:curl\b|[\[{])|[A-Z]+ \S+\Z)(?:\\.|[^\"\\\n])*\s(?:\\.|[^\"\\\n])*\Z"
-)
+# Behind a quote, but no text of words: the next key, a body, a command, `POST /v1/complete`.
+_NO_WORDS: Final = re.compile(r"\s*(?:curl\b|[\[{,:}\]])|[A-Z]+ \S+\Z")
+_QUOTE: Final = re.compile(r"(?<!\\)\"")
 _OWN: Final = re.compile(
     r"(?:\bthis|\bself|[Pp]rops|[Ii]nputs|[Vv]alues|[Ff]orm|[Ss]ettings|[Oo]ptions|[Cc]onfig)\??\.\Z"
 )
@@ -46,7 +46,7 @@ def fields(code: str, kind: str) -> Iterator[re.Match[str]]:
         code: The file without comments.
         kind: `js`, `java`, `code` for other languages, `settings`, or `data`.
     """
-    for match in (_KEY if kind == "data" else LIMIT).finditer(code):
+    for match in places(_KEY if kind == "data" else LIMIT, code):
         camel = match[0] != SNAKE
         if camel and not _is_of_a_library(code, match, kind):
             continue
@@ -97,22 +97,24 @@ def _is_read(code: str, match: re.Match[str]) -> bool:
 
 def is_prose(code: str, offset: int) -> bool:
     """Return whether a place in data is in a text of words, such as a page of documentation."""
-    start = code.rfind("\n", 0, offset) + 1
-    return _SENTENCE.search(code[start:offset].rstrip("\\")) is not None
+    start = max(code.rfind("\n", 0, offset) + 1, offset - 2 * _NEAR)
+    *_, text = _QUOTE.split(code[start:offset].rstrip("\\"))
+    quoted = len(text) < offset - start or start == offset - 2 * _NEAR
+    return quoted and re.search(r"\s", text) is not None and not _NO_WORDS.match(text)
 
 
 def paths(code: str, path: str) -> Iterator[int]:
     """Yield the offsets of `"/complete"` in a client of the API, whose address is elsewhere."""
     named = re.search("anthropic", path + code, re.I) is not None
     if named and _CLIENT.search(code):
-        for match in _PATH.finditer(code):
+        for match in places(_PATH, code):
             yield match.start()
         yield from segments(code)
 
 
 def responses(code: str) -> Iterator[int]:
     """Yield the offsets of recorded responses without a type, in data."""
-    for match in _COMPLETION.finditer(code):
+    for match in places(_COMPLETION, code):
         near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
         if _END.search(near) and _LOG.search(near) and not is_prose(code, match.start()):
             yield match.start()

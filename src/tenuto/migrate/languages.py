@@ -10,7 +10,7 @@ from typing import Final
 from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint, is_in_its_block
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
-from tenuto.migrate.lexing import arguments, without_comments
+from tenuto.migrate.lexing import arguments, places, without_comments
 from tenuto.migrate.shapes import constants, response_types
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
@@ -135,7 +135,7 @@ def _found(
         yield start, language.client, "call of the Text Completions API", language.remedy
     covered += [
         (call.start(), call.end() + len(arguments(code, call.end() - 1)))
-        for call in _CHAT_ALIAS.finditer(code)
+        for call in places(_CHAT_ALIAS, code)
     ]
     bedrock = _BEDROCK.search(code) is not None
     data = language.comments == "none"
@@ -143,7 +143,7 @@ def _found(
     def is_new(offset: int) -> bool:
         return not any(start <= offset < end for start, end in covered)
 
-    for match in _ADDRESS.finditer(code):
+    for match in places(_ADDRESS, code):
         if data and is_prose(code, match.start()):
             continue
         if not (about and is_endpoint(code, match.start())):
@@ -180,7 +180,7 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
         return
     library = language.library is not None and language.library.search(code) is not None
     openai = re.search(r"[\"'/]openai[\"'/-]", code) is not None
-    for match in language.method.finditer(code):
+    for match in places(language.method, code):
         given = arguments(code, match.end())
         certain = (LIMIT.search(given) or _CONSTANT.search(given)) is not None
         receiver = _RECEIVER.search(code, max(0, match.start() - 80), match.start())
@@ -200,24 +200,24 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
 def _names(
     code: str, language: Language, covered: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, str, str, str]]:
-    for match in re.finditer(r"anthropic_text/", code):
+    for match in places(re.compile(r"anthropic_text/"), code):
         yield match.start(), "TC406", "LiteLLM's old provider", "the model `anthropic/…`"
-    for match in re.finditer(r"\banthropic:completion\b", code):
+    for match in places(re.compile(r"\banthropic:completion\b"), code):
         yield match.start(), "TC403", "promptfoo's old provider", "`anthropic:messages:…`"
     if language is _JS:
-        for match in _JS_TYPE.finditer(code):
+        for match in places(_JS_TYPE, code):
             yield match.start(), "TC105", "a type that the SDK has lost", "`Anthropic.Message`"
-        for match in _DOUBLE.finditer(code):
+        for match in places(_DOUBLE, code):
             chat = _CHAT.search(code, max(0, match.start() - 80), match.start())
             if not chat and re.search(r"nthropic", code):
                 remedy = "change the double together with the code that it tests"
                 yield match.start(), "TC501", "a test double of the old API", remedy
         if _JS_SDK.search(code):
-            for match in _CONSTANT.finditer(code):
+            for match in places(_CONSTANT, code):
                 if not any(start <= match.start() < end for start, end in covered):
                     yield match.start(), "TC104", "a prompt constant", "roles in `messages`"
     if language.comments == "none":
-        for match in _EVENT.finditer(code):
+        for match in places(_EVENT, code):
             if is_prose(code, match.start()) or not _STOP.search(code):
                 continue
             yield match.start(), "TC502", "a recorded response of the old API", "record it again"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tenuto.migrate.evidence import is_elsewhere, is_in_its_block
+from tenuto.migrate.lexing import places
 
 _FIELD: Final = re.compile(
     r"json:\"completion\b|\bJson\w*\(\s*(?:Name\s*=\s*)?\"completion\"\s*\)|"
@@ -21,7 +22,9 @@ _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
 _NEWER: Final = re.compile(r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b")
 _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
-_MARK: Final = re.compile(r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b.*\b(?:HUMAN|AI)_PROMPT\b")
+_MARK: Final = re.compile(
+    r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b.{0,200}\b(?:HUMAN|AI)_PROMPT\b"
+)
 _WORD: Final = re.compile(r"[\"'`]complete[\"'`]")
 _SEGMENTS: Final = re.compile(r"[\"']v1[\"']\s*,\s*[\"']complete[\"']")
 _PLACE: Final = re.compile(
@@ -40,7 +43,7 @@ def response_types(code: str, kind: str) -> Iterator[int]:
     """
     reason = _REASON if kind == "js" else _CAMEL
     last = -_NEAR
-    for match in _FIELD.finditer(code):
+    for match in places(_FIELD, code):
         near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
         block = _block(near, min(match.start(), _NEAR))
         if match.start() - last < _NEAR // 4 or _NEWER.search(block) or not reason.search(block):
@@ -61,16 +64,16 @@ def _block(text: str, offset: int) -> str:
 def constants(code: str) -> Iterator[int]:
     """Yield the offsets of the constants for turns, in a file that has the marks themselves."""
     if _MARK.search(code):
-        for match in _CONSTANT.finditer(code):
+        for match in places(_CONSTANT, code):
             yield match.start()
 
 
 def segments(code: str) -> Iterator[int]:
     """Yield the offsets of the last part of the path where a text names an endpoint by it."""
-    for match in _SEGMENTS.finditer(code):
+    for match in places(_SEGMENTS, code):
         yield match.start()
     shared = re.search("openai", code, re.IGNORECASE) is not None
-    for match in _WORD.finditer(code):
+    for match in places(_WORD, code):
         if shared and not is_in_its_block(code, match.start()):
             continue
         start = code.rfind("\n", 0, max(0, code.rfind("\n", 0, match.start()))) + 1
@@ -80,6 +83,7 @@ def segments(code: str) -> Iterator[int]:
         else:
             start = code.rfind("\n", 0, max(0, start - 1)) + 1
         end = code.find("\n", match.end())
-        line = code[start : end if end >= 0 else len(code)]
+        end = end if end >= 0 else len(code)
+        line = code[max(start, match.start() - _NEAR) : min(end, match.end() + _NEAR)]
         if _PLACE.search(line.replace(match[0], "")):
             yield match.start()
