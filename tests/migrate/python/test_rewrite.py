@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import ast
+
 import pytest
 
+from tenuto.migrate.python import model_argument
+from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Options
 from tenuto.migrate.python.rewrite import to_messages_api
 from tenuto.migrate.python.uses import findings
@@ -203,3 +207,24 @@ def test_function_that_returns_the_text_to_other_files_is_listed(
     messages = [note.message for _, note in result.lost]
     expected = "`ask` returns the text, without a space in front, also to other files"
     assert messages == [expected] * listed
+
+
+def test_names_of_models_are_searched_once_for_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[object] = []
+    search = model_argument._search_unexplained
+
+    def counted(origins: Origins) -> list[ast.Constant]:
+        searched.append(origins)
+        return search(origins)
+
+    monkeypatch.setattr(model_argument, "_search_unexplained", counted)
+    asks = "".join(
+        f"def ask{n}(model):\n    return c.completions.create(model=model, "
+        "prompt='\\n\\nHuman: Hi\\n\\nAssistant:', max_tokens_to_sample=9).completion\n"
+        for n in range(30)
+    )
+
+    found = findings(f"import anthropic\nc = anthropic.Anthropic()\nM = 'claude-2'\n{asks}", "a.py")
+
+    assert len(searched) == 1
+    assert sum(finding.code == "TC101" for finding in found) == 30

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.argument import Argument
 from tenuto.migrate.python.calls import calls
-from tenuto.migrate.python.origins import Origins
+from tenuto.migrate.python.origins import Origins, last_name
 from tenuto.migrate.python.plan import Options, Plan
 from tenuto.migrate.python.scopes import default_of
 from tenuto.migrate.python.source import Edit
@@ -25,6 +26,8 @@ _VARIABLES: Final = {"os.getenv", "os.environ.get"}
 # Functions of typer, pydantic and FastAPI whose first argument is a default.
 _DEFAULTS: Final = {"Option", "Argument", "Field", "Query", "Body", "Form"}
 _DEEPEST: Final = 5
+# By source: each of its calls may ask.
+_FOUND: Final[WeakKeyDictionary[Origins, list[ast.Constant]]] = WeakKeyDictionary()
 
 
 def rewrite_model(plan: Plan, origins: Origins, options: Options, argument: Argument) -> None:
@@ -61,6 +64,12 @@ def rewrite_model(plan: Plan, origins: Origins, options: Options, argument: Argu
 
 def _unexplained(origins: Origins) -> list[ast.Constant]:
     """Return the literal names of old models that no call is known to use."""
+    if origins not in _FOUND:
+        _FOUND[origins] = _search_unexplained(origins)
+    return _FOUND[origins]
+
+
+def _search_unexplained(origins: Origins) -> list[ast.Constant]:
     known: set[ast.AST] = set()
     for call in calls(origins):
         if (keyword := call.keyword("model")) is not None:
@@ -102,14 +111,7 @@ def _choices(node: ast.AST, origins: Origins, new: str) -> list[Edit]:
 
 def _options(name: str, origins: Origins) -> list[ast.Call]:
     """Return the calls of `add_argument` for an option."""
-    return [
-        node
-        for node in origins.source.nodes
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "add_argument"
-        and _is_named(node, name)
-    ]
+    return [call for call in origins.calls_by_name["add_argument"] if _is_named(call, name)]
 
 
 def _is_named(call: ast.Call, name: str) -> bool:
@@ -125,26 +127,16 @@ def _is_named(call: ast.Call, name: str) -> bool:
 
 def _passed_by_name(argument: ast.arg, function: ast.AST, origins: Origins) -> list[ast.expr]:
     """Return the values of an argument in calls of methods, in `partial`, and of decorators."""
-    name = getattr(function, "name", "")
-    found: list[ast.expr] = []
-    for node in origins.source.nodes:
-        if not isinstance(node, ast.Call):
-            continue
-        called = [node.func, *node.args[:1]] if _last(node.func) == "partial" else [node.func]
-        if name and name in map(_last, called):
-            found += [k.value for k in node.keywords if k.arg == argument.arg]
+    calls = origins.calls_by_name[getattr(function, "name", "")]
+    found = [k.value for call in calls for k in call.keywords if k.arg == argument.arg]
     for decorator in getattr(function, "decorator_list", []):
         if (
             isinstance(decorator, ast.Call)
-            and _last(decorator.func) in ("option", "argument")
+            and last_name(decorator.func) in ("option", "argument")
             and _is_named(decorator, argument.arg)
         ):
             found += [k.value for k in decorator.keywords if k.arg == "default"]
     return found
-
-
-def _last(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _fields(name: str, origins: Origins) -> list[ast.AST | None]:
@@ -222,7 +214,7 @@ def _sources(node: ast.AST, origins: Origins) -> list[ast.AST | None]:
                 found += _items(binding.node, key)
         case ast.Call(args=[_, default]) if origins.paths(node.func) & _VARIABLES:
             found.append(default)
-        case ast.Call(func=func, args=arguments) if _last(func) in _DEFAULTS:
+        case ast.Call(func=func, args=arguments) if last_name(func) in _DEFAULTS:
             found += arguments[:1]
             found += [k.value for k in node.keywords if k.arg == "default"]
         case ast.BoolOp(values=values):

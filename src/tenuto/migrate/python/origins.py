@@ -179,6 +179,18 @@ class Origins:
         return found
 
     @cached_property
+    def calls_by_name(self) -> dict[str, list[ast.Call]]:
+        """The calls in this source by the last name of their function, and of `partial`'s."""
+        found: dict[str, list[ast.Call]] = defaultdict(list)
+        for node in self.source.nodes:
+            if isinstance(node, ast.Call):
+                name = last_name(node.func)
+                found[name].append(node)
+                if name == "partial" and node.args:
+                    found[last_name(node.args[0])].append(node)
+        return found
+
+    @cached_property
     def maps(self) -> dict[ast.AST, list[ast.Call]]:
         """The calls such as `map(ask, questions)`, by their function."""
         found: dict[ast.AST, list[ast.Call]] = defaultdict(list)
@@ -366,3 +378,8 @@ def _shortest(origins: set[Origin] | frozenset[Origin]) -> Iterable[Origin]:
 
 def _length(origin: Origin) -> tuple[int, str, int]:
     return len(origin.path), origin.path, 0 if origin.call is None else origin.call.lineno
+
+
+def last_name(node: ast.expr) -> str:
+    """Return the last part of a dotted name, or ""."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
