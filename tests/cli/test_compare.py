@@ -37,6 +37,21 @@ def test_run_is_reported_with_a_verdict(tmp_path: Path, capsys: pytest.CaptureFi
     assert route["b"]["errors"] == {"timeout": 40}
 
 
+def test_file_of_something_else_is_refused_and_an_empty_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "server.log"
+    other.write_text('{"event": "request"}\n')
+    assert main(["compare", str(other), "--html", str(tmp_path / "report.html")]) == 2
+    assert "no line of it is a comparison" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+    # A server has made it, and compared nothing yet.
+    other.write_text("")
+    assert main(["compare", str(other)]) == 0
+    assert "No comparisons are recorded." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

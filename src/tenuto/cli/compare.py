@@ -109,6 +109,12 @@ def _read(path: Path) -> Run:
 
     with path.open("rb") as file:
         run = read_run(file)
+    if run.invalid and not run.rows:
+        raise Failure(
+            f"{path}: no line of it is a comparison; name a file that [engine.shadow] or "
+            "tenuto compare --prompts has written",
+            2,
+        )
     if run.invalid:
         note(f"{path}: {run.invalid:,} lines are not comparisons, and are left out.")
     return run
