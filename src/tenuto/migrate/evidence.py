@@ -14,7 +14,7 @@ from typing import Final
 _VENDOR: Final = re.compile(r"anthropic|claude", re.I)
 _ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
 MARKS: Final = re.compile(
-    r"(?:\\n|\n\s*)(?:\\n|\n\s*)Human:|Human:.{0,400}Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
+    r"(?:\\n|\n[ \t]*)(?:\\n|\n[ \t]*)Human:|Human:.{0,400}Assistant:|\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
 """The marks of a turn, and other things that this API alone has."""
 _HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
@@ -138,7 +138,7 @@ def _is_of_others(line: str, *, headers: bool) -> bool:
     texts = (_TEXT if headers else _NAME).finditer(line)
     if any(_OTHERS.search(text[0]) for text in (*texts, *_VALUE.finditer(line))):
         return True
-    return headers and _NAMED.search(line) is not None
+    return headers and _NAMED.search(line[:300]) is not None
 
 
 def _line(code: str, offset: int) -> tuple[int, int, str]:
