@@ -225,7 +225,9 @@ def address_mistakes(server: ServerSettings) -> dict[Keys, str]:
         try:
             ip_network(entry, strict=False)
         except ValueError:
+            # A URL may hold a password.
+            shown = "an entry" if "@" in entry else repr(entry)
             mistakes["server", "trusted_proxies"] = (
-                f'{entry!r} must be an address or a network, as in ["127.0.0.1", "10.0.0.0/8"]'
+                f'{shown} must be an address or a network, as in ["127.0.0.1", "10.0.0.0/8"]'
             )
     return mistakes
