@@ -6,8 +6,8 @@ A server gets short rounds of the same requests in three modes in turns (`benchm
 calling`): without copies, with one more call of the upstream for each request and nothing else, and
 with a copy of every request. The second less the first is the copy's own upstream call, the third
 less the second what the copies add besides: the drawing, the answers' texts, the comparison and the
-line in the file. One process has all modes, and several processes follow each other, because two of
-one program differ by more than rounds do. Of the answers, equal ones cost least to compare; with
+line in the file. One process has all modes, because two of one program differ by more than rounds
+do. Three servers take eight minutes. Of the answers, equal ones cost least to compare; with
 `--differ` each is another.
 """
 
@@ -20,6 +20,7 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -38,11 +39,16 @@ from benchmarks.gateway.gateways import (
 )
 from benchmarks.gateway.load import load, request_to
 
-SERVERS = 8
-ROUNDS = 9
-_REQUESTS = 300
+SERVERS = 3
+ROUNDS = 40
+_REQUESTS = 200
 _CONNECTIONS = 4
-_ALONE = 40
+_ALONE = 12
+_MODES = (OFF, CALLS, COPIES)
+# Other work on the machine makes rounds longer, by half and more on a shared one, never shorter:
+# the tenth of them that took least says what the program costs.
+_LOW = 10
+_SAMPLES = 300
 _PAUSE_S = 0.02
 # For the last copies, and the thread that compares twice a second.
 _SETTLED_S = 0.8
@@ -67,17 +73,24 @@ def shadow_command(folder: str, port: int, upstream: int) -> list[str]:
     return [*command[:-1], str(settings)]
 
 
-class _Round(NamedTuple):
-    """The figures of three modes in turns."""
+class _Figures(NamedTuple):
+    """The figures of one mode in a round.
 
-    base_us: float
-    call_us: float
-    extra_us: float
-    later_ms: float
+    Attributes:
+        cpu_us: CPU time of a request in µs.
+        alone_ms: Median latency in ms of requests without others beside them.
+    """
+
+    cpu_us: float
+    alone_ms: float
 
 
-async def _round(gateway: Gateway, *, stream: bool, differing: bool) -> tuple[float, float]:
-    """Return the CPU time of a request in µs, and the median latency in ms without other load."""
+_Rounds = dict[int, list[_Figures]]
+"""The rounds of one server, by mode."""
+
+
+async def _round(gateway: Gateway, *, stream: bool, differing: bool) -> _Figures:
+    """Send the requests of one round."""
     request = request_to(
         "/v1/complete", stream=stream, paced=False, headers=gateway.headers, differing=differing
     )
@@ -91,10 +104,10 @@ async def _round(gateway: Gateway, *, stream: bool, differing: bool) -> tuple[fl
         latencies += result.latencies
         # The copy of the request ends meanwhile, as between requests of people.
         await asyncio.sleep(_PAUSE_S)
-    return cpu_us, statistics.median(latencies) * 1000
+    return _Figures(cpu_us, statistics.median(latencies) * 1000)
 
 
-async def _server(rounds: int, *, stream: bool, differing: bool) -> list[_Round]:
+async def _server(rounds: int, *, stream: bool, differing: bool) -> _Rounds:
     """Return the rounds of one server, after one that only warms up."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as exits:
         upstream, port = free_port(), free_port()
@@ -107,47 +120,68 @@ async def _server(rounds: int, *, stream: bool, differing: bool) -> list[_Round]
         headers = "x-api-key: sk-benchmark\r\n"
         gateway = Gateway("copies", "/v1/complete", port, process, headers, 1.0, errors)
         await until_open(gateway)
-        found = []
-        for _ in range(rounds + 1):
-            figures = {}
-            for mode in random.sample([OFF, CALLS, COPIES], 3):
+        found: _Rounds = {mode: [] for mode in _MODES}
+        for number in range(rounds + 1):
+            print(f"round {number} of {rounds} ", end="\r", file=sys.stderr)
+            for mode in random.sample(_MODES, len(_MODES)):
                 process.send_signal(mode)
-                figures[mode] = await _round(gateway, stream=stream, differing=differing)
-            base, call, copied = (figures[mode][0] for mode in (OFF, CALLS, COPIES))
-            later = figures[COPIES][1] - figures[OFF][1]
-            found.append(_Round(base, call - base, copied - call, later))
+                figures = await _round(gateway, stream=stream, differing=differing)
+                if number:
+                    found[mode].append(figures)
         lines = sum(1 for _ in (Path(folder) / f"comparison-{port}.jsonl").open())
     expected = (rounds + 1) * (_REQUESTS + _ALONE)
     if lines < expected * 0.99:
         print(f"only {lines} of {expected} comparisons", file=sys.stderr)
-    return found[1:]
+    return found
 
 
-def _mean(values: list[float]) -> str:
-    """Return the mean of servers, and its standard error."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.2f} ± {error:.2f}"
+def _summary(servers: Sequence[_Rounds]) -> list[float]:
+    """Return the lines of the report: base, call, extra in µs, extra in %, latency in ms."""
+
+    def low(rounds: _Rounds, mode: int, name: str) -> float:
+        values = sorted(getattr(each, name) for each in rounds[mode])
+        return float(values[len(values) // _LOW])
+
+    def mean(name: str, mode: int, less: int | None = None) -> float:
+        return statistics.mean(
+            low(each, mode, name) - (0 if less is None else low(each, less, name))
+            for each in servers
+        )
+
+    base, extra = mean("cpu_us", OFF), mean("cpu_us", COPIES, CALLS)
+    later = mean("alone_ms", COPIES, OFF)
+    return [base, mean("cpu_us", CALLS, OFF), extra, 100 * extra / base, later]
+
+
+def _errors(servers: Sequence[_Rounds]) -> list[float]:
+    """Return the standard errors of the lines, by resampling servers and their rounds."""
+    chance = random.Random(0)
+
+    def again() -> list[_Rounds]:
+        return [
+            {mode: chance.choices(rounds, k=len(rounds)) for mode, rounds in each.items()}
+            for each in chance.choices(servers, k=len(servers))
+        ]
+
+    samples = [_summary(again()) for _ in range(_SAMPLES)]
+    return [statistics.stdev(values) for values in zip(*samples, strict=True)]
 
 
 async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> None:
     os.sched_setaffinity(0, {1})
-    found: list[list[_Round]] = []
-    for number in range(servers):
-        print(f"server {number + 1} of {servers}", end="\r", file=sys.stderr)
-        found.append(await _server(rounds, stream=stream, differing=differing))
-
-    def medians(name: str) -> list[float]:
-        return [statistics.median(getattr(each, name) for each in one) for one in found]
-
-    base = medians("base_us")
-    share = [100 * extra / each for extra, each in zip(medians("extra_us"), base, strict=True)]
+    found = [await _server(rounds, stream=stream, differing=differing) for _ in range(servers)]
+    base, call, extra, share, later = (
+        f"{value:.2f} ± {error:.2f}"
+        for value, error in zip(_summary(found), _errors(found), strict=True)
+    )
     print(
         f"{'streamed' if stream else 'plain'}, {'differing' if differing else 'equal'} answers, "
-        f"{servers} servers, {rounds} rounds each, mean of medians ± standard error:\n"
-        f"  CPU of a request      {_mean(base)} µs\n"
-        f"  an upstream call      {_mean(medians('call_us'))} µs\n"
-        f"  copies add besides    {_mean(medians('extra_us'))} µs, {_mean(share)} %\n"
-        f"  latency of a request  {_mean(medians('later_ms'))} ms more"
+        f"{servers} servers, {rounds} rounds each, lowest {100 // _LOW}th percentile ± standard "
+        f"error:\n"
+        f"  CPU of a request      {base} µs\n"
+        f"  an upstream call      {call} µs\n"
+        f"  copies add besides    {extra} µs, {share} %\n"
+        f"  latency of a request  {later} ms more"
     )
 
 
