@@ -35,13 +35,7 @@ def copy_of(job: Job) -> Job:
     )
 
 
-async def ask(
-    engine: Engine,
-    job: Job,
-    stops: Sequence[str],
-    reply: Reply,
-    done: Callable[[], None] | None = None,
-) -> None:
+async def ask(engine: Engine, job: Job, stops: Sequence[str], reply: Reply) -> None:
     """Let an engine answer a job. Errors end the reply.
 
     A cancellation is raised, unless the reply has got an error before, as the reason for it.
@@ -50,8 +44,7 @@ async def ask(
         engine: The engine.
         job: The job.
         stops: All stop sequences.
-        reply: Takes the answer.
-        done: Called at the end, also of a cancelled answer.
+        reply: Takes the answer. It is finished at the end, also if the answer is cancelled.
     """
     meter = reply.meter
     meter.transcript = reply
@@ -77,8 +70,7 @@ async def ask(
         reply.ended_at = perf_counter()
         # Each refers to the other.
         meter.transcript = None
-        if done is not None:
-            done()
+        reply.finished()
 
 
 async def answer_of(

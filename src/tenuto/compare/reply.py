@@ -40,3 +40,6 @@ class Reply(Transcript):
         if self.error or counted.input_tokens is None or counted.output_tokens is None:
             return None
         return counted.input_tokens + counted.output_tokens
+
+    def finished(self) -> None:
+        """Do nothing. A subclass may take the answer here, when its end or error is known."""

@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from time import perf_counter
 from typing import Final
 from zlib import crc32
 
 from tenuto.compare.answer import LEFT, TIMEOUT, TOO_LONG
-from tenuto.compare.answering import CostOf, ask, copy_of
+from tenuto.compare.answering import ask, copy_of
 from tenuto.compare.comparison import Purpose
 from tenuto.compare.reply import Reply
 from tenuto.compare.writer import ComparisonWriter, spent_today
@@ -21,7 +20,7 @@ from tenuto.core.prompt import TokenPrompt
 from tenuto.engine.base import Engine
 from tenuto.server.accounts import terms_of
 from tenuto.server.shadow.budget import DayBudget
-from tenuto.server.shadow.copy import Copy
+from tenuto.server.shadow.copy import Copy, Terms
 from tenuto.server.shadow.targets import Targets
 from tenuto.settings import Settings
 from tenuto.stream.meter import Meter
@@ -100,12 +99,11 @@ class Copies:
         self._targets = Targets(settings.engine)
         self._compared = self._targets.compared
         self._most = shadow.max_concurrent
-        self._to = shadow.to or ""
-        self._keeps_texts = shadow.keep_texts
         spent = max(spent, spent_today(shadow.file))
         self._budget = DayBudget(shadow.max_tokens_a_day, spent)
         prices = terms_of(settings).prices
-        self._cost: CostOf | None = prices.money if prices else None
+        cost_of = prices.money if prices else None
+        self._terms = Terms(shadow.to or "", cost_of, shadow.keep_texts, self._ended)
         self._counts = counts
         # In the order of their beginning. One timer for the oldest costs less than one for each.
         self._running: dict[Copy, None] = {}
@@ -174,7 +172,7 @@ class Copies:
         else:
             reserved = size // _BYTES_OF_A_TOKEN + _TOKENS_OF_A_TEMPLATE + max_tokens
             if self._budget.reserve(reserved):
-                copy = Copy(request_id, purpose, request, size, engine, reserved)
+                copy = Copy(*(request_id, purpose, request, size, engine, reserved, self._terms))
                 if job.stream:
                     self._admit(copy)
                 return copy
@@ -200,8 +198,8 @@ class Copies:
     def _start(self, copy: Copy) -> None:
         request = copy.request
         self._running[copy] = None
-        job, done = copy_of(request.job), partial(self._ended, copy)
-        copy.task = asyncio.create_task(ask(copy.engine, job, request.stops, copy.b, done))
+        call = ask(copy.engine, copy_of(request.job), request.stops, copy)
+        copy.task = asyncio.create_task(call)
         if self._timer is None:
             self._look_after(self._shadow.timeout_s)
 
@@ -212,23 +210,22 @@ class Copies:
         """Cancel copies that take too long, and look again when the next one would."""
         self._timer, timeout_s, now = None, self._shadow.timeout_s, perf_counter()
         for copy in self._running:
-            reply = copy.b
-            if copy.task is None or reply.error:
+            if copy.task is None or copy.error:
                 continue
-            began = reply.meter.began
+            began = copy.meter.began
             left_s = timeout_s if began is None else began + timeout_s - now
             if left_s > 0:
                 self._look_after(left_s)
                 return
-            reply.error = TIMEOUT
+            copy.error = TIMEOUT
             copy.task.cancel()
 
     def _ended(self, copy: Copy) -> None:
         """Settle a copy that has ended, and take note of its answer unless it was abandoned."""
         try:
             self._end(copy)
-            if copy.has_answer and copy.a is not None:
-                self._compare(copy, copy.a)
+            if copy.has_answer and copy.first is not None:
+                self._compare(copy, copy.first)
         except Exception as error:
             _log.error("a copy of a request failed", exc_info=error)
 
@@ -237,14 +234,14 @@ class Copies:
         del self._running[copy]
         # Refers to its coroutine, and so to this.
         copy.task = None
-        reply, used = copy.b, None
-        if reply.error:
+        used = None
+        if copy.error:
             # It may be charged as a whole.
             outcome, self._last_failed = "failed", True
-        elif reply.ended is None:
+        elif copy.ended is None:
             outcome = "abandoned"
         else:
-            outcome, self._last_failed, used = "answered", False, reply.tokens
+            outcome, self._last_failed, used = "answered", False, copy.tokens
         copy.has_answer = outcome != "abandoned"
         self._counts[outcome] += 1
         self._budget.settle(copy.reserved, used)
@@ -261,7 +258,7 @@ class Copies:
                 reply.error = LEFT if outcome is None else outcome.value
             reply.ended_at = perf_counter()
             for copy in copies:
-                copy.a = reply
+                copy.first = reply
                 if not copy.request.job.stream:
                     self._admit(copy)
                 elif copy.has_answer:
@@ -269,10 +266,10 @@ class Copies:
         except Exception as error:
             _log.error("an answer could not be compared", exc_info=error)
 
-    def _compare(self, copy: Copy, a: Reply) -> None:
+    def _compare(self, copy: Copy, first: Reply) -> None:
         """Hand over the answer that the caller has got, and that of its copy."""
-        pair = partial(copy.pair, a, self._to, self._budget.spent, self._cost, self._keeps_texts)
-        self.writer.add(copy.size + a.chars + copy.b.chars, pair)
+        copy.spent = self._budget.spent
+        self.writer.add(copy.size + first.chars + copy.chars, copy.pair)
 
     async def aclose(self) -> None:
         """Abandon the copies, write what is compared, and close the connections."""

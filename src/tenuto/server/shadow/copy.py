@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from tenuto.compare.answering import CostOf, measured
 from tenuto.compare.comparison import Pair, Purpose
@@ -16,29 +17,46 @@ from tenuto.stream.meter import Meter
 _MODEL_CHARS: Final = 256
 
 
-class Copy:
-    """A request that is sent a second time.
+class Terms(NamedTuple):
+    """The settings of all copies of a server.
+
+    Attributes:
+        to: The upstream that they are for, `NAME` or `NAME:MODEL`.
+        cost_of: The prices; None without any.
+        keeps_texts: Whether comparisons hold prompts and answers.
+        ended: Called with each copy that has ended, or was cancelled.
+    """
+
+    to: str
+    cost_of: CostOf | None
+    keeps_texts: bool
+    ended: Callable[[Copy], None]
+
+
+class Copy(Reply):
+    """The second answer to a request, with the request.
 
     Args:
         request_id: The request's id.
-        purpose: The second answer.
+        purpose: The purpose of the second answer.
         request: The request.
         size: Bytes of its prompt.
         engine: The engine of the copy.
         reserved: Tokens that it may use.
+        terms: Those of all copies.
 
     Attributes:
         request, size, engine, reserved: The arguments.
-        a: The answer that the caller has got; None before its end.
-        b: The second answer.
-        has_answer: Whether `b` is complete, or has broken off with an error.
-        task: Asks for it; None while the copy waits for others, or for the end of a plain answer,
-            and when it has ended.
+        first: The answer that the caller has got; None before its end.
+        has_answer: Whether the answer is complete, or has broken off with an error.
+        spent: Tokens of copies on this day, when the comparison is complete.
+        task: Asks for the answer; None while the copy waits for others, or for the end of a plain
+            answer, and when it has ended.
     """
 
     __slots__ = (
-        *("_at", "_id", "_purpose", "a", "b", "engine", "has_answer", "request", "reserved"),
-        *("size", "task"),
+        *("_at", "_id", "_purpose", "_terms", "engine", "first", "has_answer", "request"),
+        *("reserved", "size", "spent", "task"),
     )
 
     def __init__(
@@ -49,29 +67,30 @@ class Copy:
         size: int,
         engine: Engine,
         reserved: int,
+        terms: Terms,
     ) -> None:
+        super().__init__(Meter())
         self._id = request_id
         self._at = time()
         self._purpose = purpose
-        self.size = size
+        self._terms = terms
         self.request = request
+        self.size = size
         self.engine = engine
         self.reserved = reserved
-        self.a: Reply | None = None
-        self.b: Reply = Reply(Meter())
+        self.first: Reply | None = None
         self.has_answer: bool = False
+        self.spent: int = 0
         self.task: asyncio.Task[None] | None = None
 
-    def pair(self, a: Reply, to: str, spent: int, cost_of: CostOf | None, keep_texts: bool) -> Pair:
-        """Return the pair of answers, when both are there. In any thread.
+    def finished(self) -> None:
+        """Report the end."""
+        self._terms.ended(self)
 
-        Args:
-            a: The answer that the caller has got.
-            to: The upstream of the second answer, `NAME` or `NAME:MODEL`.
-            spent: Tokens of copies since the beginning of the day.
-            cost_of: The prices; None without any.
-            keep_texts: Whether the pair has the prompt, too.
-        """
+    def pair(self) -> Pair:
+        """Return the pair of answers, when both are there. In any thread."""
+        assert self.first is not None
+        to, cost_of, keeps_texts, _ = self._terms
         job = self.request.job
         prompt, model = job.prompt, job.model
         return Pair(
@@ -79,11 +98,11 @@ class Copy:
             self._at,
             self._purpose,
             model[:_MODEL_CHARS],
-            measured(a, model, cost_of),
-            measured(self.b, model, cost_of),
+            measured(self.first, model, cost_of),
+            measured(self, model, cost_of),
             to,
             prompt.prefill,
-            str(prompt.whole()) if keep_texts else None,
-            spent,
-            job.caller.key if keep_texts else None,
+            str(prompt.whole()) if keeps_texts else None,
+            self.spent,
+            job.caller.key if keeps_texts else None,
         )
