@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tenuto.migrate.clients import calls_of_clients
 from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint, is_in_its_block
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
@@ -96,7 +97,8 @@ LANGUAGES: Final[dict[str, Language]] = {
     **dict.fromkeys(("rs", "cs", "swift", "dart", "cpp", "cc", "c", "h", "hpp", "m"), _OTHER),
     "php": _PHP,
     **dict.fromkeys(("lisp", "cl", "el", "clj", "cljs"), Language("lisp", "TC412")),
-    **dict.fromkeys(("r", "ex", "exs", "jl", "pl", "lua"), Language("hash", "TC412")),
+    **dict.fromkeys(("ex", "exs"), Language("elixir", "TC412")),
+    **dict.fromkeys(("r", "jl", "pl", "lua"), Language("hash", "TC412")),
     **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "dockerfile", "makefile"), _SHELL),
     **dict.fromkeys(("yaml", "yml", "toml", "ini", "cfg", "env", "properties"), _CONFIG),
     **dict.fromkeys(("json", "jsonc", "json5", "http", "tf"), Language("none", "TC403")),
@@ -116,7 +118,7 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     code = without_comments(text, language.comments)
     found: dict[int, Finding] = {}
     about = is_about(text, path)
-    for offset, *rest in _found(code, path, language, about=about):
+    for offset, *rest in _found(code, path, kind, about=about):
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
         number, message, remedy = rest
@@ -125,14 +127,16 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     return sorted(found.values())
 
 
-def _found(
-    code: str, path: str, language: Language, *, about: bool
-) -> Iterator[tuple[int, str, str, str]]:
+def _found(code: str, path: str, kind: str, *, about: bool) -> Iterator[tuple[int, str, str, str]]:
     """Yield the offset, code, message and remedy of each use."""
+    language = LANGUAGES[kind]
     covered: list[tuple[int, int]] = []
-    for start, end in _calls(code, language):
-        covered.append((start, end))
-        yield start, language.client, "call of the Text Completions API", language.remedy
+    reach = 0
+    for start, end in sorted([*_calls(code, language), *calls_of_clients(code, kind)]):
+        if start >= reach:
+            reach = end
+            covered.append((start, end))
+            yield start, language.client, "call of the Text Completions API", language.remedy
     covered += [
         (call.start(), call.end() + len(arguments(code, call.end() - 1)))
         for call in places(_CHAT_ALIAS, code)

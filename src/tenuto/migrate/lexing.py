@@ -25,6 +25,7 @@ _STYLES: Final = {
     "php": (_DOUBLE, _SINGLE, _BLOCK, _LINE, r"(?<![\w$])#(?!\[)[^\n]*"),
     "ruby": (_DOUBLE, _SINGLE, r"^=begin\b.*?^=end\b", r"(?<![\w$])#(?!\{)[^\n]*"),
     "hash": (r"(?<!\S)#[^\n]*",),
+    "elixir": (r'@\w*doc\s+(?:~[sS])?""".*?(?:"""|\Z)', r"(?<!\S)#[^\n]*"),
     "lisp": (_DOUBLE, r";[^\n]*"),
     "none": (),
 }
@@ -32,7 +33,7 @@ _PATTERNS: Final = {
     style: re.compile("|".join(parts), re.DOTALL | re.MULTILINE) if parts else None
     for style, parts in _STYLES.items()
 }
-_COMMENT: Final = re.compile(r"//|/\*|#|;|=begin")
+_COMMENT: Final = re.compile(r"//|/\*|#|;|=begin|@\w*doc")
 
 
 def places(pattern: re.Pattern[str], code: str) -> Iterator[re.Match[str]]:
@@ -45,7 +46,7 @@ def without_comments(text: str, style: str) -> str:
 
     Args:
         text: The source.
-        style: `c`, `js`, `go`, `php`, `ruby`, `lisp`, `hash` for `#` alone, or `none`.
+        style: `c`, `js`, `go`, `php`, `ruby`, `elixir`, `lisp`, `hash` for `#` alone, or `none`.
     """
     pattern = _PATTERNS[style]
     if pattern is None:

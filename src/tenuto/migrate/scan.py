@@ -24,7 +24,7 @@ from tenuto.migrate.python.plan import Options
 # One of them is in each file that has a finding.
 _SIGNS: Final = (
     *(b"nthropic", b"max_tokens_to_sample", b"v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
-    b"stop_reason",
+    *(b"stop_reason", b"anthrogo", b"klaude", b"claudeR"),
 )
 OLD_WORDS: Final = re.compile(
     r"max_tokens_to_sample|HUMAN_PROMPT|AI_PROMPT|anthropic[\w.()]*\.completions?\b"
