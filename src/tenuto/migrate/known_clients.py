@@ -62,7 +62,7 @@ _GO: Final = (
     ),
     # github.com/dleviminzi/anthrogo: complete.go; before it had messages, `Complete`.
     _client(
-        *("anthrogo", r"\"github\.com/dleviminzi/anthrogo\"|^package anthrogo\b"),
+        *("anthrogo", r"\"github\.com/dleviminzi/(?:go-anthropic|anthrogo)\"|^package anthrogo\b"),
         r"\.(?:Streaming)?CompletionRequest(?=\()|\banthrogo\.Complet(?:e|ion)Payload(?=\{)|"
         r"\.(?:Complete|StreamComplete)(?=\([^()]{0,99}(?:\(\))?[^()]{0,99}\banthrogo\.CompletePayload)",
     ),
@@ -173,13 +173,19 @@ _RUST: Final = (
 _RUBY: Final = (
     # anthropic before 1.0 and ruby-anthropic, by alexrudall: README.md.
     _client(
-        *("Anthropic", r"\bAnthropic::Client\b|require\s+[\"']anthropic[\"']"),
+        *("Anthropic", r"\bAnthropic::\w{0,20}Client\b|require\s+[\"']anthropic[\"']"),
         r"\w\.complete(?=\(\s*parameters:)",
     ),
     # anthropic from 1.0, the official gem: resources/completions.rb.
     _client(
-        *("Anthropic", r"\bAnthropic::Client\b|require\s+[\"']anthropic[\"']"),
+        *("Anthropic", r"\bAnthropic::\w{0,20}Client\b|require\s+[\"']anthropic[\"']"),
         r"\b(?:anthropic|claude)\w*\.completions\.(?:create|stream|stream_raw)(?=\()",
+    ),
+    # anthropic-rb by dickdavis: README.md.
+    _client(
+        "Anthropic.completions",
+        r"\bAnthropic\.(?:setup|completions)\b",
+        r"\bAnthropic\.completions\.create(?=\()",
     ),
 )
 _R: Final = (
