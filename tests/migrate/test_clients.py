@@ -41,6 +41,14 @@ def test_call_is_found_once_by_its_field() -> None:
     assert [finding.line for finding in findings(text, "main.go", "go")] == [4]
 
 
+def test_remedy_names_no_method_of_another_library() -> None:
+    text = 'import "github.com/liushuangls/go-anthropic/v2"\nclient.CreateComplete(ctx, request)\n'
+
+    (finding,) = findings(text, "main.go", "go")
+
+    assert finding.remedy == "the Messages API in this library, or in the official one of Anthropic"
+
+
 def test_scan_takes_no_long_time_for_many_open_calls() -> None:
     text = 'import "github.com/dleviminzi/anthrogo"\n' + "c.CompletionRequest(c.Complete(" * 60_000
     start = time.process_time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from tenuto.migrate.clients import calls_of_clients
@@ -31,6 +32,8 @@ _CHAT: Final = re.compile(r"\bchat\s*:\s*\{\s*\Z")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
+
+_LIBRARY: Final = "the Messages API in this library, or in the official one of Anthropic"
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,15 @@ def _found(code: str, path: str, kind: str, *, about: bool) -> Iterator[tuple[in
     language = LANGUAGES[kind]
     covered: list[tuple[int, int]] = []
     reach = 0
-    for start, end in sorted([*_calls(code, language), *calls_of_clients(code, kind)]):
+    calls = [
+        *((*call, language.remedy) for call in _calls(code, language)),
+        *((*call, _LIBRARY) for call in calls_of_clients(code, kind)),
+    ]
+    for start, end, remedy in sorted(calls, key=itemgetter(0)):
         if start >= reach:
             reach = end
             covered.append((start, end))
-            yield start, language.client, "call of the Text Completions API", language.remedy
+            yield start, language.client, "call of the Text Completions API", remedy
     covered += [
         (call.start(), call.end() + len(arguments(code, call.end() - 1)))
         for call in places(_CHAT_ALIAS, code)
