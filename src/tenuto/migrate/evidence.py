@@ -34,7 +34,8 @@ _NAMED: Final = re.compile(
     r"\b(?:class|struct|interface|module|describe|context|def|func|function|fn)\b[^(=]*?"
     r"(?:[Cc]ohere|[Aa][Ii]21|[Jj]urassic|[Tt]itan|[Ll]lama(?!_?[Ii]ndex)|[Mm]istral|[Gg]emini|"
     r"[Pp]a[Ll][Mm]\b|[Dd]eep[Ss]eek)|"
-    r"^[^=.]*\b\w*(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\([^;]*\{\s*\Z"
+    r"^[^=.]*\b\w*(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\([^;]*\{\s*\Z|"
+    r"[A-Z]?(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\(?\{\s*\Z"
 )
 # `model: cohere.command-text-v14` in settings.
 _VALUE: Final = re.compile(r"\b(?:name|model\w*|provider|engine|id)\s*:\s*[\w.:/-]+\s*\Z")
@@ -57,6 +58,11 @@ _NEAR: Final = 2_000
 def is_about(code: str, path: str) -> bool:
     """Return whether a file, or its path, speaks of this API or its vendor."""
     return _speaks(code) or _VENDOR.search(path) is not None
+
+
+def is_of_several(code: str) -> bool:
+    """Return whether a file names other vendors, too."""
+    return _OTHERS.search(code) is not None
 
 
 def is_endpoint(code: str, offset: int) -> bool:

@@ -9,7 +9,13 @@ from operator import itemgetter
 from typing import Final
 
 from tenuto.migrate.clients import calls_of_clients
-from tenuto.migrate.evidence import is_about, is_elsewhere, is_endpoint, is_in_its_block
+from tenuto.migrate.evidence import (
+    is_about,
+    is_elsewhere,
+    is_endpoint,
+    is_in_its_block,
+    is_of_several,
+)
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.lexing import arguments, places, without_comments
@@ -31,6 +37,11 @@ _DOUBLE: Final = re.compile(r"\bcompletions\s*:\s*\{\s*create\s*:\s*(?:(?:jest|v
 _CHAT: Final = re.compile(r"\bchat\s*:\s*\{\s*\Z")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
+# The marks of turns in a text of a source, with or without escapes.
+_TURN: Final = re.compile(r"(?:\\n|\n[ \t]*)(?:\\n|\n[ \t]*)(?:Human|Assistant):")
+_NEAR_LINES: Final = 2
+_MINIFIED: Final = 1_000
+"""Characters of a line, on average."""
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
 
 _LIBRARY: Final = "the Messages API in this library, or in the official one of Anthropic"
@@ -118,22 +129,38 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         kind: A key of `LANGUAGES`.
     """
     language = LANGUAGES[kind]
+    if language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1):
+        # Made from sources, which have the findings.
+        return []
     code = without_comments(text, language.comments)
     found: dict[int, Finding] = {}
     about = is_about(text, path)
-    for offset, *rest in _found(code, path, kind, about=about):
+
+    def add(offset: int, number: str, message: str, remedy: str) -> None:
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
-        number, message, remedy = rest
         finding = Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy)
         found.setdefault(line, finding)
+
+    covered: list[tuple[int, int]] = []
+    for each in _found(code, path, kind, covered, about=about):
+        add(*each)
+    if found and language.comments != "none" and not is_of_several(code):
+        reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
+        for match in places(_TURN, code):
+            offset = match.end() - 1
+            line = text.count("\n", 0, offset) + 1
+            inside = any(start <= offset < end for start, end in covered)
+            if not inside and line not in reported and not is_elsewhere(code, offset):
+                add(offset, "TC104", "a prompt with the marks of turns", "roles in `messages`")
     return sorted(found.values())
 
 
-def _found(code: str, path: str, kind: str, *, about: bool) -> Iterator[tuple[int, str, str, str]]:
-    """Yield the offset, code, message and remedy of each use."""
+def _found(
+    code: str, path: str, kind: str, covered: list[tuple[int, int]], *, about: bool
+) -> Iterator[tuple[int, str, str, str]]:
+    """Yield the offset, code, message and remedy of each use; add the calls to `covered`."""
     language = LANGUAGES[kind]
-    covered: list[tuple[int, int]] = []
     reach = 0
     calls = [
         *((*call, language.remedy) for call in _calls(code, language)),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint
+from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, is_of_several
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.calls import method_of
 from tenuto.migrate.python.destination import is_for_another, texts_of
@@ -45,6 +45,9 @@ _FRAMEWORKS: Final = (
 _BEDROCK_MODELS: Final = re.compile(
     r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
 )
+_TURN: Final = re.compile(r"\n\n(?:Human|Assistant):")
+_NEAR_LINES: Final = 2
+_BEDROCK_SDK: Final = "anthropic_bedrock"
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 # Codes of findings by words alone, which also need evidence of the API.
 _WORDS: Final = {"TC103", "TC401", "TC402", "TC404", "TC501"}
@@ -60,6 +63,8 @@ _REMEDIES: Final = {
     "TC404": "`ChatAnthropic` of the package `langchain-anthropic`",
     "TC405": "`llama_index.llms.anthropic.Anthropic` from 0.10 on, which calls the Messages API",
     "TC406": "the model `anthropic/…`, which calls the Messages API",
+    "TC104": "roles in `messages`",
+    "TC105": "`AnthropicBedrock().messages.create` of the package `anthropic[bedrock]`",
     "TC401": "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`",
     "TC402": "`anthropic_version`, `messages` and `max_tokens`; the text is in `content`",
     "TC501": "change the double together with the code that it tests",
@@ -79,12 +84,46 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
             if keyword.arg is None:
                 covered |= _display(keyword.value, origins)
     bedrock = re.search(r"bedrock|invoke_model", origins.source.text, re.IGNORECASE) is not None
+    found = list[Note]()
     for node in origins.source.nodes:
         if id(node) in covered or _is_docstring(node, origins):
             continue
-        for note in _of_node(node, origins, bedrock=bedrock):
-            if note.code not in _WORDS or _is_meant(note, origins):
-                yield note
+        found += [
+            note
+            for note in _of_node(node, origins, bedrock=bedrock)
+            if note.code not in _WORDS or _is_meant(note, origins)
+        ]
+    yield from found
+    bodies = any(note.code in ("TC401", "TC402") for note in found)
+    if bodies and not is_of_several(origins.source.text):
+        yield from _prompts(origins, covered, found)
+
+
+def _prompts(origins: Origins, covered: set[int], found: Sequence[Note]) -> Iterator[Note]:
+    """Yield the prompts in the texts of a source that sends bodies of the old API by itself."""
+    source = origins.source
+    reported: set[int] = set()
+    for note in found:
+        first = getattr(note.node, "lineno", 0)
+        last = getattr(note.node, "end_lineno", None) or first
+        reported.update(range(first - _NEAR_LINES, last + _NEAR_LINES + 1))
+    for node in source.nodes:
+        match node:
+            case ast.Constant(value=str(text)) if not isinstance(
+                source.parents[node], ast.JoinedStr | ast.Expr
+            ):
+                pass
+            case ast.JoinedStr(values=values):
+                text = "{}".join(str(v.value) for v in values if isinstance(v, ast.Constant))
+            case _:
+                continue
+        if id(node) in covered or node.lineno in reported or not _TURN.search(text):
+            continue
+        if not is_elsewhere(source.text, source.start(node)):
+            yield Note(
+                *(node, "TC104", Hardness.BY_HAND, "a prompt with the marks of turns"),
+                "roles in `messages`",
+            )
 
 
 def _is_meant(note: Note, origins: Origins) -> bool:
@@ -131,6 +170,11 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, body, "a dict has fields of the old API")
             elif {"completion", "stop_reason"} <= names and _is_double(node, origins):
                 yield _by_hand(node, "TC501", "a dict has the fields of an old response")
+        case ast.Name(id="HUMAN_PROMPT" | "AI_PROMPT" as name, ctx=ast.Load()):
+            if f"{_BEDROCK_SDK}.{name}" in origins.paths(node):
+                yield _by_hand(node, "TC104", "the package has the Text Completions API alone")
+        case ast.ImportFrom(module=str(module)):
+            yield from _of_import(node, module)
         case ast.Call():
             yield from _of_call(node, origins, body)
             if _replaces(node, origins):
@@ -168,10 +212,18 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             pass
 
 
+def _of_import(node: ast.ImportFrom, module: str) -> Iterator[Note]:
+    if module.partition(".")[0] == _BEDROCK_SDK:
+        yield _by_hand(node, "TC105", "the package has the Text Completions API alone")
+
+
 def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
     paths = origins.paths(node.func)
     names = {keyword.arg for keyword in node.keywords}
     for path in paths:
+        if path.startswith(f"{_BEDROCK_SDK}.") and path.endswith(".completions.create"):
+            yield _by_hand(node, "TC105", "call of the Text Completions API on Bedrock")
+            return
         if _COMPLETION.fullmatch(path):
             yield _by_hand(node, "TC501", "a response of the old API is made")
             return
