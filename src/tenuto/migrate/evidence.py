@@ -29,6 +29,9 @@ _OTHERS: Final = re.compile(
     r"\bpalm\b|deepseek|huggingface|replicate|^.amazon.$|\bmeta\b",
     re.I,
 )
+_BEDROCK_OTHERS: Final = re.compile(
+    r"cohere|\bai21|jurassic|\bj2-|titan(?!ic)|llama(?!_?-?index)|mistral", re.I
+)
 # Blocks that are named after another vendor. Functions named after OpenAI often convert requests.
 _NAMED: Final = re.compile(
     r"\b(?:class|struct|interface|module|describe|context|def|func|function|fn)\b[^(=]*?"
@@ -61,8 +64,8 @@ def is_about(code: str, path: str) -> bool:
 
 
 def is_of_several(code: str) -> bool:
-    """Return whether a file names other vendors, too."""
-    return _OTHERS.search(code) is not None
+    """Return whether a file names another vendor whose prompts often have the same marks."""
+    return _BEDROCK_OTHERS.search(code) is not None
 
 
 def is_endpoint(code: str, offset: int) -> bool:
