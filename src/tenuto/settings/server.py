@@ -221,13 +221,13 @@ def address_mistakes(server: ServerSettings) -> dict[Keys, str]:
         bare_host(server.host)
     except SettingsError as error:
         mistakes["server", "host"] = str(error)
-    for entry in server.trusted_proxies:
+    for number, entry in enumerate(server.trusted_proxies, 1):
         try:
             ip_network(entry, strict=False)
         except ValueError:
-            # A URL may hold a password.
-            shown = "an entry" if "@" in entry else repr(entry)
+            # Not the text itself: it may be a key, or a URL with a password.
             mistakes["server", "trusted_proxies"] = (
-                f'{shown} must be an address or a network, as in ["127.0.0.1", "10.0.0.0/8"]'
+                f"number {number} must be an address or a network, as in "
+                '["127.0.0.1", "10.0.0.0/8"]'
             )
     return mistakes
