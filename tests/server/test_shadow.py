@@ -206,7 +206,9 @@ async def test_request_that_is_not_drawn_is_not_copied(tmp_path: Path) -> None:
 async def test_copy_that_hangs_fails_or_floods_is_not_noticed_by_the_caller(
     tmp_path: Path, script: Script, error: str, stream: bool
 ) -> None:
-    async with shadowed(tmp_path, candidate=[script], timeout_s=0.3) as server:
+    # Long, where another error is expected: a machine may be slow.
+    timeout_s = 0.3 if error == "timeout" else 20.0
+    async with shadowed(tmp_path, candidate=[script], timeout_s=timeout_s) as server:
         answer = await server.complete(stream=stream)
         assert (answer.status, answer.text) == (200, " Paris it is.")
         assert "warning" not in answer.headers or "candidate" not in answer.headers["warning"]
@@ -247,7 +249,7 @@ async def test_stream_of_a_copy_that_floods_is_cut_and_not_noticed(
 async def test_each_copy_has_all_of_its_time(tmp_path: Path) -> None:
     hangs_after_text = stream(claude.START, claude.delta("Paris"), HANG, end=False)
     scripts: list[Any] = [[HANG], hangs_after_text, says("Paris it is."), [HANG]]
-    async with shadowed(tmp_path, candidate=scripts, timeout_s=0.4) as server:
+    async with shadowed(tmp_path, candidate=scripts, timeout_s=2.0) as server:
         for number in range(1, 5):
             await server.complete(stream=True)
             async with asyncio.timeout(10):
@@ -258,13 +260,14 @@ async def test_each_copy_has_all_of_its_time(tmp_path: Path) -> None:
 
     late = [line["b"] for line in lines if line["b"].get("error") == "timeout"]
     assert sorted(each["chars"] for each in late) == [0, 0, len(" Paris")]
-    assert all(each["total_ms"] >= 400 for each in late)
+    assert all(each["total_ms"] >= 2000 for each in late)
     assert [line["b"]["end"] for line in lines if line["b"] not in late] == ["turn"]
 
 
 @pytest.mark.parametrize("answers", ["whole", "left out", "hanging"])
 async def test_copies_leave_no_work_for_the_garbage_collector(tmp_path: Path, answers: str) -> None:
     settings: dict[str, Any] = {"candidate": [[HANG]], "timeout_s": 0.1}
+    requests = 12 if answers == "left out" else 3
     if answers != "hanging":
         settings = {"noise_share": 1.0, "max_concurrent": 8 if answers == "whole" else 1}
     async with shadowed(tmp_path, **settings) as server:
@@ -272,9 +275,8 @@ async def test_copies_leave_no_work_for_the_garbage_collector(tmp_path: Path, an
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
             for streamed in (False, True):
-                await asyncio.gather(*(server.complete(stream=streamed) for _ in range(3)))
-            copies = 6 if answers == "hanging" else 12
-            await server.lines(copies)
+                await asyncio.gather(*(server.complete(stream=streamed) for _ in range(requests)))
+            await server.lines(2 * requests * (1 if answers == "hanging" else 2))
             gc.collect()
             left = [each for each in gc.garbage if isinstance(each, (Copy, Reply, Meter))]
         finally:

@@ -24,13 +24,13 @@ _LOCAL: Final = re.compile(
 )
 _TEXT: Final = re.compile(r"\"[^\"\n]{,60}\"|'[^'\n]{,60}'|`[^`\n]{,60}`")
 _NAME: Final = re.compile(r"\"[^\"\s]*\"|'[^'\s]*'|`[^`\s]*`")
-_OTHERS: Final = re.compile(
-    r"openai|\bgpt-?\d|cohere|\bai21|jurassic|\bj2-|titan(?!ic)|llama(?!_?-?index)|mistral|gemini|"
-    r"\bpalm\b|deepseek|huggingface|replicate|^.amazon.$|\bmeta\b",
-    re.I,
-)
 _BEDROCK_OTHERS: Final = re.compile(
     r"cohere|\bai21|jurassic|\bj2-|titan(?!ic)|llama(?!_?-?index)|mistral", re.I
+)
+_OTHERS: Final = re.compile(
+    rf"{_BEDROCK_OTHERS.pattern}|openai|\bgpt-?\d|gemini|\bpalm\b|deepseek|huggingface|replicate|"
+    r"^.amazon.$|\bmeta\b",
+    re.I,
 )
 # Blocks that are named after another vendor. Functions named after OpenAI often convert requests.
 _NAMED: Final = re.compile(
@@ -38,7 +38,7 @@ _NAMED: Final = re.compile(
     r"(?:[Cc]ohere|[Aa][Ii]21|[Jj]urassic|[Tt]itan|[Ll]lama(?!_?[Ii]ndex)|[Mm]istral|[Gg]emini|"
     r"[Pp]a[Ll][Mm]\b|[Dd]eep[Ss]eek)|"
     r"^[^=.]*\b\w*(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\([^;]*\{\s*\Z|"
-    r"[A-Z]?(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\(?\{\s*\Z"
+    r"(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\(?\{\s*\Z"
 )
 # `model: cohere.command-text-v14` in settings.
 _VALUE: Final = re.compile(r"\b(?:name|model\w*|provider|engine|id)\s*:\s*[\w.:/-]+\s*\Z")

@@ -36,6 +36,8 @@ _JS_TYPE: Final = re.compile(
 _DOUBLE: Final = re.compile(r"\bcompletions\s*:\s*\{\s*create\s*:\s*(?:(?:jest|vi|sinon)\b|mock)")
 _CHAT: Final = re.compile(r"\bchat\s*:\s*\{\s*\Z")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
+_LITELLM: Final = re.compile(r"anthropic_text/")
+_PROMPTFOO: Final = re.compile(r"\banthropic:completion\b")
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
 # The marks of turns in a text of a source, with or without escapes.
 _TURN: Final = re.compile(r"(?:\\n|\n[ \t]*)(?:\\n|\n[ \t]*)(?:Human|Assistant):")
@@ -238,9 +240,9 @@ def _calls(code: str, language: Language) -> Iterator[tuple[int, int]]:
 def _names(
     code: str, language: Language, covered: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, str, str, str]]:
-    for match in places(re.compile(r"anthropic_text/"), code):
+    for match in places(_LITELLM, code):
         yield match.start(), "TC406", "LiteLLM's old provider", "the model `anthropic/…`"
-    for match in places(re.compile(r"\banthropic:completion\b"), code):
+    for match in places(_PROMPTFOO, code):
         yield match.start(), "TC403", "promptfoo's old provider", "`anthropic:messages:…`"
     if language is _JS:
         for match in places(_JS_TYPE, code):

@@ -245,17 +245,11 @@ class Origins:
         positional = [*function.args.posonlyargs, *function.args.args]
         index = positional.index(argument) if argument in positional else len(positional)
         found = []
-        for call in self._calls_by_name.get(function.name, []):
+        for call in self.calls_by_name.get(function.name, []):
+            if not (isinstance(call.func, ast.Name) and call.func.id == function.name):
+                continue
             found += [keyword.value for keyword in call.keywords if keyword.arg == argument.arg]
             found += call.args[index : index + 1]
-        return found
-
-    @cached_property
-    def _calls_by_name(self) -> dict[str, list[ast.Call]]:
-        found: dict[str, list[ast.Call]] = defaultdict(list)
-        for node in self.source.nodes:
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                found[node.func.id].append(node)
         return found
 
     @cached_property

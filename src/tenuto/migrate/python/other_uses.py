@@ -113,17 +113,14 @@ def _prompts(origins: Origins, covered: set[int], found: Sequence[Note]) -> Iter
                 source.parents[node], ast.JoinedStr | ast.Expr
             ):
                 pass
-            case ast.JoinedStr(values=values):
-                text = "{}".join(str(v.value) for v in values if isinstance(v, ast.Constant))
+            case ast.JoinedStr():
+                text = _plain(node)
             case _:
                 continue
         if id(node) in covered or node.lineno in reported or not _TURN.search(text):
             continue
         if not is_elsewhere(source.text, source.start(node)):
-            yield Note(
-                *(node, "TC104", Hardness.BY_HAND, "a prompt with the marks of turns"),
-                "roles in `messages`",
-            )
+            yield _by_hand(node, "TC104", "a prompt with the marks of turns")
 
 
 def _is_meant(note: Note, origins: Origins) -> bool:
@@ -188,9 +185,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
         case ast.Constant(value=str(text)):
             if not isinstance(origins.source.parents[node], ast.JoinedStr):
                 yield from _of_text(node, text, origins, body)
-        case ast.JoinedStr(values=values):
-            text = "{}".join(str(v.value) for v in values if isinstance(v, ast.Constant))
-            yield from _of_text(node, text, origins, body)
+        case ast.JoinedStr():
+            yield from _of_text(node, _plain(node), origins, body)
         case ast.ClassDef(body=statements):
             fields = {
                 each.target.id: each
@@ -210,6 +206,11 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
         case _:
             pass
+
+
+def _plain(node: ast.JoinedStr) -> str:
+    """Return an f-string with `{}` between its texts."""
+    return "{}".join(str(each.value) for each in node.values if isinstance(each, ast.Constant))
 
 
 def _of_import(node: ast.ImportFrom, module: str) -> Iterator[Note]:
