@@ -2,13 +2,13 @@
 
     python -m benchmarks.gateway.shadow [--servers N] [--rounds N] [--stream] [--differ]
 
-A server gets short rounds of the same requests in three modes in turns (`benchmarks.gateway.
-calling`): without copies, with one more call of the upstream for each request and nothing else, and
-with a copy of every request. The second less the first is the copy's own upstream call, the third
-less the second what the copies add besides: the drawing, the answers' texts, the comparison and the
-line in the file. One process has all modes, because two of one program differ by more than rounds
-do. Three servers take eight minutes. Of the answers, equal ones cost least to compare; with
-`--differ` each is another.
+A server gets short rounds of the same requests in four modes in turns (`benchmarks.gateway.
+calling`): without copies; with one more call of the upstream for each request, at once, and nothing
+else; with these calls in groups, as copies begin; and with a copy of every request. The copies less
+the calls are what a copy adds besides its own upstream call: the drawing, the answers' texts, the
+comparison and the line in the file. One process has all modes, because two of one program differ by
+more than rounds do. Three servers take ten minutes. Of the answers, equal ones cost least to
+compare; with `--differ` each is another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import uvloop
 
-from benchmarks.gateway.calling import CALLS, COPIES, OFF
+from benchmarks.gateway.calling import CALLS, COPIES, GROUPS, OFF
 from benchmarks.gateway.gateways import (
     ROOT,
     Gateway,
@@ -44,7 +44,7 @@ ROUNDS = 40
 _REQUESTS = 200
 _CONNECTIONS = 4
 _ALONE = 12
-_MODES = (OFF, CALLS, COPIES)
+_MODES = (OFF, CALLS, GROUPS, COPIES)
 # Other work on the machine makes rounds longer, by half and more on a shared one, never shorter:
 # the tenth of them that took least says what the program costs.
 _LOW = 10
@@ -136,7 +136,11 @@ async def _server(rounds: int, *, stream: bool, differing: bool) -> _Rounds:
 
 
 def _summary(servers: Sequence[_Rounds]) -> list[float]:
-    """Return the lines of the report: base, call, extra in µs, extra in %, latency in ms."""
+    """Return the figures of the report.
+
+    They are: the CPU time of a request in µs, of a call, of a call in a group, what copies add to
+    each of these, the same in %, and the added latency in ms.
+    """
 
     def low(rounds: _Rounds, mode: int, name: str) -> float:
         values = sorted(getattr(each, name) for each in rounds[mode])
@@ -148,9 +152,16 @@ def _summary(servers: Sequence[_Rounds]) -> list[float]:
             for each in servers
         )
 
-    base, extra = mean("cpu_us", OFF), mean("cpu_us", COPIES, CALLS)
-    later = mean("alone_ms", COPIES, OFF)
-    return [base, mean("cpu_us", CALLS, OFF), extra, 100 * extra / base, later]
+    base = mean("cpu_us", OFF)
+    calls = [mean("cpu_us", mode, OFF) for mode in (CALLS, GROUPS)]
+    extra = [mean("cpu_us", COPIES, mode) for mode in (CALLS, GROUPS)]
+    return [
+        base,
+        *calls,
+        *extra,
+        *(100 * each / base for each in extra),
+        mean("alone_ms", COPIES, OFF),
+    ]
 
 
 def _errors(servers: Sequence[_Rounds]) -> list[float]:
@@ -170,7 +181,7 @@ def _errors(servers: Sequence[_Rounds]) -> list[float]:
 async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> None:
     os.sched_setaffinity(0, {1})
     found = [await _server(rounds, stream=stream, differing=differing) for _ in range(servers)]
-    base, call, extra, share, later = (
+    base, call, grouped, extra, beyond, share, rest, later = (
         f"{value:.2f} ± {error:.2f}"
         for value, error in zip(_summary(found), _errors(found), strict=True)
     )
@@ -179,8 +190,9 @@ async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> N
         f"{servers} servers, {rounds} rounds each, lowest {100 // _LOW}th percentile ± standard "
         f"error:\n"
         f"  CPU of a request      {base} µs\n"
-        f"  an upstream call      {call} µs\n"
+        f"  an upstream call      {call} µs, in groups {grouped} µs\n"
         f"  copies add besides    {extra} µs, {share} %\n"
+        f"  … to calls in groups  {beyond} µs, {rest} %\n"
         f"  latency of a request  {later} ms more"
     )
 

@@ -338,6 +338,7 @@ async def test_copies_beyond_the_bound_are_left_out_and_callers_answered(tmp_pat
     async with shadowed(tmp_path, candidate=[[HANG]], max_concurrent=2) as server:
         answers = await asyncio.gather(*(server.complete() for _ in range(10)))
         assert {answer.text for answer in answers} == {" Paris it is."}
+        await server.lines(6)
         # Two run, two wait.
         assert server.counts() == {"left_out_full": 6}
         assert len(server.candidate.requests) <= 2
@@ -368,6 +369,7 @@ async def test_copies_end_with_the_budget_of_the_day(tmp_path: Path) -> None:
     # Also after a restart.
     async with shadowed(tmp_path, max_tokens_a_day=90) as server:
         await server.complete()
+        await server.lines()
         assert server.counts() == {"left_out_budget": 1}
 
 
@@ -450,14 +452,24 @@ async def test_reload_ends_copies_and_begins_others(tmp_path: Path) -> None:
 
 
 async def test_error_in_this_code_does_not_reach_the_caller(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with shadowed(tmp_path) as server:
-        for name in ("_made", "_compare", "_admit"):
+        failures = caplog.records
+        for name in ("_add", "_begin", "_end", "_compare"):
             for stream in (False, True):
+                failures.clear()
                 with monkeypatch.context() as patch:
                     patch.setattr(server.copies, name, lambda *_: 1 / 0)
                     assert (await server.complete(stream=stream)).text == " Paris it is."
+                    async with asyncio.timeout(5):
+                        while not any(each.name == "tenuto.shadow" for each in failures):
+                            await asyncio.sleep(0.005)
+        # All is well again.
+        written = len(await server.lines(0))
+        copies = sum(server.counts().values())
+        await server.complete()
+        assert len(await server.lines(copies + 1)) == written + 1
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time
 from typing import Final, NamedTuple
 
 from tenuto.compare.answering import CostOf, measured
 from tenuto.compare.comparison import Pair, Purpose
 from tenuto.compare.reply import Reply
-from tenuto.core.job import Request
+from tenuto.core.job import Accepted, Request
 from tenuto.engine.base import Engine
 from tenuto.stream.meter import Meter
 
@@ -33,53 +33,84 @@ class Terms(NamedTuple):
     ended: Callable[[Copy], None]
 
 
-class Copy(Reply):
-    """The second answer to a request, with the request.
+class Drawn(Reply):
+    """A request that is copied, and the answer that its caller gets.
 
     Args:
         request_id: The request's id.
-        purpose: The purpose of the second answer.
         request: The request.
-        size: Bytes of its prompt.
+        purposes: Those of its copies.
+        accepted: How the answer began.
+        meter: Measures the answer.
+        answered: Called at its end.
+
+    Attributes:
+        id, request, purposes: The arguments.
+        at: Time of the request, in seconds since 1970.
+        early: Copies that have got an answer while this one goes on.
+    """
+
+    __slots__ = ("_answered", "at", "early", "id", "purposes", "request")
+
+    def __init__(
+        self,
+        request_id: str,
+        request: Request,
+        purposes: Sequence[Purpose],
+        accepted: Accepted,
+        meter: Meter,
+        answered: Callable[[Drawn], None],
+    ) -> None:
+        super().__init__(meter, accepted)
+        self.id: str = request_id
+        self.request: Request = request
+        self.purposes: Sequence[Purpose] = purposes
+        self.at: float = time()
+        self.early: list[Copy] = []
+        self._answered = answered
+
+    def done(self) -> None:
+        """Report the end."""
+        # Each refers to the other.
+        self.meter.transcript = None
+        self._answered(self)
+
+
+class Copy(Reply):
+    """The second answer to a request.
+
+    Args:
+        drawn: The request.
+        purpose: The purpose of the second answer.
+        size: Bytes of the prompt.
         engine: The engine of the copy.
         reserved: Tokens that it may use.
         terms: Those of all copies.
 
     Attributes:
-        request, size, engine, reserved: The arguments.
-        first: The answer that the caller has got; None before its end.
-        has_answer: Whether the answer is complete, or has broken off with an error.
+        drawn, size, engine, reserved: The arguments.
         spent: Tokens of copies on this day, when the comparison is complete.
-        task: Asks for the answer; None while the copy waits for others, or for the end of a plain
-            answer, and when it has ended.
+        task: Asks for the answer; None when it has ended.
     """
 
-    __slots__ = (
-        *("_at", "_id", "_purpose", "_terms", "engine", "first", "has_answer", "request"),
-        *("reserved", "size", "spent", "task"),
-    )
+    __slots__ = ("_purpose", "_terms", "drawn", "engine", "reserved", "size", "spent", "task")
 
     def __init__(
         self,
-        request_id: str,
+        drawn: Drawn,
         purpose: Purpose,
-        request: Request,
         size: int,
         engine: Engine,
         reserved: int,
         terms: Terms,
     ) -> None:
         super().__init__(Meter())
-        self._id = request_id
-        self._at = time()
         self._purpose = purpose
         self._terms = terms
-        self.request = request
-        self.size = size
-        self.engine = engine
-        self.reserved = reserved
-        self.first: Reply | None = None
-        self.has_answer: bool = False
+        self.drawn: Drawn = drawn
+        self.size: int = size
+        self.engine: Engine = engine
+        self.reserved: int = reserved
         self.spent: int = 0
         self.task: asyncio.Task[None] | None = None
 
@@ -89,16 +120,16 @@ class Copy(Reply):
 
     def pair(self) -> Pair:
         """Return the pair of answers, when both are there. In any thread."""
-        assert self.first is not None
         to, cost_of, keeps_texts, _ = self._terms
-        job = self.request.job
+        drawn = self.drawn
+        job = drawn.request.job
         prompt, model = job.prompt, job.model
         return Pair(
-            self._id,
-            self._at,
+            drawn.id,
+            drawn.at,
             self._purpose,
             model[:_MODEL_CHARS],
-            measured(self.first, model, cost_of),
+            measured(drawn, model, cost_of),
             measured(self, model, cost_of),
             to,
             prompt.prefill,
