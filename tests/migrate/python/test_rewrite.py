@@ -41,6 +41,93 @@ def test_scan_and_rewrite_agree_on_a_call_in_an_f_string() -> None:
     assert [str(call.hardness) for call in calls] == ["mechanical", "by-hand"]
 
 
+@pytest.mark.parametrize(
+    "setup", ["load_dotenv()", "logging.getLogger('a').setLevel(10)", "sys.path.append('.')"]
+)
+def test_result_that_a_module_with_a_setup_returns_needs_a_look(setup: str) -> None:
+    text = f"""\
+import logging
+import sys
+
+import anthropic
+from dotenv import load_dotenv
+
+{setup}
+c = anthropic.Client(api_key="k")
+
+
+def llm(question):
+    answer = c.completion(
+        model="claude-2",
+        prompt="\\n\\nHuman:" + question + "\\n\\nAssistant:",
+        max_tokens_to_sample=5,
+    )
+    return answer
+"""
+    result = to_messages_api(text, Options())
+
+    assert result.text == text
+    assert [note.code for _, note in result.left] == ["TC301"]
+    assert to_messages_api(text + "\n\nprint(llm('a'))\n", Options()).text != text
+
+
+@pytest.mark.parametrize("default", ["anthropic.HUMAN_PROMPT", '"\\n\\nHuman:"'])
+@pytest.mark.parametrize("kept", ["stop", "self.stop"])
+def test_stop_sequence_of_a_caller_is_kept(default: str, kept: str) -> None:
+    text = f"""\
+import anthropic
+
+
+class Model:
+    def __init__(self, question, stop={default}):
+        self.stop = stop
+        self.text = anthropic.Anthropic(api_key="k").completions.create(
+            model="claude-2",
+            prompt=f"\\n\\nHuman: {{question}}\\n\\nAssistant:",
+            stop_sequences=[{kept}, anthropic.HUMAN_PROMPT],
+            max_tokens_to_sample=5,
+        ).completion
+"""
+    assert f"stop_sequences=[{kept}]" in to_messages_api(text, Options()).text
+
+
+def test_mark_that_a_caller_may_replace_is_not_taken_for_one() -> None:
+    text = """\
+import anthropic
+
+
+def ask(question, human=anthropic.HUMAN_PROMPT):
+    return anthropic.Anthropic(api_key="k").completions.create(
+        model="claude-2",
+        prompt=f"{human} {question}{anthropic.AI_PROMPT}",
+        max_tokens_to_sample=5,
+    ).completion
+"""
+    assert (
+        '**to_messages(f"{human} {question}{AI_PROMPT}")' in to_messages_api(text, Options()).text
+    )
+
+
+def test_constants_stand_apart_from_the_imports() -> None:
+    text = """\
+import anthropic
+import os
+
+print(anthropic.HUMAN_PROMPT)
+"""
+    assert (
+        to_messages_api(text, Options()).text
+        == """\
+import anthropic
+import os
+
+HUMAN_PROMPT = "\\n\\nHuman:"
+
+print(HUMAN_PROMPT)
+"""
+    )
+
+
 def test_slice_of_a_variable_that_would_cut_the_first_letter_needs_a_look() -> None:
     text = """\
 import anthropic

@@ -14,6 +14,8 @@ from tenuto.migrate.python.strings import Literal, literals
 
 HOLE: Final = "\ue000"
 """Stands for a hole in a joined text."""
+_MOST_NAMES: Final = 8
+"""Variables and attributes that get their value from each other."""
 _MARK_NAMES: Final = {"HUMAN_PROMPT": HUMAN, "AI_PROMPT": ASSISTANT}
 
 
@@ -38,7 +40,7 @@ class Atom:
 
 def constant_of(node: ast.AST, origins: Origins) -> str | None:
     """Return the mark that an expression stands for: a constant of the SDK, or an own one."""
-    if not isinstance(node, ast.Name | ast.Attribute):
+    if not isinstance(node, ast.Name | ast.Attribute) or _is_given(node, origins):
         return None
     # A variable that is more than the constant in one branch is a hole.
     paths = origins.paths(node) - {"None"}
@@ -54,6 +56,30 @@ def constant_of(node: ast.AST, origins: Origins) -> str | None:
         if not bindings and not origins.scopes.stars:
             return None
     return None
+
+
+def _is_given(node: ast.AST, origins: Origins, depth: int = _MOST_NAMES) -> bool:
+    """Return whether callers may give a value: a parameter, or an attribute that keeps one.
+
+    Its default, and what this source passes, are not all values that it can have.
+    """
+    if depth == 0:
+        return True
+    match node:
+        case ast.Name(id=name):
+            return any(
+                binding.kind == "parameter"
+                or (binding.kind == "value" and _is_given(binding.node, origins, depth - 1))
+                for binding in origins.scopes.bindings(name, node)
+            )
+        case ast.Attribute(value=owner, attr=attr):
+            return any(
+                _is_given(value, origins, depth - 1)
+                for each in origins.classes(owner)
+                for value in origins.scopes.attributes(each).get(attr, [])
+            )
+        case _:
+            return False
 
 
 def _mark(path: str) -> str | None:

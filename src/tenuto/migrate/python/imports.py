@@ -212,8 +212,10 @@ def _at_the_top(source: Source, lines: list[str], *, behind_all: bool = False) -
             break
     if anchor is None and source.tree.body and _is_docstring(source.tree.body[0]):
         anchor = source.tree.body[0]
+    if anchor is not None and behind_all:
+        return _lines_after(source, _last_import(source, anchor), [source.newline, *lines])
     if anchor is not None:
-        return _lines_after(source, _last_import(source, anchor) if behind_all else anchor, lines)
+        return _lines_after(source, anchor, lines)
     start = 0
     for number, line in enumerate(source.text.splitlines(), 1):
         if not line.startswith("#"):

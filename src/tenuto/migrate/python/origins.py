@@ -168,6 +168,11 @@ class Origins:
         found = [self._definitions.get(path) for path in self.paths(node)]
         return [each for each in found if each is not None]
 
+    def classes(self, node: ast.AST) -> list[ast.ClassDef]:
+        """Return the classes of this source that the value of an expression may be of."""
+        found = [self._definitions.get(path.removesuffix("()")) for path in self.paths(node)]
+        return [each for each in found if isinstance(each, ast.ClassDef)]
+
     @cached_property
     def calls(self) -> dict[ast.AST, list[ast.Call]]:
         """The calls in this source, by the function or the class that they call."""

@@ -9,12 +9,18 @@ from typing import Final
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.atoms import constant_of
 from tenuto.migrate.python.calls import calls
-from tenuto.migrate.python.origins import Origin, Origins
+from tenuto.migrate.python.origins import Origin, Origins, last_name
 from tenuto.migrate.python.plan import Plan
 from tenuto.migrate.python.source import Edit
 from tenuto.migrate.python.strings import literals
 from tenuto.migrate.python.text_flow import TextFlow
 
+_SETUPS: Final = {
+    *("load_dotenv", "basicConfig", "dictConfig", "getLogger", "setLevel", "addHandler"),
+    *("append", "insert", "extend", "setdefault", "update", "filterwarnings", "simplefilter"),
+    *("configure", "init", "install", "apply", "download", "seed", "manual_seed"),
+}
+"""The last names of calls that prepare what a module needs."""
 _ENDS: Final = {"stop_sequence", "max_tokens"}
 _SAME: Final = {"id", "model"}
 _RENAMED: Final = {"stop": "stop_sequence", "log_id": "id"}
@@ -139,9 +145,14 @@ class Reader:
         return isinstance(outer, ast.ClassDef)
 
     def _is_program(self) -> bool:
-        """Return whether the module runs something itself, so that others hardly import it."""
+        """Return whether the module runs something itself, so that others hardly import it.
+
+        Calls that set something up, such as `load_dotenv()`, are in modules for others, too.
+        """
         return any(
-            isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and last_name(node.value.func) not in _SETUPS
             for node in self.source.tree.body
         ) or 'if __name__ == "__main__"' in self.source.text.replace("'", '"')
 
