@@ -57,14 +57,14 @@ def test_scan_without_findings_has_exit_code_0(tmp_path: Path, capsys: Output) -
     (tmp_path / "a.py").write_text("import anthropic\n")
 
     assert main(["migrate", "scan", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "No use of the Text Completions API in 1 files.\n"
+    assert capsys.readouterr().out == "No use of the Text Completions API in 1 file.\n"
 
 
 def test_scan_with_findings_has_exit_code_1(folder: Path, capsys: Output) -> None:
     assert main(["migrate", "scan", "."]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("app.py:4:12: TC101 mechanical: ")
-    assert lines[-1] == "Ready: 1 of 1 calls of the Python SDK."
+    assert lines[-1] == "Ready: 1 of 1 call of the Python SDK."
 
 
 def test_scan_that_fails_by_hand_alone_accepts_mechanical_ones(folder: Path) -> None:
@@ -270,7 +270,7 @@ def test_interrupted_fix_reports_the_number_of_rewritten_files(
     monkeypatch.setattr(Change, "write", interrupted)
 
     assert main(["migrate", "fix", ".", "--to", "messages", "--write", "--force"]) == 130
-    assert "Stopped. 1 files are rewritten; the same command" in capsys.readouterr().err
+    assert "Stopped. 1 file rewritten; the same command" in capsys.readouterr().err
     assert (folder / "later.py").read_text() == PROGRAM
 
 

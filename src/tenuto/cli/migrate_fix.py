@@ -94,7 +94,7 @@ def fix(
     tenuto migrate fix src --to messages --write
     """  # noqa: D301 - `\b` tells typer to keep these lines
     from tenuto.migrate.fix import Change, changes, target_options, uncommitted
-    from tenuto.migrate.reports import place_of
+    from tenuto.migrate.reports import counted, place_of
     from tenuto.migrate.vendoring import helper_file
 
     if write and check:
@@ -120,7 +120,7 @@ def fix(
         if not done:
             raise
         raise Stopped(
-            f"Stopped. {done:,} files are rewritten; the same command with --force goes on."
+            f"Stopped. {counted(done, 'file')} rewritten; the same command with --force goes on."
         ) from None
     if vendor_helper is not None and (made := helper_file(vendor_helper, found)) is not None:
         found.append(made)
@@ -132,7 +132,8 @@ def fix(
     left = sum(len(change.left) for change in found)
     todos = sum(change.todos for change in found)
     verb = "Rewrote" if write else "Would rewrite"
-    note(f"{verb} {len(changed):,} files; {left:,} places are left, {todos:,} have a TODO.")
+    files, places = counted(len(changed), "file"), counted(left, "place")
+    note(f"{verb} {files}; {places} left, {todos:,} with a TODO.")
     if left or (check and (changed or todos)):
         raise typer.Exit(1)
 

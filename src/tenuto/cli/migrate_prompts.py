@@ -65,6 +65,7 @@ def prompts(
     """
     from tenuto.engine.upstream.capabilities import capabilities_of
     from tenuto.migrate.prompt_files import MOST_BYTES, Target, convert
+    from tenuto.migrate.reports import counted
 
     if out is not None and target is not None:
         raise Failure("--out: OUT is given as an argument, too; leave one of them out", 2)
@@ -104,7 +105,7 @@ def prompts(
         message = remark.message.replace("\n", "\\n")
         note(f"{source}:{remark.line}: {word}{message}")
     errors = sum(remark.is_error for remark in result.remarks)
-    note(f"{len(result.rows):,} prompts converted, {errors:,} invalid.")
+    note(f"{counted(len(result.rows), 'prompt')} converted, {errors:,} invalid.")
     if errors:
         raise typer.Exit(1)
 

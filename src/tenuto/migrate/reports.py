@@ -61,21 +61,26 @@ def place_of(finding: Finding) -> str:
     return f"{finding.path}:{cell}{finding.line}:{finding.column}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _text(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield f"{place_of(finding)}: {finding.code} {finding.hardness}: {finding.message}"
         yield f"    {finding.remedy}"
     totals = report.summary()
     if not report.findings:
-        yield f"No use of the Text Completions API in {totals['files']:,} files."
+        yield f"No use of the Text Completions API in {counted(totals['files'], 'file')}."
         return
     yield ""
     yield (
-        f"{totals['findings']:,} findings in {totals['files_with_findings']:,} of "
-        f"{totals['files']:,} files: {totals['mechanical']:,} mechanical, "
+        f"{counted(totals['findings'], 'finding')} in {totals['files_with_findings']:,} of "
+        f"{counted(totals['files'], 'file')}: {totals['mechanical']:,} mechanical, "
         f"{totals['review']:,} to review, {totals['by-hand']:,} by hand."
     )
-    yield f"Ready: {totals['ready']:,} of {totals['calls']:,} calls of the Python SDK."
+    yield f"Ready: {totals['ready']:,} of {counted(totals['calls'], 'call')} of the Python SDK."
 
 
 def _github(report: Report) -> Iterator[str]:
