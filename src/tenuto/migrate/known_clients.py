@@ -222,6 +222,10 @@ _JS: Final = (
     ),
 )
 
+# `gs` is Google Apps Script.
+JAVASCRIPT: Final = (
+    *("js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts", "vue", "svelte", "astro", "gs"),
+)
 CLIENTS: Final[dict[str, tuple[Client, ...]]] = {
     "go": _GO,
     "cs": _CSHARP,
@@ -233,6 +237,6 @@ CLIENTS: Final[dict[str, tuple[Client, ...]]] = {
     **dict.fromkeys(("rb", "rake"), _RUBY),
     "r": _R,
     **dict.fromkeys(("lisp", "cl"), _LISP),
-    **dict.fromkeys(("js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts", "vue", "svelte"), _JS),
+    **dict.fromkeys(JAVASCRIPT, _JS),
 }
 """The client libraries by the kinds of files."""

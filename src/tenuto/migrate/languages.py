@@ -18,6 +18,7 @@ from tenuto.migrate.evidence import (
 )
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
+from tenuto.migrate.known_clients import JAVASCRIPT
 from tenuto.migrate.lexing import arguments, places, without_comments
 from tenuto.migrate.shapes import constants, response_types
 
@@ -104,20 +105,27 @@ _PHP: Final = Language(
 _OTHER: Final = Language("c", "TC412")
 _SHELL: Final = Language("hash", "TC401")
 _CONFIG: Final = Language("hash", "TC403")
+_DATA: Final = Language("none", "TC403")
 
 LANGUAGES: Final[dict[str, Language]] = {
-    **dict.fromkeys(("js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts", "vue", "svelte"), _JS),
+    **dict.fromkeys(JAVASCRIPT, _JS),
     "go": _GO,
     **dict.fromkeys(("java", "kt", "kts", "scala", "groovy"), _JAVA),
-    **dict.fromkeys(("rb", "rake"), _RUBY),
-    **dict.fromkeys(("rs", "cs", "swift", "dart", "cpp", "cc", "c", "h", "hpp", "m"), _OTHER),
+    **dict.fromkeys(("rb", "rake", "rbi", "rbs", "cr"), _RUBY),
+    **dict.fromkeys(("rs", "cs", "csx", "fs", "fsx", "swift", "dart", "zig", "gleam"), _OTHER),
+    **dict.fromkeys(("cpp", "cc", "cxx", "c", "h", "hh", "hpp", "m", "mm"), _OTHER),
+    # Apex of Salesforce, messages of Protocol Buffers, Wing.
+    **dict.fromkeys(("cls", "proto", "w"), _OTHER),
     "php": _PHP,
     **dict.fromkeys(("lisp", "cl", "el", "clj", "cljs"), Language("lisp", "TC412")),
     **dict.fromkeys(("ex", "exs"), Language("elixir", "TC412")),
-    **dict.fromkeys(("r", "jl", "pl", "lua"), Language("hash", "TC412")),
-    **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "dockerfile", "makefile"), _SHELL),
+    **dict.fromkeys(("r", "jl", "pl", "pm", "lua", "nim", "coffee"), Language("hash", "TC412")),
+    **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "psm1"), _SHELL),
+    **dict.fromkeys(("dockerfile", "makefile"), _SHELL),
     **dict.fromkeys(("yaml", "yml", "toml", "ini", "cfg", "env", "properties"), _CONFIG),
-    **dict.fromkeys(("json", "jsonc", "json5", "http", "tf"), Language("none", "TC403")),
+    **dict.fromkeys(("json", "jsonc", "json5", "tf", "tfvars", "hcl"), _DATA),
+    # Requests of editors and of API clients.
+    **dict.fromkeys(("http", "rest", "bru", "hurl"), _DATA),
 }
 """The kinds of files by the ends of their names."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tenuto.migrate.evidence import is_about
 from tenuto.migrate.python.origins import Origins
 
 _CLIENT: Final = re.compile(
@@ -132,6 +133,8 @@ def _by_arguments(
         and func.value.attr in ("completions", "with_raw_response")
     ):
         return None
+    if not is_about(origins.source.text, origins.source.around.path):
+        return None  # Other packages have the method, too.
     awaited = isinstance(origins.source.parents.get(node), ast.Await)
     stream = func.attr.endswith("_stream") if early else _streams(node)
     return ApiCall(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, is_of_several
 from tenuto.migrate.findings import Hardness
+from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
 from tenuto.migrate.python.calls import method_of
 from tenuto.migrate.python.destination import is_for_another, texts_of
 from tenuto.migrate.python.origins import Origins
@@ -54,6 +55,7 @@ _WORDS: Final = {"TC103", "TC401", "TC402", "TC404", "TC501"}
 _TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\Z|[^/\\]*_test\.)")
 _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SYSTEM: Final = {"system", "system_message", "system_prompt"}
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
@@ -93,6 +95,10 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
             for note in _of_node(node, origins, bedrock=bedrock)
             if note.code not in _WORDS or _is_meant(note, origins)
         ]
+    for body in bodies_with_parameters(origins, found):
+        note = _by_hand(body, "TC402", "a prompt and parameters from elsewhere are an old body")
+        if _is_meant(note, origins):
+            found.append(note)
     yield from found
     bodies = any(note.code in ("TC401", "TC402") for note in found)
     if bodies and not is_of_several(origins.source.text):
@@ -159,7 +165,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 for key, value in zip(keys, values, strict=True)
                 if isinstance(key, ast.Constant) and not (key.value == LIMIT and _is_text(value))
             }
-            if "messages" in names:
+            if "messages" in names or _is_of_several_vendors(names):
                 return
             if LIMIT in names and "prompt" in names:
                 yield _by_hand(node, body, "the body of a request has the old fields")
@@ -241,11 +247,18 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
     if LIMIT not in names or "messages" in names or any(_is_chat(path) for path in paths):
         return
     if any(path == "<dict>" for path in paths):
+        if _is_of_several_vendors(names):
+            return
         yield _by_hand(node, body, "a dict has fields of the old API")
     elif isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert_"):
         yield _by_hand(node, "TC501", "a test expects arguments of the old API")
     elif names & _REQUEST and _speaks_of_it(node, origins) and not _is_own(node, origins):
         yield _by_hand(node, "TC103", "arguments of the old API are passed to another function")
+
+
+def _is_of_several_vendors(names: Set[object]) -> bool:
+    """Return whether names are settings for all vendors: this API has no field for the system."""
+    return LIMIT in names and "prompt" not in names and bool(names & _SYSTEM)
 
 
 def _has_limit(node: ast.Call) -> bool:

@@ -1,0 +1,113 @@
+"""Bodies for Bedrock that have the prompt alone: the parameters are made elsewhere.
+
+Of the models there, only Claude's old answer has `completion` as a field of the whole.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tenuto.migrate.python.origins import Origins
+from tenuto.migrate.python.plan import Note
+
+_METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
+_VENDOR: Final = re.compile(r"anthropic|claude", re.IGNORECASE)
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[ast.expr]:
+    """Yield the places where a prompt and unseen parameters become a body, once for a function.
+
+    Args:
+        origins: The origins of a source.
+        found: The findings so far: a function with a body among them has none here.
+    """
+    text = origins.source.text
+    if not ("invoke_model" in text and "completion" in text and _VENDOR.search(text)):
+        return
+    functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
+    for node in origins.source.nodes:
+        functions[_function(node, origins)].append(node)
+    known = {_function(note.node, origins) for note in found if note.code in ("TC401", "TC402")}
+    for function, nodes in functions.items():
+        if function in known or not (any(map(_invokes, nodes)) and any(map(_reads, nodes))):
+            continue
+        for node in nodes:
+            if isinstance(node, ast.expr) and _is_body(node, nodes, origins):
+                yield node
+                break
+
+
+def _function(node: ast.AST, origins: Origins) -> ast.AST | None:
+    """Return the function that a node is in, or None for the module."""
+    return next(
+        (each for each in origins.source.ancestors(node) if isinstance(each, _FUNCTIONS)), None
+    )
+
+
+def _invokes(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _METHODS
+    )
+
+
+def _reads(node: ast.AST) -> bool:
+    """Return whether a node is `x["completion"]` or `x.get("completion")`."""
+    match node:
+        case ast.Subscript(slice=ast.Constant(value="completion"), ctx=ast.Load()):
+            return True
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value="completion"), *_]):
+            return True
+        case _:
+            return False
+
+
+def _is_body(node: ast.expr, nodes: Sequence[ast.AST], origins: Origins) -> bool:
+    """Return whether an expression puts a prompt beside parameters that are not seen there."""
+    parent = origins.source.parents[node]
+    match node:
+        case ast.Dict(keys=keys):
+            names = {key.value if isinstance(key, ast.Constant) else None for key in keys}
+            if "prompt" not in names or "messages" in names:
+                return False
+            joined = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.BitOr)
+            return None in keys or joined or _is_updated(parent, nodes)
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            given = {keyword.arg for keyword in keywords}
+            return {"prompt", None} <= given and "messages" not in given
+        case ast.Subscript(
+            value=ast.Name(id=name), slice=ast.Constant(value="prompt"), ctx=ast.Store()
+        ):
+            return any(_dumps(each, name) for each in nodes)
+        case _:
+            return False
+
+
+def _is_updated(parent: ast.AST, nodes: Sequence[ast.AST]) -> bool:
+    """Return whether the variable of a dict gets more keys with `update`."""
+    match parent:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            pass
+        case _:
+            return False
+    return any(
+        isinstance(each, ast.Attribute)
+        and each.attr == "update"
+        and isinstance(each.value, ast.Name)
+        and each.value.id == name
+        for each in nodes
+    )
+
+
+def _dumps(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr="dumps"), args=[ast.Name(id=first), *_]):
+            return first == name
+        case _:
+            return False

@@ -1,0 +1,49 @@
+"""The files that a scan reads, by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenuto.migrate.files import kind_of
+from tenuto.migrate.languages import LANGUAGES
+from tenuto.migrate.python.plan import Options
+from tenuto.migrate.scan import scan
+
+KEY = '{"model": "claude-2", "prompt": p, "max_tokens_to_sample": 9}\n'
+
+
+@pytest.mark.parametrize("end", sorted(LANGUAGES))
+def test_each_kind_of_file_is_read(end: str, tmp_path: Path) -> None:
+    (tmp_path / f"ask.{end}").write_text(KEY, encoding="utf-8")
+
+    assert [finding.line for finding in scan([tmp_path], Options()).findings] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Code.gs", "gs"),
+        ("index.astro", "astro"),
+        ("completions.rbi", "rbi"),
+        ("completions.rbs", "rbs"),
+        ("Program.fs", "fs"),
+        ("Claude.cls", "cls"),
+        ("joke.test.w", "w"),
+        ("ask.rest", "rest"),
+        ("ask.bru", "bru"),
+        ("ask.hurl", "hurl"),
+        ("prod.tfvars", "tfvars"),
+        ("page.pyw", "py"),
+        (".env.local", "env"),
+        ("Dockerfile", "dockerfile"),
+    ],
+)
+def test_kind_is_that_of_the_end_of_the_name(name: str, kind: str) -> None:
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize("name", ["README.md", "page.html", "data.csv", "package-lock.json"])
+def test_pages_and_data_are_not_read(name: str) -> None:
+    assert kind_of(name) is None
