@@ -53,6 +53,12 @@ _COLON: Final = re.compile(r"[\"'`]?[\w.-]+[\"'`]?\??\s*:(?![:=])")
 _LITERAL: Final = re.compile(r"\"[^\"]*\",?|'[^']*',?")
 _OPEN: Final = re.compile(r"[(\[{]\s*\Z")
 _TYPE: Final = re.compile(r"\b(?:struct|class|interface|record|message)\b")
+# Models that make no texts.
+_EMBEDDINGS: Final = re.compile(
+    r"titan[\w .:/-]{0,20}embed\w*|cohere\.embed[\w.-]*|TitanEmbed\w*|CohereEmbed\w*|llama_?index",
+    re.I,
+)
+_NEAR_LINES: Final = 3
 _MOST_LINES: Final = 400
 # Of a line, as in minified sources, this much around a place is looked at.
 _NEAR: Final = 2_000
@@ -61,11 +67,6 @@ _NEAR: Final = 2_000
 def is_about(code: str, path: str) -> bool:
     """Return whether a file, or its path, speaks of this API or its vendor."""
     return _speaks(code) or _VENDOR.search(path) is not None
-
-
-def is_of_several(code: str) -> bool:
-    """Return whether a file names another vendor whose prompts often have the same marks."""
-    return _BEDROCK_OTHERS.search(code) is not None
 
 
 def is_endpoint(code: str, offset: int) -> bool:
@@ -202,6 +203,11 @@ def fields_beside(code: str, offset: int) -> list[str]:
 
 def is_in_its_block(code: str, offset: int) -> bool:
     """Return whether the innermost block that names a vendor names this one."""
+    return _is_named(code, offset) is True
+
+
+def _is_named(code: str, offset: int) -> bool | None:
+    """Return whether the innermost block that names a vendor names this one, or None."""
     start, _, line = _line(code, offset)
     indent = _indent(line)
     for header in _headers(list(_above(code, start)), indent):
@@ -209,7 +215,32 @@ def is_in_its_block(code: str, offset: int) -> bool:
             return True
         if _is_of_others(header, headers=True) or re.search("openai", header, re.I):
             return False
-    return False
+    return None
+
+
+def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool) -> bool:
+    """Return whether a prompt in a file that uses the API is meant for it.
+
+    Where a file names other vendors of Bedrock, a block or a line near by must have the vendor's
+    name, or the prompt both marks, and no block around it another one's.
+
+    Args:
+        code: The file.
+        offset: The beginning of the prompt.
+        end: Its end.
+        exact: Whether it has both marks as the API wants them.
+    """
+    named = _is_named(code, offset)
+    if named is not None or not _BEDROCK_OTHERS.search(_EMBEDDINGS.sub("", code)):
+        return named is not False
+    start = offset
+    for _ in range(_NEAR_LINES + 1):
+        start = code.rfind("\n", max(0, start - _NEAR), start)
+    behind = code[end : end + _NEAR].split("\n", _NEAR_LINES + 1)[: _NEAR_LINES + 1]
+    near = [*code[max(0, start) : offset].split("\n"), *behind]
+    if any(_VENDOR.search(line) for line in near):
+        return True
+    return exact and not any(_BEDROCK_OTHERS.search(line) for line in near)
 
 
 def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:

@@ -14,12 +14,12 @@ from tenuto.migrate.evidence import (
     is_elsewhere,
     is_endpoint,
     is_in_its_block,
-    is_of_several,
 )
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.known_clients import JAVASCRIPT
 from tenuto.migrate.lexing import arguments, places, without_comments
+from tenuto.migrate.prompt_literals import prompts
 from tenuto.migrate.shapes import constants, response_types
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
@@ -40,9 +40,10 @@ _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
 _LITELLM: Final = re.compile(r"anthropic_text/")
 _PROMPTFOO: Final = re.compile(r"\banthropic:completion\b")
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
-# The marks of turns in a text of a source, with or without escapes.
-_TURN: Final = re.compile(r"(?:\\n|\n[ \t]*)(?:\\n|\n[ \t]*)(?:Human|Assistant):")
+_PROMPT: Final = ("TC104", "a prompt with the marks of turns", "roles in `messages`")
 _NEAR_LINES: Final = 2
+# Not test doubles or recorded responses alone.
+_CERTAIN: Final = re.compile(r"TC4\d\d")
 _MINIFIED: Final = 1_000
 """Characters of a line, on average."""
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
@@ -155,15 +156,35 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     covered: list[tuple[int, int]] = []
     for each in _found(code, path, kind, covered, about=about):
         add(*each)
-    if found and language.comments != "none" and not is_of_several(code):
+    if any(_CERTAIN.fullmatch(each.code) for each in found.values()):
+        # The prompt of a body is a line near its other fields.
         reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
-        for match in places(_TURN, code):
-            offset = match.end() - 1
-            line = text.count("\n", 0, offset) + 1
-            inside = any(start <= offset < end for start, end in covered)
-            if not inside and line not in reported and not is_elsewhere(code, offset):
-                add(offset, "TC104", "a prompt with the marks of turns", "roles in `messages`")
+        for offset in prompts(code, _style(kind), covered):
+            if text.count("\n", 0, offset) + 1 not in reported:
+                add(offset, *_PROMPT)
     return sorted(found.values())
+
+
+def pending_prompts(text: str, path: str, kind: str) -> list[Finding]:
+    """Return the exact prompts of a file without a use, which count if its project has one."""
+    language = LANGUAGES[kind]
+    if language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1):
+        return []
+    code = without_comments(text, language.comments)
+    found = []
+    for offset in prompts(code, _style(kind), [], exact=True):
+        line = text.count("\n", 0, offset) + 1
+        column = offset - text.rfind("\n", 0, offset)
+        number, message, remedy = _PROMPT
+        found.append(Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy))
+    return found
+
+
+def _style(kind: str) -> str:
+    """Return the style of the literals of a file."""
+    if LANGUAGES[kind] is _CONFIG:
+        return "entries"
+    return kind if kind == "rs" else LANGUAGES[kind].comments
 
 
 def _found(

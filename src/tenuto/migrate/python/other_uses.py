@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
-from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, is_of_several
+from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
 from tenuto.migrate.python.calls import method_of
@@ -46,8 +46,6 @@ _FRAMEWORKS: Final = (
 _BEDROCK_MODELS: Final = re.compile(
     r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
 )
-_TURN: Final = re.compile(r"\n\n(?:Human|Assistant):")
-_NEAR_LINES: Final = 2
 _BEDROCK_SDK: Final = "anthropic_bedrock"
 _BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 # Codes of findings by words alone, which also need evidence of the API.
@@ -80,11 +78,7 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
         origins: The origins of a source.
         calls: Calls that have notes of their own.
     """
-    covered = {id(node) for call in calls for node in ast.walk(call)}
-    for call in calls:
-        for keyword in call.keywords:
-            if keyword.arg is None:
-                covered |= _display(keyword.value, origins)
+    covered = covered_by(origins, calls)
     bedrock = re.search(r"bedrock|invoke_model", origins.source.text, re.IGNORECASE) is not None
     found = list[Note]()
     for node in origins.source.nodes:
@@ -100,33 +94,31 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
         if _is_meant(note, origins):
             found.append(note)
     yield from found
-    bodies = any(note.code in ("TC401", "TC402") for note in found)
-    if bodies and not is_of_several(origins.source.text):
-        yield from _prompts(origins, covered, found)
 
 
-def _prompts(origins: Origins, covered: set[int], found: Sequence[Note]) -> Iterator[Note]:
-    """Yield the prompts in the texts of a source that sends bodies of the old API by itself."""
-    source = origins.source
-    reported: set[int] = set()
-    for note in found:
-        first = getattr(note.node, "lineno", 0)
-        last = getattr(note.node, "end_lineno", None) or first
-        reported.update(range(first - _NEAR_LINES, last + _NEAR_LINES + 1))
-    for node in source.nodes:
-        match node:
-            case ast.Constant(value=str(text)) if not isinstance(
-                source.parents[node], ast.JoinedStr | ast.Expr
-            ):
-                pass
-            case ast.JoinedStr():
-                text = _plain(node)
-            case _:
-                continue
-        if id(node) in covered or node.lineno in reported or not _TURN.search(text):
-            continue
-        if not is_elsewhere(source.text, source.start(node)):
-            yield _by_hand(node, "TC104", "a prompt with the marks of turns")
+def covered_by(origins: Origins, calls: Sequence[ast.Call]) -> set[int]:
+    """Return the ids of the nodes of calls, and of the dicts that they unpack."""
+    covered = {id(node) for call in calls for node in ast.walk(call)}
+    for call in calls:
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                covered |= _display(keyword.value, origins)
+                if isinstance(keyword.value, ast.Name):
+                    covered |= _set_in(keyword.value.id, origins)
+    return covered
+
+
+def _set_in(name: str, origins: Origins) -> set[int]:
+    """Return the ids of the values that statements such as `body["prompt"] = …` set."""
+    return {
+        id(each)
+        for node in origins.source.nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Subscript)
+        and isinstance(node.targets[0].value, ast.Name)
+        and node.targets[0].value.id == name
+        for each in ast.walk(node.value)
+    }
 
 
 def _is_meant(note: Note, origins: Origins) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,9 +10,10 @@ from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.python import marks
 from tenuto.migrate.python.lost_names import lost_names
 from tenuto.migrate.python.origins import Origins
-from tenuto.migrate.python.other_uses import other_uses
+from tenuto.migrate.python.other_uses import covered_by, other_uses
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
+from tenuto.migrate.python.prompt_texts import is_certain, pending, prompts
 from tenuto.migrate.python.source import Source, Surroundings
 
 _WRITTEN: Final = {
@@ -37,7 +39,11 @@ def findings(
     """
     source = Source(text, around or Surroundings(path))
     origins = Origins(source)
-    notes = list(_notes(origins, options or Options()))
+    groups = joint(plans(origins, options or Options()))
+    calls = [plan.call.node for group in groups for plan in group]
+    notes = list(_notes(origins, groups, calls))
+    if is_certain(notes):
+        notes += prompts(source, notes, covered_by(origins, calls))
     found: dict[tuple[int, int, str], Note] = {}
     for note in notes:
         if not marks.is_ignored(source, note.node):
@@ -54,15 +60,30 @@ def findings(
     )
 
 
-def _notes(origins: Origins, options: Options) -> Iterator[Note]:
-    groups = joint(plans(origins, options))
-    every = [plan for group in groups for plan in group]
+def pending_prompts(text: str, path: str) -> list[Finding]:
+    """Return the prompts of a source without a use, which count if its project has one.
+
+    Raises:
+        SyntaxError: The source cannot be parsed.
+    """
+    source = Source(text)
+    found = []
+    for note in pending(source):
+        if not marks.is_ignored(source, note.node):
+            line, column = source.place(source.start(note.node))
+            found.append(
+                Finding(path, 0, line, column, note.code, note.hardness, note.message, note.remedy)
+            )
+    return found
+
+
+def _notes(origins: Origins, groups: list[list[Plan]], calls: list[ast.Call]) -> Iterator[Note]:
     for group in groups:
         for plan in group:
             yield _of_call(plan, hardness(group))
             yield from plan.notes
-    yield from lost_names(origins, [plan.call.node for plan in every])
-    yield from other_uses(origins, [plan.call.node for plan in every])
+    yield from lost_names(origins, calls)
+    yield from other_uses(origins, calls)
 
 
 def _of_call(plan: Plan, level: Hardness) -> Note:

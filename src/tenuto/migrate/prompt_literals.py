@@ -1,0 +1,112 @@
+"""Prompts of the old API in the literals of languages without a syntax tree, and of settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tenuto.migrate import turns
+from tenuto.migrate.evidence import is_prompt_of_it
+from tenuto.migrate.lexing import MOST_PLACES
+
+_DOUBLE: Final = r'"(?:\\.|[^"\\\n])*"'
+_SINGLE: Final = r"'(?:\\.|[^'\\\n])*'"
+_LONG: Final = r'"(?:\\.|[^"\\])*"'
+_LONG_SINGLE: Final = r"'(?:\\.|[^'\\])*'"
+_TRIPLE: Final = r'""".*?(?:"""|\Z)'
+_VERBATIM: Final = r'(?:@\$?|\$@)"(?:""|[^"])*"'
+_HEREDOC: Final = r"<<[-~<]?\s*[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n.*?\n[ \t]*(?P=end)\b"
+_LITERALS: Final = {
+    "c": (_TRIPLE, _VERBATIM, _DOUBLE, _SINGLE),
+    "rs": (r'r#".*?"#', _LONG, r"'(?:\\.|[^'\\\n])'"),
+    "js": (_DOUBLE, _SINGLE, r"`(?:\\.|[^`\\])*`"),
+    "go": (_DOUBLE, r"`[^`]*`"),
+    "php": (_HEREDOC, _LONG, _LONG_SINGLE),
+    "ruby": (_HEREDOC, _LONG, _LONG_SINGLE),
+    "hash": (_HEREDOC, _LONG, _LONG_SINGLE),
+    "elixir": (_TRIPLE, _LONG),
+    "lisp": (_LONG,),
+    "none": (_DOUBLE,),
+}
+_PATTERNS: Final = {
+    style: re.compile("|".join(parts), re.DOTALL) for style, parts in _LITERALS.items()
+}
+# An entry of YAML or of properties: a line, and what is indented more or continues it.
+_ENTRY: Final = re.compile(
+    r"^(?P<indent>[ \t]*)\S[^\n]*"
+    r"(?:(?:(?<=\\)\n[^\n]*)|\n(?P=indent)[ \t]+\S[^\n]*|\n[ \t]*(?=\n))*",
+    re.MULTILINE,
+)
+_STOP: Final = re.compile(
+    r"(?:stop|delimiter|separator)\w*[\"'`]?\]?\s*(?::=|=>|[:=(,])[^;{}\n]{0,60}\Z", re.IGNORECASE
+)
+_STOP_ENTRY: Final = re.compile(r"\s*[\w-]*stop\w*\s*[:=]", re.IGNORECASE)
+_LIST: Final = re.compile(r"(?:[\[{(]|\b(?:listOf|of|asList|vec!\[)\(?|,)\s*\Z")
+_LIST_END: Final = re.compile(r"\s*[,\])}]")
+_LOOKING: Final = re.compile(
+    r"(?:split\w*|replace\w*|starts_?with|ends_?with|has(?:pre|suf)fix|trim\w*|strip\w*|contains?|"
+    r"includes?|index_?of|last_?index\w*|find|match(?:es)?|cut|count|toContain|equal\w*|toBe|"
+    r"toEqual|gsub!?|sub!?)\s*[(!]\s*(?:[\w.]+\s*,\s*)?\Z|[=!]==?\s*\Z",
+    re.IGNORECASE,
+)
+_NEAR: Final = 160
+
+
+def prompts(
+    code: str, style: str, covered: list[tuple[int, int]], *, exact: bool = False
+) -> Iterator[int]:
+    """Yield the offset of each prompt: of the first mark in its literal.
+
+    Args:
+        code: The file without comments.
+        style: Of its comments; `rs` for Rust, and `entries` for YAML and the like.
+        covered: The spans of what is reported, whose prompts belong to it.
+        exact: Whether the marks must be as the API wants them.
+    """
+    if not turns.SIGN.search(code):
+        return
+    is_prompt = turns.is_exact if exact else turns.has_mark
+    last = -_NEAR
+    for start, end in _spans(code, style):
+        text = turns.plain(code[start:end])
+        if not is_prompt(_unquoted(text)) or _is_stop(code, start, end, text):
+            continue
+        if any(first <= start < reach for first, reach in covered):
+            continue
+        if not is_prompt_of_it(code, start, end, exact=turns.is_exact(_unquoted(text))):
+            continue
+        # `human + question + assistant` is one prompt.
+        joined = style != "entries" and ";" not in code[last:start]
+        if not joined or last < 0 or code.count("\n", last, start) > 1:
+            sign = turns.SIGN.search(code, start)
+            yield sign.start() if sign else start
+        last = end
+
+
+def _spans(code: str, style: str) -> Iterator[tuple[int, int]]:
+    pattern = _ENTRY if style == "entries" else _PATTERNS[style]
+    number = 0
+    for match in pattern.finditer(code):
+        if turns.SIGN.search(code, match.start(), match.end()):
+            yield match.span()
+            number += 1
+            if number >= MOST_PLACES:
+                return
+
+
+def _unquoted(text: str) -> str:
+    """Return a text without the quotes or the key in front of it."""
+    return re.sub(r"\A(?:[@$]{0,2}[\"'`]+|[ \t]*[\w.-]+\s*[:=]\s*[\"'|>-]*)", "", text)
+
+
+def _is_stop(code: str, start: int, end: int, text: str) -> bool:
+    """Return whether a mark is a stop sequence, or is looked for in a text."""
+    before = code[max(0, start - _NEAR) : start]
+    if _LOOKING.search(before):
+        return True
+    if not turns.is_alone(_unquoted(text).strip("\"'`[]- ")):
+        return False
+    if _STOP.search(before) or _STOP_ENTRY.match(text):
+        return True
+    return _LIST.search(before) is not None and _LIST_END.match(code, end) is not None

@@ -1,0 +1,161 @@
+"""Prompts of the old API in the literals of a source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from tenuto.migrate import turns
+from tenuto.migrate.evidence import is_prompt_of_it
+from tenuto.migrate.findings import Hardness
+from tenuto.migrate.lexing import MOST_PLACES
+from tenuto.migrate.python.plan import Note
+from tenuto.migrate.python.source import Source
+
+# Not constants, pins, remarks or test doubles alone.
+_CERTAIN: Final = re.compile(r"TC103|TC40\d")
+_CALL: Final = re.compile(r"TC10[12]")
+# Methods that look for a mark in a text, or take one away.
+_LOOKING: Final = re.compile(
+    r"split|rsplit|r?partition|replace|startswith|endswith|[lr]?strip|r?find|r?index|count|"
+    r"removeprefix|removesuffix|sub|search|match|escape|compile|assert\w*"
+)
+_STOP: Final = re.compile(r"stop|delimiter|separator", re.I)
+_SEQUENCES: Final = (ast.List, ast.Tuple, ast.Set)
+_COMPOUND: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)
+
+
+def is_certain(notes: Sequence[Note]) -> bool:
+    """Return whether notes have a use of the old API whose prompts `fix` does not rewrite."""
+    return any(
+        _CERTAIN.fullmatch(note.code)
+        or (_CALL.fullmatch(note.code) and note.hardness is Hardness.BY_HAND)
+        for note in notes
+    )
+
+
+def prompts(source: Source, found: Sequence[Note], covered: set[int]) -> Iterator[Note]:
+    """Yield the prompts of a source that uses the old API.
+
+    Args:
+        source: The source.
+        found: Its other notes: a statement that has one is not reported again.
+        covered: The ids of nodes that belong to calls.
+    """
+    known: set[int] = set()
+    for note in found:
+        if not isinstance(note.node, _COMPOUND):
+            first = getattr(note.node, "lineno", 0)
+            known.update(range(first, (getattr(note.node, "end_lineno", None) or first) + 1))
+    yield from _prompts(source, turns.has_mark, known, covered)
+
+
+def pending(source: Source) -> Iterator[Note]:
+    """Yield the exact prompts of a source, which count if its project uses the old API."""
+    yield from _prompts(source, turns.is_exact, set(), set())
+
+
+def _prompts(
+    source: Source, is_prompt: Callable[[str], bool], known: set[int], covered: set[int]
+) -> Iterator[Note]:
+    if not turns.SIGN.search(source.text):
+        return
+    reported: set[int] = set()
+    last: ast.stmt | None = None
+    for node, text in islice(_texts(source), MOST_PLACES):
+        if node.lineno in known or id(node) in covered or not is_prompt(text):
+            continue
+        if _is_stop(node, text, source):
+            continue
+        statement = source.statement(node)
+        exact = turns.is_exact(text)
+        if id(statement) in reported or not is_prompt_of_it(
+            source.text, *source.span(node), exact=exact
+        ):
+            continue
+        if not isinstance(statement, _COMPOUND):
+            reported.add(id(statement))
+        if last is None or not _continues(statement, last):
+            yield Note(
+                *(node, "TC104", Hardness.BY_HAND, "a prompt with the marks of turns"),
+                "roles in `messages`",
+            )
+        last = statement
+
+
+def _texts(source: Source) -> Iterator[tuple[ast.expr, str]]:
+    """Yield the literals with a sign of a mark, in the order of the source."""
+    found: list[tuple[ast.expr, str]] = []
+    for node in source.nodes:
+        match node:
+            case ast.Constant(value=str(text)):
+                if isinstance(source.parents[node], ast.JoinedStr | ast.Expr):
+                    continue
+            case ast.JoinedStr():
+                text = _plain(node)
+            case _:
+                continue
+        if turns.SIGN.search(text):
+            found.append((node, text))
+    yield from sorted(found, key=lambda each: (each[0].lineno, each[0].col_offset))
+
+
+def _plain(node: ast.JoinedStr) -> str:
+    """Return an f-string with the names of constants in its holes, and `{}` for others."""
+    parts = []
+    for each in node.values:
+        if isinstance(each, ast.Constant):
+            parts.append(str(each.value))
+        elif isinstance(each, ast.FormattedValue):
+            value = each.value
+            name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
+            parts.append(f"{{{name}}}" if name in ("HUMAN_PROMPT", "AI_PROMPT") else "{}")
+    return "".join(parts)
+
+
+def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
+    """Return whether a mark is a stop sequence, or is looked for in a text."""
+    parent = source.parents[node]
+    if isinstance(parent, ast.Compare):
+        return True
+    if isinstance(parent, ast.Call) and node in parent.args:
+        called = parent.func
+        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        if _LOOKING.fullmatch(name):
+            return True
+    if not turns.is_alone(text):
+        return False
+    if isinstance(parent, _SEQUENCES):
+        return all(
+            isinstance(each, ast.Constant) and len(str(each.value)) < 40 for each in parent.elts
+        )
+    return isinstance(parent, ast.arguments) or _is_of_stops(node, parent)
+
+
+def _is_of_stops(node: ast.expr, parent: ast.AST) -> bool:
+    """Return whether the name that a text is given to is one of stop sequences."""
+    match parent:
+        case ast.keyword(arg=str(name)):
+            return _STOP.search(name) is not None
+        case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)]):
+            return _STOP.search(name) is not None
+        case ast.Dict(keys=keys, values=values):
+            return any(
+                value is node and isinstance(key, ast.Constant) and _STOP.search(str(key.value))
+                for key, value in zip(keys, values, strict=True)
+            )
+        case _:
+            return False
+
+
+def _continues(statement: ast.stmt, last: ast.stmt) -> bool:
+    """Return whether a statement appends to the text of the one above it."""
+    if not isinstance(statement, ast.AugAssign):
+        return False
+    if statement.lineno - (last.end_lineno or last.lineno) > 1:
+        return False
+    before = last.target if isinstance(last, ast.AugAssign) else getattr(last, "targets", [None])[0]
+    return before is not None and ast.unparse(statement.target) == ast.unparse(before)

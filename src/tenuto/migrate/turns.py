@@ -1,0 +1,45 @@
+"""The marks of turns in the texts of prompts: a blank line, then `Human:` or `Assistant:`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SIGN: Final = re.compile(r"(?:Human|Assistant):|(?:HUMAN|AI)_PROMPT\}")
+"""A text without it has no mark."""
+_BLANK: Final = r"\n[ \t]{0,40}\n\s{0,40}"
+_EXACT_HUMAN: Final = re.compile(rf"{_BLANK}Human:|\{{(?:\w{{1,40}}\.)?HUMAN_PROMPT\}}")
+_EXACT_ASSISTANT: Final = re.compile(rf"{_BLANK}Assistant:|\{{(?:\w{{1,40}}\.)?AI_PROMPT\}}")
+_HUMAN: Final = re.compile(rf"(?:\A\s{{0,40}}|\n\s{{0,40}})Human:|{_EXACT_HUMAN.pattern}")
+_ASSISTANT: Final = re.compile(rf"\n\s{{0,40}}Assistant:|{_EXACT_ASSISTANT.pattern}")
+_FIRST: Final = re.compile(rf"{_BLANK}(?:Human|Assistant):")
+_ALONE: Final = re.compile(r"\s*(?:Human|Assistant):?\s*")
+_FEED: Final = re.compile(r"\\+n")
+_RETURN: Final = re.compile(r"\\+r|\r")
+_MOST: Final = 200_000
+
+
+def plain(literal: str) -> str:
+    """Return the text of a literal of any language, as far as its line ends go."""
+    return _FEED.sub("\n", _RETURN.sub("", literal[:_MOST]))
+
+
+def has_mark(text: str) -> bool:
+    """Return whether a text has one exact mark, or both in a form that people write for it."""
+    if _EXACT_HUMAN.search(text) or _EXACT_ASSISTANT.search(text):
+        return True
+    human = _HUMAN.search(text)
+    return human is not None and _ASSISTANT.search(text, human.end()) is not None
+
+
+def is_exact(text: str) -> bool:
+    """Return whether a text begins with an exact mark, or has both in their order."""
+    if _FIRST.match(text):
+        return True
+    human = _EXACT_HUMAN.search(text)
+    return human is not None and _EXACT_ASSISTANT.search(text, human.end()) is not None
+
+
+def is_alone(text: str) -> bool:
+    """Return whether a text is a mark and nothing else, as a stop sequence is."""
+    return _ALONE.fullmatch(text) is not None
