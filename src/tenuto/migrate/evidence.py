@@ -218,6 +218,13 @@ def _is_named(code: str, offset: int) -> bool | None:
     return None
 
 
+# A file is asked once for each of its prompts.
+@lru_cache(maxsize=1)
+def _is_of_several(code: str) -> bool:
+    """Return whether a file names models of other vendors of Bedrock that write texts."""
+    return _BEDROCK_OTHERS.search(_EMBEDDINGS.sub("", code)) is not None
+
+
 def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool) -> bool:
     """Return whether a prompt in a file that uses the API is meant for it.
 
@@ -231,7 +238,7 @@ def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool) -> bool:
         exact: Whether it has both marks as the API wants them.
     """
     named = _is_named(code, offset)
-    if named is not None or not _BEDROCK_OTHERS.search(_EMBEDDINGS.sub("", code)):
+    if named is not None or not _is_of_several(code):
         return named is not False
     start = offset
     for _ in range(_NEAR_LINES + 1):

@@ -16,7 +16,10 @@ _LONG: Final = r'"(?:\\.|[^"\\])*"'
 _LONG_SINGLE: Final = r"'(?:\\.|[^'\\])*'"
 _TRIPLE: Final = r'""".*?(?:"""|\Z)'
 _VERBATIM: Final = r'(?:@\$?|\$@)"(?:""|[^"])*"'
-_HEREDOC: Final = r"<<[-~<]?\s*[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n.*?\n[ \t]*(?P=end)\b"
+# Of at most 100 lines, so that each `<<` that begins none costs as much.
+_HEREDOC: Final = (
+    r"<<[-~<]?[ \t]?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n(?:[^\n]*\n){0,100}?[ \t]*(?P=end)\b"
+)
 _LITERALS: Final = {
     "c": (_TRIPLE, _VERBATIM, _DOUBLE, _SINGLE),
     "rs": (r'r#".*?"#', _LONG, r"'(?:\\.|[^'\\\n])'"),
