@@ -14,7 +14,7 @@ from typing import Final
 _VENDOR: Final = re.compile(r"anthropic|claude", re.I)
 _ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
 MARKS: Final = re.compile(
-    r"(?:\\n|\n[ \t]*)(?:\\n|\n[ \t]*)Human:|Human:.{0,400}Assistant:|"
+    r"(?:\\+n|\n[ \t]*)(?:\\+n|\n[ \t]*)Human:|Human:.{0,400}Assistant:|"
     r"\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
 """The marks of a turn, and other things that this API alone has."""
@@ -67,6 +67,11 @@ _NEAR: Final = 2_000
 def is_about(code: str, path: str) -> bool:
     """Return whether a file, or its path, speaks of this API or its vendor."""
     return _speaks(code) or _VENDOR.search(path) is not None
+
+
+def names_vendor(code: str, path: str) -> bool:
+    """Return whether a file, or its path, has the name of the vendor or of its models."""
+    return (_VENDOR.search(code) or _VENDOR.search(path)) is not None
 
 
 def is_endpoint(code: str, offset: int) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import fields_beside, is_elsewhere
+from tenuto.migrate.evidence import fields_beside, is_elsewhere, names_vendor
 from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import segments
 
@@ -105,8 +105,7 @@ def is_prose(code: str, offset: int) -> bool:
 
 def paths(code: str, path: str) -> Iterator[int]:
     """Yield the offsets of `"/complete"` in a client of the API, whose address is elsewhere."""
-    named = re.search("anthropic", path + code, re.I) is not None
-    if named and _CLIENT.search(code):
+    if names_vendor(code, path) and _CLIENT.search(code):
         for match in places(_PATH, code):
             yield match.start()
         yield from segments(code)

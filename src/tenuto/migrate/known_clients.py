@@ -82,6 +82,18 @@ _GO: Final = (
         r"\banthropic\.CompletionNewParams(?=\{)",
     ),
 )
+_GO_FRAMEWORKS: Final = (
+    # github.com/hupe1980/golc: integration/anthropic/anthropic.go.
+    _client(
+        *("golc/integration/anthropic", r"\"github\.com/hupe1980/golc/integration/anthropic\""),
+        r"\.CreateCompletion(?=\()|&?\banthropic\.Completion(?:Request|Response)(?=\{)",
+    ),
+    # model/llm/bedrock.go, model/chatmodel/anthropic.go. Its chat model of Bedrock is another.
+    _client(
+        *("hupe1980/golc", r"\"github\.com/hupe1980/golc/model/(?:llm|chatmodel)\""),
+        r"\bllm\.NewBedrockAnthropic(?=\()|\bchatmodel\.NewAnthropic(?:FromClient)?(?=\()",
+    ),
+)
 _CSHARP: Final = (
     # Anthropic.SDK by tghamm, up to 1.x: README.md, Completions/CompletionsEndpoint.cs.
     _client(
@@ -155,6 +167,18 @@ _JVM: Final = (
         *("com.klaude", r"\bimport\s+com\.klaude\."),
         r"\bKlaudeClient\.Builder(?=\()|\b[kK]laude\w*\s*\.(?:complete|chat|execute)(?=\()",
     ),
+    # dev.langchain4j:langchain4j-bedrock: internal/AbstractBedrockStreamingChatModel.java; the
+    # class whose name has `Message` is the other one.
+    _client(
+        *("langchain4j.model.bedrock", r"\bimport\s+dev\.langchain4j\.model\.bedrock\."),
+        r"\bBedrockAnthropic(?:Completion|Streaming)?ChatModel\s*\.\s*builder(?=\()",
+    ),
+    # org.springframework.ai:spring-ai-bedrock before 1.0: AnthropicChatBedrockApi.java; the names
+    # of the Messages API have a 3.
+    _client(
+        *("ai.bedrock.anthropic.", r"\bimport\s+org\.springframework\.ai\.bedrock\.anthropic\."),
+        r"\bnew\s+(?:AnthropicChatBedrockApi|BedrockAnthropicChatClient)(?=\()",
+    ),
 )
 _RUST: Final = (
     # anthropic, up to 0.0.8: src/client.rs, and the example of its documentation.
@@ -180,6 +204,11 @@ _RUBY: Final = (
     _client(
         *("Anthropic", r"\bAnthropic::\w{0,20}Client\b|require\s+[\"']anthropic[\"']"),
         r"\b(?:anthropic|claude)\w*\.completions\.(?:create|stream|stream_raw)(?=\()",
+    ),
+    # langchainrb: lib/langchain/llm/anthropic.rb, whose `chat` is the Messages API.
+    _client(
+        *("Langchain::LLM::Anthropic", r"\bLangchain::LLM::Anthropic\.new\b"),
+        r"\b(?:anthropic|claude)\w*\.complete(?=\(\s*prompt:)",
     ),
     # anthropic-rb by dickdavis: README.md.
     _client(
@@ -215,6 +244,11 @@ _JS: Final = (
         *("anthropic-bedrock", r"[\"']anthropic-bedrock[\"']"),
         r"\.(?:Chat)?Completion\.create(?=\()",
     ),
+    # langchain and @langchain/community: utils/bedrock; chat models have messages.
+    _client(
+        *("llms/bedrock", r"[\"'](?:langchain|@langchain/community)/llms/bedrock(?:/web)?[\"']"),
+        *(r"\bnew\s+Bedrock(?=\()", r"anthropic\.claude-(?:v[12]\b|instant)"),
+    ),
     # @anthropic-ai/sdk up to 0.4: the methods of its client.
     _client(
         *("@anthropic-ai/sdk", r"[\"']@anthropic-ai/sdk[\"']"),
@@ -227,7 +261,7 @@ JAVASCRIPT: Final = (
     *("js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts", "vue", "svelte", "astro", "gs"),
 )
 CLIENTS: Final[dict[str, tuple[Client, ...]]] = {
-    "go": _GO,
+    "go": (*_GO, *_GO_FRAMEWORKS),
     "cs": _CSHARP,
     "swift": _SWIFT,
     **dict.fromkeys(("ex", "exs"), _ELIXIR),

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Final
 
 from tenuto.migrate.clients import calls_of_clients
+from tenuto.migrate.doubles import answers
 from tenuto.migrate.evidence import (
     is_about,
     is_elsewhere,
@@ -48,6 +49,7 @@ _MINIFIED: Final = 1_000
 """Characters of a line, on average."""
 _MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
 
+_DOUBLES: Final = "change the double together with the code that it tests"
 _LIBRARY: Final = "the Messages API in this library, or in the official one of Anthropic"
 
 
@@ -232,6 +234,8 @@ def _found(
     if about and language.comments != "none":
         for offset in response_types(code, language.kind):
             yield offset, language.client, "a response of the old API", _MESSAGES
+        for offset in answers(code, path):
+            yield offset, "TC501", "a test double has an old response", _DOUBLES
         if language is not _JS:
             for offset in constants(code):
                 if is_new(offset):
@@ -279,8 +283,7 @@ def _names(
         for match in places(_DOUBLE, code):
             chat = _CHAT.search(code, max(0, match.start() - 80), match.start())
             if not chat and re.search(r"nthropic", code):
-                remedy = "change the double together with the code that it tests"
-                yield match.start(), "TC501", "a test double of the old API", remedy
+                yield match.start(), "TC501", "a test double of the old API", _DOUBLES
         if _JS_SDK.search(code):
             for match in places(_CONSTANT, code):
                 if not any(start <= match.start() < end for start, end in covered):

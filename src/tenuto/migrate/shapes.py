@@ -13,7 +13,7 @@ _FIELD: Final = re.compile(
     r"json:\"completion\b|\bJson\w*\(\s*(?:Name\s*=\s*)?\"completion\"\s*\)|"
     r"[\"']completion[\"']\s*=>|"
     r"\b(?:val|var|let|pub)\s+completion\s*:\s*(?:Option<)?(?:String|JsonField)\b|"
-    r"\bstring\s+\$completion\b|"
+    r"\bstring\s+\$completion\b|\brequired :completion, String\b|\bString completion;|"
     r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|String|z\.string)\b",
     re.MULTILINE,
 )
@@ -32,6 +32,8 @@ _PLACE: Final = re.compile(
     re.IGNORECASE,
 )
 _NEAR: Final = 700
+_FAR: Final = 3_000
+_BLANK: Final = re.compile(r"^[ \t]+\n", re.MULTILINE)
 
 
 def response_types(code: str, kind: str) -> Iterator[int]:
@@ -44,13 +46,26 @@ def response_types(code: str, kind: str) -> Iterator[int]:
     reason = _REASON if kind == "js" else _CAMEL
     last = -_NEAR
     for match in places(_FIELD, code):
-        near = code[max(0, match.start() - _NEAR) : match.end() + _NEAR]
-        block = _block(near, min(match.start(), _NEAR))
-        if match.start() - last < _NEAR // 4 or _NEWER.search(block) or not reason.search(block):
+        if match.start() - last < _NEAR // 4 or not is_answer(code, match, reason):
             continue
         if not is_elsewhere(code, match.start()):
             last = match.start()
             yield match.start()
+
+
+def is_answer(code: str, match: re.Match[str], reason: re.Pattern[str] = _REASON) -> bool:
+    """Return whether the block of a field has the other field of an old answer, and none newer.
+
+    Args:
+        code: The file without comments.
+        match: The place of the field `completion`.
+        reason: The pattern of the other field.
+    """
+    # Comments, which are blanks, do not count for the distance.
+    before = _BLANK.sub("", code[max(0, match.start() - _FAR) : match.start()])[-_NEAR:]
+    behind = _BLANK.sub("", code[match.start() : match.end() + _FAR])[: len(match[0]) + _NEAR]
+    block = _block(before + behind, len(before))
+    return not _NEWER.search(block) and reason.search(block) is not None
 
 
 def _block(text: str, offset: int) -> str:

@@ -12,6 +12,7 @@ from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
 from tenuto.migrate.python.calls import method_of
 from tenuto.migrate.python.destination import is_for_another, texts_of
+from tenuto.migrate.python.mocked_answers import is_mocked_answer, is_mocked_text
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
@@ -163,7 +164,9 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, body, "the body of a request has the old fields")
             elif LIMIT in names:
                 yield _by_hand(node, body, "a dict has fields of the old API")
-            elif {"completion", "stop_reason"} <= names and _is_double(node, origins):
+            elif (
+                {"completion", "stop_reason"} <= names and _is_double(node, origins)
+            ) or is_mocked_answer(node, origins):
                 yield _by_hand(node, "TC501", "a dict has the fields of an old response")
         case ast.Name(id="HUMAN_PROMPT" | "AI_PROMPT" as name, ctx=ast.Load()):
             if f"{_BEDROCK_SDK}.{name}" in origins.paths(node):
@@ -339,6 +342,8 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, "TC401", "the address of the old endpoint")
     elif _BODY.search(text) or _RESPONSE.search(text):
         yield from _of_json(node, text, body)
+    elif is_mocked_text(text, origins):
+        yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
     elif any(pattern.fullmatch(text) for pattern, _ in _FRAMEWORKS):
         yield _by_hand(node, "TC404", "the class calls the Text Completions API")
     elif text.startswith("anthropic_text/"):

@@ -1,0 +1,50 @@
+"""Answers of the old API that a source makes itself: in tests, fixtures and recordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tenuto.migrate.evidence import is_elsewhere, names_vendor
+from tenuto.migrate.lexing import places
+from tenuto.migrate.shapes import is_answer
+
+# The key with a text as its value, also in a JSON text in a string. Prices are numbers.
+_VALUE: Final = re.compile(
+    r"(?<![\w.$@-])(?:\\*[\"'])?completion(?:\\*[\"'])?\s*(?::|=>)\s*\\*[\"'`](?!\s*\||-?[\d.]+\\*[\"'`])"
+)
+_TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"")
+_FOLDERS: Final = re.compile(
+    r"(?:^|[/\\])(?:__)?(?:tests?|specs?|mocks?|fakes?|stubs?|fixtures?|testdata|test_data|"
+    r"cassettes?|integ-?tests?|unit-?tests?|e2e)(?:__)?[/\\]",
+    re.IGNORECASE,
+)
+_NAMES: Final = re.compile(
+    r"(?:^|[/\\_.-])(?:tests?|specs?|mocks?|mocked|fakes?|stubs?|fixtures?|conftest)[_.-][^/\\]*\Z|"
+    r"(?:Tests?|Specs?|Mock|IT)\.\w+\Z"
+)
+
+
+def is_test(path: str) -> bool:
+    """Return whether a file is a test, or what tests use, by its folders or its name."""
+    return (_FOLDERS.search(path) or _NAMES.search(path)) is not None
+
+
+def answers(code: str, path: str) -> Iterator[int]:
+    """Yield the offsets of answers with their texts in a file that speaks of the API.
+
+    Args:
+        code: The file without comments.
+        path: Its name: in a test, JSON with the text alone is one, too.
+    """
+    last = -1
+    for match in places(_VALUE, code):
+        line = code.rfind("\n", 0, match.start())
+        if line != last and is_answer(code, match) and not is_elsewhere(code, match.start()):
+            last = line
+            yield match.start()
+    if is_test(path) and names_vendor(code, path):
+        for match in places(_TEXT, code):
+            if not is_elsewhere(code, match.start()):
+                yield match.start()

@@ -1,0 +1,77 @@
+"""Answers of the old API that tests give to the code they test, by what is done with them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+from tenuto.migrate.doubles import is_test
+from tenuto.migrate.evidence import names_vendor
+from tenuto.migrate.python.origins import Origins
+
+_FIELDS: Final = {
+    *("completion", "stop_reason", "stop", "model", "type", "id", "log_id", "truncated"),
+    *("exception", "amazon-bedrock-invocationMetrics"),
+}
+_GIVEN: Final = {
+    "return_value",
+    "side_effect",
+    "json",
+    "body",
+    "content",
+    "data",
+    "payload",
+    "text",
+}
+_NEWER: Final = re.compile(
+    r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)|\bmessages\.(?:create|stream)\b"
+)
+_TEXT: Final = re.compile(r"\s*\{\s*\"completion\"\s*:\s*\"[^\"{}]*\"\s*\}\s*")
+
+
+def is_mocked_answer(node: ast.Dict, origins: Origins) -> bool:
+    """Return whether a dict with a text as `completion` is what a double answers."""
+    names = {key.value if isinstance(key, ast.Constant) else None for key in node.keys}
+    if not ("completion" in names and names <= _FIELDS and _is_of_a_test(origins)):
+        return False
+    text = next(
+        value
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value == "completion"
+    )
+    if isinstance(text, ast.Constant) and not isinstance(text.value, str):
+        return False
+    return _is_given(node, origins)
+
+
+def is_mocked_text(text: str, origins: Origins) -> bool:
+    """Return whether a text is JSON with `completion` alone, in a test."""
+    return _TEXT.fullmatch(text) is not None and _is_of_a_test(origins)
+
+
+def _is_of_a_test(origins: Origins) -> bool:
+    text, path = origins.source.text, origins.source.around.path
+    return is_test(path) and names_vendor(text, path) and _NEWER.search(text) is None
+
+
+def _is_given(node: ast.expr, origins: Origins) -> bool:
+    for parent in origins.source.ancestors(node):
+        match parent:
+            case ast.keyword(arg=str(name)):
+                return name in _GIVEN
+            case ast.Call(func=ast.Attribute(attr="dumps") | ast.Name(id="dumps")):
+                return True
+            case ast.Assign(targets=[ast.Attribute(attr="return_value" | "side_effect")]):
+                return True
+            case ast.Return():
+                function = next(
+                    (e for e in origins.source.ancestors(parent) if isinstance(e, ast.FunctionDef)),
+                    None,
+                )
+                return function is not None and function.name == "json"
+            case ast.stmt() | ast.Compare():
+                return False
+            case _:
+                pass
+    return False
