@@ -1,4 +1,4 @@
-"""Answers of the old API that a source makes itself: in tests, fixtures and recordings."""
+"""Old responses that a source makes itself: in tests, fixtures and recordings."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ def is_test(path: str) -> bool:
 
 
 def answers(code: str, path: str) -> Iterator[int]:
-    """Yield the offsets of answers with their texts in a file that speaks of the API.
+    """Yield the offsets of answers with their texts in a file that names the vendor.
 
     Args:
         code: The file without comments.
         path: Its name: in a test, JSON with the text alone is one, too.
     """
+    if not names_vendor(code, path):
+        return
     last = -1
     for match in places(_VALUE, code):
         line = code.rfind("\n", 0, match.start())
         if line != last and is_answer(code, match) and not is_elsewhere(code, match.start()):
             last = line
             yield match.start()
-    if is_test(path) and names_vendor(code, path):
+    if is_test(path):
         for match in places(_TEXT, code):
             if not is_elsewhere(code, match.start()):
                 yield match.start()

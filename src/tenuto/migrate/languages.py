@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Final
 
 from tenuto.migrate.clients import calls_of_clients
-from tenuto.migrate.doubles import answers
+from tenuto.migrate.doubles import answers, is_test
 from tenuto.migrate.evidence import (
     is_about,
     is_elsewhere,
@@ -234,8 +234,10 @@ def _found(
     if about and language.comments != "none":
         for offset in response_types(code, language.kind):
             yield offset, language.client, "a response of the old API", _MESSAGES
+        double = ("TC501", "a test double has an old response", _DOUBLES)
+        made = (language.client, "a response of the old API is made", _MESSAGES)
         for offset in answers(code, path):
-            yield offset, "TC501", "a test double has an old response", _DOUBLES
+            yield offset, *(double if is_test(path) else made)
         if language is not _JS:
             for offset in constants(code):
                 if is_new(offset):

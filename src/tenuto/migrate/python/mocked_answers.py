@@ -1,4 +1,4 @@
-"""Answers of the old API that tests give to the code they test, by what is done with them."""
+"""Responses of the old API that tests give to the code they test, by what is done with them."""
 
 from __future__ import annotations
 
