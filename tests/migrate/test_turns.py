@@ -19,6 +19,7 @@ from tenuto.migrate import turns
         ("Human: x\nAI:", False, False),
         ("### Human: x\n### Assistant:", False, False),
         ("\nHuman: x", False, False),
+        ("It has to begin with '\n\nHuman:' and end with '\n\nAssistant:'.", False, False),
         ("The Human: and the\nAssistant:", False, False),
     ],
 )

@@ -58,6 +58,12 @@ _EMBEDDINGS: Final = re.compile(
     r"titan[\w .:/-]{0,20}embed\w*|cohere\.embed[\w.-]*|TitanEmbed\w*|CohereEmbed\w*|llama_?index",
     re.I,
 )
+# Also those with open models, whose prompts often have the same marks.
+_MODELS: Final = re.compile(
+    rf"{_BEDROCK_OTHERS.pattern}|openai|\bgpt-?[\d]|gemini|\bpalm\b|deepseek|huggingface|"
+    r"\btransformers\b|vicuna|falcon|\brlhf\b|\breward|tokenizer\.",
+    re.I,
+)
 _NEAR_LINES: Final = 3
 _MOST_LINES: Final = 400
 # Of a line, as in minified sources, this much around a place is looked at.
@@ -225,13 +231,13 @@ def _is_named(code: str, offset: int) -> bool | None:
 
 # A file is asked once for each of its prompts.
 @lru_cache(maxsize=1)
-def _is_of_several(code: str) -> bool:
-    """Return whether a file names models of other vendors of Bedrock that write texts."""
-    return _BEDROCK_OTHERS.search(_EMBEDDINGS.sub("", code)) is not None
+def _is_of_several(code: str, others: re.Pattern[str]) -> bool:
+    """Return whether a file names other vendors' models that write texts."""
+    return others.search(_EMBEDDINGS.sub("", code)) is not None
 
 
-def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool) -> bool:
-    """Return whether a prompt in a file that uses the API is meant for it.
+def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool, alone: bool = False) -> bool:
+    """Return whether a prompt is meant for this API.
 
     Where a file names other vendors of Bedrock, a block or a line near by must have the vendor's
     name, or the prompt both marks, and no block around it another one's.
@@ -241,18 +247,36 @@ def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool) -> bool:
         offset: The beginning of the prompt.
         end: Its end.
         exact: Whether it has both marks as the API wants them.
+        alone: Whether the file has no use of the API: then any other vendor counts.
     """
     named = _is_named(code, offset)
-    if named is not None or not _is_of_several(code):
+    others = _MODELS if alone else _BEDROCK_OTHERS
+    if named is not None or not _is_of_several(code, others):
         return named is not False
-    start = offset
-    for _ in range(_NEAR_LINES + 1):
-        start = code.rfind("\n", max(0, start - _NEAR), start)
-    behind = code[end : end + _NEAR].split("\n", _NEAR_LINES + 1)[: _NEAR_LINES + 1]
-    near = [*code[max(0, start) : offset].split("\n"), *behind]
+    near = _near(code, offset, end)
     if any(_VENDOR.search(line) for line in near):
         return True
-    return exact and not any(_BEDROCK_OTHERS.search(line) for line in near)
+    return exact and not alone and not any(_BEDROCK_OTHERS.search(line) for line in near)
+
+
+def is_beside_its_name(code: str, offset: int, end: int, path: str) -> bool:
+    """Return whether the path, a block around a place or a line near by has the vendor's name."""
+    return (
+        _VENDOR.search(path) is not None
+        or is_in_its_block(code, offset)
+        or any(_VENDOR.search(line) for line in _near(code, offset, end))
+    )
+
+
+def _near(code: str, offset: int, end: int) -> list[str]:
+    """Return some lines before and behind a span, with its first one."""
+    start = offset
+    for _ in range(_NEAR_LINES + 1):
+        start = code.rfind("\n", max(0, start - _NEAR), max(0, start))
+        if start < 0:
+            break
+    behind = code[end : end + _NEAR].split("\n", _NEAR_LINES + 1)[: _NEAR_LINES + 1]
+    return [*code[max(0, start) : offset].split("\n"), *behind]
 
 
 def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:

@@ -158,10 +158,12 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     covered: list[tuple[int, int]] = []
     for each in _found(code, path, kind, covered, about=about):
         add(*each)
-    if any(_CERTAIN.fullmatch(each.code) for each in found.values()):
+    # In data, they are recorded ones.
+    uses = any(_CERTAIN.fullmatch(each.code) for each in found.values())
+    if uses and language.comments != "none":
         # The prompt of a body is a line near its other fields.
         reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
-        for offset in prompts(code, _style(kind), covered):
+        for offset in prompts(code, path, _style(kind), covered):
             if text.count("\n", 0, offset) + 1 not in reported:
                 add(offset, *_PROMPT)
     return sorted(found.values())
@@ -174,7 +176,7 @@ def pending_prompts(text: str, path: str, kind: str) -> list[Finding]:
         return []
     code = without_comments(text, language.comments)
     found = []
-    for offset in prompts(code, _style(kind), [], exact=True):
+    for offset in prompts(code, path, _style(kind), [], exact=True):
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
         number, message, remedy = _PROMPT

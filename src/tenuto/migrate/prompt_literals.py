@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from tenuto.migrate import turns
-from tenuto.migrate.evidence import is_prompt_of_it
+from tenuto.migrate.evidence import is_beside_its_name, is_prompt_of_it
 from tenuto.migrate.lexing import MOST_PLACES
 
 _DOUBLE: Final = r'"(?:\\.|[^"\\\n])*"'
@@ -22,7 +23,7 @@ _HEREDOC: Final = (
 )
 _LITERALS: Final = {
     "c": (_TRIPLE, _VERBATIM, _DOUBLE, _SINGLE),
-    "rs": (r'r#".*?"#', _LONG, r"'(?:\\.|[^'\\\n])'"),
+    "rs": (r'r#".*?(?:"#|\Z)', _LONG, r"'(?:\\.|[^'\\\n])'"),
     "js": (_DOUBLE, _SINGLE, r"`(?:\\.|[^`\\])*`"),
     "go": (_DOUBLE, r"`[^`]*`"),
     "php": (_HEREDOC, _LONG, _LONG_SINGLE),
@@ -35,12 +36,8 @@ _LITERALS: Final = {
 _PATTERNS: Final = {
     style: re.compile("|".join(parts), re.DOTALL) for style, parts in _LITERALS.items()
 }
-# An entry of YAML or of properties: a line, and what is indented more or continues it.
-_ENTRY: Final = re.compile(
-    r"^(?P<indent>[ \t]*)\S[^\n]*"
-    r"(?:(?:(?<=\\)\n[^\n]*)|\n(?P=indent)[ \t]+\S[^\n]*|\n[ \t]*(?=\n))*",
-    re.MULTILINE,
-)
+_KEY: Final = re.compile(r"[ \t-]*[\w.\"'/-]+[ \t]*[:=]")
+_MOST_LINES: Final = 400
 _STOP: Final = re.compile(
     r"(?:stop|delimiter|separator)\w*[\"'`]?\]?\s*(?::=|=>|[:=(,])[^;{}\n]{0,60}\Z", re.IGNORECASE
 )
@@ -57,12 +54,13 @@ _NEAR: Final = 160
 
 
 def prompts(
-    code: str, style: str, covered: list[tuple[int, int]], *, exact: bool = False
+    code: str, path: str, style: str, covered: list[tuple[int, int]], *, exact: bool = False
 ) -> Iterator[int]:
     """Yield the offset of each prompt: of the first mark in its literal.
 
     Args:
         code: The file without comments.
+        path: Its name.
         style: Of its comments; `rs` for Rust, and `entries` for YAML and the like.
         covered: The spans of what is reported, whose prompts belong to it.
         exact: Whether the marks must be as the API wants them.
@@ -77,7 +75,11 @@ def prompts(
             continue
         if any(first <= start < reach for first, reach in covered):
             continue
-        if not is_prompt_of_it(code, start, end, exact=turns.is_exact(_unquoted(text))):
+        both = turns.is_exact(_unquoted(text))
+        if not is_prompt_of_it(code, start, end, exact=both, alone=exact):
+            continue
+        by_itself = exact and turns.is_alone(_unquoted(text))
+        if by_itself and not is_beside_its_name(code, start, end, path):
             continue
         # `human + question + assistant` is one prompt.
         joined = style != "entries" and ";" not in code[last:start]
@@ -88,9 +90,11 @@ def prompts(
 
 
 def _spans(code: str, style: str) -> Iterator[tuple[int, int]]:
-    pattern = _ENTRY if style == "entries" else _PATTERNS[style]
+    if style == "entries":
+        yield from islice(_entries(code), MOST_PLACES)
+        return
     number = 0
-    for match in pattern.finditer(code):
+    for match in _PATTERNS[style].finditer(code):
         if turns.SIGN.search(code, match.start(), match.end()):
             yield match.span()
             number += 1
@@ -98,9 +102,47 @@ def _spans(code: str, style: str) -> Iterator[tuple[int, int]]:
                 return
 
 
+def _entries(code: str) -> Iterator[tuple[int, int]]:
+    """Yield the entries of YAML or of properties that have a mark.
+
+    An entry is a line with a key, and what is indented more, or continues it after a backslash.
+    """
+    reach = 0
+    for sign in turns.SIGN.finditer(code):
+        if sign.start() < reach:
+            continue
+        start = code.rfind("\n", 0, sign.start()) + 1
+        indent = _indent(code, start)
+        for _ in range(_MOST_LINES):
+            if start <= reach or _KEY.match(code[start : sign.start()]):
+                break
+            start = code.rfind("\n", 0, start - 1) + 1
+        inner = min(indent, _indent(code, start))
+        end = sign.end()
+        for _ in range(_MOST_LINES):
+            end = code.find("\n", end)
+            if end < 0 or end + 1 >= len(code):
+                end = len(code)
+                break
+            blank = code.startswith("\n", end + 1)
+            if not blank and _indent(code, end + 1) <= inner and code[end - 1] != "\\":
+                break
+            end += 1
+        reach = end
+        yield start, end
+
+
+def _indent(code: str, start: int) -> int:
+    end = start
+    while end < len(code) and code[end] in " \t":
+        end += 1
+    return end - start
+
+
 def _unquoted(text: str) -> str:
-    """Return a text without the quotes or the key in front of it."""
-    return re.sub(r"\A(?:[@$]{0,2}[\"'`]+|[ \t]*[\w.-]+\s*[:=]\s*[\"'|>-]*)", "", text)
+    """Return a text without the quotes around it, or the key in front of it."""
+    text = text.removesuffix('"""').rstrip("\"'`")
+    return re.sub(r"\A(?:[@$]{0,2}[\"'`]+|[ \t-]*[\w.\"'/-]+[ \t]*[:=][ \t]*[\"'|>+-]*)", "", text)
 
 
 def _is_stop(code: str, start: int, end: int, text: str) -> bool:

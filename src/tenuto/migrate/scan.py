@@ -18,6 +18,7 @@ from tenuto.migrate.files import MOST_BYTES, walk
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.notebooks import Notebook
 from tenuto.migrate.project import surroundings
+from tenuto.migrate.project_prompts import Evidence, evidence, released
 from tenuto.migrate.python import uses
 from tenuto.migrate.python.plan import Options
 
@@ -26,10 +27,13 @@ _SIGNS: Final = (
     *(b"nthropic", b"max_tokens_to_sample", b"v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
     *(b"stop_reason", b"anthrogo", b"klaude", b"claudeR"),
 )
+# A prompt has one of them; without a sign of the API besides, it counts by its project alone.
+_MARKS: Final = (b"Human:", b"Assistant:", b"HUMAN_PROMPT}")
 OLD_WORDS: Final = re.compile(
     r"max_tokens_to_sample|HUMAN_PROMPT|AI_PROMPT|anthropic[\w.()]*\.completions?\b"
 )
 """Words without which a file that cannot be parsed is not reported."""
+_Found = tuple[list[Finding], Evidence]
 _FEW: Final = 500
 _BATCH: Final = 200
 
@@ -75,8 +79,11 @@ def scan(
     """
     files = list(walk(paths))
     report = Report(files=len(files))
-    for found in _results(files, options, progress):
+    whole = Evidence()
+    for found, evidence_of_batch in _results(files, options, progress):
         report.findings += found
+        whole.add(evidence_of_batch)
+    report.findings += released(whole, paths)
     if not any(f.code < "TC400" and f.code != "TC001" for f in report.findings):
         # A pin alone is no use of the old API.
         report.findings = [f for f in report.findings if f.code != "TC411"]
@@ -86,11 +93,11 @@ def scan(
 
 def _results(
     files: list[tuple[str, str]], options: Options, progress: Callable[[int, int], object]
-) -> Iterable[list[Finding]]:
+) -> Iterable[_Found]:
     batches = [tuple(batch) for batch in _batches(files)]
     done = 0
     if len(files) <= _FEW:
-        results: Iterable[list[Finding]] = (_scan_files(batch, options) for batch in batches)
+        results: Iterable[_Found] = (_scan_files(batch, options) for batch in batches)
         yield from results
         return
     context = get_context("spawn")
@@ -119,20 +126,35 @@ def _batches(files: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
     return (files[start : start + _BATCH] for start in range(0, len(files), _BATCH))
 
 
-def _scan_files(files: Sequence[tuple[str, str]], options: Options) -> list[Finding]:
-    return [finding for path, kind in files for finding in scan_file(path, kind, options)]
+def _scan_files(files: Sequence[tuple[str, str]], options: Options) -> _Found:
+    findings: list[Finding] = []
+    whole = Evidence()
+    for path, kind in files:
+        found, of_file = scan_file(path, kind, options)
+        findings += found
+        whole.add(of_file)
+    return findings, whole
 
 
-def scan_file(path: str, kind: str, options: Options) -> list[Finding]:
-    """Return the findings of one file."""
+def scan_file(path: str, kind: str, options: Options) -> _Found:
+    """Return the findings of one file, and what it has for its project."""
     try:
         with Path(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        return [_unreadable(path, f"the file cannot be read: {error.strerror}")]
-    if len(data) > MOST_BYTES or not any(sign in data for sign in _SIGNS):
-        return []
+        return [_unreadable(path, f"the file cannot be read: {error.strerror}")], Evidence()
+    signed = any(sign in data for sign in _SIGNS)
+    marked = any(mark in data for mark in _MARKS)
+    if len(data) > MOST_BYTES or not (signed or marked):
+        return [], Evidence()
     text = data.decode("utf-8-sig", errors="replace")
+    found = _findings(text, path, kind, options) if signed else []
+    return found, evidence(
+        text, path, kind, found, lambda: _prompts(text, path, kind) if marked else []
+    )
+
+
+def _findings(text: str, path: str, kind: str, options: Options) -> list[Finding]:
     try:
         return scan_text(text, path, kind, options)
     except (SyntaxError, ValueError) as error:
@@ -153,16 +175,35 @@ def scan_text(text: str, path: str, kind: str, options: Options) -> list[Finding
     if kind == "py":
         return uses.findings(text, path, options, surroundings(path))
     if kind == "ipynb":
-        notebook = Notebook(text)
-        source = notebook.source()
-        found = []
-        for finding in uses.findings(source, path, options, surroundings(path)):
-            cell, line = notebook.place(source, finding.line)
-            found.append(replace(finding, cell=cell, line=line))
-        return found
+        return _of_cells(
+            text, lambda source: uses.findings(source, path, options, surroundings(path))
+        )
     if kind == "pins":
         return pins.findings(text, path)
     return languages.findings(text, path, kind)
+
+
+def _of_cells(text: str, find: Callable[[str], list[Finding]]) -> list[Finding]:
+    """Return the findings of a notebook, with the places in its cells."""
+    notebook = Notebook(text)
+    source = notebook.source()
+    found = []
+    for finding in find(source):
+        cell, line = notebook.place(source, finding.line)
+        found.append(replace(finding, cell=cell, line=line))
+    return found
+
+
+def _prompts(text: str, path: str, kind: str) -> list[Finding]:
+    """Return the exact prompts of a file without a use of its own."""
+    try:
+        if kind == "py":
+            return uses.pending_prompts(text, path)
+        if kind == "ipynb":
+            return _of_cells(text, lambda source: uses.pending_prompts(source, path))
+    except (SyntaxError, ValueError):
+        return []
+    return languages.pending_prompts(text, path, kind)
 
 
 def _by_lexing(text: str, path: str) -> list[Finding]:

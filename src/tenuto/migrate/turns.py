@@ -14,6 +14,8 @@ _HUMAN: Final = re.compile(rf"(?:\A\s{{0,40}}|\n\s{{0,40}})Human:|{_EXACT_HUMAN.
 _ASSISTANT: Final = re.compile(rf"\n\s{{0,40}}Assistant:|{_EXACT_ASSISTANT.pattern}")
 _FIRST: Final = re.compile(rf"{_BLANK}(?:Human|Assistant):")
 _ALONE: Final = re.compile(r"\s*(?:Human|Assistant):?\s*")
+# `Prompts must begin with "\n\nHuman:"` speaks of a mark.
+_QUOTED: Final = re.compile(r"([\"'`])\s{0,9}(?:Human|Assistant):\s?\1")
 _FEED: Final = re.compile(r"\\+n")
 _RETURN: Final = re.compile(r"\\+r|\r")
 _MOST: Final = 200_000
@@ -26,6 +28,7 @@ def plain(literal: str) -> str:
 
 def has_mark(text: str) -> bool:
     """Return whether a text has one exact mark, or both in a form that people write for it."""
+    text = _QUOTED.sub("", text)
     if _EXACT_HUMAN.search(text) or _EXACT_ASSISTANT.search(text):
         return True
     human = _HUMAN.search(text)
@@ -34,6 +37,7 @@ def has_mark(text: str) -> bool:
 
 def is_exact(text: str) -> bool:
     """Return whether a text begins with an exact mark, or has both in their order."""
+    text = _QUOTED.sub("", text)
     if _FIRST.match(text):
         return True
     human = _EXACT_HUMAN.search(text)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from tenuto.migrate import turns
-from tenuto.migrate.evidence import is_prompt_of_it
+from tenuto.migrate.evidence import is_beside_its_name, is_prompt_of_it
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.lexing import MOST_PLACES
 from tenuto.migrate.python.plan import Note
@@ -63,6 +63,7 @@ def _prompts(
 ) -> Iterator[Note]:
     if not turns.SIGN.search(source.text):
         return
+    alone = is_prompt is turns.is_exact
     reported: set[int] = set()
     last: ast.stmt | None = None
     for node, text in islice(_texts(source), MOST_PLACES):
@@ -73,7 +74,12 @@ def _prompts(
         statement = source.statement(node)
         exact = turns.is_exact(text)
         if id(statement) in reported or not is_prompt_of_it(
-            source.text, *source.span(node), exact=exact
+            source.text, *source.span(node), exact=exact, alone=alone
+        ):
+            continue
+        by_itself = alone and turns.is_alone(text)
+        if by_itself and not is_beside_its_name(
+            source.text, *source.span(node), source.around.path
         ):
             continue
         if not isinstance(statement, _COMPOUND):
@@ -125,6 +131,8 @@ def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
         called = parent.func
         name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
         if _LOOKING.fullmatch(name):
+            return True
+        if turns.is_alone(text) and _STOP.search(ast.unparse(called)):
             return True
     if not turns.is_alone(text):
         return False

@@ -66,7 +66,7 @@ def pending_prompts(text: str, path: str) -> list[Finding]:
     Raises:
         SyntaxError: The source cannot be parsed.
     """
-    source = Source(text)
+    source = Source(text, Surroundings(path))
     found = []
     for note in pending(source):
         if not marks.is_ignored(source, note.node):

@@ -1,0 +1,122 @@
+"""Prompts in files without a use of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenuto.migrate.python.plan import Options
+from tenuto.migrate.scan import scan
+
+OLD = "import anthropic\nanthropic.Anthropic().completions.create(prompt=load(), **more)\n"
+NEW = "import anthropic\nanthropic.Anthropic().messages.create(messages=load(), **more)\n"
+PROMPT = 'ASK = "\\n\\nHuman: Name a sea.\\n\\nAssistant:"\n'
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def prompts_of(folder: Path) -> list[tuple[str, int]]:
+    """Return the names and lines of the prompts that a scan of a folder finds."""
+    found = scan([folder], Options()).findings
+    return [(str(Path(f.path).relative_to(folder)), f.line) for f in found if f.code == "TC104"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("texts.py", PROMPT, 1),
+        ("texts.ts", "export const ask = `\n\nHuman: ${text}\n\nAssistant:`;\n", 3),
+        ("texts.json", '{\n "sea": "\\n\\nHuman: Name a sea.\\n\\nAssistant:"\n}\n', 2),
+        ("texts.yaml", "sea: |\n\n  Human: Name a sea.\n\n  Assistant:\n", 3),
+        ("texts.properties", "sea=\\n\\nHuman: Name a sea.\\n\\nAssistant:\n", 1),
+        ("names.py", 'ASK = """{HUMAN_PROMPT} Name a sea.\n{AI_PROMPT}"""\n', 1),
+    ],
+)
+def test_prompt_of_a_project_with_a_call_is_found(
+    tmp_path: Path, name: str, text: str, line: int
+) -> None:
+    write(tmp_path, {"app/ask.py": OLD, f"prompts/{name}": text})
+
+    assert prompts_of(tmp_path) == [(f"prompts/{name}", line)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("texts.md", PROMPT),
+        ("inexact.py", 'ASK = "\\nHuman: Name a sea.\\nAssistant:"\n'),
+        ("stop.py", 'STOP = ["\\n\\nHuman:"]\n'),
+        ("chat.py", NEW + PROMPT),
+        ("open.py", "import transformers\n" + PROMPT),
+        ("tests/cassettes/a.yaml", "body: |\n\n  Human: a\n\n  Assistant:\n"),
+        ("tests/test_texts.py", PROMPT),
+        ("rows.json", '[{"prompt": "\\n\\nHuman: a\\n\\nAssistant:", "completion": "b"}]'),
+        ("many.py", PROMPT * 50),
+    ],
+)
+def test_other_texts_are_left(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path, {"ask.py": OLD, f"other/{name}": text})
+
+    assert prompts_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("use", [NEW, "", 'BODY = {"prompt": "", "max_tokens": 9}\n'])
+def test_project_without_a_use_has_no_findings(tmp_path: Path, use: str) -> None:
+    write(tmp_path, {"ask.py": use, "texts.py": PROMPT})
+
+    assert scan([tmp_path], Options()).findings == []
+
+
+def test_use_in_one_project_does_not_count_for_another(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "first/package.json": "{}",
+            "first/app/ask.py": OLD,
+            "first/texts.py": PROMPT,
+            "second/.git/HEAD": "",
+            "second/texts.py": PROMPT,
+            "third/pyproject.toml": "",
+            "third/src/texts.py": PROMPT,
+        },
+    )
+
+    assert prompts_of(tmp_path) == [("first/texts.py", 1)]
+
+
+def test_nearest_folder_with_a_request_decides(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "old/ask.py": OLD,
+            "old/texts.py": PROMPT,
+            "new/ask.py": NEW,
+            "new/texts/ask.py": PROMPT,
+            "shared/texts.py": PROMPT,
+        },
+    )
+
+    assert prompts_of(tmp_path) == [("old/texts.py", 1), ("shared/texts.py", 1)]
+
+
+def test_files_that_are_named_are_of_one_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {".git/HEAD": "", "app/ask.py": OLD, "texts/a.py": PROMPT})
+    monkeypatch.chdir(tmp_path)
+
+    found = scan([Path("texts/a.py"), Path("app/ask.py")], Options()).findings
+
+    assert [(f.path, f.code) for f in found if f.code == "TC104"] == [("texts/a.py", "TC104")]
+
+
+def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    files = {f"part{n % 7}/texts{n}.py": PROMPT for n in range(520)}
+    write(tmp_path, {"ask.py": OLD, **files})
+
+    assert prompts_of(tmp_path) == sorted((name, 1) for name in files)
