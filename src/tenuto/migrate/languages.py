@@ -11,6 +11,7 @@ from typing import Final
 from tenuto.migrate.clients import calls_of_clients
 from tenuto.migrate.doubles import answers, is_test
 from tenuto.migrate.evidence import (
+    fields_beside,
     is_about,
     is_elsewhere,
     is_endpoint,
@@ -164,7 +165,10 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         # The prompt of a body is a line near its other fields.
         reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
         for offset in prompts(code, path, _style(kind), covered):
-            if text.count("\n", 0, offset) + 1 not in reported:
+            beside = text.count("\n", 0, offset) + 1 in reported or any(
+                map(LIMIT.search, fields_beside(code, offset))
+            )
+            if not beside:
                 add(offset, *_PROMPT)
     return sorted(found.values())
 

@@ -123,9 +123,9 @@ def _plain(node: ast.JoinedStr) -> str:
 
 
 def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
-    """Return whether a mark is a stop sequence, or is looked for in a text."""
+    """Return whether a mark is a stop sequence, is looked for in a text, or is in a message."""
     parent = source.parents[node]
-    if isinstance(parent, ast.Compare):
+    if isinstance(parent, ast.Compare) or _is_message(parent):
         return True
     if isinstance(parent, ast.Call) and node in parent.args:
         called = parent.func
@@ -141,6 +141,13 @@ def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
             isinstance(each, ast.Constant) and len(str(each.value)) < 40 for each in parent.elts
         )
     return isinstance(parent, ast.arguments) or _is_of_stops(node, parent)
+
+
+def _is_message(parent: ast.AST) -> bool:
+    """Return whether a dict is a message with a role, sent or recorded."""
+    return isinstance(parent, ast.Dict) and any(
+        isinstance(key, ast.Constant) and key.value == "role" for key in parent.keys
+    )
 
 
 def _is_of_stops(node: ast.expr, parent: ast.AST) -> bool:
