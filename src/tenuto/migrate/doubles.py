@@ -12,7 +12,7 @@ from tenuto.migrate.shapes import is_answer
 
 # The key with a text as its value, also in a JSON text in a string. Prices are numbers.
 _VALUE: Final = re.compile(
-    r"(?<![\w.$@-])(?:\\*[\"'])?completion(?:\\*[\"'])?\s*(?::|=>)\s*\\*[\"'`](?!\s*\||-?[\d.]+\\*[\"'`])"
+    r"(?<![\w.$@-])completion(?:\\*[\"'])?\s*(?::|=>)\s*\\*[\"'`](?!\s*\||-?[\d.]+\\*[\"'`])"
 )
 _TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"")
 _FOLDERS: Final = re.compile(

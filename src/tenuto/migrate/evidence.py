@@ -14,7 +14,7 @@ from typing import Final
 _VENDOR: Final = re.compile(r"anthropic|claude", re.I)
 _ABOUT: Final = re.compile(r"anthropic|claude|bedrock", re.I)
 MARKS: Final = re.compile(
-    r"(?:\\+n|\n[ \t]*)(?:\\+n|\n[ \t]*)Human:|Human:.{0,400}Assistant:|"
+    r"(?:(?<!\\)\\+n|\n[ \t]*)(?:\\+n|\n[ \t]*)Human:|Human:.{0,400}Assistant:|"
     r"\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
 """The marks of a turn, and other things that this API alone has."""

@@ -243,7 +243,8 @@ def _found(
         double = ("TC501", "a test double has an old response", _DOUBLES)
         made = (language.client, "a response of the old API is made", _MESSAGES)
         for offset in answers(code, path):
-            yield offset, *(double if is_test(path) else made)
+            number, message, remedy = double if is_test(path) else made
+            yield offset, number, message, remedy
         if language is not _JS:
             for offset in constants(code):
                 if is_new(offset):
