@@ -42,12 +42,15 @@ _STOP: Final = re.compile(
     r"(?:stop|delimiter|separator)\w*[\"'`]?\]?\s*(?::=|=>|[:=(,])[^;{}\n]{0,60}\Z", re.IGNORECASE
 )
 _STOP_ENTRY: Final = re.compile(r"\s*[\w-]*stop\w*\s*[:=]", re.IGNORECASE)
-_LIST: Final = re.compile(r"(?:[\[{(]|\b(?:listOf|of|asList|vec!\[)\(?|,)\s*\Z")
+# Texts before it in the same list are stop sequences, too; arguments of a call are not in one.
+_LIST: Final = re.compile(
+    r"(?:[\[{]|\b(?:[lL]istOf|of|asList|Set)\(\[?)\s*(?:[\"'`][^\"'`\n]{0,40}[\"'`]\s*,\s*){0,9}\Z"
+)
 _LIST_END: Final = re.compile(r"\s*[,\])}]")
 _LOOKING: Final = re.compile(
     r"(?:split\w*|replace\w*|starts_?with|ends_?with|has(?:pre|suf)fix|trim\w*|strip\w*|contains?|"
     r"includes?|index_?of|last_?index\w*|find|match(?:es)?|cut|count|toContain|equal\w*|toBe|"
-    r"toEqual|gsub!?|sub!?)\s*[(!]\s*(?:[\w.]+\s*,\s*)?\Z|[=!]==?\s*\Z",
+    r"toEqual|gsub!?|sub!?)\s*[(!]\s*(?:[\w.]+(?:\(\))?\s*,\s*)?\Z|[=!]==?\s*\Z",
     re.IGNORECASE,
 )
 _NEAR: Final = 160
