@@ -38,7 +38,7 @@ def answers(code: str, path: str) -> Iterator[int]:
         code: The file without comments.
         path: Its name: in a test, JSON with the text alone is one, too.
     """
-    if not names_vendor(code, path):
+    if "completion" not in code or not names_vendor(code, path):
         return
     last = -1
     for match in places(_VALUE, code):

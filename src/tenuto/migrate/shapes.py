@@ -43,6 +43,8 @@ def response_types(code: str, kind: str) -> Iterator[int]:
         code: The file without comments.
         kind: As in `fields`.
     """
+    if "completion" not in code:
+        return
     reason = _REASON if kind == "js" else _CAMEL
     last = -_NEAR
     for match in places(_FIELD, code):
