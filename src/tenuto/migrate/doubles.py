@@ -14,7 +14,7 @@ from tenuto.migrate.shapes import is_answer
 _VALUE: Final = re.compile(
     r"(?<![\w.$@-])completion(?:\\*[\"'])?\s*(?::|=>)\s*\\*[\"'`](?!\s*\||-?[\d.]+\\*[\"'`])"
 )
-_TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"")
+_TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"(?!-?[\d.]+\\*\")")
 _FOLDERS: Final = re.compile(
     r"(?:^|[/\\])(?:__)?(?:tests?|specs?|mocks?|fakes?|stubs?|fixtures?|testdata|test_data|"
     r"cassettes?|integ-?tests?|unit-?tests?|e2e)(?:__)?[/\\]",
