@@ -20,7 +20,10 @@ _FIELD: Final = re.compile(
 # The names of fields in JavaScript are those on the wire.
 _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
-_NEWER: Final = re.compile(r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b")
+# Of the Messages API, of others, and of the site claude.ai, whose events look like old responses.
+_NEWER: Final = re.compile(
+    r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b|\b[mM]essage_?[lL]imit"
+)
 _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _MARK: Final = re.compile(
     r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b.{0,200}\b(?:HUMAN|AI)_PROMPT\b"

@@ -55,6 +55,7 @@ _TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\
 _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SYSTEM: Final = {"system", "system_message", "system_prompt"}
+_OWNER: Final = re.compile("anthropic|claude", re.IGNORECASE)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
@@ -194,7 +195,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 for each in statements
                 if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
             }
-            if LIMIT in fields and "prompt" in fields:
+            if LIMIT in fields and ("prompt" in fields or _OWNER.search(node.name)):
                 yield _by_hand(fields[LIMIT], body, "a class describes a request of the old API")
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == LIMIT:
             yield _by_hand(node, body, "a field of the old API is set")

@@ -23,25 +23,35 @@ _LOOKING: Final = re.compile(
     r"split|rsplit|r?partition|replace|startswith|endswith|[lr]?strip|r?find|r?index|count|"
     r"removeprefix|removesuffix|sub|search|match|escape|compile|assert\w*"
 )
+_REMEDIES: Final = {
+    Hardness.MECHANICAL: "`fix` takes it apart at the call, or `to_messages` when the program runs"
+}
 _STOP: Final = re.compile(r"stop|delimiter|separator", re.I)
 _SEQUENCES: Final = (ast.List, ast.Tuple, ast.Set)
 _COMPOUND: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)
 
 
-def is_certain(notes: Sequence[Note]) -> bool:
-    """Return whether notes have a use of the old API whose prompts `fix` does not rewrite."""
-    return any(
-        _CERTAIN.fullmatch(note.code)
-        or (_CALL.fullmatch(note.code) and note.hardness is Hardness.BY_HAND)
-        for note in notes
-    )
+def level_of(notes: Sequence[Note]) -> Hardness | None:
+    """Return how hard it is to change the prompts of a source with some notes; None if none counts.
+
+    Those of calls change with their calls: where `fix` cannot take a prompt apart, `to_messages`
+    does when the program runs.
+    """
+    if any(_CERTAIN.fullmatch(note.code) for note in notes):
+        return Hardness.BY_HAND
+    found = {note.hardness for note in notes if _CALL.fullmatch(note.code)}
+    order = (Hardness.BY_HAND, Hardness.REVIEW, Hardness.MECHANICAL)
+    return next((each for each in order if each in found), None)
 
 
-def prompts(source: Source, found: Sequence[Note], covered: set[int]) -> Iterator[Note]:
+def prompts(
+    source: Source, level: Hardness, found: Sequence[Note], covered: set[int]
+) -> Iterator[Note]:
     """Yield the prompts of a source that uses the old API.
 
     Args:
         source: The source.
+        level: See `level_of`.
         found: Its other notes: a statement that has one is not reported again.
         covered: The ids of nodes that belong to calls.
     """
@@ -50,16 +60,20 @@ def prompts(source: Source, found: Sequence[Note], covered: set[int]) -> Iterato
         if not isinstance(note.node, _COMPOUND):
             first = getattr(note.node, "lineno", 0)
             known.update(range(first, (getattr(note.node, "end_lineno", None) or first) + 1))
-    yield from _prompts(source, turns.has_mark, known, covered)
+    yield from _prompts(source, level, turns.has_mark, known, covered)
 
 
 def pending(source: Source) -> Iterator[Note]:
     """Yield the exact prompts of a source, which count if its project uses the old API."""
-    yield from _prompts(source, turns.is_exact, set(), set())
+    yield from _prompts(source, Hardness.BY_HAND, turns.is_exact, set(), set())
 
 
 def _prompts(
-    source: Source, is_prompt: Callable[[str], bool], known: set[int], covered: set[int]
+    source: Source,
+    level: Hardness,
+    is_prompt: Callable[[str], bool],
+    known: set[int],
+    covered: set[int],
 ) -> Iterator[Note]:
     if not turns.SIGN.search(source.text):
         return
@@ -86,8 +100,8 @@ def _prompts(
             reported.add(id(statement))
         if last is None or not _continues(statement, last):
             yield Note(
-                *(node, "TC104", Hardness.BY_HAND, "a prompt with the marks of turns"),
-                "roles in `messages`",
+                *(node, "TC104", level, "a prompt with the marks of turns"),
+                _REMEDIES.get(level, "roles in `messages`"),
             )
         last = statement
 

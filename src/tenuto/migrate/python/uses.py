@@ -13,7 +13,7 @@ from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.other_uses import covered_by, other_uses
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
-from tenuto.migrate.python.prompt_texts import is_certain, pending, prompts
+from tenuto.migrate.python.prompt_texts import level_of, pending, prompts
 from tenuto.migrate.python.source import Source, Surroundings
 
 _WRITTEN: Final = {
@@ -42,8 +42,8 @@ def findings(
     groups = joint(plans(origins, options or Options()))
     calls = [plan.call.node for group in groups for plan in group]
     notes = list(_notes(origins, groups, calls))
-    if is_certain(notes):
-        notes += prompts(source, notes, covered_by(origins, calls))
+    if (level := level_of(notes)) is not None:
+        notes += prompts(source, level, notes, covered_by(origins, calls))
     found: dict[tuple[int, int, str], Note] = {}
     for note in notes:
         if not marks.is_ignored(source, note.node):
