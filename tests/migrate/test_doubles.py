@@ -28,12 +28,12 @@ def test_file_with_a_similar_name_is_a_source(path: str) -> None:
 
 @pytest.mark.parametrize("text", ["\\" * 300_000, "{ " * 150_000, 'completion: "' * 40_000])
 def test_repeated_starts_of_responses_are_none(text: str) -> None:
-    """It would not end if the time grew with the square of the length."""
+    # It would not end if the time grew with the square of the length.
     assert not findings(f"// Claude\n{text}\n", "llm_test.go", "go")
 
 
 @pytest.mark.parametrize(("value", "found"), [("Paris", True), ("0.000075", False)])
-def test_price_of_a_completion_is_no_response(value: str, found: bool) -> None:
+def test_price_is_taken_for_no_response(value: str, found: bool) -> None:
     body = '\\"pricing\\":{\\"completion\\":\\"' + value + '\\"}'
     text = f'body: "{{\\"id\\":\\"anthropic/claude-2\\",{body}}}"\n'
 

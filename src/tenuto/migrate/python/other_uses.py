@@ -55,6 +55,7 @@ _TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\
 _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SYSTEM: Final = {"system", "system_message", "system_prompt"}
+_SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
 _OWNER: Final = re.compile("anthropic|claude", re.IGNORECASE)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
@@ -248,7 +249,9 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         yield _by_hand(node, body, "a dict has fields of the old API")
     elif isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert_"):
         yield _by_hand(node, "TC501", "a test expects arguments of the old API")
-    elif names & _REQUEST and _speaks_of_it(node, origins) and not _is_own(node, origins):
+    elif names & _REQUEST and (
+        _gets_client(node, origins) or (_speaks_of_it(node, origins) and not _is_own(node, origins))
+    ):
         yield _by_hand(node, "TC103", "arguments of the old API are passed to another function")
 
 
@@ -306,6 +309,12 @@ def _speaks_of_it(node: ast.Call, origins: Origins) -> bool:
     """Return whether the file, or the name of the function, has what this API alone has."""
     paths = origins.paths(node.func)
     return MARKS.search(origins.source.text) is not None or any(map(_VENDOR.search, paths))
+
+
+def _gets_client(node: ast.Call, origins: Origins) -> bool:
+    """Return whether a function gets a client of the SDK, and so may pass all arguments to it."""
+    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    return any(_SDK_CLIENT.fullmatch(path) for each in given for path in origins.paths(each))
 
 
 def _is_own(node: ast.Call, origins: Origins) -> bool:
