@@ -38,3 +38,10 @@ def test_price_is_taken_for_no_response(value: str, found: bool) -> None:
     text = f'body: "{{\\"id\\":\\"anthropic/claude-2\\",{body}}}"\n'
 
     assert bool(findings(text, "tests/cassettes/list.yaml", "yaml")) is found
+
+
+@pytest.mark.parametrize(("path", "found"), [("src/llm.go", False), ("src/llm_test.go", True)])
+def test_json_with_a_text_alone_counts_in_a_test(path: str, found: bool) -> None:
+    text = 'var claude = `{"completion": "Paris"}`\n'
+
+    assert bool(findings(text, path, "go")) is found

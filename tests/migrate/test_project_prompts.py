@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tenuto.migrate.findings import Finding, Hardness
+from tenuto.migrate.project_prompts import Evidence
 from tenuto.migrate.python.plan import Options
 from tenuto.migrate.scan import scan
 
@@ -120,3 +122,12 @@ def test_several_processes_find_the_same(tmp_path: Path) -> None:
     write(tmp_path, {"ask.py": OLD, **files})
 
     assert prompts_of(tmp_path) == sorted((name, 1) for name in files)
+
+
+def test_prompts_that_wait_for_their_project_are_bounded() -> None:
+    found = Evidence()
+    prompt = Finding("a.py", 0, 1, 1, "TC104", Hardness.BY_HAND, "a prompt", "roles")
+    for _ in range(300):
+        found.add(Evidence([prompt] * 40))
+
+    assert len(found.pending) == 10_000
