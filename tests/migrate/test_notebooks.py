@@ -44,3 +44,40 @@ def test_text_that_looks_like_a_magic_stays_in_its_string() -> None:
     code = 'prompt = """\n!important\n%s\nname = %x\n"""'
 
     assert code in Notebook(notebook(code)).source()
+
+
+OUTPUT = '"\\u001B[0;31mKeyboardInterrupt\\u001b[0m \\/ é \\u00e9"'
+LINES = ['"a = \\"\\u001B\\/\\"\\n"', '"r = ask(1)\\n"', '"print(r, \\"é\\")"']
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[\n  %s,\n  %s,\n  %s\n ]",
+        "[%s, %s, %s]",
+        "[%s,%s,%s]",
+        "[\n\t%s\n\t,\n\t%s\n\t,\n\t%s]",
+        "%s",
+    ],
+)
+def test_only_the_lines_that_change_differ(source: str) -> None:
+    lines = LINES if source != "%s" else [json.dumps("".join(map(json.loads, LINES)))]
+    text = '{ "metadata": {"n": 1.50},\r\n"cells":[{"cell_type":"markdown"}, {"outputs": [%s], '
+    text = (
+        text % OUTPUT + '"cell_type": "code", "source" : ' + source % tuple(lines) + " }\n] }\n\n"
+    )
+    book = Notebook(text)
+
+    assert book.replaced(book.source()) == text
+    assert book.replaced(book.source().replace("ask(1)", "ask(2)")) == text.replace(
+        "ask(1)", "ask(2)"
+    )
+
+
+def test_lines_that_are_added_have_the_style_of_the_others() -> None:
+    text = '{"cells": [{"cell_type": "code", "source": [\n   "ask(1)"\n  ]}]}'
+    book = Notebook(text)
+
+    assert book.replaced(book.source().replace("ask(1)", "import a\nask(1)")) == text.replace(
+        '"ask(1)"', '"import a\\n",\n   "ask(1)"'
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from tenuto.migrate.python.source import parse
@@ -17,6 +18,8 @@ _MAGIC_LINE: Final = re.compile(
 # Magics of a whole cell whose other lines are Python.
 _PYTHON_MAGIC: Final = re.compile(r"%%(?:time|timeit|capture|prun|memit)\b")
 _HIDDEN: Final = re.compile(r"^([ \t]*)pass  #%tenuto-magic#", re.MULTILINE)
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+_DECODER: Final = json.JSONDecoder()
 
 
 class Notebook:
@@ -70,22 +73,90 @@ class Notebook:
         for part in re.split(rf"^{_CELL}", source, flags=re.MULTILINE)[1:]:
             number, _, code = part.partition("\n")
             codes[int(number)] = _HIDDEN.sub(r"\1", code.removesuffix("\n"))
-        for number, cell in self._cells:
+        text, places = self._text, _source_places(self._text)
+        for number, cell in reversed(self._cells):
             if codes[number] != _code(cell):
-                lines = codes[number].splitlines(keepends=True)
-                cell["source"] = lines if isinstance(cell["source"], list) else codes[number]
-        return self._written()
+                start, end = places[number]
+                text = text[:start] + _value(text[start:end], codes[number]) + text[end:]
+        return text
 
-    def _written(self) -> str:
-        """Write the file in the style of the one that was read."""
-        before = _object(self._text)
-        for indent in (1, 2, 4, None):
-            for ascii_only in (False, True):
-                for end in ("\n", ""):
-                    style = {"indent": indent, "ensure_ascii": ascii_only}
-                    if json.dumps(before, **style) + end == self._text:  # type: ignore[arg-type]
-                        return json.dumps(self._data, **style) + end  # type: ignore[arg-type]
-        return json.dumps(self._data, indent=1, ensure_ascii=False) + "\n"
+
+def _value(before: str, code: str) -> str:
+    r"""Return the JSON of a changed cell's code in the style of the JSON before.
+
+    Lines that have not changed keep their text, such as `\u001B` for an escape.
+    """
+    ascii_only = before.isascii()
+    if not before.startswith("["):
+        return json.dumps(code, ensure_ascii=ascii_only)
+    texts, first, between, last = _elements(before)
+    lines = code.splitlines(keepends=True)
+    written = [texts.get(line) or json.dumps(line, ensure_ascii=ascii_only) for line in lines]
+    return f"[{first}{between.join(written)}{last}]" if written else "[]"
+
+
+def _elements(array: str) -> tuple[dict[str, str], str, str, str]:
+    """Return the texts of an array's elements by their values, and what is around and between."""
+    texts: dict[str, str] = {}
+    gaps = []
+    end = 1
+    while True:
+        start = _behind_blanks(array, end)
+        if array[start] == ",":
+            start = _behind_blanks(array, start + 1)
+        gaps.append(array[end:start])
+        if array[start] == "]":
+            break
+        value, behind = _DECODER.raw_decode(array, start)
+        texts[str(value)] = array[start:behind]
+        end = behind
+    first, last = gaps[0], gaps[-1] if len(gaps) > 1 else ""
+    between = gaps[1] if len(gaps) > 2 else f",{first or ' '}"
+    return texts, first, between, last
+
+
+def _source_places(text: str) -> dict[int, tuple[int, int]]:
+    """Return the offsets of the code of cells in the JSON of a notebook, by their numbers."""
+    places: dict[int, tuple[int, int]] = {}
+    for name, start in _members(text, _behind_blanks(text, 0)):
+        if name != "cells":
+            continue
+        places.clear()
+        for number, cell in enumerate(_items(text, start), 1):
+            if text[cell] == "{":
+                for key, place in _members(text, cell):
+                    if key == "source":
+                        places[number] = (place, _DECODER.raw_decode(text, place)[1])
+    return places
+
+
+def _members(text: str, start: int) -> Iterator[tuple[str, int]]:
+    """Yield the names of an object's members in valid JSON, and the offsets of their values."""
+    place = _behind_blanks(text, start + 1)
+    while text[place] != "}":
+        name, place = _DECODER.raw_decode(text, place)
+        place = _behind_blanks(text, _behind_blanks(text, place) + 1)
+        yield str(name), place
+        place = _behind_comma(text, place)
+
+
+def _items(text: str, start: int) -> Iterator[int]:
+    """Yield the offsets of an array's elements in valid JSON."""
+    place = _behind_blanks(text, start + 1)
+    while text[place] != "]":
+        yield place
+        place = _behind_comma(text, place)
+
+
+def _behind_comma(text: str, place: int) -> int:
+    """Return the offset behind a value, a comma and white space."""
+    place = _behind_blanks(text, _DECODER.raw_decode(text, place)[1])
+    return _behind_blanks(text, place + 1) if text[place] == "," else place
+
+
+def _behind_blanks(text: str, place: int) -> int:
+    found = _BLANKS.match(text, place)
+    return found.end() if found is not None else place
 
 
 def _object(text: str) -> dict[str, Any]:
