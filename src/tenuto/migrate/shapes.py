@@ -20,9 +20,11 @@ _FIELD: Final = re.compile(
 # The names of fields in JavaScript are those on the wire.
 _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
+_TEXT_ALONE: Final = re.compile("completion")
 # Of the Messages API, of others, and of the site claude.ai, whose events look like old responses.
 _NEWER: Final = re.compile(
-    r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b|\b[mM]essage_?[lL]imit"
+    r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b|\b[mM]essage_?[lL]imit|"
+    r"\bpricing\b|\bprompt_?tokens\b"
 )
 _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _MARK: Final = re.compile(
@@ -36,6 +38,7 @@ _PLACE: Final = re.compile(
 )
 _NEAR: Final = 700
 _FAR: Final = 3_000
+_OUTER: Final = re.compile(r"^[)\]}\w]", re.MULTILINE)
 _BLANK: Final = re.compile(r"^[ \t]+\n", re.MULTILINE)
 
 
@@ -48,7 +51,9 @@ def response_types(code: str, kind: str) -> Iterator[int]:
     """
     if "completion" not in code:
         return
-    reason = _REASON if kind == "js" else _CAMEL
+    # In a file with the request, the response may have its text alone.
+    with_request = "max_tokens_to_sample" in code
+    reason = _TEXT_ALONE if with_request else _REASON if kind == "js" else _CAMEL
     last = -_NEAR
     for match in places(_FIELD, code):
         if match.start() - last < _NEAR // 4 or not is_answer(code, match, reason):
@@ -77,8 +82,9 @@ def _block(text: str, offset: int) -> str:
     """Return the lines around an offset up to those without an indentation."""
     before, behind = text[:offset], text[offset:]
     start = max((m.start() for m in re.finditer(r"^[^\s)\]}]", before, re.M)), default=0)
-    end = re.search(r"^[)\]}\w]", behind, re.M)
-    return before[start:] + (behind[: end.start()] if end and end.start() else behind)
+    # The field itself may begin the text behind.
+    end = _OUTER.search(behind, 1)
+    return before[start:] + (behind[: end.start()] if end else behind)
 
 
 def constants(code: str) -> Iterator[int]:
