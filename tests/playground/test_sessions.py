@@ -46,6 +46,24 @@ def test_reload_keeps_text_tokens_branches_and_settings(page: PlaygroundPage) ->
     assert page.figure("Out") == "11"
 
 
+def test_reload_keeps_text_that_is_being_written(page: PlaygroundPage) -> None:
+    text = completed(page)
+    # A store that begins to write, and never ends.
+    page.page.evaluate(
+        """() => {
+          IDBDatabase.prototype.transaction = () => {
+            document.body.dataset.begun = "yes";
+            return { objectStore: () => ({ put() {} }) };
+          };
+        }"""
+    )
+    page.page.keyboard.type(" X")
+    page.page.wait_for_selector("body[data-begun]")
+    page.page.reload()
+    page.started()
+    assert page.text == page.drawn == f"{text} X"
+
+
 def test_reload_in_the_middle_of_a_completion_keeps_the_drawn_text(
     browser: Browser, endless_model: Path
 ) -> None:

@@ -15,6 +15,8 @@ export class Sessions {
   id = newId();
   name = "Untitled";
   #timer = 0;
+  /** What the store has not confirmed. @type {Set<{ id: string, branches: Branch[] }>} */
+  #saving = new Set();
 
   /** @param {Workbench} bench @param {Store | null} store */
   constructor(bench, store) {
@@ -77,15 +79,18 @@ export class Sessions {
     const { bench, store, id } = this;
     if (!store || (!bench.editor.text && !bench.tree.size)) return;
     const latest = bench.running.length ? bench.running : [bench.branch, ...bench.compared];
-    const branches = latest.filter((branch) => branch && bench.tree.get(branch.id));
+    const branches = /** @type {Branch[]} */ (latest.filter((branch) => branch && bench.tree.get(branch.id)));
+    const saving = { id, branches };
+    this.#saving.add(saving);
     try {
       // Both begin at once, because another session may be open when the first one ends.
       const draft = store.saveDraft(this.draft);
-      await Promise.all([draft, store.saveBranches(id, /** @type {Branch[]} */ (branches))]);
+      await Promise.all([draft, store.saveBranches(id, branches)]);
     } catch {
       this.store = null;
       byId("status").textContent = "This browser keeps no more sessions. Export this one.";
     }
+    this.#saving.delete(saving);
   }
 
   /** @param {string[]} ids */
@@ -113,9 +118,12 @@ export class Sessions {
   #leave() {
     const { running } = this.bench;
     this.bench.stop();
-    if (!this.#timer && !running.length) return;
+    // A page that is left may end what the store has begun to write.
+    const begun = [...this.#saving].filter((each) => each.id === this.id);
+    if (!this.#timer && !running.length && !begun.length) return;
+    const branches = [...running, ...begun.flatMap((each) => each.branches)];
     try {
-      sessionStorage.setItem(LEFT, JSON.stringify({ draft: this.draft, branches: running }));
+      sessionStorage.setItem(LEFT, JSON.stringify({ draft: this.draft, branches }));
     } catch {
       // Larger than the storage: what was saved a moment ago remains.
     }
