@@ -27,11 +27,10 @@ _NAME: Final = re.compile(r"\"[^\"\s]*\"|'[^'\s]*'|`[^`\s]*`")
 _BEDROCK_OTHERS: Final = re.compile(
     r"cohere|\bai21|jurassic|\bj2-|titan(?!ic)|llama(?!_?-?index)|mistral", re.I
 )
-_OTHERS: Final = re.compile(
-    rf"{_BEDROCK_OTHERS.pattern}|openai|\bgpt-?\d|gemini|\bpalm\b|deepseek|huggingface|replicate|"
-    r"^.amazon.$|\bmeta\b",
-    re.I,
+_OF_OTHERS: Final = (
+    rf"{_BEDROCK_OTHERS.pattern}|openai|\bgpt-?\d|gemini|\bpalm\b|deepseek|huggingface"
 )
+_OTHERS: Final = re.compile(rf"{_OF_OTHERS}|replicate|^.amazon.$|\bmeta\b", re.I)
 # Blocks that are named after another vendor. Functions named after OpenAI often convert requests.
 _NAMED: Final = re.compile(
     r"\b(?:class|struct|interface|module|describe|context|def|func|function|fn)\b[^(=]*?"
@@ -60,9 +59,7 @@ _EMBEDDINGS: Final = re.compile(
 )
 # Also those with open models, whose prompts often have the same marks.
 _MODELS: Final = re.compile(
-    rf"{_BEDROCK_OTHERS.pattern}|openai|\bgpt-?[\d]|gemini|\bpalm\b|deepseek|huggingface|"
-    r"\btransformers\b|vicuna|falcon|\brlhf\b|\breward|tokenizer\.",
-    re.I,
+    rf"{_OF_OTHERS}|\btransformers\b|vicuna|falcon|\brlhf\b|\breward|tokenizer\.", re.I
 )
 _NEAR_LINES: Final = 3
 _MOST_LINES: Final = 400
@@ -75,8 +72,8 @@ def is_about(code: str, path: str) -> bool:
     return _speaks(code) or _VENDOR.search(path) is not None
 
 
-def names_vendor(code: str, path: str) -> bool:
-    """Return whether a file, or its path, has the name of the vendor or of its models."""
+def names_vendor(code: str, path: str = "") -> bool:
+    """Return whether a text, or the path of its file, has the name of the vendor or its models."""
     return (_VENDOR.search(code) or _VENDOR.search(path)) is not None
 
 

@@ -143,22 +143,18 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         kind: A key of `LANGUAGES`.
     """
     language = LANGUAGES[kind]
-    if language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1):
-        # Made from sources, which have the findings.
+    if _is_minified(text, language):
         return []
     code = without_comments(text, language.comments)
     found: dict[int, Finding] = {}
     about = is_about(text, path)
 
-    def add(offset: int, number: str, message: str, remedy: str) -> None:
-        line = text.count("\n", 0, offset) + 1
-        column = offset - text.rfind("\n", 0, offset)
-        finding = Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy)
-        found.setdefault(line, finding)
+    def add(finding: Finding) -> None:
+        found.setdefault(finding.line, finding)
 
     covered: list[tuple[int, int]] = []
     for each in _found(code, path, kind, covered, about=about):
-        add(*each)
+        add(_finding(text, path, *each))
     # In data, they are recorded ones.
     uses = any(_CERTAIN.fullmatch(each.code) for each in found.values())
     if uses and language.comments != "none":
@@ -169,23 +165,29 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
                 map(LIMIT.search, fields_beside(code, offset))
             )
             if not beside:
-                add(offset, *_PROMPT)
+                add(_finding(text, path, offset, *_PROMPT))
     return sorted(found.values())
 
 
 def pending_prompts(text: str, path: str, kind: str) -> list[Finding]:
     """Return the exact prompts of a file without a use, which count if its project has one."""
     language = LANGUAGES[kind]
-    if language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1):
+    if _is_minified(text, language):
         return []
     code = without_comments(text, language.comments)
-    found = []
-    for offset in prompts(code, path, _style(kind), [], exact=True):
-        line = text.count("\n", 0, offset) + 1
-        column = offset - text.rfind("\n", 0, offset)
-        number, message, remedy = _PROMPT
-        found.append(Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy))
-    return found
+    offsets = prompts(code, path, _style(kind), [], exact=True)
+    return [_finding(text, path, offset, *_PROMPT) for offset in offsets]
+
+
+def _is_minified(text: str, language: Language) -> bool:
+    """Return whether a file is made from sources, which have the findings."""
+    return language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1)
+
+
+def _finding(text: str, path: str, offset: int, number: str, message: str, remedy: str) -> Finding:
+    line = text.count("\n", 0, offset) + 1
+    column = offset - text.rfind("\n", 0, offset)
+    return Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy)
 
 
 def _style(kind: str) -> str:
@@ -242,8 +244,8 @@ def _found(
             yield offset, language.client, "a response of the old API", _MESSAGES
         double = ("TC501", "a test double has an old response", _DOUBLES)
         made = (language.client, "a response of the old API is made", _MESSAGES)
+        number, message, remedy = double if is_test(path) else made
         for offset in answers(code, path):
-            number, message, remedy = double if is_test(path) else made
             yield offset, number, message, remedy
         if language is not _JS:
             for offset in constants(code):

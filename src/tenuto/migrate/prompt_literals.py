@@ -74,14 +74,15 @@ def prompts(
     last = -_NEAR
     for start, end in _spans(code, style):
         text = turns.plain(code[start:end])
-        if not is_prompt(_unquoted(text)) or _is_stop(code, start, end, text):
+        bare = _unquoted(text)
+        if not is_prompt(bare) or _is_stop(code, start, end, text):
             continue
         if any(first <= start < reach for first, reach in covered):
             continue
-        both = turns.is_exact(_unquoted(text))
+        both = turns.is_exact(bare)
         if not is_prompt_of_it(code, start, end, exact=both, alone=exact):
             continue
-        by_itself = exact and turns.is_alone(_unquoted(text))
+        by_itself = exact and turns.is_alone(bare)
         if by_itself and not is_beside_its_name(code, start, end, path):
             continue
         # `human + question + assistant` is one prompt.

@@ -20,7 +20,6 @@ _FIELD: Final = re.compile(
 # The names of fields in JavaScript are those on the wire.
 _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
-_TEXT_ALONE: Final = re.compile("completion")
 # Of the Messages API, of others, and of the site claude.ai, whose events look like old responses.
 _NEWER: Final = re.compile(
     r"\bcontent[\"']?\s*(?::|=>|\[)|\binput_tokens\b|\bchoices\b|\b[mM]essage_?[lL]imit|"
@@ -52,8 +51,9 @@ def response_types(code: str, kind: str) -> Iterator[int]:
     if "completion" not in code:
         return
     # In a file with the request, the response may have its text alone.
-    with_request = "max_tokens_to_sample" in code
-    reason = _TEXT_ALONE if with_request else _REASON if kind == "js" else _CAMEL
+    reason = None
+    if "max_tokens_to_sample" not in code:
+        reason = _REASON if kind == "js" else _CAMEL
     last = -_NEAR
     for match in places(_FIELD, code):
         if match.start() - last < _NEAR // 4 or not is_answer(code, match, reason):
@@ -63,19 +63,19 @@ def response_types(code: str, kind: str) -> Iterator[int]:
             yield match.start()
 
 
-def is_answer(code: str, match: re.Match[str], reason: re.Pattern[str] = _REASON) -> bool:
+def is_answer(code: str, match: re.Match[str], reason: re.Pattern[str] | None = _REASON) -> bool:
     """Return whether the block of a field has the other field of an old answer, and none newer.
 
     Args:
         code: The file without comments.
         match: The place of the field `completion`.
-        reason: The pattern of the other field.
+        reason: The pattern of the other field; None if there need be none.
     """
     # Comments, which are blanks, do not count for the distance.
     before = _BLANK.sub("", code[max(0, match.start() - _FAR) : match.start()])[-_NEAR:]
     behind = _BLANK.sub("", code[match.start() : match.end() + _FAR])[: len(match[0]) + _NEAR]
     block = _block(before + behind, len(before))
-    return not _NEWER.search(block) and reason.search(block) is not None
+    return not _NEWER.search(block) and (reason is None or reason.search(block) is not None)
 
 
 def _block(text: str, offset: int) -> str:

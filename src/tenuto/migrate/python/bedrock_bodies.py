@@ -6,16 +6,15 @@ Of the models there, only Claude's old answer has `completion` as a field of the
 from __future__ import annotations
 
 import ast
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tenuto.migrate.evidence import names_vendor
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
-_VENDOR: Final = re.compile(r"anthropic|claude", re.IGNORECASE)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -27,7 +26,7 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
         found: The findings so far: a function with a body among them has none here.
     """
     text = origins.source.text
-    if not ("invoke_model" in text and "completion" in text and _VENDOR.search(text)):
+    if not ("invoke_model" in text and "completion" in text and names_vendor(text)):
         return
     functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
     for node in origins.source.nodes:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
-from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint
+from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
 from tenuto.migrate.python.calls import method_of
@@ -56,7 +56,6 @@ _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_to
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SYSTEM: Final = {"system", "system_message", "system_prompt"}
 _SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
-_OWNER: Final = re.compile("anthropic|claude", re.IGNORECASE)
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
@@ -196,7 +195,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 for each in statements
                 if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
             }
-            if LIMIT in fields and ("prompt" in fields or _OWNER.search(node.name)):
+            if LIMIT in fields and ("prompt" in fields or names_vendor(node.name)):
                 yield _by_hand(fields[LIMIT], body, "a class describes a request of the old API")
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == LIMIT:
             yield _by_hand(node, body, "a field of the old API is set")
