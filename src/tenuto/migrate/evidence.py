@@ -267,13 +267,9 @@ def is_beside_its_name(code: str, offset: int, end: int, path: str) -> bool:
 
 def _near(code: str, offset: int, end: int) -> list[str]:
     """Return some lines before and behind a span, with its first one."""
-    start = offset
-    for _ in range(_NEAR_LINES + 1):
-        start = code.rfind("\n", max(0, start - _NEAR), max(0, start))
-        if start < 0:
-            break
-    behind = code[end : end + _NEAR].split("\n", _NEAR_LINES + 1)[: _NEAR_LINES + 1]
-    return [*code[max(0, start) : offset].split("\n"), *behind]
+    lines = _NEAR_LINES + 1
+    before = code[max(0, offset - lines * _NEAR) : offset].split("\n")[-lines:]
+    return [*before, *code[end : end + _NEAR].split("\n", lines)[:lines]]
 
 
 def _fields(code: str, lines: list[str], end: int, indent: int) -> list[str]:
