@@ -62,8 +62,9 @@ class PlaygroundPage:
 
     @property
     def drawn(self) -> str:
-        """The text that a person sees in the editor."""
-        return str(self.page.evaluate("document.getElementById('sheet').textContent"))
+        """The text that a person sees in the editor, with the line breaks of a text area."""
+        drawn = str(self.page.evaluate("document.getElementById('sheet').textContent"))
+        return drawn.replace("\r\n", "\n")
 
     def write(self, text: str) -> None:
         """Replace the text of the editor."""

@@ -68,6 +68,13 @@ def test_hostile_sessions_names_and_errors_are_text(echo_page: PlaygroundPage, p
         assert echo_page.page.locator(elements).count() == 0
 
 
+def test_line_breaks_of_every_kind_are_drawn_where_the_text_area_has_them(
+    echo_page: PlaygroundPage,
+) -> None:
+    open_session(echo_page, "one\rtwo\r\nthree\n")
+    assert echo_page.text == echo_page.drawn == "one\ntwo\nthree\n" * 2
+
+
 def open_session(page: PlaygroundPage, text: str) -> None:
     """Import a file that is refused, and one with the text in every place."""
     settings = {"model": text[:256], "stop_sequences": [text[:4000]]}

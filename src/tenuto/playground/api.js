@@ -83,11 +83,8 @@ export class Api {
     if (this.key) headers.set("x-api-key", this.key);
     try {
       response = await fetch(new URL(path, this.base), {
-        ...init,
-        headers,
-        cache: "no-store",
-        credentials: "omit",
-        redirect: "error",
+        ...{ ...init, headers },
+        ...{ cache: "no-store", credentials: "omit", redirect: "error" },
       });
     } catch (error) {
       if (isAbort(error)) throw error;
@@ -105,14 +102,18 @@ export function isAbort(error) {
 
 /** @param {Response} response */
 async function refusalOf(response) {
-  const requestId = response.headers.get("request-id") ?? "";
-  const details = { status: response.status, requestId };
   try {
     const { error } = await response.json();
-    return new ApiError(String(error.message), { ...details, type: String(error.type) });
+    return errorOf(response, error.message, error.type);
   } catch {
-    return new ApiError(`The server responded with status ${response.status}.`, details);
+    return errorOf(response, `The server responded with status ${response.status}.`, "");
   }
+}
+
+/** @param {Response} response @param {unknown} message @param {unknown} type */
+function errorOf({ status, headers }, message, type) {
+  const requestId = headers.get("request-id") ?? "";
+  return new ApiError(String(message), { type: String(type), status, requestId });
 }
 
 /** @param {Response} response */
@@ -148,9 +149,5 @@ function checked(event, response) {
   if (event.event !== "completion" && event.event !== "error") return null;
   const body = JSON.parse(event.data);
   if (event.event === "completion") return body;
-  throw new ApiError(String(body.error?.message), {
-    type: String(body.error?.type),
-    status: response.status,
-    requestId: response.headers.get("request-id") ?? "",
-  });
+  throw errorOf(response, body.error?.message, body.error?.type);
 }

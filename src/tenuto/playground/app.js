@@ -75,20 +75,12 @@ repeat.addEventListener("change", () => (bench.repeat = Number(repeat.value)));
 const shade = byId("shade", HTMLInputElement);
 shade.addEventListener("change", showShade);
 
-byId("examples").append(
-  ...EXAMPLES.map((example) =>
-    element(
-      "li",
-      {},
-      element(
-        "button",
-        { click: () => useExample(example) },
-        element("b", {}, example.name),
-        element("span", { class: "quiet" }, example.about),
-      ),
-    ),
-  ),
-);
+for (const example of EXAMPLES) {
+  const name = element("b", {}, example.name);
+  const about = element("span", { class: "quiet" }, example.about);
+  const button = element("button", { click: () => useExample(example) }, name, about);
+  byId("examples").append(element("li", {}, button));
+}
 
 bench.addEventListener("change", update);
 bench.addEventListener("edit", () => {

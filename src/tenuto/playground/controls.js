@@ -3,7 +3,9 @@ import { element, isNew } from "./dom.js";
 import { NUMBERS, parseNumber, parseStop } from "./settings.js";
 import { visible } from "./tokens.js";
 
-const LETTERS = "ABCD";
+/** The names of the columns. */
+export const LETTERS = "ABCD";
+const STOP_HELP = "The completion ends before any of these texts. Write \\n for a newline; Enter adds.";
 
 export class Controls {
   /** @type {string[]} Models that answer by themselves. */
@@ -18,7 +20,7 @@ export class Controls {
   #stops = element("ul", { class: "chips", "aria-label": "Stop sequences" });
   #stop = element("input", {
     ...{ id: "stop-text", type: "text", placeholder: "\\n\\nQ:", spellcheck: "false", autocomplete: "off" },
-    "aria-describedby": "stop-help",
+    "aria-describedby": "stop-text-help",
     keydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) this.#addStop();
     },
@@ -30,33 +32,17 @@ export class Controls {
     this.columns = columns;
     this.bench = bench;
     root.append(
-      element(
-        "div",
-        { class: "field tall" },
-        element("label", { for: "model" }, "Model"),
-        this.#model,
-        element("p", { class: "help" }, "The model that continues the text."),
-      ),
+      tallField("model", "Model", "The model that continues the text.", this.#model),
       ...NUMBERS.map((field) => this.#numberField(field)),
-      element(
-        "div",
-        { class: "field tall" },
-        element("label", { for: "stop-text" }, "Stop sequences"),
-        this.#stops,
-        this.#stop,
-        element(
-          "p",
-          { class: "help", id: "stop-help" },
-          "The completion ends before any of these texts. Write \\n for a newline; Enter adds.",
-        ),
-      ),
+      tallField("stop-text", "Stop sequences", STOP_HELP, this.#stops, this.#stop),
     );
   }
 
   /** @param {{id: string, display_name: string}[]} models */
   setModels(models) {
-    this.#served = models.filter((model) => model.id === model.display_name).map((model) => model.id);
-    this.#others = models.filter((model) => model.id !== model.display_name).map((model) => model.id);
+    const own = models.filter((model) => model.id === model.display_name);
+    this.#served = own.map((model) => model.id);
+    this.#others = models.filter((model) => !own.includes(model)).map((model) => model.id);
     const first = this.#served[0] ?? this.#others[0] ?? "";
     for (const column of this.bench.columns) column.model ||= first;
     this.update();
@@ -198,6 +184,12 @@ export class Controls {
     Object.assign(this.bench.settings, { [name]: value });
     this.bench.emit("change");
   }
+}
+
+/** @param {string} id @param {string} label @param {string} help @param {...HTMLElement} inputs */
+function tallField(id, label, help, ...inputs) {
+  const text = element("p", { class: "help", id: `${id}-help` }, help);
+  return element("div", { class: "field tall" }, element("label", { for: id }, label), ...inputs, text);
 }
 
 /** @param {string} label @param {string[]} names */

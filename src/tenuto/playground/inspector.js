@@ -59,17 +59,17 @@ export class Inspector {
   /** @param {Token} token */
   #details(token) {
     const model = this.bench.branch?.settings.model ?? "";
-    const parts = [
+    return [
       element("p", { class: "picked" }, visible(token.text) || "(empty)", element("b", {}, percent(token.logprob))),
-      token.top ? this.#table(token, token.top) : null,
-      token.top ? null : element("p", { class: "quiet" }, `No alternatives. ${limitation(model)}`),
+      token.top
+        ? this.#table(token, token.top)
+        : element("p", { class: "quiet" }, `No alternatives. ${limitation(model)}`),
       element(
         "button",
         { id: "regenerate", click: () => this.bench.continueFrom(token) },
         "Regenerate from here",
       ),
     ];
-    return parts.filter((part) => part !== null);
   }
 
   /** @param {Token} token @param {[string, number][]} top */

@@ -1,11 +1,10 @@
 /** Completions beside each other: a pile of cards for each column. */
+import { LETTERS } from "./controls.js";
 import { difference } from "./diff.js";
 import { element } from "./dom.js";
 import { showFigures } from "./figures.js";
 import { addSegment, blockOf, writtenSegments } from "./layout.js";
 import { Sheet } from "./sheet.js";
-
-const LETTERS = "ABCD";
 
 export class Results {
   /** @type {Card[]} */

@@ -154,14 +154,11 @@ export class Sessions {
       row.remove();
     };
     const when = new Date(draft.changed).toLocaleString();
+    const current = String(draft.id === this.id);
     const row = element(
       "li",
       {},
-      element(
-        "button",
-        { class: "open", "aria-current": String(draft.id === this.id), click: open },
-        draft.name,
-      ),
+      element("button", { class: "open", "aria-current": current, click: open }, draft.name),
       element("span", { class: "quiet" }, when),
       element("button", { "aria-label": `Delete ${draft.name}`, click: remove }, "Delete"),
     );

@@ -76,9 +76,7 @@ export function parseNumber(field, text) {
  * @param {string} written
  */
 export function parseStop(written) {
-  return written.replace(/\\([nt\\])/g, (_, letter) =>
-    letter === "n" ? "\n" : letter === "t" ? "\t" : "\\",
-  );
+  return written.replace(/\\([nt\\])/g, (_, letter) => ({ n: "\n", t: "\t" })[letter] ?? letter);
 }
 
 /**

@@ -80,13 +80,9 @@ export class Sheet {
     return range;
   }
 
-  get isBehind() {
-    return this.#waiting.length > 0;
-  }
-
   /** @returns {Promise<void>} Resolved when nothing waits to be drawn. */
   async drained() {
-    while (this.isBehind) await nextFrame();
+    while (this.#waiting.length) await nextFrame();
   }
 
   #appendSome() {
@@ -145,7 +141,8 @@ function drawnSegment(segment) {
 
 /** @param {string} text */
 function drawnParts(text) {
-  return splitInvisible(text).map((part, index) =>
+  // A text area makes a line break of a lone carriage return.
+  return splitInvisible(text.replace(/\r(?!\n)/g, "\n")).map((part, index) =>
     index % 2
       ? element("span", { class: "invisible", "data-name": codePoint(part) }, part)
       : document.createTextNode(part),
