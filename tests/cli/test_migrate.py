@@ -156,8 +156,15 @@ def test_file_that_cannot_be_parsed_is_a_finding(folder: Path, capsys: Output) -
     (folder / "app.py").write_text("from anthropic import HUMAN_PROMPT\nprint 'x'\n")
     (folder / "other.py").write_text("import anthropic\nprint 'x'\n")
 
-    found = [(f["code"], f["line"]) for f in scanned(capsys, ".")["findings"]]
-    assert found == [("TC104", 1), ("TC001", 2)]
+    (folder / "words.py").write_text("print 'x', anthropic.completions\n")
+
+    found = scanned(capsys, ".")["findings"]
+    assert [(f["path"], f["code"], f["line"]) for f in found] == [
+        ("app.py", "TC104", 1),
+        ("words.py", "TC001", 1),
+    ]
+    assert "the file cannot be parsed" in found[0]["remedy"]
+    assert "(line 2)" in found[0]["remedy"]
 
 
 def test_pin_is_found_beside_uses_only(folder: Path, capsys: Output) -> None:

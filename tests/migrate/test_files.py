@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenuto.migrate.files import kind_of
-from tenuto.migrate.languages import LANGUAGES
+from tenuto.migrate.language_kinds import LANGUAGES
 from tenuto.migrate.python.plan import Options
 from tenuto.migrate.scan import scan
 
@@ -16,7 +16,8 @@ KEY = '{"model": "claude-2", "prompt": p, "max_tokens_to_sample": 9}\n'
 
 @pytest.mark.parametrize("end", sorted(LANGUAGES))
 def test_each_kind_of_file_is_read(end: str, tmp_path: Path) -> None:
-    (tmp_path / f"ask.{end}").write_text(KEY, encoding="utf-8")
+    text = f"<script>{KEY}</script>\n" if end in ("html", "htm") else KEY
+    (tmp_path / f"ask.{end}").write_text(text, encoding="utf-8")
 
     assert [finding.line for finding in scan([tmp_path], Options()).findings] == [1]
 
@@ -38,12 +39,17 @@ def test_each_kind_of_file_is_read(end: str, tmp_path: Path) -> None:
         ("page.pyw", "py"),
         (".env.local", "env"),
         ("Dockerfile", "dockerfile"),
+        ("index.html", "html"),
+        ("ask.bat", "bat"),
+        ("prompts/ask.txt", "text"),
+        ("ask.jinja2", "text"),
+        ("requirements-dev.txt", "pins"),
     ],
 )
 def test_kind_is_that_of_the_end_of_the_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
-@pytest.mark.parametrize("name", ["README.md", "page.html", "data.csv", "package-lock.json"])
-def test_pages_and_data_are_not_read(name: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "page.rst", "data.csv", "package-lock.json"])
+def test_documents_and_data_are_not_read(name: str) -> None:
     assert kind_of(name) is None

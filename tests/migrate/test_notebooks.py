@@ -7,6 +7,8 @@ import json
 import pytest
 
 from tenuto.migrate.notebooks import Notebook
+from tenuto.migrate.python.plan import Options
+from tenuto.migrate.scan import scan_text
 
 
 def notebook(*cells: str) -> str:
@@ -38,6 +40,22 @@ def test_python_beside_a_magic_is_read_and_the_magic_stays(first: str) -> None:
 
 def test_cell_of_another_language_is_not_read() -> None:
     assert "\ncurl" not in Notebook(notebook("%%bash\ncurl localhost")).source()
+
+
+def test_cell_that_is_written_to_a_file_of_python_is_scanned_and_not_rewritten() -> None:
+    book = Notebook(notebook("%%writefile app.py\nr = ask(1)", "%%writefile app.sh\nr = ask(1)"))
+
+    assert "\nr = ask(1)" not in book.source()
+    assert book.source(written=True).count("\nr = ask(1)") == 1
+
+
+def test_command_in_a_cell_is_a_finding_in_its_line() -> None:
+    curl = "!curl https://api.anthropic.com/v1/complete -d @body.json"
+    cells = (f"x = 1\n{curl}", "%%bash\ncurl https://api.anthropic.com/v1/complete")
+
+    found = scan_text(notebook(*cells), "a.ipynb", "ipynb", Options())
+
+    assert [(f.cell, f.line, f.code) for f in found] == [(1, 2, "TC401"), (2, 2, "TC401")]
 
 
 def test_text_that_looks_like_a_magic_stays_in_its_string() -> None:

@@ -36,6 +36,12 @@ def prompts_of(folder: Path) -> list[tuple[str, int]]:
         ("texts.json", '{\n "sea": "\\n\\nHuman: Name a sea.\\n\\nAssistant:"\n}\n', 2),
         ("texts.yaml", "sea: |\n\n  Human: Name a sea.\n\n  Assistant:\n", 3),
         ("texts.properties", "sea=\\n\\nHuman: Name a sea.\\n\\nAssistant:\n", 1),
+        ("sea.txt", "Human: Name a sea.\n\nAssistant:", 1),
+        ("sea.jinja2", "\n\nHuman: {{ text }}\n\nAssistant:\n", 3),
+        ("tests/claude_test.go", 'var ask = "\\n\\nHuman: Name a sea.\\n\\nAssistant:"\n', 1),
+        ("claude.py", 'ASK = "Human: Name a sea.\\nAssistant:"\n', 1),
+        ("claude.ts", "export const ask = `Human: ${text}\nAssistant:`;\n", 1),
+        ("begun.py", 'ASK = """Human: {text}\n\nAssistant:"""\n', 1),
         ("names.py", 'ASK = """{HUMAN_PROMPT} Name a sea.\n{AI_PROMPT}"""\n', 1),
     ],
 )
@@ -59,6 +65,8 @@ def test_prompt_of_a_project_with_a_call_is_found(
         ("tests/test_texts.py", PROMPT),
         ("rows.json", '[{"prompt": "\\n\\nHuman: a\\n\\nAssistant:", "completion": "b"}]'),
         ("many.py", PROMPT * 50),
+        ("notes.txt", "Human: a person.\nAssistant: a program.\n"),
+        ("talk.txt", "\n\nHuman: a\n\nAssistant: b" * 9),
     ],
 )
 def test_other_texts_are_left(tmp_path: Path, name: str, text: str) -> None:
@@ -72,6 +80,34 @@ def test_project_without_a_use_has_no_findings(tmp_path: Path, use: str) -> None
     write(tmp_path, {"ask.py": use, "texts.py": PROMPT})
 
     assert scan([tmp_path], Options()).findings == []
+
+
+def test_body_in_data_counts_beside_a_request_of_its_project(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"simple.json": '{\n "max_tokens_to_sample": 9,\n "prompt": "Name a sea."\n}\n'}
+    )
+    write(tmp_path, {"form.json": '{\n "max_tokens_to_sample": {"label": "Tokens"}\n}\n'})
+    assert scan([tmp_path], Options()).findings == []
+
+    write(tmp_path, {"ask.py": OLD})
+    found = scan([tmp_path], Options()).findings
+    assert [(Path(f.path).name, f.line) for f in found if f.code == "TC403"] == [("simple.json", 2)]
+
+
+def test_response_with_a_text_alone_counts_beside_a_request_of_its_project(tmp_path: Path) -> None:
+    kept = 'type ClaudeResponse struct {\n\tCompletion string `json:"completion"`\n}\n'
+    files = {
+        "model/claude.go": f"package model\n\n{kept}",
+        "model/other.go": f"package model\n\n{kept.replace('Claude', 'Llama')}",
+        "app/claude.ts": "export interface Draft {\n  completion: string;\n}\n",
+    }
+    write(tmp_path, files)
+    assert scan([tmp_path], Options()).findings == []
+
+    write(tmp_path, {"ask.py": OLD})
+    found = scan([tmp_path], Options()).findings
+    assert [(Path(f.path).name, f.line) for f in found if f.code == "TC408"] == [("claude.go", 4)]
+    assert not [f for f in found if f.path.endswith((".ts", "other.go"))]
 
 
 def test_use_in_one_project_does_not_count_for_another(tmp_path: Path) -> None:

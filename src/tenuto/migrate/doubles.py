@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import is_elsewhere, names_vendor
+from tenuto.migrate.evidence import fields_beside, is_elsewhere, names_vendor
 from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import is_answer
 
@@ -15,6 +15,9 @@ _VALUE: Final = re.compile(
     r"(?<![\w.$@-])completion(?:\\*[\"'])?\s*(?::|=>)\s*\\*[\"'`](?!\s*\||-?[\d.]+\\*[\"'`])"
 )
 _TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"(?!-?[\d.]+\\*\")")
+# The key with a variable as its value, beside fields that only these answers have.
+_MADE: Final = re.compile(r"(?<![\w.$@-])completion\s*(?::|=>)\s*(?=[A-Za-z_$])")
+_OWN: Final = re.compile(r"\b(?:log_id|truncated)[\"']?\s*(?::|=>)")
 _FOLDERS: Final = re.compile(
     r"(?:^|[/\\])(?:__)?(?:tests?|specs?|mocks?|fakes?|stubs?|fixtures?|testdata|test_data|"
     r"cassettes?|integ-?tests?|unit-?tests?|e2e)(?:__)?[/\\]",
@@ -44,6 +47,12 @@ def answers(code: str, path: str) -> Iterator[int]:
     for match in places(_VALUE, code):
         line = code.rfind("\n", 0, match.start())
         if line != last and is_answer(code, match) and not is_elsewhere(code, match.start()):
+            last = line
+            yield match.start()
+    for match in places(_MADE, code):
+        line = code.rfind("\n", 0, match.start())
+        beside = "\n".join(fields_beside(code, match.start()))
+        if line != last and "stop_reason" in beside and _OWN.search(beside):
             last = line
             yield match.start()
     if is_test(path):

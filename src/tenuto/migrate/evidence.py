@@ -37,7 +37,10 @@ _NAMED: Final = re.compile(
     r"(?:[Cc]ohere|[Aa][Ii]21|[Jj]urassic|[Tt]itan|[Ll]lama(?!_?[Ii]ndex)|[Mm]istral|[Gg]emini|"
     r"[Pp]a[Ll][Mm]\b|[Dd]eep[Ss]eek)|"
     r"^[^=.]*\b\w*(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\([^;]*\{\s*\Z|"
-    r"(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)\w*\s*\(?\{\s*\Z"
+    r"(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini|Replicate)\w*\s*\(?\{\s*\Z|"
+    r"^\s*(?:public|private|protected|internal|static)\b[^=;]*"
+    r"(?:Cohere|AI21|Ai21|Jurassic|Titan|Llama|Mistral|Gemini)[^=;]*\)\s*\Z|"
+    r"(?:[Cc]ohere|[Aa][Ii]21|[Jj]urassic|[Mm]istral|[Gg]emini|[Gg]oogle|\b[Pp]a[Ll][Mm])\w*\.\w+\(\s*\Z"
 )
 # `model: cohere.command-text-v14` in settings.
 _VALUE: Final = re.compile(r"\b(?:name|model\w*|provider|engine|id)\s*:\s*[\w.:/-]+\s*\Z")
@@ -46,6 +49,8 @@ _CHAT: Final = re.compile(
 )
 _MESSAGES: Final = re.compile(r"[\"'`:]?[Mm]essages\b|.*[\"']messages[\"'] *[,`\])]")
 _PROMPT: Final = re.compile(r"[\"'`:]?[Pp]rompt\b")
+# Fields of the site claude.ai.
+_SITE: Final = re.compile(r"(?:pub )?[\"'`:]?(?:attachments|parent_message_uuid|rendering_mode)\b")
 _ELEMENT: Final = re.compile(r"[\"'`]?:?[\w.-]+[\"'`]?\??\s*(?::(?!=)|=>|=(?!=))")
 _COLON: Final = re.compile(r"[\"'`]?[\w.-]+[\"'`]?\??\s*:(?![:=])")
 # An argument on a line of its own.
@@ -59,7 +64,9 @@ _EMBEDDINGS: Final = re.compile(
 )
 # Also those with open models, whose prompts often have the same marks.
 _MODELS: Final = re.compile(
-    rf"{_OF_OTHERS}|\btransformers\b|vicuna|falcon|\brlhf\b|\breward|tokenizer\.", re.I
+    rf"{_OF_OTHERS}|\btransformers\b|\bimport together\b|together_?ai|vicuna|falcon|\brlhf\b|"
+    r"\breward|tokenizer\.",
+    re.I,
 )
 _NEAR_LINES: Final = 3
 _MOST_LINES: Final = 400
@@ -115,6 +122,8 @@ def is_elsewhere(code: str, offset: int) -> bool:
     headers = list(_headers(lines, indent))
     if headers and _is_of_object(headers[0], line.strip()):
         fields = _fields(code, lines, end, indent)
+        if any(_SITE.match(each) for each in fields):
+            return True
         chat = any(_MESSAGES.match(each) for each in fields)
         if chat and not any(_PROMPT.match(each) for each in fields):
             return True
@@ -190,8 +199,8 @@ def _headers(lines: list[str], indent: int) -> Iterator[str]:
             continue
         if _indent(line) < indent or (closed and _indent(line) == indent):
             indent = _indent(line)
-            # `) => {` ends what a line of the same indentation begins.
-            closed = line.lstrip()[0] in ")]}"
+            # `) => {` ends what a line of the same indentation begins, and `{` alone belongs to it.
+            closed = line.lstrip()[0] in ")]}" or line.strip() == "{"
             yield line
             if not indent and not closed:
                 return

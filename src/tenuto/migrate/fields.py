@@ -6,13 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import fields_beside, is_elsewhere, names_vendor
+from tenuto.migrate.evidence import fields_beside, is_elsewhere, is_in_its_block, names_vendor
 from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import segments
 
 SNAKE: Final = "max_tokens_to_sample"
 LIMIT: Final = re.compile(r"max_tokens_to_sample|\b(?:[mM]|withM)axTokensToSample\b")
 _PROMPT: Final = re.compile(r"\bprompt\b", re.I)
+# A statement that gives a variable a value.
+_VARIABLE: Final = re.compile(
+    r"[ \t]*(?:(?:int|Int32|long|var)\??[ \t]+)?maxTokensToSample\s*=[^=>][^;\n]*;"
+)
 # In data: a key, or a name alone, but not a word of a sentence.
 _KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
 # The value of `name: "…"` is the name of an input of a form.
@@ -66,10 +70,13 @@ def _is_of_a_library(code: str, match: re.Match[str], kind: str) -> bool:
     """
     if kind in ("js", "settings") or (kind == "java" and not _is_called(code, match)):
         return False
+    if _VARIABLE.match(code, code.rfind("\n", 0, match.start()) + 1):
+        return False
     return (
         SNAKE in code
         or _is_beside_prompt(code, match, lines=3)
         or any(_PROMPT.search(each) for each in fields_beside(code, match.start()))
+        or (kind != "java" and is_in_its_block(code, match.start()))
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tenuto.core.extras import needs
-from tenuto.migrate.languages import LANGUAGES
+from tenuto.migrate.language_kinds import LANGUAGES
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -23,11 +23,20 @@ _SKIPPED: Final = {
     *("site-packages", "dist-packages"),
 }
 _NAMES: Final = {"dockerfile": "dockerfile", "makefile": "makefile"}
+TEXT: Final = "text"
+"""The kind of a text without a syntax, which may be a prompt."""
+_TEXTS: Final = {
+    *("txt", "in", "prompt", "jinja", "jinja2", "j2", "tmpl", "gotmpl", "tpl", "mustache", "hbs"),
+    *("handlebars", "liquid"),
+}
 _LOCKS: Final = {"package-lock.json", "composer.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock"}
 
 
 def kind_of(name: str) -> str | None:
-    """Return the kind of a file by its name: `py`, `ipynb`, `pins` or a key of `LANGUAGES`."""
+    """Return the kind of a file by its name: `py`, `ipynb`, `pins`, `TEXT`, or a language.
+
+    A language is a key of `LANGUAGES`. A file that is not read has None.
+    """
     lower = name.lower()
     if lower in _LOCKS:
         return None
@@ -36,8 +45,10 @@ def kind_of(name: str) -> str | None:
         return "py"
     if end == "ipynb":
         return end
-    if end in ("txt", "in"):
-        return "pins" if "requirements" in lower or "constraints" in lower else None
+    if end in ("txt", "in") and ("requirements" in lower or "constraints" in lower):
+        return "pins"
+    if end in _TEXTS:
+        return TEXT
     if lower in ("setup.cfg", "pyproject.toml", "pipfile"):
         return "pins"
     if lower.startswith(".env") or stem.startswith(".env"):

@@ -118,6 +118,12 @@ _CSHARP: Final = (
         r"\.CompleteAsync(?=\(\s*new\s+CreateCompletionRequest\b)|"
         r"\bnew\s+CreateCompletionRequest\b",
     ),
+    # Rockhead.Extensions by fbouteruche: AmazonBedrockRuntimeClientExtension.cs; the methods of the
+    # Messages API have `Messages` in their names.
+    _client(
+        *("Rockhead.Extensions", r"\busing\s+Rockhead\.Extensions\b"),
+        r"\.InvokeClaude(?:WithResponseStream)?Async(?=\()",
+    ),
     # Anthropic, the official package from version 10: Services/Completions.
     _client(
         *("using Anthropic", r"\busing\s+(?:\w+\s*=\s*)?Anthropic(?:;|\.Models\.Completions\b)"),
@@ -162,6 +168,12 @@ _PHP: Final = (
     ),
 )
 _JVM: Final = (
+    # com.anthropic:anthropic-java, the official library: models/completions/Completion.kt.
+    _client(
+        *("com.anthropic", r"\bcom\.anthropic\.models\.(?:completions\.)?Completion"),
+        r"\bCompletion\.builder(?=\()|:\s*CompletionCreateParams\b(?=\s*[,)])|"
+        r"\bCompletionCreateParams\s+\w+\s*[,)]",
+    ),
     # com.klaude:klaude by paulotaylor: KlaudeClient.kt; it has no other API.
     _client(
         *("com.klaude", r"\bimport\s+com\.klaude\."),
@@ -198,7 +210,7 @@ _RUBY: Final = (
     # anthropic before 1.0 and ruby-anthropic, by alexrudall: README.md.
     _client(
         *("Anthropic", r"\bAnthropic::\w{0,20}Client\b|require\s+[\"']anthropic[\"']"),
-        r"\w\.complete(?=\(\s*parameters:)",
+        r"\w\.complete(?=\(\s*parameters:)|\bAnthropic::Client\.new\.complete\b",
     ),
     # anthropic from 1.0, the official gem: resources/completions.rb.
     _client(
@@ -249,6 +261,11 @@ _JS: Final = (
         *("llms/bedrock", r"[\"'](?:langchain|@langchain/community)/llms/bedrock(?:/web)?[\"']"),
         *(r"\bnew\s+Bedrock(?=\()", r"anthropic\.claude-(?:v[12]\b|instant)"),
     ),
+    # langchain up to 0.0: chat_models/anthropic; `@langchain/anthropic` has messages.
+    _client(
+        *("chat_models/anthropic", r"[\"']langchain/chat_models/anthropic[\"']"),
+        r"\bnew\s+ChatAnthropic(?=\()",
+    ),
     # @anthropic-ai/sdk up to 0.4: the methods of its client.
     _client(
         *("@anthropic-ai/sdk", r"[\"']@anthropic-ai/sdk[\"']"),
@@ -262,7 +279,7 @@ JAVASCRIPT: Final = (
 )
 CLIENTS: Final[dict[str, tuple[Client, ...]]] = {
     "go": (*_GO, *_GO_FRAMEWORKS),
-    "cs": _CSHARP,
+    **dict.fromkeys(("cs", "razor", "cshtml"), _CSHARP),
     "swift": _SWIFT,
     **dict.fromkeys(("ex", "exs"), _ELIXIR),
     "php": _PHP,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
@@ -16,13 +15,22 @@ from tenuto.migrate.evidence import (
     is_elsewhere,
     is_endpoint,
     is_in_its_block,
+    is_prompt_of_it,
+    names_vendor,
 )
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
 from tenuto.migrate.findings import Finding, Hardness
-from tenuto.migrate.known_clients import JAVASCRIPT
+from tenuto.migrate.language_kinds import CONFIG, JS_SDK, LANGUAGES, MESSAGES, Language
 from tenuto.migrate.lexing import arguments, places, without_comments
 from tenuto.migrate.prompt_literals import prompts
-from tenuto.migrate.shapes import constants, response_types
+from tenuto.migrate.shapes import (
+    bedrock_call,
+    bedrock_requests,
+    constants,
+    far_bedrock_calls,
+    response_types,
+)
+from tenuto.migrate.turns import first_of_file
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _NEW_MODEL: Final = re.compile(r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)")
@@ -31,7 +39,6 @@ _BEDROCK: Final = re.compile(r"bedrock|InvokeModel", re.IGNORECASE)
 _CHAT_ALIAS: Final = re.compile(r"new\s+ChatAnthropic\s*\(")
 _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _RECEIVER: Final = re.compile(r"[\w.]+\Z")
-_JS_SDK: Final = re.compile(r"@anthropic-ai/(?:sdk|bedrock-sdk)")
 _JS_TYPE: Final = re.compile(
     r"@anthropic-ai/sdk/resources/completions|"
     r"\bAnthropic\.Completion(?:s|CreateParams\w*)?\b(?!\[[\"']model)"
@@ -43,95 +50,17 @@ _LITELLM: Final = re.compile(r"anthropic_text/")
 _PROMPTFOO: Final = re.compile(r"\banthropic:completion\b")
 _STOP: Final = re.compile(r'"stop_reason\\*"\s*:')
 _PROMPT: Final = ("TC104", "a prompt with the marks of turns", "roles in `messages`")
+_PROMPT_FIELD: Final = re.compile(r"\"prompt\"\s*:")
 _NEAR_LINES: Final = 2
 # Not test doubles or recorded responses alone.
 _CERTAIN: Final = re.compile(r"TC4\d\d")
 _MINIFIED: Final = 1_000
 """Characters of a line, on average."""
-_MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
-
+_BODY: Final = "`anthropic_version`, `messages` and `max_tokens`; the text is in `content`"
+_FIELD: Final = ("a field of the old API", MESSAGES)
+_RESPONSE: Final = ("a response of the old API", MESSAGES)
 _DOUBLES: Final = "change the double together with the code that it tests"
 _LIBRARY: Final = "the Messages API in this library, or in the official one of Anthropic"
-
-
-@dataclass(frozen=True)
-class Language:
-    """A language, or a kind of file.
-
-    Attributes:
-        comments: The style of its comments: see `lexing.without_comments`.
-        client: The code of uses of a client library.
-        method: The pattern of a call, or None.
-        library: The pattern that shows the official library, or None.
-        remedy: The replacement of a call.
-    """
-
-    comments: str
-    client: str
-    method: re.Pattern[str] | None = None
-    library: re.Pattern[str] | None = None
-    remedy: str = _MESSAGES
-
-    @property
-    def kind(self) -> str:
-        """The kind for `fields`."""
-        kinds = {"TC407": "js", "TC409": "java", "TC403": "settings"}
-        return "data" if self.comments == "none" else kinds.get(self.client, "code")
-
-
-_JS: Final = Language(
-    "js",
-    "TC407",
-    re.compile(r"(?<!\.chat)\.(?:completions\s*\.\s*create|complete|completeStream)\s*(?=\()"),
-    _JS_SDK,
-    "`client.messages.create({model, max_tokens, messages})`, or `client.messages.stream(…)`",
-)
-_GO: Final = Language(
-    *("go", "TC408", re.compile(r"\.Completions\.New(?:Streaming)?\s*(?=\()")),
-    re.compile(r"anthropic-sdk-go"),
-    "`client.Messages.New(ctx, anthropic.MessageNewParams{…})`",
-)
-_JAVA: Final = Language(
-    *("c", "TC409", re.compile(r"\.completions\(\)\s*\.\s*create(?:Streaming)?\s*(?=\()")),
-    re.compile(r"com\.anthropic"),
-    "`client.messages().create(MessageCreateParams…)`",
-)
-_RUBY: Final = Language(
-    *("ruby", "TC410", re.compile(r"\.(?:complete|completions\s*\.\s*create)\s*(?=\()")),
-    re.compile(r"""require\s+["']anthropic["']"""),
-    "`client.messages.create(…)`",
-)
-_PHP: Final = Language(
-    *("php", "TC412", re.compile(r"->completions\(\)\s*->\s*create(?:Streamed)?\s*(?=\()")),
-    re.compile(r"\bAnthropic(?:\\|::)"),
-    "`$client->messages()->create([…])`",
-)
-_OTHER: Final = Language("c", "TC412")
-_SHELL: Final = Language("hash", "TC401")
-_CONFIG: Final = Language("hash", "TC403")
-_DATA: Final = Language("none", "TC403")
-
-LANGUAGES: Final[dict[str, Language]] = {
-    **dict.fromkeys(JAVASCRIPT, _JS),
-    "go": _GO,
-    **dict.fromkeys(("java", "kt", "kts", "scala", "groovy"), _JAVA),
-    **dict.fromkeys(("rb", "rake", "rbi", "rbs", "cr"), _RUBY),
-    **dict.fromkeys(("rs", "cs", "csx", "fs", "fsx", "swift", "dart", "zig", "gleam"), _OTHER),
-    **dict.fromkeys(("cpp", "cc", "cxx", "c", "h", "hh", "hpp", "m", "mm"), _OTHER),
-    # Apex of Salesforce, messages of Protocol Buffers, Wing.
-    **dict.fromkeys(("cls", "proto", "w"), _OTHER),
-    "php": _PHP,
-    **dict.fromkeys(("lisp", "cl", "el", "clj", "cljs"), Language("lisp", "TC412")),
-    **dict.fromkeys(("ex", "exs"), Language("elixir", "TC412")),
-    **dict.fromkeys(("r", "jl", "pl", "pm", "lua", "nim", "coffee"), Language("hash", "TC412")),
-    **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "psm1"), _SHELL),
-    **dict.fromkeys(("dockerfile", "makefile"), _SHELL),
-    **dict.fromkeys(("yaml", "yml", "toml", "ini", "cfg", "env", "properties"), _CONFIG),
-    **dict.fromkeys(("json", "jsonc", "json5", "tf", "tfvars", "hcl"), _DATA),
-    # Requests of editors and of API clients.
-    **dict.fromkeys(("http", "rest", "bru", "hurl"), _DATA),
-}
-"""The kinds of files by the ends of their names."""
 
 
 def findings(text: str, path: str, kind: str) -> list[Finding]:
@@ -157,6 +86,15 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         add(_finding(text, path, *each))
     # In data, they are recorded ones.
     uses = any(_CERTAIN.fullmatch(each.code) for each in found.values())
+    if not uses and (call := bedrock_call(code)) is not None and language.comments != "none":
+        uses = True
+        add(_finding(text, path, call, "TC402", "a call of a model with old answers", _BODY))
+    if uses and language.comments != "none":
+        for offset in far_bedrock_calls(code, path, found):
+            add(_finding(text, path, offset, "TC402", "a call of a model with old answers", _BODY))
+    if about and uses and language.comments != "none":
+        for offset in response_types(code, language.kind, alone=True):
+            add(_finding(text, path, offset, language.client, *_RESPONSE))
     if uses and language.comments != "none":
         # The prompt of a body is a line near its other fields.
         reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
@@ -169,19 +107,42 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
     return sorted(found.values())
 
 
-def pending_prompts(text: str, path: str, kind: str) -> list[Finding]:
-    """Return the exact prompts of a file without a use, which count if its project has one."""
+def pending(text: str, path: str, kind: str) -> list[Finding]:
+    """Return what counts if the project of a file has a use, and the file has none.
+
+    That are exact prompts, bodies in data, and types of responses in a file with the vendor's name.
+    """
     language = LANGUAGES[kind]
     if _is_minified(text, language):
         return []
     code = without_comments(text, language.comments)
-    offsets = prompts(code, path, _style(kind), [], exact=True)
-    return [_finding(text, path, offset, *_PROMPT) for offset in offsets]
+    offsets = prompts(code, path, _style(kind), [], alone=True)
+    found = [_finding(text, path, offset, *_PROMPT) for offset in offsets]
+    if language.comments == "none":
+        found += [
+            _finding(text, path, match.start(), language.client, *_FIELD)
+            for match in fields(code, language.kind)
+            if any(_PROMPT_FIELD.match(each) for each in fields_beside(code, match.start()))
+        ]
+    elif names_vendor(code, path):
+        found += [
+            _finding(text, path, offset, language.client, *_RESPONSE)
+            for offset in response_types(code, language.kind, alone=True)
+        ]
+    return found
+
+
+def pending_text(text: str, path: str) -> list[Finding]:
+    """Return the prompt that a text without a syntax is, which counts as others in `pending` do."""
+    offset = first_of_file(text)
+    if offset is None or not is_prompt_of_it(text, 0, len(text), exact=True, alone=True):
+        return []
+    return [_finding(text, path, offset, *_PROMPT)]
 
 
 def _is_minified(text: str, language: Language) -> bool:
     """Return whether a file is made from sources, which have the findings."""
-    return language is _JS and len(text) > _MINIFIED * (text.count("\n") + 1)
+    return language.client == "TC407" and len(text) > _MINIFIED * (text.count("\n") + 1)
 
 
 def _finding(text: str, path: str, offset: int, number: str, message: str, remedy: str) -> Finding:
@@ -192,7 +153,7 @@ def _finding(text: str, path: str, offset: int, number: str, message: str, remed
 
 def _style(kind: str) -> str:
     """Return the style of the literals of a file."""
-    if LANGUAGES[kind] is _CONFIG:
+    if LANGUAGES[kind] is CONFIG:
         return "entries"
     return kind if kind == "rs" else LANGUAGES[kind].comments
 
@@ -232,22 +193,25 @@ def _found(
             yield match.start(), number, "the address of the old endpoint", "`/v1/messages`"
     for offset in paths(code, path):
         yield offset, "TC401", "the address of the old endpoint", "`/v1/messages`"
+    for offset in bedrock_requests(code):
+        if is_new(offset) and not (data and is_prose(code, offset)):
+            yield offset, "TC402", "a request to an old model on Bedrock", _BODY
     settings = language.client == "TC403" and _is_of_new_models(code)
     for match in fields(code, language.kind) if about and not settings else ():
         if is_new(match.start()):
             number = "TC402" if bedrock else language.client
             if match[0] == SNAKE and number in ("TC407", "TC408", "TC409", "TC410"):
                 number = "TC401"
-            yield match.start(), number, "a field of the old API", _MESSAGES
+            yield match.start(), number, *_FIELD
     if about and language.comments != "none":
         for offset in response_types(code, language.kind):
-            yield offset, language.client, "a response of the old API", _MESSAGES
+            yield offset, language.client, *_RESPONSE
         double = ("TC501", "a test double has an old response", _DOUBLES)
-        made = (language.client, "a response of the old API is made", _MESSAGES)
+        made = (language.client, "a response of the old API is made", MESSAGES)
         number, message, remedy = double if is_test(path) else made
         for offset in answers(code, path):
             yield offset, number, message, remedy
-        if language is not _JS:
+        if language.client != "TC407":
             for offset in constants(code):
                 if is_new(offset):
                     yield offset, "TC104", "a prompt constant", "roles in `messages`"
@@ -288,14 +252,14 @@ def _names(
         yield match.start(), "TC406", "LiteLLM's old provider", "the model `anthropic/…`"
     for match in places(_PROMPTFOO, code):
         yield match.start(), "TC403", "promptfoo's old provider", "`anthropic:messages:…`"
-    if language is _JS:
+    if language.client == "TC407":
         for match in places(_JS_TYPE, code):
             yield match.start(), "TC105", "a type that the SDK has lost", "`Anthropic.Message`"
         for match in places(_DOUBLE, code):
             chat = _CHAT.search(code, max(0, match.start() - 80), match.start())
             if not chat and re.search(r"nthropic", code):
                 yield match.start(), "TC501", "a test double of the old API", _DOUBLES
-        if _JS_SDK.search(code):
+        if JS_SDK.search(code):
             for match in places(_CONSTANT, code):
                 if not any(start <= match.start() < end for start, end in covered):
                     yield match.start(), "TC104", "a prompt constant", "roles in `messages`"

@@ -33,6 +33,7 @@ _PATTERNS: Final = {
     style: re.compile("|".join(parts), re.DOTALL | re.MULTILINE) if parts else None
     for style, parts in _STYLES.items()
 }
+_SCRIPT: Final = re.compile(r"<script\b[^>]*>(.*?)</script", re.DOTALL | re.IGNORECASE)
 _COMMENT: Final = re.compile(r"//|/\*|#|;|=begin|@\w*doc")
 
 
@@ -46,14 +47,28 @@ def without_comments(text: str, style: str) -> str:
 
     Args:
         text: The source.
-        style: `c`, `js`, `go`, `php`, `ruby`, `elixir`, `lisp`, `hash` for `#` alone, or `none`.
+        style: `c`, `js`, `go`, `php`, `ruby`, `elixir`, `lisp`, `hash` for `#` alone, `html` for
+            the scripts of a page, whose other text becomes blanks, or `none`.
     """
+    if style == "html":
+        return without_comments(_scripts(text), "js")
     pattern = _PATTERNS[style]
     if pattern is None:
         return text
-    return pattern.sub(
-        lambda m: re.sub(r"[^\n]", " ", m[0]) if _COMMENT.match(m[0]) else m[0], text
-    )
+    return pattern.sub(lambda m: _blank(m[0]) if _COMMENT.match(m[0]) else m[0], text)
+
+
+def _scripts(text: str) -> str:
+    """Return the scripts of a page, and blanks for the rest of it."""
+    parts, last = [], 0
+    for match in _SCRIPT.finditer(text):
+        parts += [_blank(text[last : match.start(1)]), match[1]]
+        last = match.end(1)
+    return "".join([*parts, _blank(text[last:])])
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
 
 
 def arguments(text: str, start: int, most: int = 20_000) -> str:

@@ -17,6 +17,7 @@ _MAGIC_LINE: Final = re.compile(
 )
 # Magics of a whole cell whose other lines are Python.
 _PYTHON_MAGIC: Final = re.compile(r"%%(?:time|timeit|capture|prun|memit)\b")
+_FILE_MAGIC: Final = re.compile(r"%%writefile\s[^\n]*\.py\s*\n")
 _HIDDEN: Final = re.compile(r"^([ \t]*)pass  #%tenuto-magic#", re.MULTILINE)
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 _DECODER: Final = json.JSONDecoder()
@@ -44,8 +45,12 @@ class Notebook:
             if isinstance(cell, dict) and cell.get("cell_type") == "code"
         ]
 
-    def source(self) -> str:
-        """Return the code of all cells as one source. Cells of other languages are comments."""
+    def source(self, *, written: bool = False) -> str:
+        """Return the code of all cells as one source. Cells of other languages are comments.
+
+        Args:
+            written: Whether cells that are written to files of Python belong to it.
+        """
         parts = []
         for number, cell in self._cells:
             code = _code(cell)
@@ -53,11 +58,20 @@ class Notebook:
             plain = code
             if not _is_python(code):
                 plain = _MAGIC_LINE.sub(lambda m: f"{m[1]}{_MAGIC}{m[2]}", code)
-            other = code.lstrip().startswith("%%") and not _PYTHON_MAGIC.match(code.lstrip())
+            magic = code.lstrip()
+            other = magic.startswith("%%") and not (
+                _PYTHON_MAGIC.match(magic) or (written and _FILE_MAGIC.match(magic))
+            )
             if other or not _is_python(plain):
                 plain = "\n".join(f"{_MAGIC}{line}" for line in code.split("\n"))
             parts.append(f"{_CELL}{number}\n{plain}\n")
         return "".join(parts)
+
+    @staticmethod
+    def commands(source: str) -> str:
+        """Return the lines of a source that are not Python, with blank ones for the others."""
+        lines = source.split("\n")
+        return "\n".join(line.partition(_MAGIC)[2] for line in lines)
 
     def place(self, source: str, line: int) -> tuple[int, int]:
         """Return the number of the cell, and the line in it, of a line of a source."""

@@ -14,20 +14,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from tenuto.migrate.evidence import names_vendor
 from tenuto.migrate.findings import Finding
 
 CERTAIN: Final = re.compile(r"TC10[123]|TC40\d|TC41[02]")
 """Codes of calls, bodies and addresses."""
 _NEWER: Final = re.compile(
     r"\b[Mm]essages\s*\.\s*(?:create|stream|New)\w*\s*\(|anthropic_version|bedrock-2023-05-31|"
-    r"v1/messages|\bChatBedrock|langchain_anthropic|\.converse(?:_stream)?\(|"
+    r"v1/messages|\bChatBedrock(?:Converse)?\b|langchain_anthropic|\.converse(?:_stream)?\(|"
     r"\bConverse(?:Stream)?(?:Command|Request|Async)|llama_index\.llms\.anthropic"
 )
 # Folders and files of recordings and of data.
 _RECORDED: Final = re.compile(
     r"(?:^|[/\\])(?:\w*cassettes?|__\w*snapshots?__|snapshots?|recordings?|vcr\w*|datasets?|logs?|"
-    r"outputs?|results?|dist|build|vendor|third_party)[/\\]|\.min\.|\.lock\b|"
-    # The texts that a test expects follow the code that it tests.
+    r"outputs?|results?|dist|build|vendor|third_party)[/\\]|\.min\.|\.lock\b",
+    re.IGNORECASE,
+)
+# The texts that a test expects follow the code that it tests; those in tests of a client are sent.
+_TESTS: Final = re.compile(
     r"(?:^|[/\\])(?:tests?|__tests__|spec)[/\\]|(?:^|[/\\])(?:test_|conftest)[^/\\]*\Z|"
     r"(?:_test|_spec|\.test|\.spec|Tests?)\.\w+\Z",
     re.IGNORECASE,
@@ -93,6 +97,8 @@ def evidence(
     if _NEWER.search(text):
         return Evidence(new={folder})
     if kind in _NO_PROMPTS or _RECORDED.search(path) or (kind in _DATA and _RECORD.search(text)):
+        return Evidence()
+    if _TESTS.search(path) and not names_vendor("", path):
         return Evidence()
     found = prompts()
     known = {(finding.cell, finding.line) for finding in findings}

@@ -25,6 +25,7 @@ _LITERALS: Final = {
     "c": (_TRIPLE, _VERBATIM, _DOUBLE, _SINGLE),
     "rs": (r'r#".*?(?:"#|\Z)', _LONG, r"'(?:\\.|[^'\\\n])'"),
     "js": (_DOUBLE, _SINGLE, r"`(?:\\.|[^`\\])*`"),
+    "html": (_DOUBLE, _SINGLE, r"`(?:\\.|[^`\\])*`"),
     "go": (_DOUBLE, r"`[^`]*`"),
     "php": (_HEREDOC, _LONG, _LONG_SINGLE),
     "ruby": (_HEREDOC, _LONG, _LONG_SINGLE),
@@ -57,7 +58,7 @@ _NEAR: Final = 160
 
 
 def prompts(
-    code: str, path: str, style: str, covered: list[tuple[int, int]], *, exact: bool = False
+    code: str, path: str, style: str, covered: list[tuple[int, int]], *, alone: bool = False
 ) -> Iterator[int]:
     """Yield the offset of each prompt: of the first mark in its literal.
 
@@ -66,23 +67,24 @@ def prompts(
         path: Its name.
         style: Of its comments; `rs` for Rust, and `entries` for YAML and the like.
         covered: The spans of what is reported, whose prompts belong to it.
-        exact: Whether the marks must be as the API wants them.
+        alone: Whether the file has no use of the API: then marks that are not exact need the
+            vendor's name beside them.
     """
     if not turns.SIGN.search(code):
         return
-    is_prompt = turns.is_exact if exact else turns.has_mark
+    has_marks = turns.has_both if alone else turns.has_mark
     last = -_NEAR
     for start, end in _spans(code, style):
         text = turns.plain(code[start:end])
         bare = _unquoted(text)
-        if not is_prompt(bare) or _is_stop(code, start, end, text):
+        if not has_marks(bare) or _is_stop(code, start, end, text):
             continue
         if any(first <= start < reach for first, reach in covered):
             continue
-        both = turns.is_exact(bare)
-        if not is_prompt_of_it(code, start, end, exact=both, alone=exact):
+        exact = turns.is_exact(bare)
+        if not is_prompt_of_it(code, start, end, exact=exact, alone=alone):
             continue
-        by_itself = exact and turns.is_alone(bare)
+        by_itself = alone and (turns.is_alone(bare) or not exact)
         if by_itself and not is_beside_its_name(code, start, end, path):
             continue
         # `human + question + assistant` is one prompt.

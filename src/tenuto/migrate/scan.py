@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tenuto.migrate import languages, pins
-from tenuto.migrate.files import MOST_BYTES, walk
+from tenuto.migrate.evidence import names_vendor
+from tenuto.migrate.files import MOST_BYTES, TEXT, walk
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.notebooks import Notebook
 from tenuto.migrate.project import surroundings
@@ -25,9 +26,9 @@ from tenuto.migrate.python.plan import Options
 # One of them is in each file that has a finding.
 _SIGNS: Final = (
     *(b"nthropic", b"max_tokens_to_sample", b"v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
-    *(b"stop_reason", b"anthrogo", b"klaude", b"claudeR"),
+    *(b"stop_reason", b"anthrogo", b"klaude", b"claudeR", b"invoke_model"),
 )
-# A prompt has one of them; without a sign of the API besides, it counts by its project alone.
+# A prompt has one of them. Without a sign of the API besides, it counts by its project alone.
 _MARKS: Final = (b"Human:", b"Assistant:", b"HUMAN_PROMPT}")
 OLD_WORDS: Final = re.compile(
     r"max_tokens_to_sample|HUMAN_PROMPT|AI_PROMPT|anthropic[\w.()]*\.completions?\b"
@@ -144,14 +145,25 @@ def scan_file(path: str, kind: str, options: Options) -> _Found:
     except OSError as error:
         return [_unreadable(path, f"the file cannot be read: {error.strerror}")], Evidence()
     signed = any(sign in data for sign in _SIGNS)
-    marked = any(mark in data for mark in _MARKS)
-    if len(data) > MOST_BYTES or not (signed or marked):
+    more = (
+        any(mark in data for mark in _MARKS)
+        or b"max_tokens_to_sample" in data
+        or _may_have_a_response(data, path, kind)
+    )
+    if len(data) > MOST_BYTES or not (signed or more):
         return [], Evidence()
     text = data.decode("utf-8-sig", errors="replace")
     found = _findings(text, path, kind, options) if signed else []
     return found, evidence(
-        text, path, kind, found, lambda: _prompts(text, path, kind) if marked else []
+        text, path, kind, found, lambda: _pending(text, path, kind) if more else []
     )
+
+
+def _may_have_a_response(data: bytes, path: str, kind: str) -> bool:
+    """Return whether a file may have the type of a response, and names this vendor."""
+    if kind in ("py", "ipynb", TEXT) or b"completion" not in data:
+        return False
+    return b"laude" in data or b"nthropic" in data or names_vendor("", path)
 
 
 def _findings(text: str, path: str, kind: str, options: Options) -> list[Finding]:
@@ -161,8 +173,12 @@ def _findings(text: str, path: str, kind: str, options: Options) -> list[Finding
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         line = error.lineno or 1 if isinstance(error, SyntaxError) else 1
         message = f"the file cannot be parsed: {reason}"
-        unread = [_unreadable(path, message, line)] if OLD_WORDS.search(text) else []
-        return [*unread, *_by_lexing(text, path)]
+        found = _by_lexing(text, path)
+        if found:
+            first = found[0]
+            remedy = f"{first.remedy}; other uses may be missed, as {message} (line {line})"
+            return [replace(first, remedy=remedy), *found[1:]]
+        return [_unreadable(path, message, line)] if OLD_WORDS.search(text) else []
 
 
 def scan_text(text: str, path: str, kind: str, options: Options) -> list[Finding]:
@@ -176,17 +192,23 @@ def scan_text(text: str, path: str, kind: str, options: Options) -> list[Finding
         return uses.findings(text, path, options, surroundings(path))
     if kind == "ipynb":
         return _of_cells(
-            text, lambda source: uses.findings(source, path, options, surroundings(path))
+            text,
+            lambda source: [
+                *uses.findings(source, path, options, surroundings(path)),
+                *languages.findings(Notebook.commands(source), path, "sh"),
+            ],
         )
     if kind == "pins":
         return pins.findings(text, path)
+    if kind == TEXT:
+        return []
     return languages.findings(text, path, kind)
 
 
 def _of_cells(text: str, find: Callable[[str], list[Finding]]) -> list[Finding]:
     """Return the findings of a notebook, with the places in its cells."""
     notebook = Notebook(text)
-    source = notebook.source()
+    source = notebook.source(written=True)
     found = []
     for finding in find(source):
         cell, line = notebook.place(source, finding.line)
@@ -194,8 +216,8 @@ def _of_cells(text: str, find: Callable[[str], list[Finding]]) -> list[Finding]:
     return found
 
 
-def _prompts(text: str, path: str, kind: str) -> list[Finding]:
-    """Return the exact prompts of a file without a use of its own."""
+def _pending(text: str, path: str, kind: str) -> list[Finding]:
+    """Return what counts in a file without a use of its own if its project has one."""
     try:
         if kind == "py":
             return uses.pending_prompts(text, path)
@@ -203,7 +225,9 @@ def _prompts(text: str, path: str, kind: str) -> list[Finding]:
             return _of_cells(text, lambda source: uses.pending_prompts(source, path))
     except (SyntaxError, ValueError):
         return []
-    return languages.pending_prompts(text, path, kind)
+    return (
+        languages.pending_text(text, path) if kind == TEXT else languages.pending(text, path, kind)
+    )
 
 
 def _by_lexing(text: str, path: str) -> list[Finding]:
@@ -212,5 +236,5 @@ def _by_lexing(text: str, path: str) -> list[Finding]:
 
 
 def _unreadable(path: str, message: str, line: int = 1) -> Finding:
-    remedy = "convert it to Python 3, or repair it; nothing else of it was examined"
+    remedy = "convert it to Python 3, or repair it, or scan with the Python that it is for"
     return Finding(path, 0, line, 1, "TC001", Hardness.BY_HAND, message, remedy)

@@ -19,6 +19,7 @@ _QUOTED: Final = re.compile(r"([\"'`])\s{0,9}(?:Human|Assistant):\s?\1")
 _FEED: Final = re.compile(r"\\+n")
 _RETURN: Final = re.compile(r"\\+r|\r")
 _MOST: Final = 200_000
+_MOST_TURNS: Final = 16
 
 
 def plain(literal: str) -> str:
@@ -35,13 +36,34 @@ def has_mark(text: str) -> bool:
     return human is not None and _ASSISTANT.search(text, human.end()) is not None
 
 
-def is_exact(text: str) -> bool:
-    """Return whether a text begins with an exact mark, or has both in their order."""
+def has_both(text: str) -> bool:
+    """Return whether a text has both marks in a form that people write, or begins with one."""
     text = _QUOTED.sub("", text)
-    if _FIRST.match(text):
+    human = _HUMAN.search(text)
+    return is_exact(text) or (human is not None and bool(_ASSISTANT.search(text, human.end())))
+
+
+def is_exact(text: str) -> bool:
+    """Return whether a text begins with an exact mark, or has both in their order.
+
+    The blank line before the first one may be lost, as at the beginning of a template or a file.
+    """
+    text = _QUOTED.sub("", text)
+    if _FIRST.match(text) or (_HUMAN.match(text) and _EXACT_ASSISTANT.search(text)):
         return True
     human = _EXACT_HUMAN.search(text)
     return human is not None and _EXACT_ASSISTANT.search(text, human.end()) is not None
+
+
+def first_of_file(text: str) -> int | None:
+    """Return the offset of the first mark of a file that is a prompt as a whole, or None.
+
+    A file of many turns is a record.
+    """
+    if len(SIGN.findall(text[:_MOST])) > _MOST_TURNS or not is_exact(text):
+        return None
+    sign = SIGN.search(text)
+    return sign.start() if sign else None
 
 
 def is_alone(text: str) -> bool:

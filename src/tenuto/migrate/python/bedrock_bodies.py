@@ -1,4 +1,4 @@
-"""Bodies for Bedrock that have the prompt alone: the parameters are made elsewhere.
+"""Bodies for Bedrock without the limit: the parameters are made elsewhere, or forgotten.
 
 Of the models there, only Claude's old answer has `completion` as a field of the whole.
 """
@@ -6,15 +6,17 @@ Of the models there, only Claude's old answer has `completion` as a field of the
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tenuto.migrate.evidence import names_vendor
+from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
+_OLD_MODEL: Final = re.compile(r"anthropic\.claude-(?:v[12]\b|instant)")
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -26,7 +28,7 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
         found: The findings so far: a function with a body among them has none here.
     """
     text = origins.source.text
-    if not ("invoke_model" in text and "completion" in text and names_vendor(text)):
+    if not ("invoke_model" in text and "completion" in text):
         return
     functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
     for node in origins.source.nodes:
@@ -35,8 +37,11 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
     for function, nodes in functions.items():
         if function in known or not (any(map(_invokes, nodes)) and any(map(_reads, nodes))):
             continue
+        old = any(_invokes(node) and _names_old_model(node, origins) for node in nodes)
         for node in nodes:
-            if isinstance(node, ast.expr) and _is_body(node, nodes, origins):
+            if isinstance(node, ast.expr) and (
+                _is_body(node, nodes, origins) or (old and _has_a_prompt(node))
+            ):
                 yield node
                 break
 
@@ -65,6 +70,20 @@ def _reads(node: ast.AST) -> bool:
             return True
         case _:
             return False
+
+
+def _names_old_model(node: ast.AST, origins: Origins) -> bool:
+    return isinstance(node, ast.Call) and any(
+        _OLD_MODEL.search(text) for text in texts_of(node, origins)
+    )
+
+
+def _has_a_prompt(node: ast.expr) -> bool:
+    """Return whether a dict has a prompt and no messages."""
+    if not isinstance(node, ast.Dict):
+        return False
+    names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    return "prompt" in names and "messages" not in names
 
 
 def _is_body(node: ast.expr, nodes: Sequence[ast.AST], origins: Origins) -> bool:

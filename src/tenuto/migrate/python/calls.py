@@ -125,7 +125,7 @@ def _by_arguments(
         return None
     early = func.attr != "create"
     if "max_tokens_to_sample" not in names and not (
-        _is_early(node, func, origins) if early else _is_forwarded(node, func, origins)
+        (early and _is_early(node, func, origins)) or _is_forwarded(node, func, origins)
     ):
         return None
     if not early and not (
@@ -161,12 +161,20 @@ def _is_forwarded(node: ast.Call, func: ast.Attribute, origins: Origins) -> bool
     if node.args or [keyword.arg for keyword in node.keywords] != [None]:
         return False
     owner = func.value
-    if not (isinstance(owner, ast.Attribute) and isinstance(owner.value, ast.Name)):
+    if func.attr == "create":
+        if not (isinstance(owner, ast.Attribute) and isinstance(owner.value, ast.Name)):
+            return False
+    elif not (isinstance(owner, ast.Name) and _is_parameter(owner, origins)):
         return False
     for parent in origins.source.ancestors(node):
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             return re.search(r"anthropic|claude", parent.name, re.I) is not None
     return False
+
+
+def _is_parameter(name: ast.Name, origins: Origins) -> bool:
+    bindings = origins.scopes.bindings(name.id, name)
+    return bool(bindings) and all(isinstance(each.node, ast.arg) for each in bindings)
 
 
 def _streams(node: ast.Call) -> bool | None:

@@ -10,9 +10,10 @@ from typing import Final
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
-from tenuto.migrate.python.calls import method_of
-from tenuto.migrate.python.destination import is_for_another, texts_of
+from tenuto.migrate.python.destination import is_for_another
+from tenuto.migrate.python.frameworks import framework_call, framework_of, is_chat
 from tenuto.migrate.python.mocked_answers import is_mocked_answer, is_mocked_text
+from tenuto.migrate.python.mocked_methods import double_of_method, fakes, replaces
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
@@ -36,19 +37,7 @@ _PATCHED: Final = re.compile(
 # The path of the endpoint below an address that is elsewhere, in a client of the API.
 _PATH: Final = re.compile(r"/complete")
 _CLIENT: Final = re.compile(r"max_tokens_to_sample|anthropic-version|api\.anthropic\.com|x-api-key")
-_FRAMEWORKS: Final = (
-    (re.compile(r"langchain(?:_community)?\.llms(?:\.anthropic)?\.Anthropic(?:LLM)?"), "TC404"),
-    (re.compile(r"langchain\.Anthropic"), "TC404"),
-    # Not the class of `langchain_anthropic`, which has the same name.
-    (re.compile(r"langchain(?:_community)?\.chat_models(?:\.anthropic)?\.ChatAnthropic"), "TC404"),
-    (re.compile(r"langchain_anthropic(?:\.llms)?\.Anthropic(?:LLM)?"), "TC404"),
-    (re.compile(r"llama_index\.llms\.Anthropic"), "TC405"),
-)
-_BEDROCK_MODELS: Final = re.compile(
-    r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
-)
 _BEDROCK_SDK: Final = "anthropic_bedrock"
-_BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
 # Codes of findings by words alone, which also need evidence of the API.
 _WORDS: Final = {"TC103", "TC401", "TC402", "TC404", "TC501"}
 _TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\Z|[^/\\]*_test\.)")
@@ -59,8 +48,6 @@ _SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)"
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
-_MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
-_REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
 _REMEDIES: Final = {
     "TC404": "`ChatAnthropic` of the package `langchain-anthropic`",
     "TC405": "`llama_index.llms.anthropic.Anthropic` from 0.10 on, which calls the Messages API",
@@ -165,22 +152,25 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, body, "the body of a request has the old fields")
             elif LIMIT in names:
                 yield _by_hand(node, body, "a dict has fields of the old API")
+            elif {"completion", "stop_reason"} <= names and _is_served(node, origins):
+                yield _by_hand(node, "TC401", "a response of the old API is made")
             elif (
-                {"completion", "stop_reason"} <= names and _is_double(node, origins)
+                {"completion", "stop_reason"} <= names
+                and (_TEST.search(origins.source.around.path) or not _is_passed_on(node))
             ) or is_mocked_answer(node, origins):
                 yield _by_hand(node, "TC501", "a dict has the fields of an old response")
         case ast.Name(id="HUMAN_PROMPT" | "AI_PROMPT" as name, ctx=ast.Load()):
             if f"{_BEDROCK_SDK}.{name}" in origins.paths(node):
                 yield _by_hand(node, "TC104", "the package has the Text Completions API alone")
         case ast.ImportFrom(module=str(module)):
-            yield from _of_import(node, module)
+            yield from _of_import(node, module, origins)
         case ast.Call():
             yield from _of_call(node, origins, body)
-            if _replaces(node, origins):
+            if replaces(node, origins):
                 yield _by_hand(node, "TC501", "the resource of the old API is replaced")
         case ast.FunctionDef(name="create") | ast.AsyncFunctionDef(name="create"):
             names = {a.arg for a in (*node.args.args, *node.args.kwonlyargs)}
-            if {LIMIT, "prompt"} <= names and _fakes(node, origins):
+            if {LIMIT, "prompt"} <= names and fakes(node, origins):
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
         case ast.Constant(value=bytes(data)):
             yield from _of_json(node, data.decode("utf-8", "replace"), body)
@@ -190,6 +180,9 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
         case ast.JoinedStr():
             yield from _of_text(node, _plain(node), origins, body)
         case ast.ClassDef(body=statements):
+            paths = {path for base in node.bases for path in origins.paths(base)}
+            if number := next(filter(None, map(framework_of, paths)), None):
+                yield _by_hand(node, number, "the class calls the Text Completions API")
             fields = {
                 each.target.id: each
                 for each in statements
@@ -200,12 +193,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == LIMIT:
             yield _by_hand(node, body, "a field of the old API is set")
         case ast.Attribute(attr="create", value=ast.Attribute(attr="completions", value=owner)):
-            if isinstance(owner, ast.Attribute) and owner.attr == "chat":
-                return
-            outer = origins.source.parents[node]
-            mocked = isinstance(outer, ast.Attribute) and _MOCKED.fullmatch(outer.attr)
-            if mocked and "nthropic" in origins.source.text and not _is_of_others(owner, origins):
-                yield _by_hand(node, "TC501", "a test double has the method of the old API")
+            if message := double_of_method(node, owner, origins):
+                yield _by_hand(node, "TC501", message)
         case _:
             pass
 
@@ -215,8 +204,10 @@ def _plain(node: ast.JoinedStr) -> str:
     return "{}".join(str(each.value) for each in node.values if isinstance(each, ast.Constant))
 
 
-def _of_import(node: ast.ImportFrom, module: str) -> Iterator[Note]:
-    if module.partition(".")[0] == _BEDROCK_SDK:
+def _of_import(node: ast.ImportFrom, module: str, origins: Origins) -> Iterator[Note]:
+    names = {alias.asname or alias.name for alias in node.names}
+    loaded = any(isinstance(e, ast.Name) and e.id in names for e in origins.source.nodes)
+    if module.partition(".")[0] == _BEDROCK_SDK and (loaded or "*" in names):
         yield _by_hand(node, "TC105", "the package has the Text Completions API alone")
 
 
@@ -230,17 +221,10 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         if _COMPLETION.fullmatch(path):
             yield _by_hand(node, "TC501", "a response of the old API is made")
             return
-        for pattern, code in _FRAMEWORKS:
-            if pattern.fullmatch(path):
-                yield _by_hand(node, code, "the class calls the Text Completions API")
-                return
-        if _BEDROCK_MODELS.fullmatch(path):
-            # Classes of chats send these models messages in their later versions.
-            named = any(_BEDROCK_NAME.search(text) for text in texts_of(node, origins))
-            if _has_limit(node) or (not _is_chat(path) and named):
-                yield _by_hand(node, "TC404", "the class sends the old body for this model")
-                return
-    if LIMIT not in names or "messages" in names or any(_is_chat(path) for path in paths):
+    if (found := framework_call(node, origins)) is not None:
+        yield _by_hand(node, *found)
+        return
+    if LIMIT not in names or "messages" in names or any(map(is_chat, paths)):
         return
     if any(path == "<dict>" for path in paths):
         if _is_of_several_vendors(names):
@@ -248,60 +232,27 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         yield _by_hand(node, body, "a dict has fields of the old API")
     elif isinstance(node.func, ast.Attribute) and node.func.attr.startswith("assert_"):
         yield _by_hand(node, "TC501", "a test expects arguments of the old API")
+    elif _is_in_a_block_of_it(node, origins):
+        yield _by_hand(node, "TC103", "an argument of the old API is passed to another function")
     elif names & _REQUEST and (
         _gets_client(node, origins) or (_speaks_of_it(node, origins) and not _is_own(node, origins))
     ):
         yield _by_hand(node, "TC103", "arguments of the old API are passed to another function")
 
 
+def _is_in_a_block_of_it(node: ast.Call, origins: Origins) -> bool:
+    """Return whether a condition around a call, such as `"claude" in model`, names the vendor."""
+    for parent in origins.source.ancestors(node):
+        if isinstance(parent, _FUNCTIONS):
+            return False
+        if isinstance(parent, ast.If) and names_vendor(ast.unparse(parent.test)):
+            return not _is_own(node, origins)
+    return False
+
+
 def _is_of_several_vendors(names: Set[object]) -> bool:
     """Return whether names are settings for all vendors: this API has no field for the system."""
     return LIMIT in names and "prompt" not in names and bool(names & _SYSTEM)
-
-
-def _has_limit(node: ast.Call) -> bool:
-    """Return whether an argument, or a key in one, is the limit of the old body."""
-    return any(
-        (isinstance(each, ast.keyword) and each.arg == LIMIT)
-        or (isinstance(each, ast.Constant) and each.value == LIMIT)
-        for each in ast.walk(node)
-    )
-
-
-def _replaces(node: ast.Call, origins: Origins) -> bool:
-    """Return whether a call such as `setattr(client.completions, "create", …)` sets a double."""
-    if len(node.args) < 2 or not _REPLACING.fullmatch(ast.unparse(node.func)):
-        return False
-    owner, name = node.args[0], node.args[1]
-    if not (isinstance(name, ast.Constant) and "nthropic" in origins.source.text):
-        return False
-    paths = origins.paths(owner)
-    if name.value == "create":
-        text = ast.unparse(owner)
-        return text.endswith((".completions", "Completions")) and not any(
-            "openai" in path or "chat" in path for path in (*paths, text)
-        )
-    return name.value == "completions" and any(method_of(f"{p}.completions.create") for p in paths)
-
-
-def _is_of_others(owner: ast.expr, origins: Origins) -> bool:
-    """Return whether a double in a file of several SDKs may be of another one."""
-    if re.search(r"anthropic|claude", ast.unparse(owner), re.I):
-        return False
-    return re.search(r"openai|groq|litellm", origins.source.text, re.I) is not None
-
-
-def _fakes(node: ast.AST, origins: Origins) -> bool:
-    """Return whether a method is one of a test double of the SDK, by its file's words."""
-    owner = origins.source.parents[node]
-    return (
-        isinstance(owner, ast.ClassDef)
-        and re.search(
-            r"\bdef test_|\bmonkeypatch\b|\bmock\b|(?i:class \w*(?:fake|mock|stub|dummy))",
-            origins.source.text,
-        )
-        is not None
-    )
 
 
 def _speaks_of_it(node: ast.Call, origins: Origins) -> bool:
@@ -336,11 +287,6 @@ def _is_own(node: ast.Call, origins: Origins) -> bool:
     )
 
 
-def _is_chat(path: str) -> bool:
-    """Return whether a class has an alias of this name, and calls the Messages API."""
-    return "Chat" in path.rpartition(".")[2] or path.startswith("llama_index.llms.anthropic")
-
-
 def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator[Note]:
     parent = origins.source.parents[node]
     if (
@@ -353,7 +299,7 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield from _of_json(node, text, body)
     elif is_mocked_text(text, origins):
         yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
-    elif any(pattern.fullmatch(text) for pattern, _ in _FRAMEWORKS):
+    elif framework_of(text):
         yield _by_hand(node, "TC404", "the class calls the Text Completions API")
     elif text.startswith("anthropic_text/"):
         yield _by_hand(node, "TC406", "LiteLLM sends this model to the Text Completions API")
@@ -362,7 +308,10 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
             *(node, "TC403", Hardness.BY_HAND, "promptfoo's provider of the old API"),
             "`anthropic:messages:…`",
         )
-    elif text == LIMIT and isinstance(parent, ast.Assign) and parent.value is node:
+    elif text == LIMIT and (
+        (isinstance(parent, ast.Assign) and parent.value is node)
+        or (_is_name(node, parent) and _VENDOR.search(origins.source.text))
+    ):
         yield _by_hand(node, body, "the name of a field of the old API")
     elif text == LIMIT and _reads(node, parent, origins) and _VENDOR.search(origins.source.text):
         yield _by_hand(node, body, "a field of the old API is read")
@@ -370,9 +319,17 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
 
 
-def _is_double(node: ast.Dict, origins: Origins) -> bool:
-    """Return whether the answer in a dict is a text of the source, or the source a test."""
-    return _TEST.search(origins.source.around.path) is not None or not any(
+def _is_served(node: ast.Dict, origins: Origins) -> bool:
+    """Return whether an answer that a variable has is one of a server with the endpoint."""
+    source = origins.source
+    if _TEST.search(source.around.path) or not ADDRESS.search(source.text):
+        return False
+    return _is_passed_on(node)
+
+
+def _is_passed_on(node: ast.Dict) -> bool:
+    """Return whether the text of an answer is that of a variable."""
+    return any(
         isinstance(key, ast.Constant)
         and key.value == "completion"
         and isinstance(value, ast.Name | ast.Attribute)
@@ -421,6 +378,21 @@ def _reads(node: ast.expr, parent: ast.AST, origins: Origins) -> bool:
             return first is node and not _is_translated(parent, origins)
         case ast.Subscript(slice=key, ctx=ast.Load()):
             return key is node and not _is_translated(parent, origins)
+        case _:
+            return False
+
+
+def _is_name(node: ast.expr, parent: ast.AST) -> bool:
+    """Return whether a text is one of several names of fields, or the name to use for one."""
+    match parent:
+        case ast.List() | ast.Tuple() | ast.Set() | ast.Return():
+            return True
+        case ast.Dict(values=values):
+            return node in values
+        case ast.Call(func=ast.Attribute(attr="setdefault"), args=[first, *_]):
+            return first is node
+        case ast.Call(func=ast.Name(id="setattr"), args=[_, second, *_]):
+            return second is node
         case _:
             return False
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -26,6 +27,7 @@ _LOOKING: Final = re.compile(
 _REMEDIES: Final = {
     Hardness.MECHANICAL: "`fix` takes it apart at the call, or `to_messages` when the program runs"
 }
+_CONSTANT: Final = re.compile(r"\{(?:HUMAN|AI)_PROMPT\}")
 _STOP: Final = re.compile(r"stop|delimiter|separator", re.I)
 _SEQUENCES: Final = (ast.List, ast.Tuple, ast.Set)
 _COMPOUND: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)
@@ -64,8 +66,11 @@ def prompts(
 
 
 def pending(source: Source) -> Iterator[Note]:
-    """Yield the exact prompts of a source, which count if its project uses the old API."""
-    yield from _prompts(source, Hardness.BY_HAND, turns.is_exact, set(), set())
+    """Yield the prompts of a source which count if its project uses the old API.
+
+    One with marks that are not exact needs the vendor's name beside it.
+    """
+    yield from _prompts(source, Hardness.BY_HAND, turns.has_both, set(), set(), alone=True)
 
 
 def _prompts(
@@ -74,10 +79,11 @@ def _prompts(
     is_prompt: Callable[[str], bool],
     known: set[int],
     covered: set[int],
+    *,
+    alone: bool = False,
 ) -> Iterator[Note]:
     if not turns.SIGN.search(source.text):
         return
-    alone = is_prompt is turns.is_exact
     reported: set[int] = set()
     last: ast.stmt | None = None
     for node, text in islice(_texts(source), MOST_PLACES):
@@ -87,11 +93,13 @@ def _prompts(
             continue
         statement = source.statement(node)
         exact = turns.is_exact(text)
-        if id(statement) in reported or not is_prompt_of_it(
-            source.text, *source.span(node), exact=exact, alone=alone
+        if id(statement) in reported or not (
+            _is_constant(statement)
+            or _CONSTANT.search(text)
+            or is_prompt_of_it(source.text, *source.span(node), exact=exact, alone=alone)
         ):
             continue
-        by_itself = alone and turns.is_alone(text)
+        by_itself = alone and (turns.is_alone(text) or not exact)
         if by_itself and not is_beside_its_name(
             source.text, *source.span(node), source.around.path
         ):
@@ -106,16 +114,28 @@ def _prompts(
         last = statement
 
 
+def _is_constant(statement: ast.stmt) -> bool:
+    """Return whether a mark gets the name that it has in the SDK."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id="HUMAN_PROMPT" | "AI_PROMPT")]):
+            return True
+        case _:
+            return False
+
+
 def _texts(source: Source) -> Iterator[tuple[ast.expr, str]]:
     """Yield the literals with a sign of a mark, in the order of the source."""
     found: list[tuple[ast.expr, str]] = []
+    marks = _named_marks(source)
     for node in source.nodes:
         match node:
             case ast.Constant(value=str(text)):
                 if isinstance(source.parents[node], ast.JoinedStr | ast.Expr):
                     continue
             case ast.JoinedStr():
-                text = _plain(node)
+                text = _plain(node, marks)
+            case ast.BinOp(op=ast.Add()) if not _is_part(node, source):
+                text = _sum(node, marks)
             case _:
                 continue
         if turns.SIGN.search(text):
@@ -123,17 +143,59 @@ def _texts(source: Source) -> Iterator[tuple[ast.expr, str]]:
     yield from sorted(found, key=lambda each: (each[0].lineno, each[0].col_offset))
 
 
-def _plain(node: ast.JoinedStr) -> str:
-    """Return an f-string with the names of constants in its holes, and `{}` for others."""
+def _named_marks(source: Source) -> dict[str, str]:
+    """Return the marks that this source gives names to, each once."""
+    found: dict[str, str] = {}
+    names: Counter[str] = Counter()
+    for node in source.nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=value):
+                pass
+            case _:
+                continue
+        names[name] += 1
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            text = value.value
+            if turns.SIGN.search(text) and turns.is_alone(text):
+                found[name] = text
+    return {name: text for name, text in found.items() if names[name] == 1}
+
+
+def _plain(node: ast.JoinedStr, marks: Mapping[str, str]) -> str:
+    """Return an f-string with the marks, or the names of constants, in its holes."""
     parts = []
     for each in node.values:
         if isinstance(each, ast.Constant):
             parts.append(str(each.value))
         elif isinstance(each, ast.FormattedValue):
-            value = each.value
-            name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
-            parts.append(f"{{{name}}}" if name in ("HUMAN_PROMPT", "AI_PROMPT") else "{}")
+            name = _name(each.value)
+            constant = f"{{{name}}}" if name in ("HUMAN_PROMPT", "AI_PROMPT") else "{}"
+            parts.append(marks.get(name, constant))
     return "".join(parts)
+
+
+def _sum(node: ast.expr, marks: Mapping[str, str]) -> str:
+    """Return a sum of marks, also named ones, and other texts."""
+    terms: list[ast.expr] = []
+    while isinstance(node, ast.BinOp):
+        terms.append(node.right)
+        node = node.left
+    terms.append(node)
+    return "".join(
+        str(term.value) if isinstance(term, ast.Constant) else marks.get(_name(term), "{}")
+        for term in reversed(terms)
+    )
+
+
+def _is_part(node: ast.expr, source: Source) -> bool:
+    """Return whether a sum is a part of a longer one."""
+    return isinstance(source.parents[node], ast.BinOp)
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
