@@ -17,6 +17,8 @@ from tenuto.migrate.lexing import arguments, without_comments
         ("ruby", '"#{a}" # b', '"#{a}"    '),
         ("hash", "a: http://b#c # d", "a: http://b#c    "),
         ("none", "# a // b", "# a // b"),
+        ("html", "<p>a</p><script>b // c\n</script>d", "                b     \n          "),
+        ("html", "a\n<SCRIPT src=x>b</script >", " \n              b          "),
     ],
 )
 def test_comments_become_blanks(style: str, text: str, expected: str) -> None:
@@ -27,6 +29,12 @@ def test_comments_become_blanks(style: str, text: str, expected: str) -> None:
 def test_open_literals_and_comments_end_with_the_text(style: str) -> None:
     for text in ('"a', "/* a", "`a", '"""a', "'\\"):
         assert len(without_comments(text, style)) == len(text)
+
+
+@pytest.mark.parametrize("text", ["<script>" * 250_000, "<script " * 250_000])
+def test_open_scripts_are_read_once(text: str) -> None:
+    # It would not end if the time grew with the square of the length.
+    assert without_comments(text, "html") == " " * len(text)
 
 
 def test_arguments_end_at_their_bracket() -> None:

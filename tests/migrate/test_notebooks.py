@@ -51,7 +51,8 @@ def test_cell_that_is_written_to_a_file_of_python_is_scanned_and_not_rewritten()
 
 def test_command_in_a_cell_is_a_finding_in_its_line() -> None:
     curl = "!curl https://api.anthropic.com/v1/complete -d @body.json"
-    cells = (f"x = 1\n{curl}", "%%bash\ncurl https://api.anthropic.com/v1/complete")
+    page = "%%markdown\ncurl https://api.anthropic.com/v1/complete"
+    cells = (f"x = 1\n{curl}", "%%bash\ncurl https://api.anthropic.com/v1/complete", page)
 
     found = scan_text(notebook(*cells), "a.ipynb", "ipynb", Options())
 

@@ -58,6 +58,7 @@ def test_prompt_of_a_project_with_a_call_is_found(
     [
         ("texts.md", PROMPT),
         ("inexact.py", 'ASK = "\\nHuman: Name a sea.\\nAssistant:"\n'),
+        ("inexact.ts", "export const ask = `Human: ${text}\nAssistant:`;\n"),
         ("stop.py", 'STOP = ["\\n\\nHuman:"]\n'),
         ("chat.py", NEW + PROMPT),
         ("open.py", "import transformers\n" + PROMPT),

@@ -33,7 +33,8 @@ _PATTERNS: Final = {
     style: re.compile("|".join(parts), re.DOTALL | re.MULTILINE) if parts else None
     for style, parts in _STYLES.items()
 }
-_SCRIPT: Final = re.compile(r"<script\b[^>]*>(.*?)</script", re.DOTALL | re.IGNORECASE)
+_SCRIPT: Final = re.compile(r"<script\b", re.IGNORECASE)
+_SCRIPT_END: Final = re.compile(r"</script\b", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"//|/\*|#|;|=begin|@\w*doc")
 
 
@@ -60,11 +61,16 @@ def without_comments(text: str, style: str) -> str:
 
 def _scripts(text: str) -> str:
     """Return the scripts of a page, and blanks for the rest of it."""
-    parts, last = [], 0
-    for match in _SCRIPT.finditer(text):
-        parts += [_blank(text[last : match.start(1)]), match[1]]
-        last = match.end(1)
-    return "".join([*parts, _blank(text[last:])])
+    parts, end = [], 0
+    while opened := _SCRIPT.search(text, end):
+        # No expression as a whole: without an end it would read the rest for each beginning.
+        start = text.find(">", opened.end()) + 1
+        closed = _SCRIPT_END.search(text, start) if start else None
+        if closed is None:
+            break
+        parts += [_blank(text[end:start]), text[start : closed.start()]]
+        end = closed.start()
+    return "".join([*parts, _blank(text[end:])])
 
 
 def _blank(text: str) -> str:

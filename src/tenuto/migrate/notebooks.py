@@ -18,6 +18,7 @@ _MAGIC_LINE: Final = re.compile(
 # Magics of a whole cell whose other lines are Python.
 _PYTHON_MAGIC: Final = re.compile(r"%%(?:time|timeit|capture|prun|memit)\b")
 _FILE_MAGIC: Final = re.compile(r"%%writefile\s[^\n]*\.py\s*\n")
+_DOCUMENT_MAGIC: Final = re.compile(r"%%(?:markdown|html|latex|svg)\b", re.IGNORECASE)
 _HIDDEN: Final = re.compile(r"^([ \t]*)pass  #%tenuto-magic#", re.MULTILINE)
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 _DECODER: Final = json.JSONDecoder()
@@ -69,9 +70,17 @@ class Notebook:
 
     @staticmethod
     def commands(source: str) -> str:
-        """Return the lines of a source that are not Python, with blank ones for the others."""
-        lines = source.split("\n")
-        return "\n".join(line.partition(_MAGIC)[2] for line in lines)
+        """Return the commands of a source, with blank lines for what is Python or a document."""
+        lines = []
+        document = False
+        for line in source.split("\n"):
+            command = line.partition(_MAGIC)[2]
+            if line.startswith(_CELL):
+                document = False
+            elif _DOCUMENT_MAGIC.match(command):
+                document = True
+            lines.append("" if document else command)
+        return "\n".join(lines)
 
     def place(self, source: str, line: int) -> tuple[int, int]:
         """Return the number of the cell, and the line in it, of a line of a source."""
