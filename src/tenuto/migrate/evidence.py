@@ -18,6 +18,8 @@ MARKS: Final = re.compile(
     r"\b(?:HUMAN|AI)_PROMPT\b|anthropic-version"
 )
 """The marks of a turn, and other things that this API alone has."""
+OLD_ON_BEDROCK: Final = r"anthropic\.claude-(?:v[12]\b|instant)"
+"""The pattern of the names of old models on Bedrock."""
 _HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
 _LOCAL: Final = re.compile(
     r"localhost|127\.|0\.0\.0\.0|\[|[^.:]+(?::|\Z)|.*[{}$<>]|.*\.(?:local|internal)\b"

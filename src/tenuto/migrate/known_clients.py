@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from tenuto.migrate.evidence import OLD_ON_BEDROCK
+
 
 @dataclass(frozen=True)
 class Client:
@@ -259,7 +261,7 @@ _JS: Final = (
     # langchain and @langchain/community: utils/bedrock; chat models have messages.
     _client(
         *("llms/bedrock", r"[\"'](?:langchain|@langchain/community)/llms/bedrock(?:/web)?[\"']"),
-        *(r"\bnew\s+Bedrock(?=\()", r"anthropic\.claude-(?:v[12]\b|instant)"),
+        *(r"\bnew\s+Bedrock(?=\()", OLD_ON_BEDROCK),
     ),
     # langchain up to 0.0: chat_models/anthropic; `@langchain/anthropic` has messages.
     _client(

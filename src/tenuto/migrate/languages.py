@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
+from tenuto.migrate.bedrock_calls import bedrock_call, bedrock_requests, far_bedrock_calls
 from tenuto.migrate.clients import calls_of_clients
 from tenuto.migrate.doubles import answers, is_test
 from tenuto.migrate.evidence import (
@@ -23,13 +24,7 @@ from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.language_kinds import CONFIG, JS_SDK, LANGUAGES, MESSAGES, Language
 from tenuto.migrate.lexing import arguments, places, without_comments
 from tenuto.migrate.prompt_literals import prompts
-from tenuto.migrate.shapes import (
-    bedrock_call,
-    bedrock_requests,
-    constants,
-    far_bedrock_calls,
-    response_types,
-)
+from tenuto.migrate.shapes import constants, response_types
 from tenuto.migrate.turns import first_of_file
 
 _ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")

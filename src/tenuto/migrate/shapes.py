@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import is_elsewhere, is_in_its_block, names_vendor
+from tenuto.migrate.evidence import is_elsewhere, is_in_its_block
 from tenuto.migrate.lexing import places
 
 _FIELD: Final = re.compile(
@@ -36,23 +36,6 @@ _PLACE: Final = re.compile(
     r"endpoint|path|\burls?\b|\buri\b|\bPOST\b|request_?type|api_?type|Payload::create",
     re.IGNORECASE,
 )
-_INVOKE: Final = re.compile(
-    r"\bInvokeModel(?:WithResponseStream)?(?:Command|Request|Input|Async)?(?=\s*[({]|\.builder)|"
-    r"\binvoke_?[mM]odel\w*(?=\s*\()"
-)
-_OLD_BEDROCK: Final = re.compile(r"anthropic\.claude-(?:v[12]\b|instant)")
-_OLD_ON_BEDROCK: Final = re.compile(
-    r"\bmodel/anthropic\.claude-(?:v[12]\b|instant)[\w.:%-]{0,20}/invoke\b|"
-    r"\binvoke-model(?:-with-response-stream)?\b(?=(?:[^\n]|\\\n|`\n){0,300}?"
-    r"anthropic\.claude-(?:v[12]\b|instant))"
-)
-"""The path of an old model on Bedrock, or the command for one."""
-_NEW_BODY: Final = re.compile(
-    r"\bmessages\b|anthropic_version|bedrock-2023-05-31|\bcontent\b[\"']?:"
-)
-_READ: Final = re.compile(r"\.completion\b|[\"']completion[\"']")
-_NEW_BEDROCK: Final = re.compile(r"claude-(?:3|[a-z]+-\d)|\bmessages\b|\bcontent_block")
-_FAR_LINES: Final = 15
 _NEAR: Final = 700
 _FAR: Final = 3_000
 _OUTER: Final = re.compile(r"^[)\]}\w]", re.MULTILINE)
@@ -105,46 +88,6 @@ def _block(text: str, offset: int) -> str:
     # The field itself may begin the text behind.
     end = _OUTER.search(behind, 1)
     return before[start:] + (behind[: end.start()] if end else behind)
-
-
-def bedrock_call(code: str) -> int | None:
-    """Return the offset of a call of an old model on Bedrock whose old answer is read, or None.
-
-    Its body is made elsewhere, or put together: of the models there, only the old ones of this
-    vendor have `completion` in their answers.
-    """
-    if not (_OLD_BEDROCK.search(code) and _READ.search(code) and "prompt" in code):
-        return None
-    if _NEW_BEDROCK.search(code):
-        return None
-    call = _INVOKE.search(code)
-    return call.start() if call else None
-
-
-def bedrock_requests(code: str) -> Iterator[int]:
-    """Yield the offsets of requests to old models on Bedrock, which also take messages now."""
-    for match in places(_OLD_ON_BEDROCK, code):
-        near = code[max(0, match.start() - _FAR) : match.end() + _FAR]
-        if "prompt" in near and not _NEW_BODY.search(near):
-            yield match.start()
-
-
-def far_bedrock_calls(code: str, path: str, lines: Collection[int]) -> Iterator[int]:
-    """Yield the offsets of calls on Bedrock far from the bodies that they send.
-
-    Args:
-        code: The file without comments, which has a use.
-        path: Its name. It, or the block of a call, has the vendor's name.
-        lines: The lines of the uses.
-    """
-    if _NEW_BEDROCK.search(code):
-        return
-    for match in places(_INVOKE, code):
-        line = code.count("\n", 0, match.start()) + 1
-        if any(abs(line - each) <= _FAR_LINES for each in lines):
-            continue
-        if is_in_its_block(code, match.start()) or names_vendor("", path):
-            yield match.start()
 
 
 def constants(code: str) -> Iterator[int]:

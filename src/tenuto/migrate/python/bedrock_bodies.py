@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tenuto.migrate.evidence import OLD_ON_BEDROCK
 from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
-_OLD_MODEL: Final = re.compile(r"anthropic\.claude-(?:v[12]\b|instant)")
+_OLD_MODEL: Final = re.compile(OLD_ON_BEDROCK)
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -6,6 +6,7 @@ import ast
 import re
 from typing import Final
 
+from tenuto.migrate.evidence import OLD_ON_BEDROCK
 from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
 
@@ -22,8 +23,8 @@ _BEDROCK_MODELS: Final = re.compile(
     r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
 )
 _LITELLM: Final = re.compile(r"litellm\.a?(?:text_)?completion")
-_LITELLM_MODEL: Final = re.compile(r"bedrock/anthropic\.claude-(?:v[12]\b|instant)")
-_BEDROCK_NAME: Final = re.compile(r"anthropic\.claude-(?:v1|v2|instant)")
+_LITELLM_MODEL: Final = re.compile(rf"bedrock/{OLD_ON_BEDROCK}")
+_BEDROCK_NAME: Final = re.compile(OLD_ON_BEDROCK)
 
 
 def framework_of(path: str) -> str | None:
