@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from tenuto.cluster.files import replace_text
 from tenuto.cluster.roster import Member
+
+_PATIENCE_S: Final = 2.0
+_LOOK_S: Final = 0.05
 
 
 class InUseError(Exception):
@@ -126,21 +131,30 @@ class ClusterFolder:
     def kept(self) -> bool:
         """Whether a process keeps this cluster now."""
         try:
-            with self.keep():
+            with self.keep(patience_s=0):
                 return False
         except InUseError:
             return True
 
     @contextmanager
-    def keep(self) -> Iterator[None]:
+    def keep(self, patience_s: float = _PATIENCE_S) -> Iterator[None]:
         """Be the process that keeps this cluster, in the block.
+
+        Args:
+            patience_s: Time to wait for another one to end. `kept` has the lock for a moment, too,
+                and the system may release that of a killed process after its end.
 
         Raises:
             InUseError: Another one is.
         """
+        latest = time.monotonic() + patience_s
         with self._lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InUseError from None
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= latest:
+                        raise InUseError from None
+                time.sleep(_LOOK_S)
             yield

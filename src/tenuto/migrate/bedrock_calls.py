@@ -1,4 +1,4 @@
-"""Calls of old models on Bedrock whose bodies are not beside them, in other languages than Python."""
+"""Calls of old models on Bedrock whose bodies are elsewhere, in languages without a syntax tree."""
 
 from __future__ import annotations
 
