@@ -59,6 +59,17 @@ def test_command_in_a_cell_is_a_finding_in_its_line() -> None:
     assert [(f.cell, f.line, f.code) for f in found] == [(1, 2, "TC401"), (2, 2, "TC401")]
 
 
+def test_call_in_another_cell_than_its_body_is_a_finding() -> None:
+    cells = (
+        'body = json.dumps({"prompt": p, "max_tokens_to_sample": 9})',
+        'r = bedrock.invoke_model(modelId="anthropic.claude-v2", body=body)',
+    )
+
+    found = scan_text(notebook(*cells), "a.ipynb", "ipynb", Options())
+
+    assert [(f.cell, f.line, f.code) for f in found] == [(1, 1, "TC402"), (2, 1, "TC402")]
+
+
 def test_text_that_looks_like_a_magic_stays_in_its_string() -> None:
     code = 'prompt = """\n!important\n%s\nname = %x\n"""'
 

@@ -66,6 +66,7 @@ def test_prompt_of_a_project_with_a_call_is_found(
         ("tests/test_texts.py", PROMPT),
         ("rows.json", '[{"prompt": "\\n\\nHuman: a\\n\\nAssistant:", "completion": "b"}]'),
         ("many.py", PROMPT * 50),
+        ("task.yaml", 'doc_to_text: "\\n\\nHuman: {{text}}\\n\\nAssistant:"\ndataset: a\n'),
         ("notes.txt", "Human: a person.\nAssistant: a program.\n"),
         ("talk.txt", "\n\nHuman: a\n\nAssistant: b" * 9),
     ],

@@ -35,12 +35,11 @@ def bedrock_call(code: str) -> int | None:
     Its body is made elsewhere, or put together: of the models there, only the old ones of this
     vendor have `completion` in their answers.
     """
-    if not (_OLD_BEDROCK.search(code) and _READ.search(code) and "prompt" in code):
+    if not (_READ.search(code) and "prompt" in code) or _NEW_BEDROCK.search(code):
         return None
-    if _NEW_BEDROCK.search(code):
-        return None
-    call = _INVOKE.search(code)
-    return call.start() if call else None
+    old = _OLD_BEDROCK.search(code) is not None
+    calls = (call.start() for call in places(_INVOKE, code))
+    return next((call for call in calls if old or is_in_its_block(code, call)), None)
 
 
 def bedrock_requests(code: str) -> Iterator[int]:

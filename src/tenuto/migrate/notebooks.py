@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tenuto.migrate.python.source import parse
 
-_CELL: Final = "#%tenuto-cell "
+CELL: Final = "#%tenuto-cell "
+"""The beginning of the line before each cell in a source."""
 _MAGIC: Final = "pass  #%tenuto-magic#"
 _MAGIC_LINE: Final = re.compile(
     r"^([ \t]*)([%!].*|\??[A-Za-z_][\w.]*\?{1,2}|[A-Za-z_][\w, ]*=[ \t]*(?:!|%[A-Za-z]).*)$",
@@ -65,7 +66,7 @@ class Notebook:
             )
             if other or not _is_python(plain):
                 plain = "\n".join(f"{_MAGIC}{line}" for line in code.split("\n"))
-            parts.append(f"{_CELL}{number}\n{plain}\n")
+            parts.append(f"{CELL}{number}\n{plain}\n")
         return "".join(parts)
 
     @staticmethod
@@ -75,7 +76,7 @@ class Notebook:
         document = False
         for line in source.split("\n"):
             command = line.partition(_MAGIC)[2]
-            if line.startswith(_CELL):
+            if line.startswith(CELL):
                 document = False
             elif _DOCUMENT_MAGIC.match(command):
                 document = True
@@ -86,14 +87,14 @@ class Notebook:
         """Return the number of the cell, and the line in it, of a line of a source."""
         cell, start = 0, 0
         for number, text in enumerate(source.split("\n")[:line], 1):
-            if text.startswith(_CELL):
-                cell, start = int(text.removeprefix(_CELL)), number
+            if text.startswith(CELL):
+                cell, start = int(text.removeprefix(CELL)), number
         return cell, line - start
 
     def replaced(self, source: str) -> str:
         """Return the file's text with the cells of a changed source."""
         codes: dict[int, str] = {}
-        for part in re.split(rf"^{_CELL}", source, flags=re.MULTILINE)[1:]:
+        for part in re.split(rf"^{CELL}", source, flags=re.MULTILINE)[1:]:
             number, _, code = part.partition("\n")
             codes[int(number)] = _HIDDEN.sub(r"\1", code.removesuffix("\n"))
         text, places = self._text, _source_places(self._text)

@@ -41,7 +41,9 @@ _NO_PROMPTS: Final = {"pins", "env", "http", "tf", "dockerfile", "makefile"}
 # Fields of recorded traffic, and of records of data.
 _RECORD: Final = re.compile(
     r"[\"'](?:request|response|status\w*|headers|completions?|generations?|choices|outputs?|"
-    r"answers?|chosen|rejected|labels?|stop_reason)[\"']\s*:|^\s*-?\s*(?:request|response|interactions):",
+    r"answers?|chosen|rejected|labels?|stop_reason)[\"']\s*:|"
+    # Recorded interactions, and tasks of evaluations.
+    r"^\s*-?\s*(?:request|response|interactions|doc_to_text):",
     re.MULTILINE,
 )
 _MOST_IN_A_FILE: Final = 40

@@ -9,20 +9,26 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
-from tenuto.migrate.evidence import OLD_ON_BEDROCK
+from tenuto.migrate.evidence import OLD_ON_BEDROCK, names_vendor
+from tenuto.migrate.notebooks import CELL
 from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
 _OLD_MODEL: Final = re.compile(OLD_ON_BEDROCK)
+_NEWER: Final = re.compile(r"\bmessages\b|\bcontent_block|\bdelta\b")
+_NEAR_LINES: Final = 15
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[ast.expr]:
-    """Yield the places where a prompt and unseen parameters become a body, once for a function.
+    """Yield where a prompt and unseen parameters become a body, or the call that gets one.
+
+    There is one for each function that reads an old answer.
 
     Args:
         origins: The origins of a source.
@@ -45,6 +51,42 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
             ):
                 yield node
                 break
+        else:
+            # The body is made in another function.
+            if _NEWER.search(text) or not names_vendor(text):
+                continue
+            yield from islice((n for n in nodes if isinstance(n, ast.Call) and _invokes(n)), 1)
+
+
+def calls_apart(origins: Origins, found: Sequence[Note]) -> Iterator[ast.Call]:
+    """Yield the calls of old models whose bodies are in other functions, cells, or far above.
+
+    Args:
+        origins: The origins of a source.
+        found: The findings so far: bodies among them show what these models get.
+    """
+    source = origins.source
+    bodies = [
+        note.node for note in found if note.code == "TC402" and isinstance(note.node, ast.expr)
+    ]
+    if not bodies or "anthropic_version" in source.text:
+        return
+    for node in source.nodes:
+        if not (isinstance(node, ast.Call) and _invokes(node)):
+            continue
+        if _names_old_model(node, origins) and not any(
+            _is_beside(body, node, origins) for body in bodies
+        ):
+            yield node
+
+
+def _is_beside(body: ast.expr, call: ast.Call, origins: Origins) -> bool:
+    source = origins.source
+    if _function(body, origins) is not _function(call, origins):
+        return False
+    near = -_NEAR_LINES <= call.lineno - (body.end_lineno or body.lineno) <= _NEAR_LINES
+    first, last = sorted((source.start(body), source.start(call)))
+    return near and CELL not in source.text[first:last]
 
 
 def _function(node: ast.AST, origins: Origins) -> ast.AST | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
 from tenuto.migrate.findings import Hardness
-from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters
+from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters, calls_apart
 from tenuto.migrate.python.destination import is_for_another
 from tenuto.migrate.python.frameworks import framework_call, framework_of, is_chat
 from tenuto.migrate.python.mocked_answers import is_mocked_answer, is_mocked_text
@@ -79,9 +79,11 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
             if note.code not in _WORDS or _is_meant(note, origins)
         ]
     for body in bodies_with_parameters(origins, found):
-        note = _by_hand(body, "TC402", "a prompt and parameters from elsewhere are an old body")
+        note = _by_hand(body, "TC402", "an old body, of which parts are made elsewhere")
         if _is_meant(note, origins):
             found.append(note)
+    for call in calls_apart(origins, found):
+        found.append(_by_hand(call, "TC402", "a call of a model with old answers"))
     yield from found
 
 
