@@ -25,7 +25,8 @@ _NEW_BODY: Final = re.compile(
 )
 _READ: Final = re.compile(r"\.completion\b|[\"']completion[\"']")
 _NEW_BEDROCK: Final = re.compile(r"claude-(?:3|[a-z]+-\d)|\bmessages\b|\bcontent_block")
-_FAR_LINES: Final = 15
+FAR_LINES: Final = 15
+"""Lines from a body to its call beyond which the call is reported, too."""
 _NEAR: Final = 3_000
 
 
@@ -62,7 +63,7 @@ def far_bedrock_calls(code: str, path: str, lines: Collection[int]) -> Iterator[
         return
     for match in places(_INVOKE, code):
         line = code.count("\n", 0, match.start()) + 1
-        if any(abs(line - each) <= _FAR_LINES for each in lines):
+        if any(abs(line - each) <= FAR_LINES for each in lines):
             continue
         if is_in_its_block(code, match.start()) or names_vendor("", path):
             yield match.start()

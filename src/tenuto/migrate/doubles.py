@@ -51,8 +51,10 @@ def answers(code: str, path: str) -> Iterator[int]:
             yield match.start()
     for match in places(_MADE, code):
         line = code.rfind("\n", 0, match.start())
+        if line == last:
+            continue
         beside = "\n".join(fields_beside(code, match.start()))
-        if line != last and "stop_reason" in beside and _OWN.search(beside):
+        if "stop_reason" in beside and _OWN.search(beside):
             last = line
             yield match.start()
     if is_test(path):

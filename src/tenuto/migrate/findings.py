@@ -18,6 +18,13 @@ class Hardness(StrEnum):
     """A person has to change the place."""
 
 
+MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
+BEDROCK_MESSAGES: Final = (
+    "`anthropic_version`, `messages` and `max_tokens`; the text is in `content`"
+)
+DOUBLES: Final = "change the double together with the code that it tests"
+"""Remedies that several languages share."""
+
 TITLES: Final = {
     "TC001": "file that cannot be read",
     "TC101": "completions call",

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tenuto.migrate.findings import MESSAGES
 from tenuto.migrate.known_clients import JAVASCRIPT
 
-MESSAGES: Final = "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`"
 JS_SDK: Final = re.compile(r"@anthropic-ai/(?:sdk|bedrock-sdk)")
 
 

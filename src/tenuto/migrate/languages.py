@@ -20,8 +20,8 @@ from tenuto.migrate.evidence import (
     names_vendor,
 )
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
-from tenuto.migrate.findings import Finding, Hardness
-from tenuto.migrate.language_kinds import CONFIG, JS_SDK, LANGUAGES, MESSAGES, Language
+from tenuto.migrate.findings import BEDROCK_MESSAGES, DOUBLES, MESSAGES, Finding, Hardness
+from tenuto.migrate.language_kinds import CONFIG, JS_SDK, LANGUAGES, Language
 from tenuto.migrate.lexing import arguments, places, without_comments
 from tenuto.migrate.prompt_literals import prompts
 from tenuto.migrate.shapes import constants, response_types
@@ -51,10 +51,9 @@ _NEAR_LINES: Final = 2
 _CERTAIN: Final = re.compile(r"TC4\d\d")
 _MINIFIED: Final = 1_000
 """Characters of a line, on average."""
-_BODY: Final = "`anthropic_version`, `messages` and `max_tokens`; the text is in `content`"
+_BEDROCK_CALL: Final = ("TC402", "a call of a model with old answers", BEDROCK_MESSAGES)
 _FIELD: Final = ("a field of the old API", MESSAGES)
 _RESPONSE: Final = ("a response of the old API", MESSAGES)
-_DOUBLES: Final = "change the double together with the code that it tests"
 _LIBRARY: Final = "the Messages API in this library, or in the official one of Anthropic"
 
 
@@ -81,24 +80,24 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         add(_finding(text, path, *each))
     # In data, they are recorded ones.
     uses = any(_CERTAIN.fullmatch(each.code) for each in found.values())
-    if not uses and (call := bedrock_call(code)) is not None and language.comments != "none":
+    if language.comments != "none" and not uses and (call := bedrock_call(code)) is not None:
         uses = True
-        add(_finding(text, path, call, "TC402", "a call of a model with old answers", _BODY))
-    if uses and language.comments != "none":
-        for offset in far_bedrock_calls(code, path, found):
-            add(_finding(text, path, offset, "TC402", "a call of a model with old answers", _BODY))
-    if about and uses and language.comments != "none":
+        add(_finding(text, path, call, *_BEDROCK_CALL))
+    if language.comments == "none" or not uses:
+        return sorted(found.values())
+    for offset in far_bedrock_calls(code, path, found):
+        add(_finding(text, path, offset, *_BEDROCK_CALL))
+    if about:
         for offset in response_types(code, language.kind, alone=True):
             add(_finding(text, path, offset, language.client, *_RESPONSE))
-    if uses and language.comments != "none":
-        # The prompt of a body is a line near its other fields.
-        reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
-        for offset in prompts(code, path, _style(kind), covered):
-            beside = text.count("\n", 0, offset) + 1 in reported or any(
-                map(LIMIT.search, fields_beside(code, offset))
-            )
-            if not beside:
-                add(_finding(text, path, offset, *_PROMPT))
+    # The prompt of a body is a line near its other fields.
+    reported = {line + near for line in found for near in range(-_NEAR_LINES, _NEAR_LINES + 1)}
+    for offset in prompts(code, path, _style(kind), covered):
+        beside = text.count("\n", 0, offset) + 1 in reported or any(
+            map(LIMIT.search, fields_beside(code, offset))
+        )
+        if not beside:
+            add(_finding(text, path, offset, *_PROMPT))
     return sorted(found.values())
 
 
@@ -190,7 +189,7 @@ def _found(
         yield offset, "TC401", "the address of the old endpoint", "`/v1/messages`"
     for offset in bedrock_requests(code):
         if is_new(offset) and not (data and is_prose(code, offset)):
-            yield offset, "TC402", "a request to an old model on Bedrock", _BODY
+            yield offset, "TC402", "a request to an old model on Bedrock", BEDROCK_MESSAGES
     settings = language.client == "TC403" and _is_of_new_models(code)
     for match in fields(code, language.kind) if about and not settings else ():
         if is_new(match.start()):
@@ -201,7 +200,7 @@ def _found(
     if about and language.comments != "none":
         for offset in response_types(code, language.kind):
             yield offset, language.client, *_RESPONSE
-        double = ("TC501", "a test double has an old response", _DOUBLES)
+        double = ("TC501", "a test double has an old response", DOUBLES)
         made = (language.client, "a response of the old API is made", MESSAGES)
         number, message, remedy = double if is_test(path) else made
         for offset in answers(code, path):
@@ -253,7 +252,7 @@ def _names(
         for match in places(_DOUBLE, code):
             chat = _CHAT.search(code, max(0, match.start() - 80), match.start())
             if not chat and re.search(r"nthropic", code):
-                yield match.start(), "TC501", "a test double of the old API", _DOUBLES
+                yield match.start(), "TC501", "a test double of the old API", DOUBLES
         if JS_SDK.search(code):
             for match in places(_CONSTANT, code):
                 if not any(start <= match.start() < end for start, end in covered):

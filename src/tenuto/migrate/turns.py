@@ -30,17 +30,18 @@ def plain(literal: str) -> str:
 def has_mark(text: str) -> bool:
     """Return whether a text has one exact mark, or both in a form that people write for it."""
     text = _QUOTED.sub("", text)
-    if _EXACT_HUMAN.search(text) or _EXACT_ASSISTANT.search(text):
-        return True
-    human = _HUMAN.search(text)
-    return human is not None and _ASSISTANT.search(text, human.end()) is not None
+    exact = _EXACT_HUMAN.search(text) or _EXACT_ASSISTANT.search(text)
+    return exact is not None or _are_both(text)
 
 
 def has_both(text: str) -> bool:
     """Return whether a text has both marks in a form that people write, or begins with one."""
-    text = _QUOTED.sub("", text)
+    return is_exact(text) or _are_both(_QUOTED.sub("", text))
+
+
+def _are_both(text: str) -> bool:
     human = _HUMAN.search(text)
-    return is_exact(text) or (human is not None and bool(_ASSISTANT.search(text, human.end())))
+    return human is not None and _ASSISTANT.search(text, human.end()) is not None
 
 
 def is_exact(text: str) -> bool:

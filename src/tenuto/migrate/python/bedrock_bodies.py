@@ -10,8 +10,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, TypeGuard
 
+from tenuto.migrate.bedrock_calls import FAR_LINES
 from tenuto.migrate.evidence import OLD_ON_BEDROCK, names_vendor
 from tenuto.migrate.notebooks import CELL
 from tenuto.migrate.python.destination import texts_of
@@ -21,7 +22,6 @@ from tenuto.migrate.python.plan import Note
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
 _OLD_MODEL: Final = re.compile(OLD_ON_BEDROCK)
 _NEWER: Final = re.compile(r"\bmessages\b|\bcontent_block|\bdelta\b")
-_NEAR_LINES: Final = 15
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -44,7 +44,7 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
     for function, nodes in functions.items():
         if function in known or not (any(map(_invokes, nodes)) and any(map(_reads, nodes))):
             continue
-        old = any(_invokes(node) and _names_old_model(node, origins) for node in nodes)
+        old = any(_names_old_model(call, origins) for call in filter(_invokes, nodes))
         for node in nodes:
             if isinstance(node, ast.expr) and (
                 _is_body(node, nodes, origins) or (old and _has_a_prompt(node))
@@ -55,7 +55,7 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
             # The body is made in another function.
             if _NEWER.search(text) or not names_vendor(text):
                 continue
-            yield from islice((n for n in nodes if isinstance(n, ast.Call) and _invokes(n)), 1)
+            yield from islice(filter(_invokes, nodes), 1)
 
 
 def calls_apart(origins: Origins, found: Sequence[Note]) -> Iterator[ast.Call]:
@@ -71,9 +71,7 @@ def calls_apart(origins: Origins, found: Sequence[Note]) -> Iterator[ast.Call]:
     ]
     if not bodies or "anthropic_version" in source.text:
         return
-    for node in source.nodes:
-        if not (isinstance(node, ast.Call) and _invokes(node)):
-            continue
+    for node in filter(_invokes, source.nodes):
         if _names_old_model(node, origins) and not any(
             _is_beside(body, node, origins) for body in bodies
         ):
@@ -84,7 +82,7 @@ def _is_beside(body: ast.expr, call: ast.Call, origins: Origins) -> bool:
     source = origins.source
     if _function(body, origins) is not _function(call, origins):
         return False
-    near = -_NEAR_LINES <= call.lineno - (body.end_lineno or body.lineno) <= _NEAR_LINES
+    near = abs(call.lineno - (body.end_lineno or body.lineno)) <= FAR_LINES
     first, last = sorted((source.start(body), source.start(call)))
     return near and CELL not in source.text[first:last]
 
@@ -96,7 +94,7 @@ def _function(node: ast.AST, origins: Origins) -> ast.AST | None:
     )
 
 
-def _invokes(node: ast.AST) -> bool:
+def _invokes(node: ast.AST) -> TypeGuard[ast.Call]:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -115,10 +113,8 @@ def _reads(node: ast.AST) -> bool:
             return False
 
 
-def _names_old_model(node: ast.AST, origins: Origins) -> bool:
-    return isinstance(node, ast.Call) and any(
-        _OLD_MODEL.search(text) for text in texts_of(node, origins)
-    )
+def _names_old_model(call: ast.Call, origins: Origins) -> bool:
+    return any(map(_OLD_MODEL.search, texts_of(call, origins)))
 
 
 def _has_a_prompt(node: ast.expr) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from tenuto.migrate.evidence import OLD_ON_BEDROCK
+from tenuto.migrate.fields import SNAKE
 from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
 
-_LIMIT: Final = "max_tokens_to_sample"
 _CLASSES: Final = (
     (re.compile(r"langchain(?:_community)?\.llms(?:\.anthropic)?\.Anthropic(?:LLM)?"), "TC404"),
     (re.compile(r"langchain\.Anthropic"), "TC404"),
@@ -32,9 +33,17 @@ def framework_of(path: str) -> str | None:
     return next((code for pattern, code in _CLASSES if pattern.fullmatch(path)), None)
 
 
-def framework_call(node: ast.Call, origins: Origins) -> tuple[str, str] | None:
-    """Return the code and the message of a call of a framework, or None."""
-    for path in origins.paths(node.func):
+def framework_call(
+    node: ast.Call, paths: Iterable[str], origins: Origins
+) -> tuple[str, str] | None:
+    """Return the code and the message of a call of a framework, or None.
+
+    Args:
+        node: The call.
+        paths: The paths of what it calls.
+        origins: The origins of its source.
+    """
+    for path in paths:
         if _LITELLM.fullmatch(path) and any(map(_LITELLM_MODEL.match, texts_of(node, origins))):
             return "TC406", "LiteLLM sends the old body to this model"
         if code := framework_of(path):
@@ -55,8 +64,8 @@ def is_chat(path: str) -> bool:
 def _has_limit(node: ast.Call) -> bool:
     """Return whether an argument, or a key in one, is the limit of the old body."""
     return any(
-        (isinstance(each, ast.keyword) and each.arg == _LIMIT)
-        or (isinstance(each, ast.Constant) and each.value == _LIMIT)
+        (isinstance(each, ast.keyword) and each.arg == SNAKE)
+        or (isinstance(each, ast.Constant) and each.value == SNAKE)
         for each in ast.walk(node)
     )
 
@@ -64,7 +73,7 @@ def _has_limit(node: ast.Call) -> bool:
 def _may_be_old(node: ast.Call, origins: Origins) -> bool:
     """Return whether a model that is not known here gets parameters, and the file has old ones."""
     text = origins.source.text
-    if not (_LIMIT in text and _BEDROCK_NAME.search(text)):
+    if not (SNAKE in text and _BEDROCK_NAME.search(text)):
         return False
     given = {keyword.arg: keyword.value for keyword in node.keywords}
     if not isinstance(given.get("model_kwargs"), ast.Name | ast.Call):

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
-from tenuto.migrate.findings import Hardness
+from tenuto.migrate.fields import SNAKE
+from tenuto.migrate.findings import BEDROCK_MESSAGES, DOUBLES, MESSAGES, Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters, calls_apart
 from tenuto.migrate.python.destination import is_for_another
 from tenuto.migrate.python.frameworks import framework_call, framework_of, is_chat
@@ -17,7 +18,6 @@ from tenuto.migrate.python.mocked_methods import double_of_method, fakes, replac
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
-LIMIT: Final = "max_tokens_to_sample"
 ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 _BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:""")
 _MODULE: Final = re.compile(
@@ -54,9 +54,9 @@ _REMEDIES: Final = {
     "TC406": "the model `anthropic/…`, which calls the Messages API",
     "TC104": "roles in `messages`",
     "TC105": "`AnthropicBedrock().messages.create` of the package `anthropic[bedrock]`",
-    "TC401": "`/v1/messages` with `messages` and `max_tokens`; the text is in `content`",
-    "TC402": "`anthropic_version`, `messages` and `max_tokens`; the text is in `content`",
-    "TC501": "change the double together with the code that it tests",
+    "TC401": MESSAGES,
+    "TC402": BEDROCK_MESSAGES,
+    "TC501": DOUBLES,
 }
 
 
@@ -146,13 +146,13 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             names = {
                 key.value
                 for key, value in zip(keys, values, strict=True)
-                if isinstance(key, ast.Constant) and not (key.value == LIMIT and _is_text(value))
+                if isinstance(key, ast.Constant) and not (key.value == SNAKE and _is_text(value))
             }
             if "messages" in names or _is_of_several_vendors(names):
                 return
-            if LIMIT in names and "prompt" in names:
+            if SNAKE in names and "prompt" in names:
                 yield _by_hand(node, body, "the body of a request has the old fields")
-            elif LIMIT in names:
+            elif SNAKE in names:
                 yield _by_hand(node, body, "a dict has fields of the old API")
             elif {"completion", "stop_reason"} <= names and _is_served(node, origins):
                 yield _by_hand(node, "TC401", "a response of the old API is made")
@@ -172,7 +172,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(node, "TC501", "the resource of the old API is replaced")
         case ast.FunctionDef(name="create") | ast.AsyncFunctionDef(name="create"):
             names = {a.arg for a in (*node.args.args, *node.args.kwonlyargs)}
-            if {LIMIT, "prompt"} <= names and fakes(node, origins):
+            if {SNAKE, "prompt"} <= names and fakes(node, origins):
                 yield _by_hand(node, "TC501", "a test double has the method of the old API")
         case ast.Constant(value=bytes(data)):
             yield from _of_json(node, data.decode("utf-8", "replace"), body)
@@ -190,9 +190,9 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 for each in statements
                 if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
             }
-            if LIMIT in fields and ("prompt" in fields or names_vendor(node.name)):
-                yield _by_hand(fields[LIMIT], body, "a class describes a request of the old API")
-        case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == LIMIT:
+            if SNAKE in fields and ("prompt" in fields or names_vendor(node.name)):
+                yield _by_hand(fields[SNAKE], body, "a class describes a request of the old API")
+        case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == SNAKE:
             yield _by_hand(node, body, "a field of the old API is set")
         case ast.Attribute(attr="create", value=ast.Attribute(attr="completions", value=owner)):
             if message := double_of_method(node, owner, origins):
@@ -207,9 +207,11 @@ def _plain(node: ast.JoinedStr) -> str:
 
 
 def _of_import(node: ast.ImportFrom, module: str, origins: Origins) -> Iterator[Note]:
+    if module.partition(".")[0] != _BEDROCK_SDK:
+        return
     names = {alias.asname or alias.name for alias in node.names}
     loaded = any(isinstance(e, ast.Name) and e.id in names for e in origins.source.nodes)
-    if module.partition(".")[0] == _BEDROCK_SDK and (loaded or "*" in names):
+    if loaded or "*" in names:
         yield _by_hand(node, "TC105", "the package has the Text Completions API alone")
 
 
@@ -223,10 +225,10 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         if _COMPLETION.fullmatch(path):
             yield _by_hand(node, "TC501", "a response of the old API is made")
             return
-    if (found := framework_call(node, origins)) is not None:
+    if (found := framework_call(node, paths, origins)) is not None:
         yield _by_hand(node, *found)
         return
-    if LIMIT not in names or "messages" in names or any(map(is_chat, paths)):
+    if SNAKE not in names or "messages" in names or any(map(is_chat, paths)):
         return
     if any(path == "<dict>" for path in paths):
         if _is_of_several_vendors(names):
@@ -254,7 +256,7 @@ def _is_in_a_block_of_it(node: ast.Call, origins: Origins) -> bool:
 
 def _is_of_several_vendors(names: Set[object]) -> bool:
     """Return whether names are settings for all vendors: this API has no field for the system."""
-    return LIMIT in names and "prompt" not in names and bool(names & _SYSTEM)
+    return SNAKE in names and "prompt" not in names and bool(names & _SYSTEM)
 
 
 def _speaks_of_it(node: ast.Call, origins: Origins) -> bool:
@@ -283,7 +285,7 @@ def _is_own(node: ast.Call, origins: Origins) -> bool:
         case _:
             return False
     return any(
-        LIMIT in {argument.arg for argument in (*f.args.args, *f.args.kwonlyargs)}
+        SNAKE in {argument.arg for argument in (*f.args.args, *f.args.kwonlyargs)}
         for f in origins.source.nodes
         if isinstance(f, _FUNCTIONS) and f.name == name
     )
@@ -310,12 +312,12 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
             *(node, "TC403", Hardness.BY_HAND, "promptfoo's provider of the old API"),
             "`anthropic:messages:…`",
         )
-    elif text == LIMIT and (
+    elif text == SNAKE and (
         (isinstance(parent, ast.Assign) and parent.value is node)
         or (_is_name(node, parent) and _VENDOR.search(origins.source.text))
     ):
         yield _by_hand(node, body, "the name of a field of the old API")
-    elif text == LIMIT and _reads(node, parent, origins) and _VENDOR.search(origins.source.text):
+    elif text == SNAKE and _reads(node, parent, origins) and _VENDOR.search(origins.source.text):
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
