@@ -90,7 +90,8 @@ def _call(node: ast.AST, origins: Origins) -> ApiCall | None:
     if node.func.attr not in _ATTRIBUTES:
         return None
     paths = origins.paths(node.func)
-    for path in paths:
+    # Of several clients, one of a platform counts: `fix` changes its calls with more care.
+    for path in sorted(paths, key=lambda path: (not _is_of_a_platform(path), path)):
         if parts := method_of(path):
             client, method = parts
             groups = method.groupdict()
@@ -105,6 +106,11 @@ def _call(node: ast.AST, origins: Origins) -> ApiCall | None:
                 certainty="arguments" if _is_another(paths) else "import",
             )
     return _by_arguments(node, node.func, paths, origins)
+
+
+def _is_of_a_platform(path: str) -> bool:
+    client = _CLIENT.match(path)
+    return client is not None and bool(client["cloud"])
 
 
 def _is_another(paths: set[str]) -> bool:

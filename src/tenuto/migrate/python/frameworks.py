@@ -43,7 +43,7 @@ def framework_call(
         paths: The paths of what it calls.
         origins: The origins of its source.
     """
-    for path in paths:
+    for path in sorted(paths):
         if _LITELLM.fullmatch(path) and any(map(_LITELLM_MODEL.match, texts_of(node, origins))):
             return "TC406", "LiteLLM sends the old body to this model"
         if code := framework_of(path):

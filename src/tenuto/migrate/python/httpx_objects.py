@@ -100,7 +100,7 @@ def _of_variable(
 def _edit(node: ast.Name | ast.Attribute, origins: Origins) -> Edit:
     if isinstance(node, ast.Attribute):
         return Edit(*origins.source.span(node.value), _NEW)
-    path = next(p for p in origins.paths(node) if p.startswith(f"{_OLD}."))
+    path = min(p for p in origins.paths(node) if p.startswith(f"{_OLD}."))
     return Edit(*origins.source.span(node), f"{_NEW}.{path.partition('.')[2]}")
 
 

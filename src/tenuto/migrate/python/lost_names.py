@@ -107,7 +107,7 @@ def _attribute(node: ast.Attribute, origins: Origins, calls: list[ast.Call]) -> 
         return
     source = origins.source
     parent = source.parents[node]
-    for path in origins.paths(node):
+    for path in sorted(origins.paths(node)):
         if method_of(path) is not None and not (
             isinstance(parent, ast.Call) and parent.func is node
         ):

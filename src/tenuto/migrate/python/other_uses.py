@@ -183,7 +183,7 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             yield from _of_text(node, _plain(node), origins, body)
         case ast.ClassDef(body=statements):
             paths = {path for base in node.bases for path in origins.paths(base)}
-            if number := next(filter(None, map(framework_of, paths)), None):
+            if number := next(filter(None, map(framework_of, sorted(paths))), None):
                 yield _by_hand(node, number, "the class calls the Text Completions API")
             fields = {
                 each.target.id: each
@@ -218,7 +218,7 @@ def _of_import(node: ast.ImportFrom, module: str, origins: Origins) -> Iterator[
 def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
     paths = origins.paths(node.func)
     names = {keyword.arg for keyword in node.keywords}
-    for path in paths:
+    for path in sorted(paths):
         if path.startswith(f"{_BEDROCK_SDK}.") and path.endswith(".completions.create"):
             yield _by_hand(node, "TC105", "call of the Text Completions API on Bedrock")
             return
