@@ -7,7 +7,7 @@ calling`): without copies; with one more call of the upstream for each request, 
 else; with these calls in groups, as copies begin; and with a copy of every request. The copies less
 the calls are what a copy adds besides its own upstream call: the drawing, the answers' texts, the
 comparison and the line in the file. One process has all modes, because two of one program differ by
-more than rounds do. Three servers take ten minutes. Of the answers, equal ones cost least to
+more than rounds do. Three servers take twenty minutes. Of the answers, equal ones cost least to
 compare; with `--differ` each is another.
 """
 
@@ -50,6 +50,9 @@ _MODES = (OFF, CALLS, GROUPS, COPIES)
 _LOW = 10
 _SAMPLES = 300
 _PAUSE_S = 0.02
+# At random times: the server is idle for nine tenths of the time, as one with some load is.
+_SPACED = 100
+_MEAN_GAP_S = 0.005
 # For the last copies, and the thread that compares twice a second.
 _SETTLED_S = 0.8
 
@@ -79,10 +82,14 @@ class _Figures(NamedTuple):
     Attributes:
         cpu_us: CPU time of a request in µs.
         alone_ms: Median latency in ms of requests without others beside them.
+        spaced_ms: The same of requests at random times.
+        late_ms: Their 90th percentile.
     """
 
     cpu_us: float
     alone_ms: float
+    spaced_ms: float
+    late_ms: float
 
 
 _Rounds = dict[int, list[_Figures]]
@@ -104,7 +111,19 @@ async def _round(gateway: Gateway, *, stream: bool, differing: bool) -> _Figures
         latencies += result.latencies
         # The copy of the request ends meanwhile, as between requests of people.
         await asyncio.sleep(_PAUSE_S)
-    return _Figures(cpu_us, statistics.median(latencies) * 1000)
+    return _Figures(
+        cpu_us, statistics.median(latencies) * 1000, *await _spaced(gateway.port, request)
+    )
+
+
+async def _spaced(port: int, request: bytes) -> tuple[float, float]:
+    """Send requests at random times. Return median and 90th percentile of their latencies in ms."""
+    tasks = []
+    for _ in range(_SPACED):
+        tasks.append(asyncio.create_task(load(port, request, connections=1, requests=1)))
+        await asyncio.sleep(random.expovariate(1 / _MEAN_GAP_S))
+    latencies = [each.latencies[0] * 1000 for each in await asyncio.gather(*tasks)]
+    return statistics.median(latencies), statistics.quantiles(latencies, n=10)[-1]
 
 
 async def _server(rounds: int, *, stream: bool, differing: bool) -> _Rounds:
@@ -129,7 +148,7 @@ async def _server(rounds: int, *, stream: bool, differing: bool) -> _Rounds:
                 if number:
                     found[mode].append(figures)
         lines = sum(1 for _ in (Path(folder) / f"comparison-{port}.jsonl").open())
-    expected = (rounds + 1) * (_REQUESTS + _ALONE)
+    expected = (rounds + 1) * (_REQUESTS + _ALONE + _SPACED)
     if lines < expected * 0.99:
         print(f"only {lines} of {expected} comparisons", file=sys.stderr)
     return found
@@ -139,7 +158,8 @@ def _summary(servers: Sequence[_Rounds]) -> list[float]:
     """Return the figures of the report.
 
     They are: the CPU time of a request in µs, of a call, of a call in a group, what copies add to
-    each of these, the same in %, and the added latency in ms.
+    each of these, the same in %, and the added latency in ms: of requests alone, at random times,
+    and what calls add to these.
     """
 
     def low(rounds: _Rounds, mode: int, name: str) -> float:
@@ -161,6 +181,7 @@ def _summary(servers: Sequence[_Rounds]) -> list[float]:
         *extra,
         *(100 * each / base for each in extra),
         mean("alone_ms", COPIES, OFF),
+        *(mean(name, mode, OFF) for mode in (COPIES, CALLS) for name in ("spaced_ms", "late_ms")),
     ]
 
 
@@ -181,7 +202,7 @@ def _errors(servers: Sequence[_Rounds]) -> list[float]:
 async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> None:
     os.sched_setaffinity(0, {1})
     found = [await _server(rounds, stream=stream, differing=differing) for _ in range(servers)]
-    base, call, grouped, extra, beyond, share, rest, later = (
+    base, call, grouped, extra, beyond, share, rest, alone, median, tenth, *by_calls = (
         f"{value:.2f} ± {error:.2f}"
         for value, error in zip(_summary(found), _errors(found), strict=True)
     )
@@ -193,7 +214,9 @@ async def _run(servers: int, rounds: int, *, stream: bool, differing: bool) -> N
         f"  an upstream call      {call} µs, in groups {grouped} µs\n"
         f"  copies add besides    {extra} µs, {share} %\n"
         f"  … to calls in groups  {beyond} µs, {rest} %\n"
-        f"  latency of a request  {later} ms more"
+        f"  latency of a request  alone {alone} ms more; at random times, {1 / _MEAN_GAP_S:.0f} a "
+        f"second: median {median} ms, 90th percentile {tenth} ms\n"
+        f"  … with calls instead  {by_calls[0]} ms, {by_calls[1]} ms"
     )
 
 
