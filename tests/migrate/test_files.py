@@ -43,6 +43,8 @@ def test_each_kind_of_file_is_read(end: str, tmp_path: Path) -> None:
         ("ask.bat", "bat"),
         ("prompts/ask.txt", "text"),
         ("ask.jinja2", "text"),
+        ("prompts/reply.blade.php", "text"),
+        ("mail.txt.erb", "text"),
         ("requirements-dev.txt", "pins"),
     ],
 )
@@ -53,3 +55,26 @@ def test_kind_is_that_of_the_end_of_the_name(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", ["README.md", "page.rst", "data.csv", "package-lock.json"])
 def test_documents_and_data_are_not_read(name: str) -> None:
     assert kind_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ("#!/usr/bin/env python3", "TC401"),
+        ("#!/usr/bin/env -S uv run --script", "TC401"),
+        ("#!/usr/bin/env node", "TC401"),
+        ("#!/bin/sh", "TC401"),
+        ("#!/usr/bin/perl -w", "TC412"),
+    ],
+)
+def test_script_without_an_end_of_its_name_is_read(first: str, code: str, tmp_path: Path) -> None:
+    body = 'body = {"model": "claude-2", "prompt": text, "max_tokens_to_sample": 9}'
+    (tmp_path / "ask").write_text(f"{first}\n{body}\n", encoding="utf-8")
+
+    assert [(f.line, f.code) for f in scan([tmp_path], Options()).findings] == [(2, code)]
+
+
+def test_other_files_without_an_end_of_their_names_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text(KEY, encoding="utf-8")
+
+    assert scan([tmp_path], Options()).files == 0

@@ -16,6 +16,8 @@ from tenuto.migrate.lexing import arguments, without_comments
         ("c", '/* a\nb */ "c"', '    \n     "c"'),
         ("ruby", '"#{a}" # b', '"#{a}"    '),
         ("hash", "a: http://b#c # d", "a: http://b#c    "),
+        ("elixir", '"a #{b}" # c', '"a #{b}"    '),
+        ("sql", "'it''s -- a' -- b", "'it''s -- a'     "),
         ("none", "# a // b", "# a // b"),
         ("html", "<p>a</p><script>b // c\n</script>d", "                b     \n          "),
         ("html", "a\n<SCRIPT src=x>b</script >", " \n              b          "),

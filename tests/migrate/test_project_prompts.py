@@ -169,3 +169,50 @@ def test_prompts_that_wait_for_their_project_are_bounded() -> None:
         found.add(Evidence([prompt] * 40))
 
     assert len(found.pending) == 10_000
+
+
+def test_short_names_of_constants_make_a_prompt(tmp_path: Path) -> None:
+    names = "import anthropic\nH, A = anthropic.HUMAN_PROMPT, anthropic.AI_PROMPT\n"
+    write(tmp_path, {"ask.py": OLD, "texts.py": names + 'ASK = H + " Name a sea." + A\n'})
+
+    assert prompts_of(tmp_path) == [("texts.py", 2), ("texts.py", 3)]
+
+
+def test_response_of_a_project_with_a_call_is_found(tmp_path: Path) -> None:
+    answer = "class ClaudeAnswer\n{\n    public string? Completion { get; set; }\n}\n"
+    write(tmp_path, {"ask.py": OLD, "Models/ClaudeAnswer.cs": answer})
+
+    found = {(Path(f.path).name, f.line) for f in scan([tmp_path], Options()).findings}
+    assert found == {("ClaudeAnswer.cs", 3), ("ask.py", 2)}
+
+
+CALL_JS = """export const ask = async (body) => {
+  const answer = await client.send(new InvokeModelCommand({ modelId: MODEL, body }));
+  return JSON.parse(text(answer.body)).completion;
+};
+"""
+CALL_PY = """def ask(client, body):
+    answer = client.invoke_model(modelId=MODEL, body=body)
+    return json.loads(answer["body"].read())["completion"]
+"""
+BODY = 'BODY = {"prompt": text, "max_tokens_to_sample": 9, "model": "claude-2"}\n'
+
+
+@pytest.mark.parametrize(("name", "text"), [("ask.js", CALL_JS), ("ask.py", CALL_PY)])
+def test_call_on_bedrock_counts_where_the_project_makes_old_bodies(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    write(tmp_path, {f"src/{name}": text})
+    assert scan([tmp_path], Options()).findings == []
+
+    write(tmp_path, {"src/body.py": BODY})
+
+    found = [(Path(f.path).name, f.line, f.code) for f in scan([tmp_path], Options()).findings]
+    assert found == [(name, 2, "TC402"), ("body.py", 1, "TC401")]
+
+
+def test_call_on_bedrock_with_messages_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path, {"src/ask.js": f"// messages\nconst m = {{ messages }};\n{CALL_JS}"})
+    write(tmp_path, {"src/body.py": BODY})
+
+    assert [Path(f.path).name for f in scan([tmp_path], Options()).findings] == ["body.py"]

@@ -31,6 +31,18 @@ def test_escapes_of_any_depth_are_line_ends() -> None:
     assert turns.is_exact(turns.plain(r"\\r\\n\\r\\nHuman: x\n\nAssistant:"))
 
 
+def test_margin_of_a_text_of_several_lines_is_taken_away() -> None:
+    assert turns.is_exact(turns.plain("|\n    |\n    |Human: x\n    |\n    |Assistant:"))
+
+
+def test_parts_of_a_prompt_begin_with_both_marks() -> None:
+    parts = ["Human: {text}", "Assistant:"]
+
+    assert turns.are_parts(parts)
+    assert not turns.are_parts(["Human: {text}", "Human: {more}"])
+    assert [turns.has_part(each) for each in parts] == [True, False]
+
+
 def test_mark_alone_is_known() -> None:
     assert turns.is_alone("\n\nHuman:")
     assert not turns.is_alone("\n\nHuman: hello")

@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import OLD_ON_BEDROCK, is_in_its_block, names_vendor
+from tenuto.migrate.evidence import OLD_ON_BEDROCK, is_elsewhere, is_in_its_block, names_vendor
 from tenuto.migrate.lexing import places
 
 _INVOKE: Final = re.compile(
-    r"\bInvokeModel(?:WithResponseStream)?(?:Command|Request|Input|Async)?(?=\s*[({]|\.builder)|"
+    r"\b(?:Bedrock)?InvokeModel(?:WithResponseStream)?(?:Command|Request|Input|Async)?(?=\s*[({]|\.builder)|"
     r"\binvoke_?[mM]odel\w*(?=\s*\()"
 )
 _OLD_BEDROCK: Final = re.compile(OLD_ON_BEDROCK)
@@ -23,7 +23,7 @@ _REQUEST: Final = re.compile(
 _NEW_BODY: Final = re.compile(
     r"\bmessages\b|anthropic_version|bedrock-2023-05-31|\bcontent\b[\"']?:"
 )
-_READ: Final = re.compile(r"\.completion\b|[\"']completion[\"']")
+_READ: Final = re.compile(r"\.[cC]ompletion\b(?!\s*\()|[\"']completion[\"']")
 _NEW_BEDROCK: Final = re.compile(r"claude-(?:3|[a-z]+-\d)|\bmessages\b|\bcontent_block")
 FAR_LINES: Final = 15
 """Lines from a body to its call beyond which the call is reported, too."""
@@ -41,6 +41,17 @@ def bedrock_call(code: str) -> int | None:
     old = _OLD_BEDROCK.search(code) is not None
     calls = (call.start() for call in places(_INVOKE, code))
     return next((call for call in calls if old or is_in_its_block(code, call)), None)
+
+
+def pending_bedrock_calls(code: str) -> Iterator[int]:
+    """Yield the offsets of calls on Bedrock of old models, or whose old answer is read.
+
+    Their bodies are made in other files: they count if the project makes old ones.
+    """
+    if (_READ.search(code) or _OLD_BEDROCK.search(code)) and not _NEW_BEDROCK.search(code):
+        for match in places(_INVOKE, code):
+            if not is_elsewhere(code, match.start()):
+                yield match.start()
 
 
 def bedrock_requests(code: str) -> Iterator[int]:

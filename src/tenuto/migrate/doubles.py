@@ -17,6 +17,11 @@ _VALUE: Final = re.compile(
 _TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"(?!-?[\d.]+\\*\")")
 # The key with a variable as its value, beside fields that only these answers have.
 _MADE: Final = re.compile(r"(?<![\w.$@-])completion\s*(?::|=>)\s*(?=[A-Za-z_$])")
+_END: Final = re.compile(
+    r"\bstop_reason\\*[\"']?\s*(?::|=>)\s*\\*[\"'`](?:stop_sequence|max_tokens)\b"
+)
+"""The end of an answer of this vendor."""
+_NEAR: Final = 300
 _OWN: Final = re.compile(r"\b(?:log_id|truncated)[\"']?\s*(?::|=>)")
 _FOLDERS: Final = re.compile(
     r"(?:^|[/\\])(?:__)?(?:tests?|specs?|mocks?|fakes?|stubs?|fixtures?|testdata|test_data|"
@@ -25,7 +30,7 @@ _FOLDERS: Final = re.compile(
 )
 _NAMES: Final = re.compile(
     r"(?:^|[/\\_.-])(?:tests?|specs?|mocks?|mocked|fakes?|stubs?|fixtures?|conftest)[_.-][^/\\]*\Z|"
-    r"(?:Tests?|Specs?|Mock|IT)\.\w+\Z"
+    r"(?:Tests?|Specs?|Mock|IT)\.\w+\Z|\.bats\Z"
 )
 
 
@@ -35,20 +40,27 @@ def is_test(path: str) -> bool:
 
 
 def answers(code: str, path: str) -> Iterator[int]:
-    """Yield the offsets of answers with their texts in a file that names the vendor.
+    """Yield the offsets of answers with their texts.
+
+    Those in a file without the vendor's name are in tests, and have an end as this vendor's.
 
     Args:
         code: The file without comments.
         path: Its name: in a test, JSON with the text alone is one, too.
     """
-    if "completion" not in code or not names_vendor(code, path):
+    named = names_vendor(code, path)
+    if "completion" not in code or not (named or is_test(path)):
         return
     last = -1
     for match in places(_VALUE, code):
         line = code.rfind("\n", 0, match.start())
-        if line != last and is_answer(code, match) and not is_elsewhere(code, match.start()):
+        if line == last or not is_answer(code, match) or is_elsewhere(code, match.start()):
+            continue
+        if named or _END.search(code, max(0, match.start() - _NEAR), match.end() + _NEAR):
             last = line
             yield match.start()
+    if not named:
+        return
     for match in places(_MADE, code):
         line = code.rfind("\n", 0, match.start())
         if line == last:

@@ -21,6 +21,10 @@ MARKS: Final = re.compile(
 OLD_ON_BEDROCK: Final = r"anthropic\.claude-(?:v[12]\b|instant)"
 """The pattern of the names of old models on Bedrock."""
 _HOST: Final = re.compile(r"https?://([^/\s\"'`]+)[^\s\"'`]*\Z")
+# The path of a server's own endpoint.
+_PREFIX: Final = re.compile(r"[\"'`]/api/\Z")
+# The limit of other services with an endpoint of this name, in a body.
+_OTHER_LIMIT: Final = re.compile(r"\bmax_tokens\\*[\"']?\s*[:=]")
 _LOCAL: Final = re.compile(
     r"localhost|127\.|0\.0\.0\.0|\[|[^.:]+(?::|\Z)|.*[{}$<>]|.*\.(?:local|internal)\b"
 )
@@ -50,7 +54,7 @@ _CHAT: Final = re.compile(
     r"\b[Mm]essages?\w*(?:Request|Params)\b|\b[Mm]essages\.(?:create|stream)\b"
 )
 _MESSAGES: Final = re.compile(r"[\"'`:]?[Mm]essages\b|.*[\"']messages[\"'] *[,`\])]")
-_PROMPT: Final = re.compile(r"[\"'`:]?[Pp]rompt\b")
+_PROMPT: Final = re.compile(r"[\"'`:]?[Pp]rompt\b|.*[\"']prompt[\"'] *[,`\])]")
 # Fields of the site claude.ai.
 _SITE: Final = re.compile(r"(?:pub )?[\"'`:]?(?:attachments|parent_message_uuid|rendering_mode)\b")
 _ELEMENT: Final = re.compile(r"[\"'`]?:?[\w.-]+[\"'`]?\??\s*(?::(?!=)|=>|=(?!=))")
@@ -71,13 +75,17 @@ _MODELS: Final = re.compile(
     re.I,
 )
 _NEAR_LINES: Final = 3
+_FAR: Final = 600
 _MOST_LINES: Final = 400
 # Of a line, as in minified sources, this much around a place is looked at.
 _NEAR: Final = 2_000
 
 
 def is_about(code: str, path: str) -> bool:
-    """Return whether a file, or its path, speaks of this API or its vendor."""
+    """Return whether a file, or its path, speaks of this API or its vendor.
+
+    The marks of a turn alone may be those of an open model that is named.
+    """
     return _speaks(code) or _VENDOR.search(path) is not None
 
 
@@ -91,7 +99,11 @@ def is_endpoint(code: str, offset: int) -> bool:
 
     One of a host is if the address, or a block around it, has the vendor's name.
     """
+    if _OTHER_LIMIT.search(code, offset, offset + _FAR) and not _has_limit(code):
+        return False
     before = code[max(0, offset - 200) : offset]
+    if _PREFIX.search(before) and not _names_vendor(code, offset):
+        return False
     host = _HOST.search(before)
     if host is None or _LOCAL.match(host[1]) or _VENDOR.search(host[0]):
         return not is_elsewhere(code, offset)
@@ -104,9 +116,16 @@ def _names_vendor(code: str, offset: int) -> bool:
     return any(_VENDOR.search(each) for each in (line, *headers))
 
 
+@lru_cache(maxsize=1)
+def _has_limit(code: str) -> bool:
+    return "max_tokens_to_sample" in code
+
+
 @lru_cache(maxsize=4)
 def _speaks(code: str) -> bool:
-    return (_ABOUT.search(code) or MARKS.search(code)) is not None
+    if _ABOUT.search(code):
+        return True
+    return MARKS.search(code) is not None and not _is_of_several(code, _MODELS)
 
 
 def is_elsewhere(code: str, offset: int) -> bool:
@@ -225,26 +244,32 @@ def is_in_its_block(code: str, offset: int) -> bool:
     return _is_named(code, offset) is True
 
 
-def _is_named(code: str, offset: int) -> bool | None:
-    """Return whether the innermost block that names a vendor names this one, or None."""
+def _is_named(code: str, offset: int, *, from_openai: bool = False) -> bool | None:
+    """Return whether the innermost block that names a vendor names this one, or None.
+
+    With `from_openai`, one that names OpenAI converts its requests.
+    """
     start, _, line = _line(code, offset)
     indent = _indent(line)
     for header in _headers(list(_above(code, start)), indent):
         if _is_ours(header):
             return True
-        if _is_of_others(header, headers=True) or re.search("openai", header, re.I):
+        openai = re.search("openai", header, re.I) is not None
+        if (openai and not from_openai) or (not openai and _is_of_others(header, headers=True)):
             return False
     return None
 
 
 # A file is asked once for each of its prompts.
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _is_of_several(code: str, others: re.Pattern[str]) -> bool:
     """Return whether a file names other vendors' models that write texts."""
     return others.search(_EMBEDDINGS.sub("", code)) is not None
 
 
-def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool, alone: bool = False) -> bool:
+def is_prompt_of_it(
+    code: str, offset: int, end: int, path: str, *, exact: bool, alone: bool = False
+) -> bool:
     """Return whether a prompt is meant for this API.
 
     Where a file names other vendors of Bedrock, a block or a line near by must have the vendor's
@@ -254,10 +279,11 @@ def is_prompt_of_it(code: str, offset: int, end: int, *, exact: bool, alone: boo
         code: The file.
         offset: The beginning of the prompt.
         end: Its end.
+        path: The name of the file: one of this vendor may convert requests for OpenAI.
         exact: Whether it has both marks as the API wants them.
         alone: Whether the file has no use of the API: then any other vendor counts.
     """
-    named = _is_named(code, offset)
+    named = _is_named(code, offset, from_openai=not alone and names_vendor("", path))
     others = _MODELS if alone else _BEDROCK_OTHERS
     if named is not None or not _is_of_several(code, others):
         return named is not False

@@ -11,7 +11,10 @@ from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import segments
 
 SNAKE: Final = "max_tokens_to_sample"
-LIMIT: Final = re.compile(r"max_tokens_to_sample|\b(?:[mM]|withM)axTokensToSample\b")
+# Settings of Spring have hyphens.
+LIMIT: Final = re.compile(
+    r"max_tokens_to_sample|(?<!-)\bmax-tokens-to-sample\b|\b(?:[mM]|(?:with|set)M)axTokensToSample\b"
+)
 _PROMPT: Final = re.compile(r"\bprompt\b", re.I)
 # A statement that gives a variable a value.
 _VARIABLE: Final = re.compile(
@@ -21,7 +24,13 @@ _VARIABLE: Final = re.compile(
 _KEY: Final = re.compile(r"max_tokens_to_sample(?=\\*[\"'])")
 # The value of `name: "…"` is the name of an input of a form.
 _NAMED: Final = re.compile(r"\b(?:name|id|label)[\"']?\s*:\s*[\"'`]\Z")
+# A test that a body does not have the field.
+_DENIED: Final = re.compile(r"![\w.@]+\.(?:include\?|includes|contains\w*|has\w*\??)\(\s*[\"'`]\Z")
+# A record of a request with its answer.
+_ANSWERED: Final = re.compile(r"(?<!\\)\"completion\"\s*:")
+_INPUT: Final = re.compile(r"\b(?:label|type|placeholder|description)[\"']?\s*:")
 _SET: Final = re.compile(r"[\"'`]?\s*\??\s*(?:=(?![=>])|:(?!:)|=>)")
+_BUILDER: Final = re.compile(r"\bAnthropic\w*(?:Options|Request|Params)\b")
 _OPERAND: Final = re.compile(r"(?:[=(+\-<>&|!?]\s*|(?<!:):\s+)\Z")
 # Behind a quote, but no text of words: the next key, a body, a command, `POST /v1/complete`.
 _NO_WORDS: Final = re.compile(r"\s*(?:curl\b|[\[{,:}\]])|[A-Z]+ \S+\Z")
@@ -43,27 +52,52 @@ _LOG: Final = re.compile(r"\\*\"(?:log_id|stop)\\*\"\s*:")
 _NEAR: Final = 2_000
 
 
-def fields(code: str, kind: str) -> Iterator[re.Match[str]]:
+def fields(code: str, path: str, kind: str) -> Iterator[re.Match[str]]:
     """Yield the fields of requests in a file that speaks of the API.
 
     Args:
         code: The file without comments.
+        path: Its name.
         kind: `js`, `java`, `code` for other languages, `settings`, or `data`.
     """
     for match in places(_KEY if kind == "data" else LIMIT, code):
-        camel = match[0] != SNAKE
-        if camel and not _is_of_a_library(code, match, kind):
+        if "-" in match[0]:
+            if kind != "settings":
+                continue
+        elif match[0] != SNAKE and not _is_of_a_library(code, path, match, kind):
             continue
         if kind in ("js", "java", "code") and _is_read(code, match):
             continue
-        if kind == "js" and _NAMED.search(code, max(0, match.start() - 40), match.start()):
+        if _DENIED.search(code, max(0, match.start() - 60), match.start()):
+            continue
+        if kind == "data" and any(map(_ANSWERED.search, _of_object(code, match))):
+            continue
+        named = _NAMED.search(code, max(0, match.start() - 40), match.start())
+        if kind == "js" and named and not _is_a_parameter(code, match):
             continue
         if is_elsewhere(code, match.start()) or (kind == "data" and is_prose(code, match.start())):
             continue
         yield match
 
 
-def _is_of_a_library(code: str, match: re.Match[str], kind: str) -> bool:
+def _of_object(code: str, match: re.Match[str]) -> list[str]:
+    """Return the lines of the object that a key in data belongs to."""
+    return [_line(code, match), *fields_beside(code, match.start())]
+
+
+def _line(code: str, match: re.Match[str]) -> str:
+    """Return the line of a place, or what is near in a long one."""
+    before = code[max(0, match.start() - _NEAR) : match.start()].rpartition("\n")[2]
+    behind = code[match.start() : match.end() + _NEAR].partition("\n")[0]
+    return before + behind
+
+
+def _is_a_parameter(code: str, match: re.Match[str]) -> bool:
+    """Return whether a name in a table is a parameter of the vendor, and no input of a form."""
+    return not _INPUT.search(_line(code, match)) and is_in_its_block(code, match.start())
+
+
+def _is_of_a_library(code: str, path: str, match: re.Match[str], kind: str) -> bool:
     """Return whether a name that the API does not have is that of a client library.
 
     In JavaScript and in settings it is a common name for a setting of one's own.
@@ -72,12 +106,21 @@ def _is_of_a_library(code: str, match: re.Match[str], kind: str) -> bool:
         return False
     if _VARIABLE.match(code, code.rfind("\n", 0, match.start()) + 1):
         return False
-    return (
-        SNAKE in code
-        or _is_beside_prompt(code, match, lines=3)
-        or any(_PROMPT.search(each) for each in fields_beside(code, match.start()))
-        or (kind != "java" and is_in_its_block(code, match.start()))
-    )
+    if SNAKE in code or _is_beside_prompt(code, match, lines=3):
+        return True
+    if any(_PROMPT.search(each) for each in fields_beside(code, match.start())):
+        return True
+    if kind == "java":
+        return _BUILDER.search(code, *_statement(code, match)) is not None
+    # The name that a field of a type has, in Go for one.
+    is_a_field = match[0].startswith("Max") and names_vendor("", path)
+    return is_a_field or is_in_its_block(code, match.start())
+
+
+def _statement(code: str, match: re.Match[str]) -> tuple[int, int]:
+    """Return the part of a statement before a place, in a language with semicolons."""
+    start = max(code.rfind(sign, 0, match.start()) for sign in ";{}")
+    return max(start + 1, match.start() - _NEAR), match.start()
 
 
 def _is_beside_prompt(code: str, match: re.Match[str], lines: int = 2) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,20 @@ TEXT: Final = "text"
 """The kind of a text without a syntax, which may be a prompt."""
 _TEXTS: Final = {
     *("txt", "in", "prompt", "jinja", "jinja2", "j2", "tmpl", "gotmpl", "tpl", "mustache", "hbs"),
-    *("handlebars", "liquid"),
+    *("handlebars", "liquid", "erb", "ejs", "njk", "twig", "ftl", "vm", "eex", "mako"),
 }
+_INTERPRETERS: Final = {
+    **dict.fromkeys(("python", "pypy", "uv"), "py"),
+    **dict.fromkeys(("node", "deno", "bun", "tsx", "zx"), "js"),
+    "ruby": "rb",
+    "php": "php",
+    "perl": "pl",
+    "lua": "lua",
+    "Rscript": "r",
+    "elixir": "exs",
+}
+"""The kinds of scripts by the names of their interpreters; others are shells."""
+_MOST_OF_A_LINE: Final = 200
 _LOCKS: Final = {"package-lock.json", "composer.lock", "pnpm-lock.yaml", "poetry.lock", "uv.lock"}
 
 
@@ -47,13 +60,30 @@ def kind_of(name: str) -> str | None:
         return end
     if end in ("txt", "in") and ("requirements" in lower or "constraints" in lower):
         return "pins"
-    if end in _TEXTS:
+    if end in _TEXTS or lower.endswith(".blade.php"):
         return TEXT
     if lower in ("setup.cfg", "pyproject.toml", "pipfile"):
         return "pins"
     if lower.startswith(".env") or stem.startswith(".env"):
         return "env"
     return end if end in LANGUAGES else _NAMES.get(lower)
+
+
+def _kind_of_script(path: str) -> str | None:
+    """Return the kind of a file without an end of its name by its first line, or None."""
+    if "." in os.path.basename(path):  # noqa: PTH119
+        return None
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            if file.read(2) != b"#!":
+                return None
+            line = file.readline(_MOST_OF_A_LINE).decode("utf-8", "replace")
+    except OSError:
+        return None
+    for interpreter, kind in _INTERPRETERS.items():
+        if re.search(rf"\b{interpreter}[\d.]*\b", line):
+            return kind
+    return "sh"
 
 
 @dataclass(frozen=True)
@@ -80,7 +110,7 @@ def walk(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
                 if file not in found:
                     yield file.removeprefix(f".{os.sep}"), kind
         else:
-            yield str(path), kind_of(path.name) or "sh"
+            yield str(path), kind_of(path.name) or _kind_of_script(str(path)) or "sh"
 
 
 def _kept(folder: Path) -> Iterator[tuple[str, str]]:
@@ -94,11 +124,12 @@ def _kept(folder: Path) -> Iterator[tuple[str, str]]:
         return
     for name in result.stdout.decode("utf-8", "surrogateescape").split("\0"):
         parts = name.split("/")
-        kind = kind_of(parts[-1])
-        if kind and not _SKIPPED.intersection(parts):
-            file = os.path.join(folder, *parts)  # noqa: PTH118
-            if os.path.isfile(file) and not os.path.islink(file):  # noqa: PTH113, PTH114
-                yield file, kind
+        file = os.path.join(folder, *parts)  # noqa: PTH118
+        if _SKIPPED.intersection(parts) or os.path.islink(file):  # noqa: PTH114
+            continue
+        kind = kind_of(parts[-1]) or _kind_of_script(file)
+        if kind and os.path.isfile(file):  # noqa: PTH113
+            yield file, kind
 
 
 def _outer_rules(path: Path) -> list[_Rules]:
@@ -149,8 +180,10 @@ def _folder(folder: str, rules: list[_Rules]) -> Iterator[tuple[str, str]]:
         if entry.is_dir(follow_symlinks=False):
             if entry.name not in _SKIPPED and not _is_ignored(real, f"{entry.name}/", rules):
                 yield from _folder(entry.path, rules)
-        elif (kind := kind_of(entry.name)) and not _is_ignored(real, entry.name, rules):
-            yield entry.path, kind
+        elif entry.is_file(follow_symlinks=False):
+            kind = kind_of(entry.name) or _kind_of_script(entry.path)
+            if kind and not _is_ignored(real, entry.name, rules):
+                yield entry.path, kind
 
 
 def _is_ignored(folder: str, name: str, rules: list[_Rules]) -> bool:

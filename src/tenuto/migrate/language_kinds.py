@@ -68,6 +68,7 @@ _PHP: Final = Language(
 _OTHER: Final = Language("c", "TC412")
 _SHELL: Final = Language("hash", "TC401")
 CONFIG: Final = Language("hash", "TC403")
+_HCL: Final = Language("hash", "TC403")
 _DATA: Final = Language("none", "TC403")
 
 LANGUAGES: Final[dict[str, Language]] = {
@@ -80,15 +81,16 @@ LANGUAGES: Final[dict[str, Language]] = {
     **dict.fromkeys(("cpp", "cc", "cxx", "c", "h", "hh", "hpp", "m", "mm"), _OTHER),
     # Apex of Salesforce, messages of Protocol Buffers, Wing.
     **dict.fromkeys(("cls", "proto", "w"), _OTHER),
-    # Pages with C# or Java, triggers of Salesforce, AutoHotkey, Haskell, OCaml, Pascal, D, V, Haxe.
+    # Pages with C# or Java, triggers of Salesforce, AutoHotkey, Haskell, OCaml, Pascal, D, V, Haxe,
+    # Ur/Web.
     **dict.fromkeys(("razor", "cshtml", "jsp", "trigger", "ahk", "hs", "ml", "pas", "dpr"), _OTHER),
-    **dict.fromkeys(("d", "v", "hx", "cfc", "jsonnet", "libsonnet"), _OTHER),
+    **dict.fromkeys(("d", "v", "hx", "cfc", "jsonnet", "libsonnet", "ur", "urs"), _OTHER),
     "php": _PHP,
     **dict.fromkeys(("lisp", "cl", "el", "clj", "cljs"), Language("lisp", "TC412")),
     **dict.fromkeys(("rkt", "scm", "ss", "fnl", "janet", "hy"), Language("lisp", "TC412")),
     **dict.fromkeys(("ex", "exs"), Language("elixir", "TC412")),
     **dict.fromkeys(("r", "jl", "pl", "pm", "lua", "nim", "coffee"), Language("hash", "TC412")),
-    **dict.fromkeys(("sh", "bash", "zsh", "fish", "ps1", "psm1"), _SHELL),
+    **dict.fromkeys(("sh", "bash", "zsh", "fish", "bats", "ps1", "psm1"), _SHELL),
     **dict.fromkeys(("dockerfile", "makefile", "bat", "cmd", "applescript", "vim"), _SHELL),
     # Basic, GDScript, Tcl, Raku, Nushell, Stata, Cython, Erlang.
     **dict.fromkeys(("vb", "bas", "vbs", "gd", "tcl", "raku", "nu"), Language("hash", "TC412")),
@@ -96,7 +98,9 @@ LANGUAGES: Final[dict[str, Language]] = {
     **dict.fromkeys(("yaml", "yml", "toml", "ini", "cfg", "env", "properties", "conf"), CONFIG),
     # Templates of CloudFormation.
     "template": CONFIG,
-    **dict.fromkeys(("json", "jsonc", "json5", "tf", "tfvars", "hcl"), _DATA),
+    **dict.fromkeys(("tf", "tfvars", "hcl"), _HCL),
+    **dict.fromkeys(("sql", "psql", "pgsql"), Language("sql", "TC412")),
+    **dict.fromkeys(("json", "jsonc", "json5"), _DATA),
     # Requests of editors and of API clients.
     **dict.fromkeys(("http", "rest", "bru", "hurl"), _DATA),
 }

@@ -25,8 +25,9 @@ _STYLES: Final = {
     "php": (_DOUBLE, _SINGLE, _BLOCK, _LINE, r"(?<![\w$])#(?!\[)[^\n]*"),
     "ruby": (_DOUBLE, _SINGLE, r"^=begin\b.*?^=end\b", r"(?<![\w$])#(?!\{)[^\n]*"),
     "hash": (r"(?<!\S)#[^\n]*",),
-    "elixir": (r'@\w*doc\s+(?:~[sS])?""".*?(?:"""|\Z)', r"(?<!\S)#[^\n]*"),
+    "elixir": (r'@\w*doc\s+(?:~[sS])?""".*?(?:"""|\Z)', r"(?<!\S)#(?!\{)[^\n]*"),
     "lisp": (_DOUBLE, r";[^\n]*"),
+    "sql": (r"'(?:''|[^'])*'", _BLOCK, r"--[^\n]*"),
     "none": (),
 }
 _PATTERNS: Final = {
@@ -35,7 +36,7 @@ _PATTERNS: Final = {
 }
 _SCRIPT: Final = re.compile(r"<script\b", re.IGNORECASE)
 _SCRIPT_END: Final = re.compile(r"</script\b", re.IGNORECASE)
-_COMMENT: Final = re.compile(r"//|/\*|#|;|=begin|@\w*doc")
+_COMMENT: Final = re.compile(r"//|/\*|#|;|--|=begin|@\w*doc")
 
 
 def places(pattern: re.Pattern[str], code: str) -> Iterator[re.Match[str]]:
@@ -48,8 +49,8 @@ def without_comments(text: str, style: str) -> str:
 
     Args:
         text: The source.
-        style: `c`, `js`, `go`, `php`, `ruby`, `elixir`, `lisp`, `hash` for `#` alone, `html` for
-            the scripts of a page, whose other text becomes blanks, or `none`.
+        style: `c`, `js`, `go`, `php`, `ruby`, `elixir`, `lisp`, `sql`, `hash` for `#` alone, `html`
+            for the scripts of a page, whose other text becomes blanks, or `none`.
     """
     if style == "html":
         return without_comments(_scripts(text), "js")

@@ -37,7 +37,7 @@ _TESTS: Final = re.compile(
     re.IGNORECASE,
 )
 _DATA: Final = {"json", "jsonc", "json5", "yaml", "yml", "toml", "ini", "cfg", "properties"}
-_NO_PROMPTS: Final = {"pins", "env", "http", "tf", "dockerfile", "makefile"}
+_NO_PROMPTS: Final = {"pins", "env", "http", "dockerfile", "makefile"}
 # Fields of recorded traffic, and of records of data.
 _RECORD: Final = re.compile(
     r"[\"'](?:request|response|status\w*|headers|completions?|generations?|choices|outputs?|"

@@ -21,6 +21,7 @@ _VERBATIM: Final = r'(?:@\$?|\$@)"(?:""|[^"])*"'
 _HEREDOC: Final = (
     r"<<[-~<]?[ \t]?[\"']?(?P<end>[A-Za-z_]\w*)[\"']?[^\n]*\n(?:[^\n]*\n){0,100}?[ \t]*(?P=end)\b"
 )
+_HEREDOC_HEAD: Final = re.compile(r"\A<<[-~<]?[ \t]?[\"']?\w+[\"']?[^\n]*")
 _LITERALS: Final = {
     "c": (_TRIPLE, _VERBATIM, _DOUBLE, _SINGLE),
     "rs": (r'r#".*?(?:"#|\Z)', _LONG, r"'(?:\\.|[^'\\\n])'"),
@@ -32,6 +33,7 @@ _LITERALS: Final = {
     "hash": (_HEREDOC, _LONG, _LONG_SINGLE),
     "elixir": (_TRIPLE, _LONG),
     "lisp": (_LONG,),
+    "sql": (r"'(?:''|[^'])*'",),
     "none": (_DOUBLE,),
 }
 _PATTERNS: Final = {
@@ -50,7 +52,7 @@ _LIST: Final = re.compile(
 _LIST_END: Final = re.compile(r"\s*[,\])}]")
 _LOOKING: Final = re.compile(
     r"(?:split\w*|replace\w*|starts_?with|ends_?with|has(?:pre|suf)fix|trim\w*|strip\w*|contains?|"
-    r"includes?|index_?of|last_?index\w*|find|match(?:es)?|cut|count|toContain|equal\w*|toBe|"
+    r"includes?\??|index_?of|last_?index\w*|find|match(?:es)?|cut|count|toContain|equal\w*|toBe|"
     r"toEqual|gsub!?|sub!?)\s*[(!]\s*(?:[\w.]+(?:\(\))?\s*,\s*)?\Z|[=!]==?\s*\Z",
     re.IGNORECASE,
 )
@@ -59,8 +61,8 @@ _NEAR: Final = 160
 
 def prompts(
     code: str, path: str, style: str, covered: list[tuple[int, int]], *, alone: bool = False
-) -> Iterator[int]:
-    """Yield the offset of each prompt: of the first mark in its literal.
+) -> Iterator[tuple[int, int]]:
+    """Yield the offset of each prompt's literal, and of the first mark in it.
 
     Args:
         code: The file without comments.
@@ -72,9 +74,13 @@ def prompts(
     """
     if not turns.SIGN.search(code):
         return
-    has_marks = turns.has_both if alone else turns.has_mark
+    spans = list(_spans(code, style))
+    has_marks = turns.has_both
+    if not alone:
+        literals = [_unquoted(turns.plain(code[start:end])) for start, end in spans]
+        has_marks = turns.has_part if turns.are_parts(literals) else turns.has_mark
     last = -_NEAR
-    for start, end in _spans(code, style):
+    for start, end in spans:
         text = turns.plain(code[start:end])
         bare = _unquoted(text)
         if not has_marks(bare) or _is_stop(code, start, end, text):
@@ -82,7 +88,7 @@ def prompts(
         if any(first <= start < reach for first, reach in covered):
             continue
         exact = turns.is_exact(bare)
-        if not is_prompt_of_it(code, start, end, exact=exact, alone=alone):
+        if not is_prompt_of_it(code, start, end, path, exact=exact, alone=alone):
             continue
         by_itself = alone and (turns.is_alone(bare) or not exact)
         if by_itself and not is_beside_its_name(code, start, end, path):
@@ -91,7 +97,7 @@ def prompts(
         joined = style != "entries" and ";" not in code[last:start]
         if not joined or last < 0 or code.count("\n", last, start) > 1:
             sign = turns.SIGN.search(code, start)
-            yield sign.start() if sign else start
+            yield start, sign.start() if sign else start
         last = end
 
 
@@ -147,7 +153,7 @@ def _indent(code: str, start: int) -> int:
 
 def _unquoted(text: str) -> str:
     """Return a text without the quotes around it, or the key in front of it."""
-    text = text.removesuffix('"""').rstrip("\"'`")
+    text = _HEREDOC_HEAD.sub("", text.removesuffix('"""').rstrip("\"'`"))
     return re.sub(r"\A(?:[@$]{0,2}[\"'`]+|[ \t-]*[\w.\"'/-]+[ \t]*[:=][ \t]*[\"'|>+-]*)", "", text)
 
 

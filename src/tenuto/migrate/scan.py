@@ -26,10 +26,11 @@ from tenuto.migrate.python.plan import Options
 # One of them is in each file that has a finding.
 _SIGNS: Final = (
     *(b"nthropic", b"max_tokens_to_sample", b"v1/complete", b"axTokensToSample", b"HUMAN_PROMPT"),
-    *(b"stop_reason", b"anthrogo", b"klaude", b"claudeR", b"invoke_model"),
+    *(b"max-tokens-to-sample", b"stop_reason", b"anthrogo", b"klaude", b"claudeR", b"invoke_model"),
 )
 # A prompt has one of them. Without a sign of the API besides, it counts by its project alone.
-_MARKS: Final = (b"Human:", b"Assistant:", b"HUMAN_PROMPT}")
+_MARKS: Final = (b"Human:", b"Assistant:", b"HUMAN_PROMPT")
+_INVOKING: Final = (b"invoke_model", b"nvokeModel")
 OLD_WORDS: Final = re.compile(
     r"max_tokens_to_sample|HUMAN_PROMPT|AI_PROMPT|anthropic[\w.()]*\.completions?\b"
 )
@@ -148,6 +149,7 @@ def scan_file(path: str, kind: str, options: Options) -> _Found:
     more = (
         any(mark in data for mark in _MARKS)
         or b"max_tokens_to_sample" in data
+        or any(sign in data for sign in _INVOKING)
         or _may_have_a_response(data, path, kind)
     )
     if len(data) > MOST_BYTES or not (signed or more):
@@ -161,7 +163,7 @@ def scan_file(path: str, kind: str, options: Options) -> _Found:
 
 def _may_have_a_response(data: bytes, path: str, kind: str) -> bool:
     """Return whether a file may have the type of a response, and names this vendor."""
-    if kind in ("py", "ipynb", TEXT) or b"completion" not in data:
+    if kind in ("py", "ipynb", TEXT) or b"ompletion" not in data:
         return False
     return b"laude" in data or b"nthropic" in data or names_vendor("", path)
 
@@ -220,9 +222,9 @@ def _pending(text: str, path: str, kind: str) -> list[Finding]:
     """Return what counts in a file without a use of its own if its project has one."""
     try:
         if kind == "py":
-            return uses.pending_prompts(text, path)
+            return uses.pending_uses(text, path)
         if kind == "ipynb":
-            return _of_cells(text, lambda source: uses.pending_prompts(source, path))
+            return _of_cells(text, lambda source: uses.pending_uses(source, path))
     except (SyntaxError, ValueError):
         return []
     return (

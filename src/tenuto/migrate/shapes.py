@@ -15,9 +15,21 @@ _FIELD: Final = re.compile(
     r"\b(?:val|var|let|pub)\s+completion\s*:\s*(?:Option<)?(?:String|JsonField)\b|"
     r"\bstring\s+\$completion\b|\brequired :completion, String\b|\bString completion;|"
     r"\bstring\s+completion\s*=\s*\d+;|"
-    r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|String|z\.string)\b",
-    re.MULTILINE,
+    r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|String|z\.string)\b|"
+    # In one line, or in C#: variables and parameters are declared in the same way.
+    r"[{;(,]\s*(?:readonly\s+|val\s+)?completion\??\s*:\s*[sS]tring\b"
+    r"(?=[^(){}\n]{0,200}\bstop_?[rR]eason\b)|"
+    r"\bstring\??\s+completion\s*;(?=[^(){}]{0,200}\bstop_reason\b)|"
+    r"\bstring\??\s+Completion\s*\{\s*get\b|"
+    r"\bString\s+completion\s*,(?=[^{}\n]{0,200}\bstop_?[rR]eason\b)|"
+    # In a description of an API.
+    r"^[ \t]*completion\s*:\s*(?:\{\s*|\n\s+)type\s*:\s*[\"']?string\b"
+    r"(?=.{0,300}\bstop_reason\b)",
+    re.MULTILINE | re.DOTALL,
 )
+# The site claude.ai, whose events look like old responses.
+_SITE: Final = re.compile(r"claude\.ai|chat_conversations")
+_READ: Final = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_]\w*)\s*[?!]?\.\s*completion\b(?!\s*\()")
 # The names of fields in JavaScript are those on the wire.
 _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
@@ -50,19 +62,44 @@ def response_types(code: str, kind: str, *, alone: bool = False) -> Iterator[int
         kind: As in `fields`.
         alone: Whether a response may have its text alone, as in a file with the request.
     """
-    if "completion" not in code:
+    if "ompletion" not in code:
         return
     reason = None
     if not alone and "max_tokens_to_sample" not in code:
         reason = _REASON if kind == "js" else _CAMEL
     last = -_NEAR
     for match in places(_FIELD, code):
-        if match.start() - last < _NEAR // 4 or not is_answer(code, match, reason):
+        needed = reason
+        if match.start() - last < _NEAR // 4:
+            # Another type may be below the first one.
+            needed = _REASON if kind == "js" else _CAMEL
+            if "}" not in code[last : match.start()]:
+                continue
+        if not is_answer(code, match, needed):
             continue
         if alone and kind == "js" and not is_in_its_block(code, match.start()):
             continue
         if not is_elsewhere(code, match.start()):
             last = match.start()
+            yield match.start()
+
+
+def responses_read(code: str) -> Iterator[int]:
+    """Yield the offsets where a gateway turns an old response into another one.
+
+    One variable has both the text of the answer and a field that tells how it ended.
+    """
+    if _SITE.search(code):
+        return
+    reach = -1
+    for match in places(_READ, code):
+        if match.start() < reach or not re.search(
+            rf"(?<![\w.]){match['name']}\s*[?!]?\.\s*(?:stop_reason|log_id)\b",
+            code[max(0, match.start() - _NEAR) : match.end() + _NEAR],
+        ):
+            continue
+        if is_in_its_block(code, match.start()):
+            reach = match.end() + 2 * _NEAR
             yield match.start()
 
 

@@ -14,6 +14,7 @@ from typing import Final, TypeGuard
 
 from tenuto.migrate.bedrock_calls import FAR_LINES
 from tenuto.migrate.evidence import OLD_ON_BEDROCK, names_vendor
+from tenuto.migrate.findings import BEDROCK_MESSAGES, Hardness
 from tenuto.migrate.notebooks import CELL
 from tenuto.migrate.python.destination import texts_of
 from tenuto.migrate.python.origins import Origins
@@ -35,14 +36,9 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
         found: The findings so far: a function with a body among them has none here.
     """
     text = origins.source.text
-    if not ("invoke_model" in text and "completion" in text):
-        return
-    functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
-    for node in origins.source.nodes:
-        functions[_function(node, origins)].append(node)
     known = {_function(note.node, origins) for note in found if note.code in ("TC401", "TC402")}
-    for function, nodes in functions.items():
-        if function in known or not (any(map(_invokes, nodes)) and any(map(_reads, nodes))):
+    for function, nodes in _readers(origins):
+        if function in known:
             continue
         old = any(_names_old_model(call, origins) for call in filter(_invokes, nodes))
         for node in nodes:
@@ -56,6 +52,36 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
             if _NEWER.search(text) or not names_vendor(text):
                 continue
             yield from islice(filter(_invokes, nodes), 1)
+
+
+def pending_calls(origins: Origins) -> Iterator[Note]:
+    """Yield calls of old models, or whose old answer is read in the same function.
+
+    Their bodies are made in other files: they count if the project makes old ones.
+    """
+    if _NEWER.search(origins.source.text):
+        return
+    found = [call for _, nodes in _readers(origins) for call in islice(filter(_invokes, nodes), 1)]
+    calls = filter(_invokes, origins.source.nodes)
+    found += [c for c in calls if c not in found and _names_old_model(c, origins)]
+    for call in found:
+        yield Note(
+            *(call, "TC402", Hardness.BY_HAND, "a call of a model with old answers"),
+            BEDROCK_MESSAGES,
+        )
+
+
+def _readers(origins: Origins) -> Iterator[tuple[ast.AST | None, list[ast.AST]]]:
+    """Yield the functions that call a model on Bedrock and read an old answer, with their nodes."""
+    text = origins.source.text
+    if not ("invoke_model" in text and "completion" in text):
+        return
+    functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
+    for node in origins.source.nodes:
+        functions[_function(node, origins)].append(node)
+    for function, nodes in functions.items():
+        if any(map(_invokes, nodes)) and any(map(_reads, nodes)):
+            yield function, nodes
 
 
 def calls_apart(origins: Origins, found: Sequence[Note]) -> Iterator[ast.Call]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -31,6 +31,8 @@ _MARKS: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 # Packages whose methods have the same names.
 _OTHERS: Final = re.compile(r"(?:openai|litellm|langchain\w*|llama_index|cohere|together|groq)\b")
 
+_IMPORT: Final = re.compile(r"^[ \t]*(?:import|from)[ \t]+anthropic\b", re.MULTILINE)
+_OTHER_SDK: Final = re.compile(r"openai|groq|together|litellm|mistral", re.IGNORECASE)
 _IMPORTED: Final = re.compile(r"(?!(?:None|anthropic|tenuto)\b)[A-Za-z_]")
 
 Certainty = Literal["import", "arguments"]
@@ -131,7 +133,9 @@ def _by_arguments(
         return None
     early = func.attr != "create"
     if "max_tokens_to_sample" not in names and not (
-        (early and _is_early(node, func, origins)) or _is_forwarded(node, func, origins)
+        (early and _is_early(node, func, origins))
+        or _is_forwarded(node, func, origins)
+        or ("prompt" in names and not early and _is_alone(names, origins))
     ):
         return None
     if not early and not (
@@ -160,6 +164,17 @@ def _is_early(node: ast.Call, func: ast.Attribute, origins: Origins) -> bool:
         and any(keyword.arg is None for keyword in node.keywords)
         and _MARKS.search(origins.source.text) is not None
     )
+
+
+def _is_alone(names: Set[str | None], origins: Origins) -> bool:
+    """Return whether a client of unknown origin is this SDK's, by its arguments or its file.
+
+    The client of LangChain, for one, is an attribute that a validator of all values sets.
+    """
+    text = origins.source.text
+    if None not in names or not _IMPORT.search(text):
+        return False
+    return "stop_sequences" in names or not _OTHER_SDK.search(text)
 
 
 def _is_forwarded(node: ast.Call, func: ast.Attribute, origins: Origins) -> bool:

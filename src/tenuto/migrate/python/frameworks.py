@@ -24,6 +24,9 @@ _BEDROCK_MODELS: Final = re.compile(
     r"langchain\w*\.(?:llms\.|chat_models\.)?(?:bedrock\.)?(?:Bedrock(?:LLM|Chat)?|ChatBedrock)"
 )
 _LITELLM: Final = re.compile(r"litellm\.a?(?:text_)?completion")
+_LITELLM_OWN: Final = re.compile(
+    r"litellm(?:\.[\w.()]+)?\.(?:a?(?:text_)?completion|Anthropic\w*Config|AmazonAnthropicConfig)"
+)
 _LITELLM_MODEL: Final = re.compile(rf"bedrock/{OLD_ON_BEDROCK}")
 _BEDROCK_NAME: Final = re.compile(OLD_ON_BEDROCK)
 
@@ -46,6 +49,8 @@ def framework_call(
     for path in sorted(paths):
         if _LITELLM.fullmatch(path) and any(map(_LITELLM_MODEL.match, texts_of(node, origins))):
             return "TC406", "LiteLLM sends the old body to this model"
+        if _LITELLM_OWN.fullmatch(path) and any(k.arg == SNAKE for k in node.keywords):
+            return "TC406", "LiteLLM gets a parameter of the old API"
         if code := framework_of(path):
             return code, "the class calls the Text Completions API"
         if _BEDROCK_MODELS.fullmatch(path):

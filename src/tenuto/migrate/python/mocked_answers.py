@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 from typing import Final
 
 from tenuto.migrate.doubles import is_test
 from tenuto.migrate.evidence import names_vendor
 from tenuto.migrate.python.origins import Origins
 
-_FIELDS: Final = {
+ANSWER_FIELDS: Final = {
     *("completion", "stop_reason", "stop", "model", "type", "id", "log_id", "truncated"),
     *("exception", "amazon-bedrock-invocationMetrics"),
 }
+"""The fields of an old response."""
 _GIVEN: Final = {
     "return_value",
     "side_effect",
@@ -27,13 +29,14 @@ _GIVEN: Final = {
 _NEWER: Final = re.compile(
     r"claude-(?:3|(?:haiku|sonnet|opus|fable|mythos)-\d)|\bmessages\.(?:create|stream)\b"
 )
+_ENDS: Final = ("stop_sequence", "max_tokens")
 _TEXT: Final = re.compile(r"\s*\{\s*\"completion\"\s*:\s*\"[^\"{}]*\"\s*\}\s*")
 
 
 def is_mocked_answer(node: ast.Dict, origins: Origins) -> bool:
     """Return whether a dict with a text as `completion` is what a double answers."""
     names = {key.value if isinstance(key, ast.Constant) else None for key in node.keys}
-    if not ("completion" in names and names <= _FIELDS and _is_of_a_test(origins)):
+    if not ("completion" in names and names <= ANSWER_FIELDS and _is_of_a_test(origins)):
         return False
     text = next(
         value
@@ -45,13 +48,32 @@ def is_mocked_answer(node: ast.Dict, origins: Origins) -> bool:
     return _is_given(node, origins)
 
 
+def is_mocked_object(node: ast.Call, origins: Origins) -> bool:
+    """Return whether a call such as `SimpleNamespace(completion="…")` makes an answer in a test."""
+    given = {keyword.arg: keyword.value for keyword in node.keywords}
+    text, end = given.get("completion"), given.get("stop_reason")
+    if text is None or not given.keys() <= ANSWER_FIELDS or not _is_of_a_test(origins):
+        return False
+    if isinstance(end, ast.Constant) and end.value in _ENDS:
+        return True
+    made = re.search(
+        r"Mock|Namespace|Completion|[Rr]esponse|[Ff]ake|[Ss]tub", ast.unparse(node.func)
+    )
+    return made is not None and isinstance(text, ast.Constant) and isinstance(text.value, str)
+
+
 def is_mocked_text(text: str, origins: Origins) -> bool:
     """Return whether a text is JSON with `completion` alone, in a test."""
     return _TEXT.fullmatch(text) is not None and _is_of_a_test(origins)
 
 
 def _is_of_a_test(origins: Origins) -> bool:
-    text, path = origins.source.text, origins.source.around.path
+    return _is_old_test(origins.source.text, origins.source.around.path)
+
+
+# A file is asked once for each of its answers.
+@lru_cache(maxsize=1)
+def _is_old_test(text: str, path: str) -> bool:
     return is_test(path) and names_vendor(text, path) and _NEWER.search(text) is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from tenuto.migrate.evidence import names_vendor
@@ -12,6 +13,8 @@ from tenuto.migrate.python.origins import Origins
 
 _SDK_PATH: Final = re.compile(r"anthropic\b")
 _MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
+_DEEPEST: Final = 8
+_MOST_CHARS: Final = 2_000
 _REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
 
 
@@ -49,7 +52,9 @@ def replaces(node: ast.Call, origins: Origins) -> bool:
 
 def _is_of_others(owner: ast.expr, origins: Origins) -> bool:
     """Return whether a double in a file of several SDKs may be of another one."""
-    if names_vendor(ast.unparse(owner), origins.source.around.path):
+    if any(names_vendor(text) for text in _words_about(owner, origins)):
+        return False
+    if names_vendor("", origins.source.around.path):
         return False
     return re.search(r"openai|groq|litellm", origins.source.text, re.I) is not None
 
@@ -65,3 +70,23 @@ def fakes(node: ast.AST, origins: Origins) -> bool:
         )
         is not None
     )
+
+
+def _words_about(owner: ast.expr, origins: Origins) -> Iterator[str]:
+    """Yield an expression, what its variables are bound to, and the name of its function."""
+    texts, depth = [owner], 0
+    while texts and depth < _DEEPEST:
+        depth += 1
+        node = texts.pop(0)
+        start, end = origins.source.span(node)
+        if end - start > _MOST_CHARS:
+            continue
+        yield ast.unparse(node)
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name):
+                bound = origins.scopes.bindings(each.id, each)
+                texts += [b.node for b in bound if isinstance(b.node, ast.expr)]
+    for parent in origins.source.ancestors(owner):
+        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield parent.name
+            return

@@ -5,21 +5,29 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence, Set
+from itertools import islice
 from typing import Final
 
+from tenuto.migrate.doubles import is_test
 from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
 from tenuto.migrate.fields import SNAKE
 from tenuto.migrate.findings import BEDROCK_MESSAGES, DOUBLES, MESSAGES, Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters, calls_apart
 from tenuto.migrate.python.destination import is_for_another
 from tenuto.migrate.python.frameworks import framework_call, framework_of, is_chat
-from tenuto.migrate.python.mocked_answers import is_mocked_answer, is_mocked_text
+from tenuto.migrate.python.mocked_answers import (
+    ANSWER_FIELDS,
+    is_mocked_answer,
+    is_mocked_object,
+    is_mocked_text,
+)
 from tenuto.migrate.python.mocked_methods import double_of_method, fakes, replaces
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
 
 ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
-_BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:""")
+# In JSON, or among the arguments of a function of SQL.
+_BODY: Final = re.compile(r"""["']max_tokens_to_sample\\?["']\s*:|'max_tokens_to_sample'\s*,""")
 _MODULE: Final = re.compile(
     r"(?:<class ')?anthropic\.resources\.completions(?:\.\w+)*(?:'>)?|"
     r"(?:anthropic\.)?resources\.(?:completions\.)?(?:Async)?Completions\.create|"
@@ -47,6 +55,8 @@ _SYSTEM: Final = {"system", "system_message", "system_prompt"}
 _SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
+_MOST_ENDPOINTS: Final = 20
+_ENDPOINT: Final = "the address of the old endpoint"
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
 _REMEDIES: Final = {
     "TC404": "`ChatAnthropic` of the package `langchain-anthropic`",
@@ -82,9 +92,37 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
         note = _by_hand(body, "TC402", "an old body, of which parts are made elsewhere")
         if _is_meant(note, origins):
             found.append(note)
+    found += _requests_apart(origins, found, calls)
     for call in calls_apart(origins, found):
         found.append(_by_hand(call, "TC402", "a call of a model with old answers"))
     yield from found
+
+
+def _requests_apart(
+    origins: Origins, found: Sequence[Note], calls: Sequence[ast.Call]
+) -> list[Note]:
+    """Return the uses of a name for the endpoint in functions without another use."""
+    source = origins.source
+    if is_test(source.around.path):
+        return []
+
+    def function(node: ast.AST) -> ast.AST | None:
+        return next((each for each in source.ancestors(node) if isinstance(each, _FUNCTIONS)), None)
+
+    known = {function(node) for node in (*(note.node for note in found), *calls)}
+    apart = []
+    for note in islice((note for note in found if note.message == _ENDPOINT), _MOST_ENDPOINTS):
+        match source.parents.get(note.node):
+            case ast.Assign(targets=[ast.Name(id=name) as target]):
+                pass
+            case _:
+                continue
+        for load in origins.scopes.loads(name, target):
+            place = function(load)
+            if place is not None and place not in known:
+                known.add(place)
+                apart.append(_by_hand(load, "TC401", "a request to the old endpoint"))
+    return apart
 
 
 def covered_by(origins: Origins, calls: Sequence[ast.Call]) -> set[int]:
@@ -192,6 +230,11 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
             }
             if SNAKE in fields and ("prompt" in fields or names_vendor(node.name)):
                 yield _by_hand(fields[SNAKE], body, "a class describes a request of the old API")
+            elif _is_answer(set(fields)) and names_vendor(
+                origins.source.text, origins.source.around.path
+            ):
+                place = fields["completion"]
+                yield _by_hand(place, body, "a class describes a response of the old API")
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == SNAKE:
             yield _by_hand(node, body, "a field of the old API is set")
         case ast.Attribute(attr="create", value=ast.Attribute(attr="completions", value=owner)):
@@ -227,6 +270,9 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
             return
     if (found := framework_call(node, paths, origins)) is not None:
         yield _by_hand(node, *found)
+        return
+    if is_mocked_object(node, origins):
+        yield _by_hand(node, "TC501", "a test double has an old response")
         return
     if SNAKE not in names or "messages" in names or any(map(is_chat, paths)):
         return
@@ -298,7 +344,7 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         or (_PATH.fullmatch(text) and _is_client(origins))
         or (text == "complete" and _is_path(parent) and _is_client(origins))
     ):
-        yield _by_hand(node, "TC401", "the address of the old endpoint")
+        yield _by_hand(node, "TC401", _ENDPOINT)
     elif _BODY.search(text) or _RESPONSE.search(text):
         yield from _of_json(node, text, body)
     elif is_mocked_text(text, origins):
@@ -307,7 +353,7 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, "TC404", "the class calls the Text Completions API")
     elif text.startswith("anthropic_text/"):
         yield _by_hand(node, "TC406", "LiteLLM sends this model to the Text Completions API")
-    elif text.startswith("anthropic:completion"):
+    elif re.match(r"anthropic:completion:\w", text):
         yield Note(
             *(node, "TC403", Hardness.BY_HAND, "promptfoo's provider of the old API"),
             "`anthropic:messages:…`",
@@ -321,6 +367,11 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
         yield _by_hand(node, body, "a field of the old API is read")
     elif _MODULE.fullmatch(text) or (_PATCHED.search(text) and isinstance(parent, ast.Call)):
         yield _by_hand(node, "TC501", "a name of the old resource is replaced")
+
+
+def _is_answer(names: Set[str]) -> bool:
+    """Return whether the fields of a class are those of an old response."""
+    return {"completion", "stop_reason"} <= names <= ANSWER_FIELDS
 
 
 def _is_served(node: ast.Dict, origins: Origins) -> bool:

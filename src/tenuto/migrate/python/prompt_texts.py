@@ -22,13 +22,14 @@ _CALL: Final = re.compile(r"TC10[12]")
 # Methods that look for a mark in a text, or take one away.
 _LOOKING: Final = re.compile(
     r"split|rsplit|r?partition|replace|startswith|endswith|[lr]?strip|r?find|r?index|count|"
-    r"removeprefix|removesuffix|sub|search|match|escape|compile|assert\w*"
+    r"removeprefix|removesuffix|sub|search|match|escape|compile|len|assert\w*"
 )
 _REMEDIES: Final = {
     Hardness.MECHANICAL: "`fix` takes it apart at the call, or `to_messages` when the program runs"
 }
+_CONSTANTS: Final = ("HUMAN_PROMPT", "AI_PROMPT")
 _CONSTANT: Final = re.compile(r"\{(?:HUMAN|AI)_PROMPT\}")
-_STOP: Final = re.compile(r"stop|delimiter|separator", re.I)
+_STOP: Final = re.compile(r"stop|delimiter|separator|search|pattern", re.I)
 _SEQUENCES: Final = (ast.List, ast.Tuple, ast.Set)
 _COMPOUND: Final = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import, ast.ImportFrom)
 
@@ -82,7 +83,7 @@ def _prompts(
     *,
     alone: bool = False,
 ) -> Iterator[Note]:
-    if not turns.SIGN.search(source.text):
+    if not (turns.SIGN.search(source.text) or "_PROMPT" in source.text):
         return
     reported: set[int] = set()
     last: ast.stmt | None = None
@@ -96,7 +97,9 @@ def _prompts(
         if id(statement) in reported or not (
             _is_constant(statement)
             or _CONSTANT.search(text)
-            or is_prompt_of_it(source.text, *source.span(node), exact=exact, alone=alone)
+            or is_prompt_of_it(
+                source.text, *source.span(node), source.around.path, exact=exact, alone=alone
+            )
         ):
             continue
         by_itself = alone and (turns.is_alone(text) or not exact)
@@ -147,20 +150,31 @@ def _named_marks(source: Source) -> dict[str, str]:
     """Return the marks that this source gives names to, each once."""
     found: dict[str, str] = {}
     names: Counter[str] = Counter()
-    for node in source.nodes:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=value):
-                pass
-            case _:
-                continue
+    for name, value in _assigned(source):
         names[name] += 1
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
             text = value.value
             if turns.SIGN.search(text) and turns.is_alone(text):
                 found[name] = text
+        elif isinstance(value, ast.Attribute) and value.attr in _CONSTANTS:
+            found[name] = f"{{{value.attr}}}"
     return {name: text for name, text in found.items() if names[name] == 1}
+
+
+def _assigned(source: Source) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names and the attributes that get a value, also several at once."""
+    for node in source.nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value):
+                yield name, value
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                yield name, value
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                for target, value in zip(targets, values, strict=False):
+                    if isinstance(target, ast.Name):
+                        yield target.id, value
+            case _:
+                pass
 
 
 def _plain(node: ast.JoinedStr, marks: Mapping[str, str]) -> str:
@@ -171,7 +185,7 @@ def _plain(node: ast.JoinedStr, marks: Mapping[str, str]) -> str:
             parts.append(str(each.value))
         elif isinstance(each, ast.FormattedValue):
             name = _name(each.value)
-            constant = f"{{{name}}}" if name in ("HUMAN_PROMPT", "AI_PROMPT") else "{}"
+            constant = f"{{{name}}}" if name in _CONSTANTS else "{}"
             parts.append(marks.get(name, constant))
     return "".join(parts)
 

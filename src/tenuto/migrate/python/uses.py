@@ -8,6 +8,7 @@ from typing import Final
 
 from tenuto.migrate.findings import Finding, Hardness
 from tenuto.migrate.python import marks
+from tenuto.migrate.python.bedrock_bodies import pending_calls
 from tenuto.migrate.python.lost_names import lost_names
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.other_uses import covered_by, other_uses
@@ -45,30 +46,34 @@ def findings(
     if (level := level_of(notes)) is not None:
         notes += prompts(source, level, notes, covered_by(origins, calls))
     found: dict[tuple[int, int, str], Note] = {}
+    lines_of_prompts: set[int] = set()
     for note in notes:
         if not marks.is_ignored(source, note.node):
             # The first one is that of the call itself.
             place = source.place(source.start(note.node))
-            known = note.code == "TC104" and any(
-                (line, code) == (place[0], "TC104") for line, _, code in found
-            )
-            if not known:
-                found.setdefault((*place, note.code), note)
+            if note.code == "TC104":
+                if place[0] in lines_of_prompts:
+                    continue
+                lines_of_prompts.add(place[0])
+            found.setdefault((*place, note.code), note)
     return sorted(
         Finding(path, 0, line, column, code, note.hardness, note.message, note.remedy)
         for (line, column, code), note in found.items()
     )
 
 
-def pending_prompts(text: str, path: str) -> list[Finding]:
-    """Return the prompts of a source without a use, which count if its project has one.
+def pending_uses(text: str, path: str) -> list[Finding]:
+    """Return what counts in a source without a use if its project has one.
+
+    That are prompts, and calls on Bedrock whose old answer is read.
 
     Raises:
         SyntaxError: The source cannot be parsed.
     """
     source = Source(text, Surroundings(path))
     found = []
-    for note in pending(source):
+    calls = pending_calls(Origins(source)) if "invoke_model" in text else ()
+    for note in (*pending(source), *calls):
         if not marks.is_ignored(source, note.node):
             line, column = source.place(source.start(note.node))
             found.append(
