@@ -186,6 +186,25 @@ def test_response_of_a_project_with_a_call_is_found(tmp_path: Path) -> None:
     assert found == {("ClaudeAnswer.cs", 3), ("ask.py", 2)}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("body.py", 'def body(t):\n    return {"prompt": t, "max_tokens_to_sample": 9}\n', 2),
+        ("body.rs", "struct Body {\n    prompt: String,\n    max_tokens_to_sample: u32,\n}\n", 3),
+    ],
+)
+def test_body_in_a_file_without_the_name_counts_by_its_project(
+    tmp_path: Path, name: str, text: str, line: int
+) -> None:
+    write(tmp_path, {name: text})
+    assert scan([tmp_path], Options()).findings == []
+
+    write(tmp_path, {"ask.py": OLD})
+
+    found = {(Path(f.path).name, f.line) for f in scan([tmp_path], Options()).findings}
+    assert found == {(name, line), ("ask.py", 2)}
+
+
 CALL_JS = """export const ask = async (body) => {
   const answer = await client.send(new InvokeModelCommand({ modelId: MODEL, body }));
   return JSON.parse(text(answer.body)).completion;

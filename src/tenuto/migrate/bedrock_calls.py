@@ -6,7 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import OLD_ON_BEDROCK, is_elsewhere, is_in_its_block, names_vendor
+from tenuto.migrate.evidence import (
+    OLD_ON_BEDROCK,
+    is_elsewhere,
+    is_in_its_block,
+    names_others,
+    names_vendor,
+)
 from tenuto.migrate.lexing import places
 
 _INVOKE: Final = re.compile(
@@ -67,14 +73,16 @@ def far_bedrock_calls(code: str, path: str, lines: Collection[int]) -> Iterator[
 
     Args:
         code: The file without comments, which has a use.
-        path: Its name. It, or the block of a call, has the vendor's name.
+        path: Its name. It, or the block of a call, has the vendor's name, or the file has an old
+            model and no others.
         lines: The lines of the uses.
     """
     if _NEW_BEDROCK.search(code):
         return
+    named = _OLD_BEDROCK.search(code) is not None and not names_others(code)
     for match in places(_INVOKE, code):
         line = code.count("\n", 0, match.start()) + 1
         if any(abs(line - each) <= FAR_LINES for each in lines):
             continue
-        if is_in_its_block(code, match.start()) or names_vendor("", path):
+        if is_in_its_block(code, match.start()) or named or names_vendor("", path):
             yield match.start()

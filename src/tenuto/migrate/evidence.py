@@ -94,6 +94,11 @@ def names_vendor(code: str, path: str = "") -> bool:
     return (_VENDOR.search(code) or _VENDOR.search(path)) is not None
 
 
+def names_others(code: str) -> bool:
+    """Return whether a file names other vendors of Bedrock whose models write texts."""
+    return _is_of_several(code, _BEDROCK_OTHERS)
+
+
 def is_endpoint(code: str, offset: int) -> bool:
     """Return whether an address in a file that speaks of the API is that of its endpoint.
 

@@ -68,6 +68,7 @@ _PHP: Final = Language(
 _OTHER: Final = Language("c", "TC412")
 _SHELL: Final = Language("hash", "TC401")
 CONFIG: Final = Language("hash", "TC403")
+# Like settings, but its texts are literals.
 _HCL: Final = Language("hash", "TC403")
 _DATA: Final = Language("none", "TC403")
 

@@ -68,6 +68,7 @@ _ASSIGNMENT: Final = re.compile(
     r"\s*(?:export\s+)?(?:(?:const|let|var|val|final|local|my|our|static|auto|string|String|def)\s+){0,3}"
     r"[$@]?[\w.]+\s*(?::\s*\w+\s*)?(?::=|\+?=|<-|\.=)(?![=>])"
 )
+_PROMPT_NAME: Final = re.compile(r"\bprompt\b")
 _NEAR_LINES: Final = 2
 _NEAR: Final = 2_000
 # Not test doubles or recorded responses alone.
@@ -133,8 +134,9 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
 def pending(text: str, path: str, kind: str) -> list[Finding]:
     """Return what counts if the project of a file has a use, and the file has none.
 
-    That are exact prompts, bodies in data, calls on Bedrock whose old answer is read, and types of
-    responses in a file with the vendor's name.
+    That are exact prompts, bodies in data and in files that do not name the vendor, calls on
+    Bedrock of old models or whose old answer is read, answers in tests, and types of responses in
+    a file with the vendor's name.
     """
     language = LANGUAGES[kind]
     if _is_minified(text, language):
@@ -152,6 +154,13 @@ def pending(text: str, path: str, kind: str) -> list[Finding]:
     found += [
         _finding(text, path, offset, *_BEDROCK_CALL) for offset in pending_bedrock_calls(code)
     ]
+    if not is_about(text, path):
+        found += [
+            _finding(text, path, match.start(), language.client, *_FIELD)
+            for match in fields(code, path, language.kind)
+            if match[0] == SNAKE
+            and any(map(_PROMPT_NAME.search, fields_beside(code, match.start())))
+        ]
     if is_test(path):
         found += [_finding(text, path, offset, *_DOUBLED) for offset in answers(code, path)]
     if names_vendor(code, path):
@@ -230,9 +239,8 @@ def _found(
     data = language.comments == "none"
 
     def is_new(offset: int) -> bool:
-        if language.comments == "hash" and _SEARCH.search(
-            code, code.rfind("\n", 0, offset), offset
-        ):
+        line = max(code.rfind("\n", 0, offset) + 1, offset - _NEAR)
+        if language.comments == "hash" and _SEARCH.search(code, line, offset):
             return False
         return not any(start <= offset < end for start, end in covered)
 

@@ -1,6 +1,6 @@
-"""Prompts in files without a use of their own: they count if their project has one.
+"""Prompts and the like in files without a use: they count if their project has one.
 
-The folder that is nearest to a prompt and has a request of either API below it decides. A project
+The folder that is nearest to one and has a request of either API below it decides. A project
 is a repository, or a folder with what such a folder has: a licence, a list of packages.
 """
 
@@ -61,7 +61,7 @@ class Evidence:
     """Evidence that files have for their project, besides their findings.
 
     Attributes:
-        pending: Prompts that count if their project uses the old API.
+        pending: Findings that count if their project uses the old API.
         old: The folders of files that use it.
         new: The folders of files that have requests of the Messages API.
     """
@@ -82,7 +82,7 @@ def evidence(
     path: str,
     kind: str,
     findings: Sequence[Finding],
-    prompts: Callable[[], list[Finding]],
+    pending_of: Callable[[], list[Finding]],
 ) -> Evidence:
     """Return what a file has for its project.
 
@@ -91,7 +91,7 @@ def evidence(
         path: Its name.
         kind: See `files.kind_of`.
         findings: What was found in it.
-        prompts: Returns its exact prompts; called only if they may count.
+        pending_of: Returns what counts if the project has a use; called only if it may.
     """
     folder = os.path.dirname(path)  # noqa: PTH120
     if any(CERTAIN.fullmatch(finding.code) for finding in findings):
@@ -102,14 +102,14 @@ def evidence(
         return Evidence()
     if _TESTS.search(path) and not names_vendor("", path):
         return Evidence()
-    found = prompts()
+    found = pending_of()
     known = {(finding.cell, finding.line) for finding in findings}
     pending = [each for each in found if (each.cell, each.line) not in known]
     return Evidence(pending if len(pending) <= _MOST_IN_A_FILE else [])
 
 
 def released(found: Evidence, paths: Sequence[Path]) -> Iterator[Finding]:
-    """Yield the prompts whose project uses the old API.
+    """Yield the pending findings whose project uses the old API.
 
     Args:
         found: The evidence of all files.

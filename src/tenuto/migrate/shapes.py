@@ -15,7 +15,7 @@ _FIELD: Final = re.compile(
     r"\b(?:val|var|let|pub)\s+completion\s*:\s*(?:Option<)?(?:String|JsonField)\b|"
     r"\bstring\s+\$completion\b|\brequired :completion, String\b|\bString completion;|"
     r"\bstring\s+completion\s*=\s*\d+;|"
-    r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|String|z\.string)\b|"
+    r"^[ \t]*(?:readonly\s+)?completion\??\s*:\s*(?:string|(?:Option<\s*)?String|z\.string)\b|"
     # In one line, or in C#: variables and parameters are declared in the same way.
     r"[{;(,]\s*(?:readonly\s+|val\s+)?completion\??\s*:\s*[sS]tring\b"
     r"(?=[^(){}\n]{0,200}\bstop_?[rR]eason\b)|"
@@ -40,7 +40,7 @@ _NEWER: Final = re.compile(
 )
 _CONSTANT: Final = re.compile(r"\b(?:HUMAN_PROMPT|AI_PROMPT)\b")
 _MARK: Final = re.compile(
-    r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b.{0,200}\b(?:HUMAN|AI)_PROMPT\b"
+    r"\\n\\nHuman:|\b(?:anthropic|Anthropic)\b[\s\S]{0,200}\b(?:HUMAN|AI)_PROMPT\b"
 )
 _WORD: Final = re.compile(r"[\"'`]complete[\"'`]")
 _SEGMENTS: Final = re.compile(r"[\"']v1[\"']\s*,\s*[\"']complete[\"']")

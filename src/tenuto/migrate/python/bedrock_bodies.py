@@ -63,7 +63,8 @@ def pending_calls(origins: Origins) -> Iterator[Note]:
         return
     found = [call for _, nodes in _readers(origins) for call in islice(filter(_invokes, nodes), 1)]
     calls = filter(_invokes, origins.source.nodes)
-    found += [c for c in calls if c not in found and _names_old_model(c, origins)]
+    known = set(map(id, found))
+    found += [call for call in calls if id(call) not in known and _names_old_model(call, origins)]
     for call in found:
         yield Note(
             *(call, "TC402", Hardness.BY_HAND, "a call of a model with old answers"),

@@ -24,6 +24,7 @@ from tenuto.migrate.python.mocked_answers import (
 from tenuto.migrate.python.mocked_methods import double_of_method, fakes, replaces
 from tenuto.migrate.python.origins import Origins
 from tenuto.migrate.python.plan import Note
+from tenuto.migrate.python.source import Source
 
 ADDRESS: Final = re.compile(r"\bv1/complete(?![\w/-])")
 # In JSON, or among the arguments of a function of SQL.
@@ -96,6 +97,18 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
     for call in calls_apart(origins, found):
         found.append(_by_hand(call, "TC402", "a call of a model with old answers"))
     yield from found
+
+
+def pending_bodies(source: Source) -> Iterator[Note]:
+    """Yield the bodies in a source that does not speak of the API."""
+    if SNAKE not in source.text or is_about(source.text, source.around.path):
+        return
+    for node in source.nodes:
+        if isinstance(node, ast.Dict):
+            names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+            other = is_elsewhere(source.text, source.start(node))
+            if {SNAKE, "prompt"} <= names and "messages" not in names and not other:
+                yield _by_hand(node, "TC401", "the body of a request has the old fields")
 
 
 def _requests_apart(

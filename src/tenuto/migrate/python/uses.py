@@ -11,7 +11,7 @@ from tenuto.migrate.python import marks
 from tenuto.migrate.python.bedrock_bodies import pending_calls
 from tenuto.migrate.python.lost_names import lost_names
 from tenuto.migrate.python.origins import Origins
-from tenuto.migrate.python.other_uses import covered_by, other_uses
+from tenuto.migrate.python.other_uses import covered_by, other_uses, pending_bodies
 from tenuto.migrate.python.plan import Note, Options, Plan
 from tenuto.migrate.python.planner import hardness, joint, plans
 from tenuto.migrate.python.prompt_texts import level_of, pending, prompts
@@ -65,7 +65,8 @@ def findings(
 def pending_uses(text: str, path: str) -> list[Finding]:
     """Return what counts in a source without a use if its project has one.
 
-    That are prompts, and calls on Bedrock whose old answer is read.
+    That are prompts, calls on Bedrock of old models or whose old answer is read, and bodies in
+    files that do not name the vendor.
 
     Raises:
         SyntaxError: The source cannot be parsed.
@@ -73,7 +74,7 @@ def pending_uses(text: str, path: str) -> list[Finding]:
     source = Source(text, Surroundings(path))
     found = []
     calls = pending_calls(Origins(source)) if "invoke_model" in text else ()
-    for note in (*pending(source), *calls):
+    for note in (*pending(source), *calls, *pending_bodies(source)):
         if not marks.is_ignored(source, note.node):
             line, column = source.place(source.start(note.node))
             found.append(
