@@ -205,6 +205,13 @@ def test_body_in_a_file_without_the_name_counts_by_its_project(
     assert found == {(name, line), ("ask.py", 2)}
 
 
+def test_body_beside_another_vendor_does_not_count(tmp_path: Path) -> None:
+    body = 'def body(t):  # together.ai\n    return {"prompt": t, "max_tokens_to_sample": 9}\n'
+    write(tmp_path, {"body.py": "import together\n" + body, "ask.py": OLD})
+
+    assert {Path(f.path).name for f in scan([tmp_path], Options()).findings} == {"ask.py"}
+
+
 CALL_JS = """export const ask = async (body) => {
   const answer = await client.send(new InvokeModelCommand({ modelId: MODEL, body }));
   return JSON.parse(text(answer.body)).completion;

@@ -33,6 +33,8 @@ _READ: Final = re.compile(r"\.[cC]ompletion\b(?!\s*\()|[\"']completion[\"']")
 _NEW_BEDROCK: Final = re.compile(r"claude-(?:3|[a-z]+-\d)|\bmessages\b|\bcontent_block")
 FAR_LINES: Final = 15
 """Lines from a body to its call beyond which the call is reported, too."""
+_EMBEDDINGS: Final = re.compile(r"embed|inputText", re.IGNORECASE)
+_BESIDE: Final = 400
 _NEAR: Final = 3_000
 
 
@@ -56,8 +58,14 @@ def pending_bedrock_calls(code: str) -> Iterator[int]:
     """
     if (_READ.search(code) or _OLD_BEDROCK.search(code)) and not _NEW_BEDROCK.search(code):
         for match in places(_INVOKE, code):
-            if not is_elsewhere(code, match.start()):
+            if not (is_elsewhere(code, match.start()) or _is_of_embeddings(code, match)):
                 yield match.start()
+
+
+def _is_of_embeddings(code: str, match: re.Match[str]) -> bool:
+    """Return whether a call is one of a model of embeddings, by what is near it."""
+    near = code[max(0, match.start() - _BESIDE) : match.end() + _BESIDE]
+    return _EMBEDDINGS.search(near) is not None
 
 
 def bedrock_requests(code: str) -> Iterator[int]:
@@ -83,6 +91,8 @@ def far_bedrock_calls(code: str, path: str, lines: Collection[int]) -> Iterator[
     for match in places(_INVOKE, code):
         line = code.count("\n", 0, match.start()) + 1
         if any(abs(line - each) <= FAR_LINES for each in lines):
+            continue
+        if _is_of_embeddings(code, match):
             continue
         if is_in_its_block(code, match.start()) or named or names_vendor("", path):
             yield match.start()

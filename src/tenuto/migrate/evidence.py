@@ -99,6 +99,11 @@ def names_others(code: str) -> bool:
     return _is_of_several(code, _BEDROCK_OTHERS)
 
 
+def names_other_models(code: str) -> bool:
+    """Return whether a file names other vendors or open models, whose texts may be alike."""
+    return _is_of_several(code, _MODELS)
+
+
 def is_endpoint(code: str, offset: int) -> bool:
     """Return whether an address in a file that speaks of the API is that of its endpoint.
 

@@ -23,6 +23,7 @@ from tenuto.migrate.evidence import (
     is_endpoint,
     is_in_its_block,
     is_prompt_of_it,
+    names_other_models,
     names_vendor,
 )
 from tenuto.migrate.fields import LIMIT, SNAKE, fields, is_prose, paths, responses
@@ -154,7 +155,7 @@ def pending(text: str, path: str, kind: str) -> list[Finding]:
     found += [
         _finding(text, path, offset, *_BEDROCK_CALL) for offset in pending_bedrock_calls(code)
     ]
-    if not is_about(text, path):
+    if not (is_about(text, path) or names_other_models(code)):
         found += [
             _finding(text, path, match.start(), language.client, *_FIELD)
             for match in fields(code, path, language.kind)

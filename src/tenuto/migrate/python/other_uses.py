@@ -9,7 +9,14 @@ from itertools import islice
 from typing import Final
 
 from tenuto.migrate.doubles import is_test
-from tenuto.migrate.evidence import MARKS, is_about, is_elsewhere, is_endpoint, names_vendor
+from tenuto.migrate.evidence import (
+    MARKS,
+    is_about,
+    is_elsewhere,
+    is_endpoint,
+    names_other_models,
+    names_vendor,
+)
 from tenuto.migrate.fields import SNAKE
 from tenuto.migrate.findings import BEDROCK_MESSAGES, DOUBLES, MESSAGES, Hardness
 from tenuto.migrate.python.bedrock_bodies import bodies_with_parameters, calls_apart
@@ -102,6 +109,8 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
 def pending_bodies(source: Source) -> Iterator[Note]:
     """Yield the bodies in a source that does not speak of the API."""
     if SNAKE not in source.text or is_about(source.text, source.around.path):
+        return
+    if names_other_models(source.text):
         return
     for node in source.nodes:
         if isinstance(node, ast.Dict):
