@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tenuto.migrate.files import kind_of
+from tenuto.migrate.files import kind_of, walk
 from tenuto.migrate.language_kinds import LANGUAGES
 from tenuto.migrate.python.plan import Options
 from tenuto.migrate.scan import scan
@@ -78,3 +79,35 @@ def test_other_files_without_an_end_of_their_names_are_not_read(tmp_path: Path) 
     (tmp_path / "LICENSE").write_text(KEY, encoding="utf-8")
 
     assert scan([tmp_path], Options()).files == 0
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "*\n!*/\n!*.py\n",
+        "*\n!a/\n!a/b.py\n",
+        "a/*\n!a/c/\n",
+        "/a/\n!/a/b.py\n",
+        "a/**\n!a/**/\n!a/**/*.py\n",
+        "*.py\n!a/\n",
+        "c/\n!a/c/\n",
+        "**/c\n",
+        "a/c\n!b.py\n",
+    ],
+)
+def test_files_are_those_that_git_does_not_ignore(rules: str, tmp_path: Path) -> None:
+    for name in ("b.py", "a/b.py", "a/c/b.py", "a/c/d/b.py", "c/b.py", "d/c/e/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".gitignore").write_text(rules, encoding="utf-8")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    listed = subprocess.run(
+        ["git", "-C", str(tmp_path), "ls-files", "-o", "--exclude-standard", "*.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    found = {str(Path(file).relative_to(tmp_path)) for file, _ in walk([tmp_path])}
+
+    assert found == set(listed.stdout.split())

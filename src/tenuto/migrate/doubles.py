@@ -6,7 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import fields_beside, is_elsewhere, names_vendor
+from tenuto.migrate.evidence import (
+    fields_beside,
+    is_elsewhere,
+    is_in_its_block,
+    names_vendor,
+)
 from tenuto.migrate.lexing import places
 from tenuto.migrate.shapes import is_answer
 
@@ -17,6 +22,8 @@ _VALUE: Final = re.compile(
 _TEXT: Final = re.compile(r"\{\s*\\*\"completion\\*\"\s*:\s*\\*\"(?!-?[\d.]+\\*\")")
 # The key with a variable as its value, beside fields that only these answers have.
 _MADE: Final = re.compile(r"(?<![\w.$@-])completion\s*(?::|=>)\s*(?=[A-Za-z_$])")
+# In Go.
+_FIELD: Final = re.compile(r"\bCompletion:\s*[\"`]")
 _END: Final = re.compile(
     r"\bstop_reason\\*[\"']?\s*(?::|=>)\s*\\*[\"'`](?:stop_sequence|max_tokens)\b"
 )
@@ -49,7 +56,7 @@ def answers(code: str, path: str) -> Iterator[int]:
         path: Its name: in a test, JSON with the text alone is one, too.
     """
     named = names_vendor(code, path)
-    if "completion" not in code or not (named or is_test(path)):
+    if "ompletion" not in code or not (named or is_test(path)):
         return
     last = -1
     for match in places(_VALUE, code):
@@ -70,6 +77,10 @@ def answers(code: str, path: str) -> Iterator[int]:
             last = line
             yield match.start()
     if is_test(path):
+        for match in places(_FIELD, code):
+            beside = "\n".join(fields_beside(code, match.start()))
+            if "StopReason" in beside or is_in_its_block(code, match.start()):
+                yield match.start()
         for match in places(_TEXT, code):
             if not is_elsewhere(code, match.start()):
                 yield match.start()

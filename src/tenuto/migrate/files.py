@@ -190,7 +190,19 @@ def _is_ignored(folder: str, name: str, rules: list[_Rules]) -> bool:
     """Return whether git ignores an entry: the rules of the deepest folder come first."""
     for each in reversed(rules):
         below = folder[len(each.folder) :].lstrip(os.sep).replace(os.sep, "/")
-        found = each.spec.check_file(f"{below}/{name}" if below else name)
-        if found.include is not None:
-            return found.include
+        path = f"{below}/{name}" if below else name
+        found = _last(each.spec, path) if name.endswith("/") else each.spec.check_file(path).include
+        if found is not None:
+            return found
     return False
+
+
+def _last(spec: GitIgnoreSpec, folder: str) -> bool | None:
+    """Return whether the last pattern that matches a folder ignores it; None without one.
+
+    For the library, `*` is stronger than `!*/` behind it, as it is for the files in a folder.
+    """
+    for pattern in reversed(list(spec.patterns)):
+        if pattern.include is not None and pattern.match_file(folder) is not None:
+            return pattern.include
+    return None

@@ -55,6 +55,7 @@ _BUILDER: Final = re.compile(r"\b(?:experimental_)?buildAnthropicPrompt\b")
 _OWN_CONSTANT: Final = re.compile(
     r"\bimport\s*\{[^{}]{0,300}\b(?:HUMAN|AI)_PROMPT\b[^{}]{0,300}\}\s*from\b"
 )
+_JAVA_ANSWER: Final = re.compile(r"(?<![\w.])Completion\s*\.\s*builder\s*\(\s*\)")
 _CHAT: Final = re.compile(r"\bchat\s*:\s*\{\s*\Z")
 _EVENT: Final = re.compile(r'"type\\*"\s*:\s*\\*"completion\\*"')
 _LITELLM: Final = re.compile(r"anthropic_text/")
@@ -332,6 +333,9 @@ def _names(
         yield match.start(), "TC406", "LiteLLM's old provider", "the model `anthropic/…`"
     for match in places(_PROMPTFOO, code):
         yield match.start(), "TC403", "promptfoo's old provider", "`anthropic:messages:…`"
+    if language.client == "TC409" and "com.anthropic" in code:
+        for match in places(_JAVA_ANSWER, code):
+            yield match.start(), "TC501", "a response of the old API is made", DOUBLES
     if language.client == "TC407":
         for match in places(_JS_TYPE, code):
             yield match.start(), "TC105", "a type that the SDK has lost", "`Anthropic.Message`"

@@ -25,6 +25,7 @@ from tenuto.migrate.python.frameworks import framework_call, framework_of, is_ch
 from tenuto.migrate.python.mocked_answers import (
     ANSWER_FIELDS,
     is_mocked_answer,
+    is_mocked_attribute,
     is_mocked_object,
     is_mocked_text,
 )
@@ -63,6 +64,7 @@ _SYSTEM: Final = {"system", "system_message", "system_prompt"}
 _SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
+_CLASSES: Final = {"TC404", "TC405"}
 _MOST_ENDPOINTS: Final = 20
 _ENDPOINT: Final = "the address of the old endpoint"
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
@@ -100,6 +102,13 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
         note = _by_hand(body, "TC402", "an old body, of which parts are made elsewhere")
         if _is_meant(note, origins):
             found.append(note)
+    # The import of a class beside its uses is no use of its own.
+    used = {note.code for note in found if not isinstance(note.node, ast.ImportFrom)}
+    found = [
+        note
+        for note in found
+        if not (isinstance(note.node, ast.ImportFrom) and note.code in _CLASSES & used)
+    ]
     found += _requests_apart(origins, found, calls)
     for call in calls_apart(origins, found):
         found.append(_by_hand(call, "TC402", "a call of a model with old answers"))
@@ -259,6 +268,8 @@ def _of_node(node: ast.AST, origins: Origins, *, bedrock: bool) -> Iterator[Note
                 yield _by_hand(place, body, "a class describes a response of the old API")
         case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()) if key == SNAKE:
             yield _by_hand(node, body, "a field of the old API is set")
+        case ast.Attribute(attr="completion") if is_mocked_attribute(node, origins):
+            yield _by_hand(node, "TC501", "a test double has an old response")
         case ast.Attribute(attr="create", value=ast.Attribute(attr="completions", value=owner)):
             if message := double_of_method(node, owner, origins):
                 yield _by_hand(node, "TC501", message)
@@ -272,6 +283,10 @@ def _plain(node: ast.JoinedStr) -> str:
 
 
 def _of_import(node: ast.ImportFrom, module: str, origins: Origins) -> Iterator[Note]:
+    for alias in node.names:
+        if number := framework_of(f"{module}.{alias.name}"):
+            yield _by_hand(node, number, "the class calls the Text Completions API")
+            return
     if module.partition(".")[0] != _BEDROCK_SDK:
         return
     names = {alias.asname or alias.name for alias in node.names}

@@ -215,7 +215,11 @@ def _name(node: ast.expr) -> str:
 def _is_stop(node: ast.expr, text: str, source: Source) -> bool:
     """Return whether a mark is a stop sequence, is looked for in a text, or is in a message."""
     parent = source.parents[node]
-    if isinstance(parent, ast.Compare) or _is_message(parent):
+    if isinstance(parent, ast.Compare):
+        # A test may expect a whole prompt.
+        whole = turns.is_exact(text) and not turns.is_alone(text)
+        return not (whole and all(isinstance(each, ast.Eq) for each in parent.ops))
+    if _is_message(parent):
         return True
     if isinstance(parent, ast.Call) and node in parent.args:
         called = parent.func
