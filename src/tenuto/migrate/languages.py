@@ -269,7 +269,7 @@ def _found(
     if about and language.comments != "none":
         for offset in response_types(code, language.kind):
             yield offset, language.client, *_RESPONSE
-        for offset in responses_read(code) if language.kind == "js" else ():
+        for offset in responses_read(code, path):
             yield offset, language.client, "a response of the old API is read", MESSAGES
         if language.client != "TC407":
             for offset in constants(code):

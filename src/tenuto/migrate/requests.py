@@ -12,12 +12,12 @@ from tenuto.migrate.lexing import places
 # Up to a literal: `const ENDPOINT = "`, `ENDPOINT = URI("`, `@endpoint "`, `URL: &str = "`.
 _NAME: Final = re.compile(
     r"(?P<name>@?[A-Za-z_]\w*)(?:\s*:\s*[\w.<>&' ]+)?\s*(?::?=|\s)\s*(?:new\s+)?(?:[\w.]+\(\s*)?"
-    r"[$@rf]{0,2}[\"'`][^\"'`\s]*\Z"
+    r"[$@rf]{0,2}(?:[\"'`][^\"'`\s]*)?\Z"
 )
 # A name of a variable that any function may have.
 _LOCAL: Final = re.compile(r"@?(?:[a-z]+|\w{1,4}|return|const|let|var|val)")
 _NO_USE: Final = re.compile(r"^[ \t]*(?:import|export\s*\{|from|package|use)\b")
-_FAR_LINES: Final = 10
+_FAR_LINES: Final = 8
 _MOST: Final = 20
 _NEAR: Final = 300
 

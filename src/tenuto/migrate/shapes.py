@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tenuto.migrate.evidence import is_elsewhere, is_in_its_block
+from tenuto.migrate.evidence import is_elsewhere, is_in_its_block, names_vendor
 from tenuto.migrate.lexing import places
 
 _FIELD: Final = re.compile(
@@ -30,6 +30,8 @@ _FIELD: Final = re.compile(
 # The site claude.ai, whose events look like old responses.
 _SITE: Final = re.compile(r"claude\.ai|chat_conversations")
 _READ: Final = re.compile(r"(?<![\w.])(?P<name>[A-Za-z_]\w*)\s*[?!]?\.\s*completion\b(?!\s*\()")
+# The beginning of a function or another statement that is in no other one.
+_TOP: Final = re.compile(r"^[^\s)\]}]", re.MULTILINE)
 # The names of fields in JavaScript are those on the wire.
 _REASON: Final = re.compile(r"stop_reason")
 _CAMEL: Final = re.compile(r"stop_?reason", re.IGNORECASE)
@@ -84,22 +86,26 @@ def response_types(code: str, kind: str, *, alone: bool = False) -> Iterator[int
             yield match.start()
 
 
-def responses_read(code: str) -> Iterator[int]:
+def responses_read(code: str, path: str) -> Iterator[int]:
     """Yield the offsets where a gateway turns an old response into another one.
 
-    One variable has both the text of the answer and a field that tells how it ended.
+    One variable has both the text of the answer and a field that tells how it ended. Each function
+    counts once.
     """
     if _SITE.search(code):
         return
-    reach = -1
+    named = names_vendor("", path)
+    last = -1
     for match in places(_READ, code):
-        if match.start() < reach or not re.search(
+        if last >= 0 and not _TOP.search(code, last, match.start()):
+            continue
+        if not re.search(
             rf"(?<![\w.]){match['name']}\s*[?!]?\.\s*(?:stop_reason|log_id)\b",
             code[max(0, match.start() - _NEAR) : match.end() + _NEAR],
         ):
             continue
-        if is_in_its_block(code, match.start()):
-            reach = match.end() + 2 * _NEAR
+        if named or is_in_its_block(code, match.start()):
+            last = match.start()
             yield match.start()
 
 
