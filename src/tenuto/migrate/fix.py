@@ -193,7 +193,7 @@ def _rewritten(
 
 
 def _finding(path: str, source: Source, note: Note, notebook: Notebook | None) -> Finding:
-    line, column = source.place(source.start(note.node))
+    line, column = note.place(source)
     cell = 0
     if notebook:
         cell, line = notebook.place(source.text, line)

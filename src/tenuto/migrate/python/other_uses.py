@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -61,10 +62,12 @@ _TEST: Final = re.compile(r"(?:^|[/\\])(?:tests?[/\\]|(?:test_|conftest)[^/\\]*\
 _OTHER_LIMITS: Final = {"maxTokens", "maxTokenCount", "max_gen_len", "max_new_tokens"}
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SYSTEM: Final = {"system", "system_message", "system_prompt"}
+_OF_CLASS: Final = re.compile(
+    r"anthropic\.(?:Async)?(?:Client|Anthropic)\.a?completion(?:_stream)?"
+)
 _SDK_CLIENT: Final = re.compile(r"anthropic\.(?:Async)?(?:Anthropic|Client)\(\)")
 _REQUEST: Final = {"prompt", "stop_sequences", "top_k", "top_p"}
 _VENDOR: Final = re.compile(r"(?i:anthropic)|Human:")
-_CLASSES: Final = {"TC404", "TC405"}
 _MOST_ENDPOINTS: Final = 20
 _ENDPOINT: Final = "the address of the old endpoint"
 _PROSE: Final = re.compile(r"(?!\s*(?:[\[{]|[A-Z]+ \S+\Z))[^\n]*\S\s")
@@ -102,13 +105,6 @@ def other_uses(origins: Origins, calls: Sequence[ast.Call]) -> Iterator[Note]:
         note = _by_hand(body, "TC402", "an old body, of which parts are made elsewhere")
         if _is_meant(note, origins):
             found.append(note)
-    # The import of a class beside its uses is no use of its own.
-    used = {note.code for note in found if not isinstance(note.node, ast.ImportFrom)}
-    found = [
-        note
-        for note in found
-        if not (isinstance(note.node, ast.ImportFrom) and note.code in _CLASSES & used)
-    ]
     found += _requests_apart(origins, found, calls)
     for call in calls_apart(origins, found):
         found.append(_by_hand(call, "TC402", "a call of a model with old answers"))
@@ -285,7 +281,7 @@ def _plain(node: ast.JoinedStr) -> str:
 def _of_import(node: ast.ImportFrom, module: str, origins: Origins) -> Iterator[Note]:
     for alias in node.names:
         if number := framework_of(f"{module}.{alias.name}"):
-            yield _by_hand(node, number, "the class calls the Text Completions API")
+            yield _by_hand(node, number, "the class has another module in newer versions")
             return
     if module.partition(".")[0] != _BEDROCK_SDK:
         return
@@ -305,6 +301,9 @@ def _of_call(node: ast.Call, origins: Origins, body: str) -> Iterator[Note]:
         if _COMPLETION.fullmatch(path):
             yield _by_hand(node, "TC501", "a response of the old API is made")
             return
+    if any(map(_OF_CLASS.fullmatch, paths)):
+        yield _by_hand(node, "TC103", "a method of the old API is called on the class")
+        return
     if (found := framework_call(node, paths, origins)) is not None:
         yield _by_hand(node, *found)
         return
@@ -383,7 +382,8 @@ def _of_text(node: ast.expr, text: str, origins: Origins, body: str) -> Iterator
     ):
         yield _by_hand(node, "TC401", _ENDPOINT)
     elif _BODY.search(text) or _RESPONSE.search(text):
-        yield from _of_json(node, text, body)
+        for note in _of_json(node, text, body):
+            yield replace(note, offset=_offset_in(node, origins.source))
     elif is_mocked_text(text, origins):
         yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
     elif framework_of(text):
@@ -434,6 +434,13 @@ def _of_json(node: ast.expr, text: str, body: str) -> Iterator[Note]:
         yield _by_hand(node, body, "a JSON text has the fields of the old API")
     elif _RESPONSE.search(text):
         yield _by_hand(node, "TC501", "a JSON text has the fields of an old response")
+
+
+def _offset_in(node: ast.expr, source: Source) -> int | None:
+    """Return the offset of the field in a text of several lines."""
+    start, end = source.span(node)
+    found = source.text.find(SNAKE, start, end)
+    return found if found >= 0 and "\n" in source.text[start:found] else None
 
 
 def _is_path(parent: ast.AST) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tenuto.migrate.findings import Hardness
 from tenuto.migrate.python.calls import ApiCall
-from tenuto.migrate.python.source import Edit
+from tenuto.migrate.python.source import Edit, Source
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Note:
         hardness: Of `MECHANICAL`, the note is no obstacle.
         message: The reason.
         remedy: The replacement.
+        offset: The offset of the place, if it is within a long node.
     """
 
     node: ast.AST
@@ -51,6 +52,11 @@ class Note:
     hardness: Hardness
     message: str
     remedy: str
+    offset: int | None = None
+
+    def place(self, source: Source) -> tuple[int, int]:
+        """Return the line and the column."""
+        return source.place(source.start(self.node) if self.offset is None else self.offset)
 
 
 @dataclass(eq=False)

@@ -50,7 +50,7 @@ def findings(
     for note in notes:
         if not marks.is_ignored(source, note.node):
             # The first one is that of the call itself.
-            place = source.place(source.start(note.node))
+            place = note.place(source)
             if note.code == "TC104":
                 if place[0] in lines_of_prompts:
                     continue
@@ -76,7 +76,7 @@ def pending_uses(text: str, path: str) -> list[Finding]:
     calls = pending_calls(Origins(source)) if "invoke_model" in text else ()
     for note in (*pending(source), *calls, *pending_bodies(source)):
         if not marks.is_ignored(source, note.node):
-            line, column = source.place(source.start(note.node))
+            line, column = note.place(source)
             found.append(
                 Finding(path, 0, line, column, note.code, note.hardness, note.message, note.remedy)
             )
