@@ -135,7 +135,7 @@ def _has_limit(code: str) -> bool:
 def _speaks(code: str) -> bool:
     if _ABOUT.search(code):
         return True
-    return MARKS.search(code) is not None and not _is_of_several(code, _MODELS)
+    return MARKS.search(code) is not None and not names_other_models(code)
 
 
 def is_elsewhere(code: str, offset: int) -> bool:

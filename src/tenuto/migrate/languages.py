@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Final
@@ -79,8 +79,7 @@ _MINIFIED: Final = 1_000
 """Characters of a line, on average."""
 _BEDROCK_CALL: Final = ("TC402", "a call of a model with old answers", BEDROCK_MESSAGES)
 _REQUEST: Final = ("TC401", "a request to the old endpoint", "`/v1/messages`")
-# Codes of addresses.
-_ADDRESSED: Final = ("TC401", "TC403")
+_ENDPOINT: Final = "the address of the old endpoint"
 _FIELD: Final = ("a field of the old API", MESSAGES)
 _RESPONSE: Final = ("a response of the old API", MESSAGES)
 _DOUBLED: Final = ("TC501", "a test double has an old response", DOUBLES)
@@ -106,8 +105,11 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         found.setdefault(finding.line, finding)
 
     covered: list[tuple[int, int]] = []
-    for each in _found(code, path, kind, covered, about=about):
-        add(_finding(text, path, *each))
+    addresses = []
+    for offset, number, message, remedy in _found(code, path, kind, covered, about=about):
+        add(_finding(text, path, offset, number, message, remedy))
+        if message == _ENDPOINT:
+            addresses.append(offset)
     # In data, they are recorded ones.
     uses = any(_CERTAIN.fullmatch(each.code) for each in found.values())
     if language.comments != "none" and not uses and (call := bedrock_call(code)) is not None:
@@ -117,8 +119,7 @@ def findings(text: str, path: str, kind: str) -> list[Finding]:
         return sorted(found.values())
     for offset in far_bedrock_calls(code, path, found):
         add(_finding(text, path, offset, *_BEDROCK_CALL))
-    addressed = [] if is_test(path) else [f for f in found.values() if f.code in _ADDRESSED]
-    for offset in far_requests(code, _offsets(text, addressed), found) if addressed else ():
+    for offset in () if is_test(path) else far_requests(code, addresses, found):
         add(_finding(text, path, offset, *_REQUEST))
     if about:
         for offset in response_types(code, language.kind, alone=True):
@@ -146,23 +147,19 @@ def pending(text: str, path: str, kind: str) -> list[Finding]:
     code = without_comments(text, language.comments)
     literals = prompts(code, path, _style(kind), [], alone=True)
     found = [_finding(text, path, offset, *_PROMPT) for _, offset in literals]
-    if language.comments == "none":
+    data = language.comments == "none"
+    if data or not (is_about(text, path) or names_other_models(code)):
+        is_prompt = _PROMPT_FIELD.match if data else _PROMPT_NAME.search
         found += [
             _finding(text, path, match.start(), language.client, *_FIELD)
             for match in fields(code, path, language.kind)
-            if any(_PROMPT_FIELD.match(each) for each in fields_beside(code, match.start()))
+            if match[0] == SNAKE and any(map(is_prompt, fields_beside(code, match.start())))
         ]
+    if data:
         return found
     found += [
         _finding(text, path, offset, *_BEDROCK_CALL) for offset in pending_bedrock_calls(code)
     ]
-    if not (is_about(text, path) or names_other_models(code)):
-        found += [
-            _finding(text, path, match.start(), language.client, *_FIELD)
-            for match in fields(code, path, language.kind)
-            if match[0] == SNAKE
-            and any(map(_PROMPT_NAME.search, fields_beside(code, match.start())))
-        ]
     if is_test(path):
         found += [_finding(text, path, offset, *_DOUBLED) for offset in answers(code, path)]
     if names_vendor(code, path):
@@ -202,13 +199,6 @@ def _finding(text: str, path: str, offset: int, number: str, message: str, remed
     line = text.count("\n", 0, offset) + 1
     column = offset - text.rfind("\n", 0, offset)
     return Finding(path, 0, line, column, number, Hardness.BY_HAND, message, remedy)
-
-
-def _offsets(text: str, findings: Iterable[Finding]) -> Iterator[int]:
-    """Yield the offsets of the places of findings."""
-    starts = [0, *(match.end() for match in re.finditer("\n", text))]
-    for finding in findings:
-        yield starts[finding.line - 1] + finding.column - 1
 
 
 def _style(kind: str) -> str:
@@ -253,9 +243,9 @@ def _found(
             continue
         if is_new(match.start()):
             number = "TC403" if language.client == "TC403" else "TC401"
-            yield match.start(), number, "the address of the old endpoint", "`/v1/messages`"
+            yield match.start(), number, _ENDPOINT, "`/v1/messages`"
     for offset in paths(code, path):
-        yield offset, "TC401", "the address of the old endpoint", "`/v1/messages`"
+        yield offset, "TC401", _ENDPOINT, "`/v1/messages`"
     for offset in bedrock_requests(code):
         if is_new(offset) and not (data and is_prose(code, offset)):
             yield offset, "TC402", "a request to an old model on Bedrock", BEDROCK_MESSAGES
@@ -275,7 +265,6 @@ def _found(
             for offset in constants(code):
                 if is_new(offset):
                     yield offset, "TC104", "a prompt constant", "roles in `messages`"
-    if language.comments != "none" and about:
         made = (language.client, "a response of the old API is made", MESSAGES)
         number, message, remedy = _DOUBLED if is_test(path) else made
         for offset in answers(code, path):

@@ -74,15 +74,14 @@ def prompts(
     """
     if not turns.SIGN.search(code):
         return
-    spans = list(_spans(code, style))
+    texts = [(*span, turns.plain(code[slice(*span)])) for span in _spans(code, style)]
+    literals = [(start, end, text, _unquoted(text)) for start, end, text in texts]
     has_marks = turns.has_both
     if not alone:
-        literals = [_unquoted(turns.plain(code[start:end])) for start, end in spans]
-        has_marks = turns.has_part if turns.are_parts(literals) else turns.has_mark
+        parts = turns.are_parts(bare for *_, bare in literals)
+        has_marks = turns.has_part if parts else turns.has_mark
     last = -_NEAR
-    for start, end in spans:
-        text = turns.plain(code[start:end])
-        bare = _unquoted(text)
+    for start, end, text, bare in literals:
         if not has_marks(bare) or _is_stop(code, start, end, text):
             continue
         if any(first <= start < reach for first, reach in covered):

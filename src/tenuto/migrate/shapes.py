@@ -66,15 +66,14 @@ def response_types(code: str, kind: str, *, alone: bool = False) -> Iterator[int
     """
     if "ompletion" not in code:
         return
-    reason = None
-    if not alone and "max_tokens_to_sample" not in code:
-        reason = _REASON if kind == "js" else _CAMEL
+    end = _REASON if kind == "js" else _CAMEL
+    reason = None if alone or "max_tokens_to_sample" in code else end
     last = -_NEAR
     for match in places(_FIELD, code):
         needed = reason
         if match.start() - last < _NEAR // 4:
             # Another type may be below the first one.
-            needed = _REASON if kind == "js" else _CAMEL
+            needed = end
             if "}" not in code[last : match.start()]:
                 continue
         if not is_answer(code, match, needed):

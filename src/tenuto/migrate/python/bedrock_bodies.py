@@ -23,7 +23,6 @@ from tenuto.migrate.python.plan import Note
 _METHODS: Final = {"invoke_model", "invoke_model_with_response_stream"}
 _OLD_MODEL: Final = re.compile(OLD_ON_BEDROCK)
 _NEWER: Final = re.compile(r"\bmessages\b|\bcontent_block|\bdelta\b")
-_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[ast.expr]:
@@ -36,7 +35,9 @@ def bodies_with_parameters(origins: Origins, found: Sequence[Note]) -> Iterator[
         found: The findings so far: a function with a body among them has none here.
     """
     text = origins.source.text
-    known = {_function(note.node, origins) for note in found if note.code in ("TC401", "TC402")}
+    known = {
+        origins.source.function(note.node) for note in found if note.code in ("TC401", "TC402")
+    }
     for function, nodes in _readers(origins):
         if function in known:
             continue
@@ -79,7 +80,7 @@ def _readers(origins: Origins) -> Iterator[tuple[ast.AST | None, list[ast.AST]]]
         return
     functions: dict[ast.AST | None, list[ast.AST]] = defaultdict(list)
     for node in origins.source.nodes:
-        functions[_function(node, origins)].append(node)
+        functions[origins.source.function(node)].append(node)
     for function, nodes in functions.items():
         if any(map(_invokes, nodes)) and any(map(_reads, nodes)):
             yield function, nodes
@@ -107,18 +108,11 @@ def calls_apart(origins: Origins, found: Sequence[Note]) -> Iterator[ast.Call]:
 
 def _is_beside(body: ast.expr, call: ast.Call, origins: Origins) -> bool:
     source = origins.source
-    if _function(body, origins) is not _function(call, origins):
+    if origins.source.function(body) is not origins.source.function(call):
         return False
     near = abs(call.lineno - (body.end_lineno or body.lineno)) <= FAR_LINES
     first, last = sorted((source.start(body), source.start(call)))
     return near and CELL not in source.text[first:last]
-
-
-def _function(node: ast.AST, origins: Origins) -> ast.AST | None:
-    """Return the function that a node is in, or None for the module."""
-    return next(
-        (each for each in origins.source.ancestors(node) if isinstance(each, _FUNCTIONS)), None
-    )
 
 
 def _invokes(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -13,7 +13,7 @@ from tenuto.migrate.python.origins import Origins
 
 _SDK_PATH: Final = re.compile(r"anthropic\b")
 _MOCKED: Final = re.compile(r"return_value|side_effect|(?:mock_)?call\w*|assert_\w+")
-_DEEPEST: Final = 8
+_MOST_NODES: Final = 8
 _MOST_CHARS: Final = 2_000
 _REPLACING: Final = re.compile(r"(?:\w+\.)*(?:setattr|patch\.object|patch_object)")
 
@@ -74,19 +74,19 @@ def fakes(node: ast.AST, origins: Origins) -> bool:
 
 def _words_about(owner: ast.expr, origins: Origins) -> Iterator[str]:
     """Yield an expression, what its variables are bound to, and the name of its function."""
-    texts, depth = [owner], 0
-    while texts and depth < _DEEPEST:
-        depth += 1
-        node = texts.pop(0)
-        start, end = origins.source.span(node)
+    source = origins.source
+    nodes = [owner]
+    for _ in range(_MOST_NODES):
+        if not nodes:
+            break
+        node = nodes.pop(0)
+        start, end = source.span(node)
         if end - start > _MOST_CHARS:
             continue
         yield ast.unparse(node)
         for each in ast.walk(node):
             if isinstance(each, ast.Name):
                 bound = origins.scopes.bindings(each.id, each)
-                texts += [b.node for b in bound if isinstance(b.node, ast.expr)]
-    for parent in origins.source.ancestors(owner):
-        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield parent.name
-            return
+                nodes += [b.node for b in bound if isinstance(b.node, ast.expr)]
+    if function := source.function(owner):
+        yield function.name

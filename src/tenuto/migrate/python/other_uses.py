@@ -120,8 +120,9 @@ def pending_bodies(source: Source) -> Iterator[Note]:
     for node in source.nodes:
         if isinstance(node, ast.Dict):
             names = {key.value for key in node.keys if isinstance(key, ast.Constant)}
-            other = is_elsewhere(source.text, source.start(node))
-            if {SNAKE, "prompt"} <= names and "messages" not in names and not other:
+            if not {SNAKE, "prompt"} <= names or "messages" in names:
+                continue
+            if not is_elsewhere(source.text, source.start(node)):
                 yield _by_hand(node, "TC401", "the body of a request has the old fields")
 
 
@@ -132,11 +133,7 @@ def _requests_apart(
     source = origins.source
     if is_test(source.around.path):
         return []
-
-    def function(node: ast.AST) -> ast.AST | None:
-        return next((each for each in source.ancestors(node) if isinstance(each, _FUNCTIONS)), None)
-
-    known = {function(node) for node in (*(note.node for note in found), *calls)}
+    known = {source.function(node) for node in (*(note.node for note in found), *calls)}
     apart = []
     for note in islice((note for note in found if note.message == _ENDPOINT), _MOST_ENDPOINTS):
         match source.parents.get(note.node):
@@ -145,7 +142,7 @@ def _requests_apart(
             case _:
                 continue
         for load in origins.scopes.loads(name, target):
-            place = function(load)
+            place = source.function(load)
             if place is not None and place not in known:
                 known.add(place)
                 apart.append(_by_hand(load, "TC401", "a request to the old endpoint"))
